@@ -1,0 +1,46 @@
+# The two commands of the README are `make serve` and `make test`; both install first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Linux users who have no GPU can save several GB with the CPU-only builds:
+#   make serve TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+TORCH := torch==2.13.0
+SERVE_ARGS ?=
+
+.PHONY: serve test check install protos format clean
+
+serve: install
+	$(BIN)/lstmserve-server $(SERVE_ARGS)
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+	$(BIN)/buf lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py --check
+
+protos: install
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py
+
+format: install
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+install: $(VENV)/installed
+
+# stale when pyproject.toml is newer; torch comes first, so that nothing else chooses its build
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(BIN)/python -m pip install --quiet --editable '.[server,training,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,157 @@
+"""The asynchronous client: a thin shell over the parts that both clients share."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1 import generation_service_pb2_grpc, model_service_pb2_grpc
+from lstmserve.v1 import model_service_pb2 as model_pb
+from lstmserve_client import convert, status
+from lstmserve_client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
+from lstmserve_client.errors import RequestCancelledError
+from lstmserve_client.request import fill_request
+from lstmserve_client.stream import EventOrder, whole_reply
+from lstmserve_client.types import Event, Model, Prompt, Reply, RequestOptions, ServingStatus
+
+
+class AsyncClient:
+    """A connection to one server, for one event loop: the methods of ``Client``, awaited.
+
+        async with AsyncClient("127.0.0.1:50051") as client:
+            async for event in client.generate("Where is my order?"):
+                ...
+
+    Every method raises a ``LstmserveError``. ``timeout_seconds`` covers the whole call, from
+    connecting to the last event; ``None`` waits for as long as it takes.
+    """
+
+    def __init__(self, target: str = DEFAULT_TARGET) -> None:
+        """Connect when first used. ``target`` is ``host:port`` or another gRPC target."""
+        self._channel = grpc.aio.insecure_channel(
+            target, options=CHANNEL_OPTIONS, compression=grpc.Compression.NoCompression
+        )
+        self._generation = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
+        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # typed without methods
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection and cancel what still runs on it."""
+        await self._channel.close()
+
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[Event, None]:
+        """Stream the reply: one Started, any number of Chunks, one Completion.
+
+        The call begins with the first event asked for, and is cancelled when the iterator is
+        closed or dropped before its end; ``contextlib.aclosing`` does that at a known moment.
+        """
+        request = fill_request(pb.GenerateRequest(), prompt, **options)
+        return self._events(request, timeout_seconds)
+
+    async def reply(
+        self,
+        prompt: Prompt,
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+        **options: Unpack[RequestOptions],
+    ) -> Reply:
+        """Wait for the whole reply."""
+        request = fill_request(pb.GenerateReplyRequest(), prompt, **options)
+        with _raises_own_errors():
+            return whole_reply(
+                await self._generation.GenerateReply(request, timeout=timeout_seconds)
+            )
+
+    async def models(
+        self, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
+    ) -> list[Model]:
+        """Every model version the server knows, by name, newest version first."""
+        request = model_pb.ListModelsRequest()
+        with _raises_own_errors():
+            found = await self._models.ListModels(request, timeout=timeout_seconds)
+        return [convert.model(each) for each in found.models]
+
+    async def model(
+        self,
+        name: str = "",
+        version: str = "",
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+    ) -> Model:
+        """One model version; empty names stand for the server's defaults."""
+        request = model_pb.GetModelRequest(name=name, version=version)
+        with _raises_own_errors():
+            found = await self._models.GetModel(request, timeout=timeout_seconds)
+        return convert.model(found.model)
+
+    async def health(
+        self, service: str = "", *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
+    ) -> ServingStatus:
+        """Whether the server, or one of its services, takes requests."""
+        request = health_pb2.HealthCheckRequest(service=service)
+        try:
+            with _raises_when_closed():
+                answer = await self._health.Check(request, timeout=timeout_seconds)
+        except grpc.RpcError as error:
+            return status.health_of_error(error)
+        return convert.serving_status(answer)
+
+    async def _events(
+        self, request: pb.GenerateRequest, timeout_seconds: float | None
+    ) -> AsyncGenerator[Event, None]:
+        order = EventOrder()
+        call = self._generation.Generate(request, timeout=timeout_seconds)
+        try:
+            with _raises_when_closed(order):
+                async for message in call:
+                    if (event := order.accept(message)) is not None:
+                        yield event
+            order.end()
+        except grpc.RpcError as error:
+            raise status.error_from_rpc(error, request_id=order.request_id) from error
+        finally:
+            call.cancel()  # does nothing once the call has ended
+
+
+@contextmanager
+def _raises_own_errors() -> Iterator[None]:
+    with status.raises_own_errors(), _raises_when_closed():
+        yield
+
+
+@contextmanager
+def _raises_when_closed(order: EventOrder | None = None) -> Iterator[None]:
+    """A call that ends because its client was closed is an error, as in the other client.
+
+    grpc.aio raises CancelledError for it, which would pass for a cancellation of the task.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        request_id = order.request_id if order else None
+        raise RequestCancelledError("the client was closed", request_id=request_id) from error

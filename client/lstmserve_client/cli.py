@@ -1,0 +1,154 @@
+"""The ``lstmserve`` command: ask a server from a terminal or a script."""
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from lstmserve_client.client import Client
+from lstmserve_client.errors import LstmserveError
+from lstmserve_client.options import ReplyOptions, ServerOptions, grouped
+from lstmserve_client.types import Reply, ServingStatus, Turn
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Ask an lstmserve server.",
+)
+
+PromptText = Annotated[str, typer.Argument(help="The question; - reads it from standard input.")]
+ShowStats = Annotated[
+    bool,
+    typer.Option(
+        "--show-stats",
+        help="Tell seed, token counts and times on standard error.",
+        rich_help_panel="Output",
+    ),
+]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object per line.", rich_help_panel="Output"),
+]
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter shows "?"
+    app(prog_name="lstmserve")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"lstmserve {version('lstmserve')}")
+        except PackageNotFoundError:
+            typer.echo("lstmserve (run from its source, not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass  # a callback is typer's way to options of the command itself
+
+
+@app.command()
+@grouped
+def generate(
+    prompt: PromptText,
+    options: ReplyOptions,
+    server: ServerOptions,
+    show_stats: ShowStats = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the reply to one prompt as it arrives."""
+    from lstmserve_client.console import show_reply
+
+    with _connected(server) as client:
+        text = sys.stdin.read().removesuffix("\n") if prompt == "-" else prompt
+        events = client.generate(text, timeout_seconds=server.timeout, **options.request_options)
+        with closing(events):
+            show_reply(events, as_json=as_json, show_stats=show_stats)
+
+
+@app.command()
+@grouped
+def chat(options: ReplyOptions, server: ServerOptions, show_stats: ShowStats = False) -> None:
+    """Hold a conversation; /reset starts a new one, /quit leaves."""
+    from lstmserve_client.chat import HELP, converse, is_interactive, piped_lines, typed_lines
+    from lstmserve_client.console import describe, show_reply, write_note
+
+    def ask(turns: Sequence[Turn]) -> Reply:
+        events = client.generate(turns, timeout_seconds=server.timeout, **options.request_options)
+        with closing(events):
+            return show_reply(events, show_stats=show_stats)
+
+    def stay(error: LstmserveError) -> None:
+        write_note(f"error: {describe(error, server.target)}")
+
+    def leave(error: LstmserveError) -> None:
+        raise error
+
+    with _connected(server) as client:
+        if is_interactive():
+            write_note(HELP)
+            converse(typed_lines(), ask, on_error=stay)
+        else:
+            converse(piped_lines(), ask, on_error=leave)
+
+
+@app.command()
+@grouped
+def models(server: ServerOptions, as_json: AsJson = False) -> None:
+    """List the models and versions that the server knows."""
+    from lstmserve_client.console import show_models, write_json
+
+    with _connected(server) as client:
+        found = client.models(timeout_seconds=server.timeout)
+    if as_json:
+        for model in found:
+            write_json(model)
+    else:
+        show_models(found)
+
+
+@app.command()
+@grouped
+def health(
+    server: ServerOptions,
+    service: Annotated[str, typer.Option(help="One service; empty for the whole server.")] = "",
+) -> None:
+    """Print whether the server takes requests; the exit code is 0 only if it does."""
+    with _connected(server) as client:
+        status = client.health(service, timeout_seconds=server.timeout)
+    typer.echo(status)
+    if status is not ServingStatus.SERVING:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _connected(server: ServerOptions) -> Iterator[Client]:
+    """A client; what goes wrong with it ends the command with one line."""
+    from lstmserve_client.console import describe, write_note
+
+    try:
+        with Client(server.target) as client:
+            yield client
+    except LstmserveError as error:
+        write_note(f"error: {describe(error, server.target)}")
+        raise typer.Exit(1) from error
+    except UnicodeError as error:  # of standard input, or of an argument
+        write_note("error: the input is not UTF-8 text")
+        raise typer.Exit(2) from error

@@ -1,0 +1,123 @@
+"""The synchronous client: a thin shell over the parts that both clients share."""
+
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1 import generation_service_pb2_grpc, model_service_pb2_grpc
+from lstmserve.v1 import model_service_pb2 as model_pb
+from lstmserve_client import convert, status
+from lstmserve_client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
+from lstmserve_client.request import fill_request
+from lstmserve_client.stream import EventOrder, whole_reply
+from lstmserve_client.types import Event, Model, Prompt, Reply, RequestOptions, ServingStatus
+
+
+class Client:
+    """A connection to one server, for threads; safe to share between them.
+
+        with Client("127.0.0.1:50051") as client:
+            for event in client.generate("Where is my order?"):
+                ...
+
+    Every method raises a ``LstmserveError``. ``timeout_seconds`` covers the whole call, from
+    connecting to the last event; ``None`` waits for as long as it takes.
+    """
+
+    def __init__(self, target: str = DEFAULT_TARGET) -> None:
+        """Connect when first used. ``target`` is ``host:port`` or another gRPC target."""
+        self._channel = grpc.insecure_channel(
+            target, options=CHANNEL_OPTIONS, compression=grpc.Compression.NoCompression
+        )
+        self._generation = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
+        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # typed without methods
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and cancel what still runs on it."""
+        self._channel.close()
+
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+        **options: Unpack[RequestOptions],
+    ) -> Generator[Event, None, None]:
+        """Stream the reply: one Started, any number of Chunks, one Completion.
+
+        The call begins with the first event asked for, and is cancelled when the iterator is
+        closed or dropped before its end.
+        """
+        request = fill_request(pb.GenerateRequest(), prompt, **options)
+        return self._events(request, timeout_seconds)
+
+    def reply(
+        self,
+        prompt: Prompt,
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+        **options: Unpack[RequestOptions],
+    ) -> Reply:
+        """Wait for the whole reply."""
+        request = fill_request(pb.GenerateReplyRequest(), prompt, **options)
+        with status.raises_own_errors():
+            return whole_reply(self._generation.GenerateReply(request, timeout=timeout_seconds))
+
+    def models(self, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS) -> list[Model]:
+        """Every model version the server knows, by name, newest version first."""
+        with status.raises_own_errors():
+            found = self._models.ListModels(model_pb.ListModelsRequest(), timeout=timeout_seconds)
+        return [convert.model(each) for each in found.models]
+
+    def model(
+        self,
+        name: str = "",
+        version: str = "",
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+    ) -> Model:
+        """One model version; empty names stand for the server's defaults."""
+        request = model_pb.GetModelRequest(name=name, version=version)
+        with status.raises_own_errors():
+            return convert.model(self._models.GetModel(request, timeout=timeout_seconds).model)
+
+    def health(
+        self, service: str = "", *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
+    ) -> ServingStatus:
+        """Whether the server, or one of its services, takes requests."""
+        request = health_pb2.HealthCheckRequest(service=service)
+        try:
+            return convert.serving_status(self._health.Check(request, timeout=timeout_seconds))
+        except grpc.RpcError as error:
+            return status.health_of_error(error)
+
+    def _events(
+        self, request: pb.GenerateRequest, timeout_seconds: float | None
+    ) -> Generator[Event, None, None]:
+        order = EventOrder()
+        call = self._generation.Generate(request, timeout=timeout_seconds)
+        try:
+            for message in call:
+                if (event := order.accept(message)) is not None:
+                    yield event
+            order.end()
+        except grpc.RpcError as error:
+            raise status.error_from_rpc(error, request_id=order.request_id) from error
+        finally:
+            call.cancel()  # does nothing once the call has ended

@@ -1,0 +1,149 @@
+"""What the command line shows.
+
+The server's text is printed as it is: rich never reads it as markup.
+"""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lstmserve_client.errors import (
+    InvalidRequestError,
+    LstmserveError,
+    OverloadedError,
+    UnavailableError,
+)
+from lstmserve_client.stream import join
+from lstmserve_client.types import Chunk, Completion, Event, Model, ModelState, Reply, Started
+
+_DIGEST_LETTERS = 12
+_BYTES_PER_MB = 1e6
+
+
+def write(text: str) -> None:
+    """Print now: whoever reads a stream wants its pieces when they come."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def write_json(event: Event | Model) -> None:
+    """One line that is a JSON object, with the kind of value under ``"type"``."""
+    kind = type(event).__name__.lower()
+    write(json.dumps({"type": kind, **dataclasses.asdict(event)}) + "\n")
+
+
+def write_note(text: str) -> None:
+    """One line beside the output proper."""
+    sys.stdout.flush()  # a terminal shows both: keep their order
+    sys.stderr.write(" ".join(text.split()) + "\n")
+    sys.stderr.flush()
+
+
+def show_reply(
+    events: Iterable[Event], *, as_json: bool = False, show_stats: bool = False
+) -> Reply:
+    """A reply as it arrives, then what was asked for besides its text; returns the whole."""
+    reply = _write_events(events, write_json if as_json else _write_text)
+    if reply.logprobs and not as_json:
+        _show_logprobs(reply)
+    if show_stats:
+        write_note(_stats_line(reply.started, reply.completion))
+    return reply
+
+
+def _write_events(events: Iterable[Event], write_event: Callable[[Event], None]) -> Reply:
+    seen: list[Event] = []
+    try:
+        for event in events:
+            seen.append(event)
+            write_event(event)
+    except LstmserveError:
+        if write_event is _write_text and any(isinstance(event, Chunk) for event in seen):
+            write("\n")  # the error gets a line of its own
+        raise
+    return join(seen)
+
+
+def _write_text(event: Event) -> None:
+    match event:
+        case Chunk():
+            write(event.text)
+        case Completion():
+            write("\n")
+
+
+def describe(error: LstmserveError, target: str) -> str:
+    """What went wrong and what to do, for a person."""
+    if isinstance(error, InvalidRequestError) and error.violations:
+        wrong = "; ".join(f"{each.field}: {each.description}" for each in error.violations)
+        return f"invalid request: {wrong}"
+    if isinstance(error, UnavailableError) and error.reason is None:  # no server said this
+        return (
+            f"no server answers at {target} ({error}); start one with `make serve`, "
+            "or check --target"
+        )
+    return f"{error}{_advice(error)}"
+
+
+def _advice(error: LstmserveError) -> str:
+    delay = None
+    if isinstance(error, OverloadedError | UnavailableError):
+        delay = error.retry_delay_seconds
+    wait = "" if delay is None else f"; try again in {delay:g} s"
+    return wait + (f" (request {error.request_id})" if error.request_id else "")
+
+
+def _stats_line(started: Started, completion: Completion) -> str:
+    """One line of everything about a reply that is not its text."""
+    usage, timings = completion.usage, completion.timings
+    facts = {
+        "model": f"{started.model}/{started.model_version}",
+        "seed": started.seed,
+        "finish": completion.finish_reason,
+        "prompt_tokens": usage.prompt_tokens,
+        "cached_prompt_tokens": usage.cached_prompt_tokens,
+        "generated_tokens": usage.generated_tokens,
+        "cache": completion.cache,
+        "labels": ",".join(completion.labels) or "-",
+        "first_token": f"{timings.time_to_first_token_seconds * 1e3:.1f}ms",
+        "total": f"{timings.total_seconds * 1e3:.1f}ms",
+        "request": started.request_id or "-",
+    }
+    return " ".join(f"{name}={value}" for name, value in facts.items())
+
+
+def _show_logprobs(reply: Reply) -> None:
+    """A table of the reply's tokens and their likeliest rivals, on standard error."""
+    table = Table("token", "id", "logprob", "most likely")
+    for token_id, position in zip(reply.token_ids, reply.logprobs, strict=False):
+        texts = {each.token_id: each.text for each in position.top}
+        rivals = "  ".join(f"{each.text!r} {each.logprob:.3f}" for each in position.top)
+        text = repr(texts[token_id]) if token_id in texts else ""
+        table.add_row(Text(text), str(token_id), f"{position.logprob:.3f}", Text(rivals))
+    Console(stderr=True, highlight=False).print(table)
+
+
+def show_models(models: Sequence[Model]) -> None:
+    """A table of model versions."""
+    table = Table("model", "version", "state", "default", "parameters", "size", "digest")
+    for model in models:
+        table.add_row(
+            Text(model.name),
+            Text(model.version),
+            Text(_state(model)),
+            "yes" if model.is_default else "",
+            f"{model.sizes.parameters:,}",
+            f"{model.sizes.size_bytes / _BYTES_PER_MB:.1f} MB",
+            Text(model.digest[:_DIGEST_LETTERS]),
+        )
+    Console(highlight=False).print(table)
+
+
+def _state(model: Model) -> str:
+    says_why = model.state_reason and model.state is not ModelState.READY
+    return f"{model.state}: {model.state_reason}" if says_why else model.state

@@ -1,0 +1,126 @@
+"""What can go wrong with a request.
+
+    LstmserveError
+    ├── InvalidRequestError       a field is wrong: see its violations
+    ├── ModelNotFoundError        no such model or version
+    ├── OverloadedError           too many requests: come back after the delay
+    ├── UnavailableError          no server, or one that is loading or draining
+    ├── DeadlineExceededError     the reply did not come, or could not come, in time
+    ├── UnauthenticatedError      no credentials, or wrong ones
+    ├── PermissionDeniedError     the credentials do not allow this
+    ├── ResumeError               the reply cannot go on from where it was
+    ├── RequestCancelledError     the call was cancelled before it ended
+    ├── BrokenReplyError          the server broke the order of events it promises
+    └── ServerError               the server failed, or does not know the method
+
+The texts are the server's where it gave one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One wrong field: its path in the request, such as ``sampling.top_p``, and why."""
+
+    field: str
+    description: str
+
+
+class LstmserveError(Exception):
+    """Anything that kept a request from its reply.
+
+    ``request_id`` names the request in the server's log; ``reason`` is the server's stable
+    word for the cause. Each is ``None`` where it is not known.
+    """
+
+    def __init__(
+        self, message: str, *, request_id: str | None = None, reason: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.reason = reason
+
+
+class InvalidRequestError(LstmserveError):
+    """The request is wrong and stays wrong; ``violations`` says which fields and why."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        violations: Iterable[FieldViolation] = (),
+        request_id: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message, request_id=request_id, reason=reason)
+        self.violations = list(violations)
+
+
+class ModelNotFoundError(LstmserveError):
+    """The server has no such model or version; ``resource`` is its name, where given."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        resource: str | None = None,
+        request_id: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message, request_id=request_id, reason=reason)
+        self.resource = resource
+
+
+class _RetryableError(LstmserveError):
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_delay_seconds: float | None = None,
+        request_id: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        super().__init__(message, request_id=request_id, reason=reason)
+        self.retry_delay_seconds = retry_delay_seconds
+
+
+class OverloadedError(_RetryableError):
+    """The queue is full or the caller has had its share; ``retry_delay_seconds`` says how long
+    to wait, where the server told.
+    """
+
+
+class UnavailableError(_RetryableError):
+    """No server answers, or it is loading, draining or broken; another one may do.
+    ``retry_delay_seconds`` says how long to wait, where a server told.
+    """
+
+
+class DeadlineExceededError(LstmserveError):
+    """The time allowed for the request has passed, or would pass before the reply."""
+
+
+class UnauthenticatedError(LstmserveError):
+    """The server wants credentials, or does not accept those given."""
+
+
+class PermissionDeniedError(LstmserveError):
+    """The server knows the caller and does not allow this."""
+
+
+class ResumeError(LstmserveError):
+    """The tokens to resume after are not the beginning of this reply."""
+
+
+class RequestCancelledError(LstmserveError):
+    """The call was cancelled before it ended, for example by closing the client."""
+
+
+class BrokenReplyError(LstmserveError):
+    """The server reported success without a whole reply; what came cannot be relied on."""
+
+
+class ServerError(LstmserveError):
+    """The server failed; its operator finds the cause in the log by ``request_id``."""

@@ -1,0 +1,166 @@
+"""The command line's options, in groups that several verbs share."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any
+
+import typer
+
+from lstmserve_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
+from lstmserve_client.types import RequestOptions, SamplingParams, StoppingCriteria
+
+_REQUEST = "Request"
+_SAMPLING = "Sampling (the model's defaults where absent)"
+_STOPPING = "Stopping"
+_SERVER = "Server"
+
+
+def _count(help_text: str, panel: str) -> Any:  # noqa: ANN401 - as typer types its options
+    """A number that the wire cannot carry below zero; all other limits are the server's."""
+    return typer.Option(min=0, metavar="N", help=help_text, rich_help_panel=panel)
+
+
+def _sampling(help_text: str) -> Any:  # noqa: ANN401 - as typer types its options
+    return typer.Option(metavar="X", help=help_text, rich_help_panel=_SAMPLING)
+
+
+def _seconds(value: float) -> float:
+    if not (value > 0 and math.isfinite(value)):
+        raise typer.BadParameter("must be a positive number of seconds")
+    return value
+
+
+def _target(value: str) -> str:
+    if not value.strip():  # gRPC would write a trace of its own sources
+        raise typer.BadParameter("must be HOST:PORT")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """Which server, and how long to wait for it."""
+
+    target: Annotated[
+        str,
+        typer.Option(
+            envvar="LSTMSERVE_TARGET",
+            callback=_target,
+            metavar="HOST:PORT",
+            help="The server.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = DEFAULT_TARGET
+    timeout: Annotated[
+        float,
+        typer.Option(
+            callback=_seconds,
+            metavar="SECONDS",
+            help="The most time one request may take.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = DEFAULT_TIMEOUT_SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplyOptions:
+    """Which model answers, how it chooses tokens, and when it stops."""
+
+    model: Annotated[
+        str, typer.Option(help="Empty for the server's default.", rich_help_panel=_REQUEST)
+    ] = ""
+    model_version: Annotated[
+        str, typer.Option(help="Empty for the one served by default.", rich_help_panel=_REQUEST)
+    ] = ""
+    temperature: Annotated[float | None, _sampling("0 is greedy; 1 as the model learned.")] = None
+    top_k: Annotated[
+        int | None, _count("Sample among the k most likely tokens; 0 means all.", _SAMPLING)
+    ] = None
+    top_p: Annotated[
+        float | None, _sampling("Sample among the tokens that reach this probability.")
+    ] = None
+    min_p: Annotated[
+        float | None, _sampling("Drop tokens less likely than this times the likeliest.")
+    ] = None
+    repetition_penalty: Annotated[
+        float | None, _sampling("Make tokens seen so far less likely; 1 changes nothing.")
+    ] = None
+    frequency_penalty: Annotated[float | None, _sampling("Per occurrence in the reply so far.")] = (
+        None
+    )
+    presence_penalty: Annotated[
+        float | None, _sampling("For every token that the reply has so far.")
+    ] = None
+    seed: Annotated[
+        int | None,
+        _count("Make a sampled reply repeatable.", _SAMPLING),
+    ] = None
+    max_tokens: Annotated[int | None, _count("The longest reply.", _STOPPING)] = None
+    min_tokens: Annotated[int | None, _count("Do not end by itself before.", _STOPPING)] = None
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="End before this text; may be given several times.", rich_help_panel=_STOPPING
+        ),
+    ] = None
+    logprobs: Annotated[
+        int | None, _count("Show the log-probabilities of this many tokens.", "Output")
+    ] = None
+
+    @property
+    def request_options(self) -> RequestOptions:
+        return RequestOptions(
+            model=self.model,
+            model_version=self.model_version,
+            sampling=self._sampling_params(),
+            stopping=StoppingCriteria(
+                max_tokens=self.max_tokens,
+                min_tokens=self.min_tokens,
+                stop_sequences=tuple(self.stop or ()),
+            ),
+        )
+
+    def _sampling_params(self) -> SamplingParams:
+        return SamplingParams(
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            frequency_penalty=self.frequency_penalty,
+            presence_penalty=self.presence_penalty,
+            seed=self.seed,
+            logprobs=self.logprobs,
+        )
+
+
+def grouped(verb: Callable[..., None]) -> Callable[..., None]:
+    """Turn each parameter that is a group of options into the options of that group.
+
+    typer reads a function's signature and knows no groups, so this writes one for it.
+    """
+    parameters = signature(verb).parameters
+    groups = {
+        name: each.annotation
+        for name, each in parameters.items()
+        if isinstance(each.annotation, type) and is_dataclass(each.annotation)
+    }
+    members = {name: signature(group).parameters for name, group in groups.items()}
+
+    @wraps(verb)
+    def run(**values: Any) -> None:  # noqa: ANN401 - whatever the options are typed as
+        filled = {
+            name: groups[name](**{member: values.pop(member) for member in members[name]})
+            for name in groups
+        }
+        verb(**values, **filled)
+
+    own = [parameter for name, parameter in parameters.items() if name not in groups]
+    flat = [*own, *(member for group in members.values() for member in group.values())]
+    run.__signature__ = signature(verb).replace(  # type: ignore[attr-defined]  # inspect's hook
+        parameters=[each.replace(kind=Parameter.KEYWORD_ONLY) for each in flat]
+    )
+    run.__annotations__ = {each.name: each.annotation for each in flat} | {"return": None}
+    return run

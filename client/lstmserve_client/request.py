@@ -1,0 +1,107 @@
+"""From what a caller asks to the wire's request messages. Pure functions, no I/O."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import TypeVar
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_client import types
+from lstmserve_client.errors import FieldViolation, InvalidRequestError
+
+Request = TypeVar("Request", pb.GenerateRequest, pb.GenerateReplyRequest)
+
+_ROLES = {"user": pb.ROLE_USER, "agent": pb.ROLE_AGENT}
+_CACHE_MODES = {
+    types.CacheMode.DEFAULT: pb.CACHE_MODE_UNSPECIFIED,
+    types.CacheMode.BYPASS: pb.CACHE_MODE_BYPASS,
+    types.CacheMode.REFRESH: pb.CACHE_MODE_REFRESH,
+    types.CacheMode.ONLY_IF_CACHED: pb.CACHE_MODE_ONLY_IF_CACHED,
+}
+_PRIORITIES = {
+    types.Priority.LOW: pb.PRIORITY_LOW,
+    types.Priority.NORMAL: pb.PRIORITY_NORMAL,
+    types.Priority.HIGH: pb.PRIORITY_HIGH,
+}
+
+
+def fill_request(
+    request: Request,
+    prompt: types.Prompt,
+    *,
+    model: str = "",
+    model_version: str = "",
+    sampling: types.SamplingParams | None = None,
+    stopping: types.StoppingCriteria | None = None,
+    cache_mode: types.CacheMode = types.CacheMode.DEFAULT,
+    priority: types.Priority = types.Priority.NORMAL,
+) -> Request:
+    """Fill an empty request and return it.
+
+    Raises InvalidRequestError for what the wire has no room for, such as a negative seed; all
+    else is the server's to judge.
+    """
+    with _refusing("model"):
+        request.model = model
+    with _refusing("model_version"):
+        request.model_version = model_version
+    _set_prompt(request, prompt)
+    if sampling is not None:
+        _set_sampling(request.sampling, sampling)
+    if stopping is not None:
+        _set_stopping(request.stopping, stopping)
+    request.cache_mode = _CACHE_MODES[types.CacheMode(cache_mode)]
+    request.priority = _PRIORITIES[types.Priority(priority)]
+    return request
+
+
+def _set_prompt(
+    request: pb.GenerateRequest | pb.GenerateReplyRequest, prompt: types.Prompt
+) -> None:
+    if isinstance(prompt, str):
+        with _refusing("prompt"):
+            request.prompt = prompt
+    else:
+        request.conversation.SetInParent()  # a conversation of no turns is one, too
+        request.conversation.turns.extend(_turns(prompt))
+
+
+def _turns(turns: Sequence[types.Turn]) -> Iterator[pb.Turn]:
+    for position, turn in enumerate(turns):
+        role = _ROLES.get(turn.role, pb.ROLE_UNSPECIFIED)  # which the server refuses
+        with _refusing(f"conversation.turns[{position}].text"):
+            yield pb.Turn(role=role, text=turn.text)
+
+
+def _set_sampling(message: pb.SamplingParams, sampling: types.SamplingParams) -> None:
+    message.SetInParent()
+    for each in fields(sampling):
+        value = getattr(sampling, each.name)
+        with _refusing(f"sampling.{each.name}"):
+            if each.name == "logit_bias":
+                message.logit_bias.update(value)
+            elif value is not None:
+                setattr(message, each.name, value)
+
+
+def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria) -> None:
+    message.SetInParent()
+    for each in fields(stopping):
+        value = getattr(stopping, each.name)
+        with _refusing(f"stopping.{each.name}"):
+            if each.name == "stop_sequences":
+                message.stop_sequences.extend(value)
+            elif value is not None:
+                setattr(message, each.name, value)
+
+
+@contextmanager
+def _refusing(field: str) -> Iterator[None]:
+    """Name the field that protobuf has no room for: a number out of range, text not Unicode."""
+    try:
+        yield
+    except ValueError as error:
+        why = "not Unicode text" if isinstance(error, UnicodeError) else str(error)
+        raise InvalidRequestError(
+            "the request cannot be sent", violations=[FieldViolation(field, why)]
+        ) from error

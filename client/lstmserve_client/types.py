@@ -1,0 +1,241 @@
+"""What a caller gives and gets: plain values that know neither protobuf nor gRPC."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, TypeAlias, TypedDict
+
+Role: TypeAlias = Literal["user", "agent"]
+
+
+class CacheMode(StrEnum):
+    """How one request may use the server's reply cache."""
+
+    DEFAULT = "default"  # a cached reply may answer, and this one may be stored
+    BYPASS = "bypass"  # neither read nor write; without a seed, a fresh random one
+    REFRESH = "refresh"  # do not read, but store the new reply
+    ONLY_IF_CACHED = "only_if_cached"  # answer from the cache or not at all
+
+
+class Priority(StrEnum):
+    """Which requests go first when there are more than can run."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
+class CacheOutcome(StrEnum):
+    """What the reply cache did for a request."""
+
+    UNKNOWN = "unknown"
+    BYPASS = "bypass"  # not asked: by the request's wish, or because there is none
+    MISS = "miss"
+    HIT = "hit"
+    COALESCED = "coalesced"  # shared with an identical request that was already running
+
+
+class FinishReason(StrEnum):
+    """Why a reply ended. Failures are exceptions, never finish reasons."""
+
+    UNKNOWN = "unknown"  # the server gave none, or one that this client does not know
+    END_OF_TEXT = "end_of_text"
+    MAX_TOKENS = "max_tokens"
+    STOP_SEQUENCE = "stop_sequence"
+
+
+class ModelState(StrEnum):
+    """Whether a model version answers requests."""
+
+    UNKNOWN = "unknown"
+    LOADING = "loading"
+    READY = "ready"
+    UNLOADING = "unloading"
+    UNLOADED = "unloaded"
+    FAILED = "failed"
+
+
+class ServingStatus(StrEnum):
+    """The answer of the standard health service."""
+
+    UNKNOWN = "UNKNOWN"
+    SERVING = "SERVING"
+    NOT_SERVING = "NOT_SERVING"
+    SERVICE_UNKNOWN = "SERVICE_UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a conversation."""
+
+    role: Role
+    text: str
+
+
+Prompt: TypeAlias = str | Sequence[Turn]
+"""A single question, or a conversation whose last turn is the user's, oldest turn first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How each token is chosen; ``None`` follows the model's default.
+
+    The server checks the ranges, so that one place decides them.
+    """
+
+    temperature: float | None = None  # 0 is greedy
+    top_k: int | None = None  # 0 means all tokens
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: Mapping[int, float] = field(default_factory=dict, hash=False)  # by token id
+    seed: int | None = None  # makes a sampled reply repeatable
+    logprobs: int | None = None  # how many of the most likely tokens to tell per position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppingCriteria:
+    """When a reply ends; ``None`` follows the model's default. Lengths are in tokens."""
+
+    max_tokens: int | None = None
+    min_tokens: int | None = None
+    stop_sequences: tuple[str, ...] = ()
+
+
+class RequestOptions(TypedDict, total=False):
+    """What ``generate`` and ``reply`` take by keyword besides the prompt; all optional."""
+
+    model: str  # empty: the server's default model
+    model_version: str  # empty: the version served by default
+    sampling: SamplingParams | None
+    stopping: StoppingCriteria | None
+    cache_mode: CacheMode
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The request was accepted: what decides this reply, enough to repeat it."""
+
+    model: str
+    model_version: str
+    model_digest: str  # SHA-256 of all that can change a reply, hexadecimal
+    seed: int
+    prompt_tokens: int
+    cache: CacheOutcome
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One candidate token and its log-probability in nats."""
+
+    token_id: int
+    logprob: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """Log-probabilities at one position, in nats: the chosen token's, and the most likely ones'."""
+
+    logprob: float
+    top: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A further piece of the reply. The text is empty while a character is incomplete."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprobs, ...]  # one per token, if asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one request."""
+
+    prompt_tokens: int
+    generated_tokens: int
+    cached_prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Durations of one request, in seconds on the server's clock."""
+
+    queue_seconds: float
+    prefill_seconds: float
+    decode_seconds: float
+    time_to_first_token_seconds: float
+    total_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """How a reply ended and what it cost."""
+
+    finish_reason: FinishReason
+    stop_sequence: str  # empty unless finish_reason says so
+    usage: Usage
+    timings: Timings
+    cache: CacheOutcome
+    labels: tuple[str, ...]  # such as "intent:cancel_order"
+
+
+Event: TypeAlias = Started | Chunk | Completion
+"""What a stream yields: one Started, any number of Chunks, one Completion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprobs, ...]
+    started: Started
+    completion: Completion
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSizes:
+    """Sizes of a model."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    parameters: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """What one request may ask of a model, in tokens."""
+
+    max_prompt_tokens: int
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One version of one model: its card and its state on this server."""
+
+    name: str
+    version: str
+    digest: str
+    state: ModelState
+    state_reason: str
+    is_default: bool
+    family: str
+    description: str
+    license: str  # SPDX
+    sizes: ModelSizes
+    limits: ModelLimits
+    default_sampling: SamplingParams
+    default_max_tokens: int
+    labels: tuple[str, ...]
+    evaluation: Mapping[str, str] = field(hash=False)  # figures by name, as published

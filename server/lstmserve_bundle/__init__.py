@@ -1,0 +1,22 @@
+"""A model version on disk: written by training, read by the server."""
+
+from lstmserve_bundle.bundle import Bundle, open_bundle
+from lstmserve_bundle.detokenizer import IncrementalDetokenizer
+from lstmserve_bundle.errors import BundleError, ChecksumError, ManifestError, TokenizerError
+from lstmserve_bundle.manifest import Manifest
+from lstmserve_bundle.template import PromptTemplate, Turn
+from lstmserve_bundle.tokenizer import Tokenizer
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "ChecksumError",
+    "IncrementalDetokenizer",
+    "Manifest",
+    "ManifestError",
+    "PromptTemplate",
+    "Tokenizer",
+    "TokenizerError",
+    "Turn",
+    "open_bundle",
+]

@@ -1,0 +1,77 @@
+"""A verified model version: its manifest, its tokenizer and where its weights are."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lstmserve_bundle.errors import ChecksumError, ManifestError, TokenizerError
+from lstmserve_bundle.manifest import FileManifest, Manifest, read_manifest
+from lstmserve_bundle.template import PromptTemplate
+from lstmserve_bundle.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODEL_NAME = "model.pt"
+TOKENIZER_NAME = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A version whose files all match their checksums."""
+
+    folder: Path
+    manifest: Manifest
+    tokenizer: Tokenizer
+    template: PromptTemplate
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / MODEL_NAME
+
+
+def describe_file(path: Path) -> FileManifest:
+    """Size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileManifest(sha256=digest, size_bytes=path.stat().st_size)
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Verify and open a version; raises a BundleError that says what is wrong with it."""
+    manifest = read_manifest(folder)
+    _verify_files(folder, manifest)
+    tokenizer = Tokenizer.from_file(folder / TOKENIZER_NAME)
+    if tokenizer.num_tokens != manifest.sizes.vocabulary:
+        raise TokenizerError(
+            f"{folder / TOKENIZER_NAME}: {tokenizer.num_tokens} tokens, but the manifest's "
+            f"sizes.vocabulary is {manifest.sizes.vocabulary}"
+        )
+    return Bundle(folder, manifest, tokenizer, PromptTemplate(manifest.template, tokenizer))
+
+
+def _verify_files(folder: Path, manifest: Manifest) -> None:
+    missing = {MODEL_NAME, TOKENIZER_NAME} - manifest.files.keys()
+    if missing:
+        raise ManifestError(f"{folder}: the manifest's files lack {', '.join(sorted(missing))}")
+    for name, expected in manifest.files.items():
+        _verify_file(folder / name, expected)
+
+
+def _verify_file(path: Path, expected: FileManifest) -> None:
+    try:
+        found = describe_file(path)
+    except OSError as error:
+        raise ChecksumError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if found.size_bytes != expected.size_bytes:
+        raise ChecksumError(
+            f"{path}: {found.size_bytes} bytes instead of the {expected.size_bytes} in its "
+            "manifest: truncated or replaced; publish or copy the version again"
+        )
+    if found.sha256 != expected.sha256:
+        raise ChecksumError(
+            f"{path}: its SHA-256 is not the one in its manifest: changed after it was "
+            "published; publish or copy the version again"
+        )

@@ -1,0 +1,23 @@
+"""What can be wrong with a model version on disk.
+
+BundleError
+├── ManifestError      manifest.json is missing, unreadable, or breaks the schema
+├── ChecksumError      a file is missing or is not the one that was published
+└── TokenizerError     tokenizer.json cannot serve this manifest
+"""
+
+
+class BundleError(Exception):
+    """A model version that must not be loaded. The text names the file and what to do."""
+
+
+class ManifestError(BundleError):
+    """manifest.json is missing, is not JSON, or breaks the schema."""
+
+
+class ChecksumError(BundleError):
+    """A file of the bundle is missing or differs from what was published."""
+
+
+class TokenizerError(BundleError):
+    """tokenizer.json is unreadable, or lacks a token the manifest names."""

@@ -1,0 +1,184 @@
+"""manifest.json: everything about a model version that is not weights.
+
+The schema is strict: an unknown key, a wrong type or a value out of range is an error
+that names the key. Nothing here reads any other file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lstmserve_bundle.errors import ManifestError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+# a plain name: a manifest must not reach out of its folder
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    # a manifest is data from outside: nothing is coerced, nothing unknown is dropped
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class SizesManifest(_Strict):
+    """Shapes; ``state`` is the number of float32 values in one sequence's state row."""
+
+    vocabulary: PositiveInt
+    hidden: PositiveInt
+    layers: PositiveInt
+    state: PositiveInt
+    parameters: PositiveInt
+
+
+class QuantizationManifest(_Strict):
+    """How floats became integers; activations use one static scale (never the batch's)."""
+
+    scheme: Literal["static-7bit-activations-int8-weights"]
+    activation_scale: Annotated[float, Field(gt=0)]
+    activation_zero_point: Annotated[int, Field(ge=0, le=127)]
+
+
+class LimitsManifest(_Strict):
+    """Upper bounds on what one request may ask of this model."""
+
+    max_prompt_tokens: PositiveInt
+    max_tokens: PositiveInt
+
+
+class TemplateManifest(_Strict):
+    """Turn markers. ``labels`` names the special tokens a reply may carry (intents)."""
+
+    role_tokens: Annotated[dict[str, str], Field(min_length=2)]
+    reply_role: str
+    end_token: str
+    labels: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _reply_role_is_a_role(self) -> TemplateManifest:
+        if self.reply_role not in self.role_tokens:
+            raise ValueError(f"reply_role {self.reply_role!r} is not among role_tokens")
+        return self
+
+
+class SamplingManifest(_Strict):
+    """The model's own sampling defaults, used for every field a request leaves out."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    min_p: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_tokens: PositiveInt = 128
+
+
+class FileManifest(_Strict):
+    sha256: Sha256
+    size_bytes: PositiveInt
+
+
+class DataManifest(_Strict):
+    """One source of training text."""
+
+    name: str
+    source: str
+    license: str
+    use: str
+
+
+class TrainingManifest(_Strict):
+    """Where the weights come from; ``recipe`` is the command that makes them again."""
+
+    data: list[DataManifest]
+    recipe: str
+    seed: int
+    steps: PositiveInt
+    tokens: PositiveInt
+    facts: dict[str, float | int | str] = {}
+
+
+class CreationManifest(_Strict):
+    at: str
+    tool: str
+    torch: str
+
+
+class Manifest(_Strict):
+    """One version of one model."""
+
+    schema_version: Literal[1]
+    name: Name
+    version: PositiveInt
+    family: Literal["stacked-lstm"]
+    description: str
+    license: str
+    sizes: SizesManifest
+    quantization: QuantizationManifest
+    limits: LimitsManifest
+    template: TemplateManifest
+    sampling: SamplingManifest
+    files: dict[FileName, FileManifest]
+    training: TrainingManifest
+    evaluation: dict[str, float | int | str]
+    created: CreationManifest
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files together."""
+        return sum(file.size_bytes for file in self.files.values())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that can change a reply: files, template, sizes, defaults.
+
+        Evaluation figures and descriptions may be worded anew without it changing.
+        """
+        parts = self.model_dump(
+            include={"family", "sizes", "quantization", "template", "sampling", "files"}
+        )
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def parse_manifest(text: str, where: str) -> Manifest:
+    """Check and read a manifest; raises ManifestError naming ``where`` and each bad key."""
+    try:
+        document: Any = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ManifestError(f"{where}: not JSON: {error}") from None
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        raise ManifestError(f"{where}: {_describe(error)}") from None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``folder/manifest.json``; raises ManifestError when missing or wrong."""
+    path = folder / MANIFEST_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path}: cannot be read: {error}") from None
+    return parse_manifest(text, str(path))
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    text = json.dumps(manifest.model_dump(), indent=2, ensure_ascii=False)
+    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def _describe(error: ValidationError) -> str:
+    problems = (
+        f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}"
+        for problem in error.errors(include_url=False)
+    )
+    return "; ".join(problems)

@@ -1,0 +1,93 @@
+"""Text to token ids and back to bytes. Knows no roles and no templates.
+
+Prompts are data: a special token's spelling inside a prompt is encoded as ordinary
+text, so a caller cannot forge a turn marker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tokenizers
+
+from lstmserve_bundle.errors import TokenizerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def _byte_level_alphabet() -> dict[str, int]:
+    """The printable stand-in for each byte in a byte-level vocabulary, inverted.
+
+    Source: GPT-2's ``bytes_to_unicode``: printable Latin-1 stands for itself, every
+    other byte for the next free code point from 256 up.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    stand_ins = {chr(byte): byte for byte in printable}
+    stand_ins.update({chr(256 + n): byte for n, byte in enumerate(others)})
+    return stand_ins
+
+
+class Tokenizer:
+    """A byte-level BPE tokenizer with a table of every token's bytes."""
+
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        backend.encode_special_tokens = True
+        self._backend = backend
+        self._token_bytes, self._special = _tables(backend)
+
+    @classmethod
+    def from_file(cls, path: Path) -> Tokenizer:
+        """Read ``tokenizer.json``; raises TokenizerError when it cannot be used."""
+        try:
+            return cls(tokenizers.Tokenizer.from_file(str(path)))
+        except TokenizerError:
+            raise
+        except Exception as error:  # the Rust side raises bare Exception
+            raise TokenizerError(f"{path}: not a readable tokenizer.json: {error}") from error
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self._token_bytes)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of plain text; special tokens in it lose their meaning."""
+        return list(self._backend.encode(text, add_special_tokens=False).ids)
+
+    def special_id(self, token: str) -> int:
+        """The id of a special token; raises TokenizerError when there is none."""
+        token_id = self._backend.token_to_id(token)
+        if token_id is None or token_id not in self._special:
+            raise TokenizerError(f"tokenizer.json has no special token {token!r}")
+        return int(token_id)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes a token adds to the text; none for a special token."""
+        return self._token_bytes[token_id]
+
+    def decode(self, token_ids: Iterable[int]) -> str:
+        """The text of a whole sequence; broken UTF-8 becomes U+FFFD."""
+        return b"".join(map(self.token_bytes, token_ids)).decode("utf-8", errors="replace")
+
+
+def _tables(backend: tokenizers.Tokenizer) -> tuple[list[bytes], frozenset[int]]:
+    """Bytes of every token id, and which ids are special."""
+    added = backend.get_added_tokens_decoder()
+    alphabet = _byte_level_alphabet()
+    table = []
+    for token_id in range(backend.get_vocab_size(with_added_tokens=True)):
+        token = backend.id_to_token(token_id)
+        if token is None:
+            raise TokenizerError(f"tokenizer.json leaves id {token_id} without a token")
+        if token_id in added:
+            table.append(b"" if added[token_id].special else token.encode())
+            continue
+        try:
+            table.append(bytes(alphabet[letter] for letter in token))
+        except KeyError:
+            raise TokenizerError(
+                f"tokenizer.json: token {token_id} {token!r} is not byte-level"
+            ) from None
+    return table, frozenset(i for i, token in added.items() if token.special)

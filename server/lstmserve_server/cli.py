@@ -1,0 +1,56 @@
+"""``lstmserve-server``: reads the configuration, runs the server, prints one ready line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from lstmserve_server.config import Address
+from lstmserve_server.errors import StartupError
+from lstmserve_server.settings import read_settings
+
+EXIT_CANNOT_START = 2
+DEFAULT_TARGET = "127.0.0.1:50051"  # where the client looks when not told
+
+
+def main() -> None:
+    """Serve until told to stop; a server that cannot start says why in one line."""
+    try:
+        sys.exit(_serve(sys.argv[1:]))
+    except StartupError as error:
+        print(f"lstmserve-server: {error}", file=sys.stderr)
+        sys.exit(EXIT_CANNOT_START)
+
+
+def _serve(arguments: list[str]) -> int:
+    settings = read_settings(arguments)
+    # torch takes a second to import: --help and configuration errors do not wait for it
+    from lstmserve_server.app import App, Ready
+    from lstmserve_server.telemetry.logging import configure_logging
+
+    configure_logging(settings.log_level, settings.log_format)
+
+    def on_ready(ready: Ready) -> None:
+        names = ", ".join(f"{model.name} version {model.version}" for model in ready.models)
+        print(
+            f"lstmserve is ready: {names} on {ready.listen}, "
+            f"metrics on http://{ready.metrics_listen}/metrics\n"
+            f"try: {_example_command(ready.listen)}",
+            flush=True,
+        )
+
+    async def run() -> int:
+        return await App(settings.to_server_config()).run(on_ready)
+
+    return asyncio.run(run())
+
+
+def _example_command(listen: Address) -> str:
+    """What to type next: it names the client so that the shell finds it."""
+    beside = Path(sys.argv[0]).with_name("lstmserve")
+    client = "lstmserve" if shutil.which("lstmserve") else os.path.relpath(beside)
+    target = "" if str(listen) == DEFAULT_TARGET else f" --target {listen}"
+    return f'{client} generate "I want to cancel my order"{target}'

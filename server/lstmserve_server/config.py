@@ -1,0 +1,56 @@
+"""Frozen configuration, one object per part. Reads neither flags nor the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where something listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Bounds of one model's engine."""
+
+    max_running: int = 64  # rows of the running batch
+    max_waiting: int = 1024
+    quantum_steps: int = 8  # tokens per row between two looks at the queue
+    prefill_piece_tokens: int = 32  # prompt tokens read between two quanta
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Where models are, and which one answers by default."""
+
+    folder: Path
+    default_model: str = ""  # empty: the first by name
+    torch_threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DrainConfig:
+    """How the server shuts down."""
+
+    grace_seconds: float = 30.0  # for replies that run
+    notice_seconds: float = 0.5  # between NOT_SERVING and the closing of the port
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Everything the composition root needs."""
+
+    listen: Address
+    metrics_listen: Address
+    store: StoreConfig
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    drain: DrainConfig = field(default_factory=DrainConfig)

@@ -1,0 +1,53 @@
+"""What the engine gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class FinishReason(Enum):
+    """Why a reply is complete."""
+
+    END_OF_TEXT = auto()
+    MAX_TOKENS = auto()
+    STOP_SEQUENCE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """Log-probabilities in nats at one position, by the model's own distribution."""
+
+    logprob: float
+    top: tuple[tuple[int, float], ...]  # (token id, log-probability), most likely first
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds on the engine's clock, counted from the request's arrival where not said."""
+
+    queue_seconds: float
+    prefill_seconds: float  # duration
+    decode_seconds: float  # duration
+    time_to_first_token_seconds: float
+    total_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of a reply."""
+
+    reason: FinishReason
+    stop_sequence: str
+    num_tokens: int  # of the whole reply, resumed ones included
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What one quantum added to one reply."""
+
+    text: str
+    token_ids: list[int]
+    logprobs: list[TokenLogprobs]
+    finish: Finish | None = None

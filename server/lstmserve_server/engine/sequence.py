@@ -1,0 +1,84 @@
+"""One reply in the making."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lstmserve_server.engine.output import Finish, Output, Timings, TokenLogprobs
+from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.engine.stopping import ReplyText
+
+
+@dataclass(eq=False, slots=True)
+class Sequence:
+    """A request on its way through the engine; times are on the engine's clock."""
+
+    id: int
+    request: GenerationRequest
+    reply: ReplyText
+    arrived_at: float
+    token_ids: list[int] = field(init=False)
+    _known: tuple[int, ...] = field(init=False)
+    num_read: int = 0  # known tokens whose effect is in the state
+    started_at: float = 0.0
+    prefilled_at: float = 0.0
+    first_token_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.token_ids = list(self.request.resume_ids)
+        self._known = self.request.prompt_ids + self.request.resume_ids
+
+    @property
+    def unread(self) -> tuple[int, ...]:
+        """What is left to read before decoding; the last known token is read by decoding."""
+        return self._known[self.num_read : -1]
+
+    @property
+    def next_input(self) -> int:
+        """The token that the next decode step reads."""
+        return self.token_ids[-1] if self.token_ids else self._known[-1]
+
+    @property
+    def position(self) -> int:
+        """The number of the token to come; the random numbers depend on it."""
+        return len(self.token_ids)
+
+    @property
+    def num_remaining(self) -> int:
+        return self.request.max_tokens - len(self.token_ids)
+
+    @property
+    def has_new_token(self) -> bool:
+        return len(self.token_ids) > len(self.request.resume_ids)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.reply.finish_reason is not None
+
+    def extend(self, token_ids: list[int], logprobs: list[TokenLogprobs], now: float) -> Output:
+        """Take the tokens of one quantum up to where the reply ends."""
+        if not self.has_new_token:
+            self.first_token_at = now
+        text, taken = "", 0
+        for token_id in token_ids:
+            text += self.reply.push(token_id)
+            taken += 1
+            if self.is_finished:
+                break
+        self.token_ids.extend(token_ids[:taken])
+        return Output(text, token_ids[:taken], logprobs[:taken], self._finish(now))
+
+    def _finish(self, now: float) -> Finish | None:
+        reason = self.reply.finish_reason
+        if reason is None:
+            return None
+        return Finish(reason, self.reply.stop_sequence, len(self.token_ids), self._timings(now))
+
+    def _timings(self, now: float) -> Timings:
+        return Timings(
+            queue_seconds=self.started_at - self.arrived_at,
+            prefill_seconds=self.prefilled_at - self.started_at,
+            decode_seconds=now - self.prefilled_at,
+            time_to_first_token_seconds=self.first_token_at - self.arrived_at,
+            total_seconds=now - self.arrived_at,
+        )

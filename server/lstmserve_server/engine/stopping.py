@@ -1,0 +1,68 @@
+"""Decides where a reply ends, and which text is safe to send before that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lstmserve_bundle import IncrementalDetokenizer, Tokenizer
+from lstmserve_server.engine.output import FinishReason
+
+
+class ReplyText:
+    """The text of one reply, token by token.
+
+    What could be the beginning of a stop sequence is held back until it is not. The
+    text released after n tokens depends on those n tokens alone, not on how they came.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, end_id: int, max_tokens: int, stop_sequences: Sequence[str]
+    ) -> None:
+        self._detokenizer = IncrementalDetokenizer(tokenizer)
+        self._end_id = end_id
+        self._max_tokens = max_tokens
+        self._stops = tuple(stop_sequences)
+        self._held = ""
+        self.num_tokens = 0
+        self.finish_reason: FinishReason | None = None
+        self.stop_sequence = ""
+
+    def push(self, token_id: int) -> str:
+        """Add one token; returns the text that it makes safe to send."""
+        self.num_tokens += 1
+        self._held += self._detokenizer.push([token_id])
+        if self._stops and self._cut_at_stop():
+            return self._release(len(self._held))
+        if token_id == self._end_id:
+            return self._end(FinishReason.END_OF_TEXT)
+        if self.num_tokens >= self._max_tokens:
+            return self._end(FinishReason.MAX_TOKENS)
+        return self._release(len(self._held) - self._num_held_back())
+
+    def _end(self, reason: FinishReason) -> str:
+        self._held += self._detokenizer.finish()
+        if not (self._stops and self._cut_at_stop()):
+            self.finish_reason = reason
+        return self._release(len(self._held))
+
+    def _cut_at_stop(self) -> bool:
+        """Whether the held text contains a stop sequence; it is cut before the first."""
+        found = [(self._held.find(stop), stop) for stop in self._stops if stop in self._held]
+        if not found:
+            return False
+        position, self.stop_sequence = min(found)
+        self._held = self._held[:position]
+        self.finish_reason = FinishReason.STOP_SEQUENCE
+        return True
+
+    def _num_held_back(self) -> int:
+        """Length of the longest end of the held text that begins a stop sequence."""
+        longest = max(map(len, self._stops), default=1) - 1
+        for length in range(min(longest, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-length:]) for stop in self._stops):
+                return length
+        return 0
+
+    def _release(self, length: int) -> str:
+        text, self._held = self._held[:length], self._held[length:]
+        return text

@@ -1,0 +1,79 @@
+"""What can go wrong with a request or with the server. Knows no status codes.
+
+LstmserveError
+├── InvalidRequestError     a field is missing, out of range, or not served
+├── ModelNotFoundError      no such model, or no such version of it
+├── NotServedError          a method that this version of the server does not serve
+├── ResumeMismatchError     resume tokens that this model version did not write
+├── QueueFullError          more waiting requests than the server keeps
+├── UnavailableError        this server cannot answer now; another one may
+│   ├── DrainingError       it is shutting down
+│   └── EngineDeadError     its engine has failed; the process is about to end
+└── StartupError            the server cannot start: configuration, store or port
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class LstmserveError(Exception):
+    """Base of every error that has a meaning for the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One wrong field: its path on the wire, and what is allowed."""
+
+    field: str
+    description: str
+
+
+class InvalidRequestError(LstmserveError):
+    """One or more fields of a request cannot be served."""
+
+    def __init__(self, violations: list[FieldViolation]) -> None:
+        super().__init__("; ".join(f"{item.field}: {item.description}" for item in violations))
+        self.violations = violations
+
+
+class ModelNotFoundError(LstmserveError):
+    """The store serves no such model or version."""
+
+    def __init__(self, message: str, resource: str) -> None:
+        super().__init__(message)
+        self.resource = resource
+
+
+class NotServedError(LstmserveError):
+    """The method exists on the wire, but not yet in this server."""
+
+
+class ResumeMismatchError(LstmserveError):
+    """The tokens to resume after cannot stem from the pinned version."""
+
+
+class QueueFullError(LstmserveError):
+    """There are more waiting requests than the server keeps."""
+
+    def __init__(self, message: str, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class UnavailableError(LstmserveError):
+    """This server cannot answer now."""
+
+    retry_seconds = 1.0
+
+
+class DrainingError(UnavailableError):
+    """The server is shutting down and takes nothing new."""
+
+
+class EngineDeadError(UnavailableError):
+    """The engine has failed."""
+
+
+class StartupError(LstmserveError):
+    """The server cannot start; the text is one line for the operator."""

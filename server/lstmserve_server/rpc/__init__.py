@@ -1,0 +1,1 @@
+"""The gRPC face of the server: thin servicers over the catalog and its engines."""

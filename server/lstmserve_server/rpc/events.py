@@ -1,0 +1,71 @@
+"""From the engine's outputs to events on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_bundle import Tokenizer
+from lstmserve_server.engine.output import Finish, FinishReason, Output, TokenLogprobs
+from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.store.catalog import ServedModel
+
+FINISH_REASONS = {
+    FinishReason.END_OF_TEXT: pb.FINISH_REASON_END_OF_TEXT,
+    FinishReason.MAX_TOKENS: pb.FINISH_REASON_MAX_TOKENS,
+    FinishReason.STOP_SEQUENCE: pb.FINISH_REASON_STOP_SEQUENCE,
+}
+
+
+def to_started(model: ServedModel, wanted: GenerationRequest, request_id: str) -> pb.Started:
+    return pb.Started(
+        model=model.name,
+        model_version=model.version,
+        model_digest=model.manifest.digest,
+        seed=wanted.sampling.seed,
+        prompt_tokens=len(wanted.prompt_ids),
+        cache=pb.CACHE_OUTCOME_BYPASS,
+        request_id=request_id,
+    )
+
+
+def to_chunk(output: Output, tokenizer: Tokenizer) -> pb.Chunk:
+    return pb.Chunk(
+        text=output.text,
+        token_ids=output.token_ids,
+        logprobs=[_to_logprobs(entry, tokenizer) for entry in output.logprobs],
+    )
+
+
+def to_completion(
+    finish: Finish, wanted: GenerationRequest, labels: Sequence[str]
+) -> pb.Completion:
+    timings = finish.timings
+    return pb.Completion(
+        finish_reason=FINISH_REASONS[finish.reason],
+        stop_sequence=finish.stop_sequence,
+        usage=pb.Usage(prompt_tokens=len(wanted.prompt_ids), generated_tokens=finish.num_tokens),
+        timings=pb.Timings(
+            queue_seconds=timings.queue_seconds,
+            prefill_seconds=timings.prefill_seconds,
+            decode_seconds=timings.decode_seconds,
+            time_to_first_token_seconds=timings.time_to_first_token_seconds,
+            total_seconds=timings.total_seconds,
+        ),
+        cache=pb.CACHE_OUTCOME_BYPASS,
+        labels=labels,
+    )
+
+
+def find_labels(token_ids: Iterable[int], model: ServedModel) -> list[str]:
+    """The labels that the model wrote between the words of its reply."""
+    names = model.bundle.template.label_of_id
+    return [names[token_id] for token_id in token_ids if token_id in names]
+
+
+def _to_logprobs(entry: TokenLogprobs, tokenizer: Tokenizer) -> pb.TokenLogprobs:
+    top = [
+        pb.TokenLogprob(token_id=token_id, logprob=logprob, text=tokenizer.decode([token_id]))
+        for token_id, logprob in entry.top
+    ]
+    return pb.TokenLogprobs(logprob=entry.logprob, top=top)

@@ -1,0 +1,49 @@
+"""Checks the fields of a request and collects everything wrong with them at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from lstmserve_server.errors import FieldViolation, InvalidRequestError
+
+
+class FieldChecks:
+    """Collects violations; ``finish`` raises them together."""
+
+    def __init__(self) -> None:
+        self._violations: list[FieldViolation] = []
+
+    def refuse(self, field: str, description: str) -> None:
+        self._violations.append(FieldViolation(field, description))
+
+    def within(self, field: str, value: float, low: float, high: float) -> None:
+        """Closed range; NaN is within none."""
+        if not low <= value <= high:
+            self.refuse(field, f"must be from {low:g} to {high:g}, not {_show(value)}")
+
+    def above(self, field: str, value: float, low: float, high: float) -> None:
+        """Range open below and closed above."""
+        if not low < value <= high:
+            self.refuse(field, f"must be above {low:g} and at most {high:g}, not {_show(value)}")
+
+    def below(self, field: str, value: float, low: float, high: float) -> None:
+        """Range closed below and open above."""
+        if not low <= value < high:
+            self.refuse(field, f"must be at least {low:g} and below {high:g}, not {_show(value)}")
+
+    def not_served(self, fields: Iterable[tuple[str, bool]]) -> None:
+        """Refuse fields that are set but that this server cannot honor yet."""
+        for field, is_set in fields:
+            if is_set:
+                self.refuse(field, "is not served by this version of the server; leave it out")
+
+    def finish(self) -> None:
+        """Raise InvalidRequestError if anything was refused."""
+        if self._violations:
+            raise InvalidRequestError(self._violations)
+
+
+def _show(value: float) -> str:
+    # floats come off the wire in single precision: 0.1 would read 0.10000000149
+    return f"{value:.6g}" if math.isfinite(value) and value != int(value) else f"{value:.15g}"

@@ -1,0 +1,74 @@
+"""GenerationService: a request becomes a stream of events, or one whole reply."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1 import generation_service_pb2_grpc
+from lstmserve_server.engine.output import Finish
+from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.rpc.call import Call, current_call
+from lstmserve_server.rpc.events import find_labels, to_chunk, to_completion, to_started
+from lstmserve_server.rpc.observer import CallObserver
+from lstmserve_server.rpc.request import Request, to_generation_request
+from lstmserve_server.store.catalog import ModelCatalog, ServedModel
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
+    """Both methods are the same events, streamed or folded."""
+
+    def __init__(self, catalog: ModelCatalog, observer: CallObserver) -> None:
+        self._catalog = catalog
+        self._observer = observer
+
+    async def Generate(
+        self, request: pb.GenerateRequest, context: Context
+    ) -> AsyncIterator[pb.GenerateResponse]:
+        async for event in self._events(request):
+            yield event
+
+    async def GenerateReply(
+        self, request: pb.GenerateReplyRequest, context: Context
+    ) -> pb.GenerateReplyResponse:
+        events = [event async for event in self._events(request)]
+        chunks = [event.chunk for event in events if event.HasField("chunk")]
+        return pb.GenerateReplyResponse(
+            text="".join(chunk.text for chunk in chunks),
+            token_ids=[token_id for chunk in chunks for token_id in chunk.token_ids],
+            logprobs=[entry for chunk in chunks for entry in chunk.logprobs],
+            started=events[0].started,
+            completion=events[-1].completion,
+        )
+
+    async def _events(self, request: Request) -> AsyncIterator[pb.GenerateResponse]:
+        """Started with the first output, a chunk for each output, the completion last."""
+        call = current_call.get()
+        model = self._catalog.resolve(request.model, request.model_version)
+        wanted = to_generation_request(request, model)
+        self._accept(call, model, wanted)
+        labels = find_labels(wanted.resume_ids, model)
+        is_first = True
+        async for output in model.engine.generate(wanted):
+            if is_first:
+                yield pb.GenerateResponse(started=to_started(model, wanted, call.request_id))
+                is_first = False
+            self._observer.on_tokens(call, len(output.token_ids))
+            labels += find_labels(output.token_ids, model)
+            yield pb.GenerateResponse(chunk=to_chunk(output, model.bundle.tokenizer))
+            if output.finish is not None:
+                self._finish(call, output.finish)
+                yield pb.GenerateResponse(completion=to_completion(output.finish, wanted, labels))
+
+    def _accept(self, call: Call, model: ServedModel, wanted: GenerationRequest) -> None:
+        call.model, call.version, call.cache = model.name, model.version, "bypass"
+        self._observer.on_accepted(call, len(wanted.prompt_ids))
+
+    def _finish(self, call: Call, finish: Finish) -> None:
+        call.finish_reason = finish.reason.name.lower()
+        self._observer.on_finished(call, finish)

@@ -1,0 +1,119 @@
+"""Around every RPC of this service: the gate, the clock, the log, and all errors.
+
+Only this interceptor aborts. An exception that reached grpc would send its text to the
+client, so nothing gets past it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.message import Message
+
+from lstmserve_server.errors import InvalidRequestError
+from lstmserve_server.rpc.call import Call, choose_request_id, current_call
+from lstmserve_server.rpc.gate import Gate
+from lstmserve_server.rpc.observer import CallObserver
+from lstmserve_server.rpc.status import to_status
+from lstmserve_server.rpc.wire import Malformed, make_reader
+
+OWN_PACKAGE = "/lstmserve.v1."
+STATUS_DETAILS_KEY = "grpc-status-details-bin"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Serve = Callable[..., Any]  # a servicer's method, streaming or not
+log = structlog.get_logger()
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps this service's methods; health and reflection pass untouched."""
+
+    def __init__(self, gate: Gate, observer: CallObserver) -> None:
+        self._gate = gate
+        self._observer = observer
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or not method.startswith(OWN_PACKAGE):
+            return handler
+        metadata = tuple(handler_call_details.invocation_metadata)
+        call = Call(method.rsplit("/", 1)[-1], choose_request_id(metadata))
+        reader = make_reader(_request_class(method))
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(call, handler.unary_stream), reader, handler.response_serializer
+            )
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(call, handler.unary_unary), reader, handler.response_serializer
+            )
+        raise TypeError(f"{method}: only methods of one request are served")
+
+    def _stream(self, call: Call, serve: Serve) -> Serve:
+        async def stream(request: Message | Malformed, context: Context) -> AsyncIterator[Message]:
+            async with self._around(call, context):
+                async for event in serve(_checked(request), context):
+                    yield event
+
+        return stream
+
+    def _unary(self, call: Call, serve: Serve) -> Serve:
+        async def unary(request: Message | Malformed, context: Context) -> Message:
+            async with self._around(call, context):
+                reply: Message = await serve(_checked(request), context)
+                return reply
+
+        return unary
+
+    @asynccontextmanager
+    async def _around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        current_call.set(call)
+        started_at = time.monotonic()
+        code = grpc.StatusCode.OK
+        try:
+            with self._gate.enter():
+                yield
+        except asyncio.CancelledError:
+            code = _cancellation_code(context)
+            raise
+        except Exception as error:  # whatever it is, it gets a status
+            code, status = to_status(error, call.request_id)
+            if code is grpc.StatusCode.INTERNAL:
+                log.exception("a bug", rpc=call.rpc, request_id=call.request_id)
+            details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
+            await context.abort(code, status.message, details)
+        finally:
+            self._observer.on_call_end(call, code.name, time.monotonic() - started_at)
+
+
+def _checked(request: Message | Malformed) -> Message:
+    if isinstance(request, Malformed):
+        raise InvalidRequestError([request.violation])
+    return request
+
+
+def _cancellation_code(context: Context) -> grpc.StatusCode:
+    remaining: float | None = context.time_remaining()  # None without a deadline
+    if remaining is not None and remaining <= 0:
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+    return grpc.StatusCode.CANCELLED
+
+
+def _request_class(method: str) -> type[Message]:
+    name = method.removeprefix("/").replace("/", ".")
+    found = descriptor_pool.Default().FindMethodByName(name)
+    return message_factory.GetMessageClass(found.input_type)

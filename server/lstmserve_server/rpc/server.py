@@ -1,0 +1,92 @@
+"""The gRPC server: services, health, reflection, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from lstmserve.v1 import (
+    generation_service_pb2,
+    generation_service_pb2_grpc,
+    model_service_pb2,
+    model_service_pb2_grpc,
+)
+from lstmserve_server.config import Address, DrainConfig
+from lstmserve_server.errors import StartupError
+from lstmserve_server.rpc.gate import Gate
+from lstmserve_server.rpc.generation import GenerationServicer
+from lstmserve_server.rpc.interceptor import CallInterceptor
+from lstmserve_server.rpc.models import ModelServicer
+from lstmserve_server.rpc.observer import CallObserver
+from lstmserve_server.store.catalog import ModelCatalog
+
+SERVICES = (
+    generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"].full_name,
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+)
+MAX_REQUEST_BYTES = 1 << 20
+OPTIONS = (
+    # without this, a second server on the same port would silently take half of its calls
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+)
+# for the RPCs that are cut off to send their last words
+STOP_SECONDS = 0.2
+
+
+class RpcServer:
+    """Serves a catalog until it is drained."""
+
+    def __init__(self, catalog: ModelCatalog, observer: CallObserver) -> None:
+        self._gate = Gate()
+        self._server = grpc.aio.server(
+            interceptors=[CallInterceptor(self._gate, observer)], options=OPTIONS
+        )
+        self._health = health.aio.HealthServicer()
+        generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
+            GenerationServicer(catalog, observer), self._server
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelServicer(catalog), self._server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self, listen: Address) -> Address:
+        """Listen and turn SERVING; returns the address in use. Raises StartupError."""
+        try:
+            port = self._server.add_insecure_port(str(listen))
+        except RuntimeError:
+            raise StartupError(
+                f"--listen: cannot listen on {listen}: the port is in use, or the address is "
+                "not one of this machine"
+            ) from None
+        await self._server.start()
+        await self._set_health("SERVING")
+        return Address(listen.host, port)
+
+    async def drain(self, config: DrainConfig) -> None:
+        """NOT_SERVING, then refuse what is new, let what runs finish, and close the port."""
+        await self._set_health("NOT_SERVING")
+        self._gate.close()
+        # long enough for health watchers and load balancers to look elsewhere
+        await asyncio.gather(
+            asyncio.sleep(config.notice_seconds),
+            self._gate.wait_until_empty(config.grace_seconds),
+        )
+        await self._server.stop(STOP_SECONDS)
+
+    async def fail(self) -> None:
+        """Stop at once, because nothing can be answered any more."""
+        self._gate.close()
+        await self._set_health("NOT_SERVING")
+        await self._server.stop(STOP_SECONDS)
+
+    async def _set_health(self, status: str) -> None:
+        value = health_pb2.HealthCheckResponse.ServingStatus.Value(status)
+        for service in ("", *SERVICES):
+            await self._health.set(service, value)

@@ -1,0 +1,99 @@
+"""Reads requests off the wire so that even broken bytes get an error with a field's name.
+
+By default grpc answers bytes it cannot parse with INTERNAL and no reason. A text field
+that is not UTF-8 is found by reading the message again with every string as bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from lstmserve_server.errors import FieldViolation
+
+_FieldProto = descriptor_pb2.FieldDescriptorProto
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Stands for a request that could not be read."""
+
+    violation: FieldViolation
+
+
+def make_reader(kind: type[Message]) -> Callable[[bytes], Message | Malformed]:
+    """A deserializer of one message type that never raises."""
+
+    def read(data: bytes) -> Message | Malformed:
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            return Malformed(_find_violation(kind, data))
+
+    return read
+
+
+def _find_violation(kind: type[Message], data: bytes) -> FieldViolation:
+    try:
+        message = _bytes_twin(kind.DESCRIPTOR.full_name).FromString(data)
+    except DecodeError:
+        return FieldViolation("request", f"is no {kind.DESCRIPTOR.full_name} message")
+    field = next(_not_utf8(message, ""), "")
+    return FieldViolation(field, "must be valid UTF-8 text")
+
+
+def _not_utf8(message: Message, prefix: str) -> Iterator[str]:
+    """Paths of the bytes fields that hold no UTF-8."""
+    for field, value in message.ListFields():
+        path = f"{prefix}{field.name}"
+        values = value if field.is_repeated else [value]
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            yield from (path for item in values if not _is_utf8(item))
+        elif field.type == FieldDescriptor.TYPE_MESSAGE and not _is_map(field):
+            for number, item in enumerate(values):
+                place = f"{path}[{number}]" if field.is_repeated else path
+                yield from _not_utf8(item, f"{place}.")
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+@cache
+def _bytes_twin(full_name: str) -> type[Message]:
+    """The same message type with every string field declared as bytes."""
+    source = descriptor_pool.Default().FindMessageTypeByName(full_name)
+    twins = descriptor_pool.DescriptorPool()
+    _add_twin(twins, source.file)
+    return message_factory.GetMessageClass(twins.FindMessageTypeByName(full_name))
+
+
+def _add_twin(twins: descriptor_pool.DescriptorPool, source: FileDescriptor) -> None:
+    for needed in source.dependencies:
+        _add_twin(twins, needed)
+    file = descriptor_pb2.FileDescriptorProto()
+    source.CopyToProto(file)
+    for message in file.message_type:
+        _strings_to_bytes(message)
+    twins.Add(file)
+
+
+def _strings_to_bytes(message: descriptor_pb2.DescriptorProto) -> None:
+    for field in message.field:
+        if field.type == _FieldProto.TYPE_STRING:
+            field.type = _FieldProto.TYPE_BYTES
+    for nested in message.nested_type:
+        _strings_to_bytes(nested)

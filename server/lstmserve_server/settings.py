@@ -1,0 +1,185 @@
+"""Flags, environment and configuration file, in this order of precedence."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from lstmserve_server.config import (
+    Address,
+    DrainConfig,
+    EngineConfig,
+    ServerConfig,
+    StoreConfig,
+)
+from lstmserve_server.errors import StartupError
+
+ENV_PREFIX = "LSTMSERVE_"
+MAX_PORT = 65535
+# the client reads these from the same environment
+CLIENT_VARIABLES = frozenset({"LSTMSERVE_TARGET"})
+
+
+def parse_address(text: str) -> Address:
+    """HOST:PORT, or [HOST]:PORT for IPv6; port 0 lets the system choose."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= MAX_PORT):
+        raise ValueError(f"must be HOST:PORT with a port from 0 to 65535, not {text!r}")
+    return Address(host, int(port))
+
+
+def _check_address(text: str) -> str:
+    parse_address(text)
+    return text
+
+
+AddressText = Annotated[str, AfterValidator(_check_address)]
+
+
+class Settings(BaseSettings):
+    """Serves the models of a store over gRPC.
+
+    Every option may also be set in the environment (LSTMSERVE_MODEL_STORE for
+    --model-store) or in the TOML file that --config names; a flag wins over the
+    environment, and the environment over the file.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        extra="forbid",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_prog_name="lstmserve-server",
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    config: Path | None = Field(None, description="TOML file with any of these options.")
+    listen: AddressText = Field("127.0.0.1:50051", description="HOST:PORT of the gRPC service.")
+    metrics_listen: AddressText = Field(
+        "127.0.0.1:9464", description="HOST:PORT of the Prometheus page /metrics."
+    )
+    model_store: Path = Field(
+        Path("model_store"), description="Folder that holds <model>/<version>/manifest.json."
+    )
+    default_model: str = Field(
+        "", description="Model that answers requests naming none; empty: the first by name."
+    )
+    max_running: int = Field(
+        64, ge=1, le=1024, description="Replies generated at the same time, per model."
+    )
+    max_waiting: int = Field(
+        1024, ge=0, description="Requests that may wait per model before more are refused."
+    )
+    quantum_steps: int = Field(
+        8, ge=1, le=64, description="Tokens decoded per reply between two looks at the queue."
+    )
+    prefill_piece_tokens: int = Field(
+        32, ge=1, le=1024, description="Prompt tokens read at once, so that no reply stalls."
+    )
+    torch_threads: int = Field(
+        1, ge=1, le=64, description="Threads per matrix product; more help large batches only."
+    )
+    drain_seconds: float = Field(
+        30.0, ge=0, le=3600, description="How long running replies may finish after SIGTERM."
+    )
+    drain_notice_seconds: float = Field(
+        0.5, ge=0, le=60, description="Time between NOT_SERVING and the closing of the port."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severe log lines to write."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: readable on a terminal, JSON elsewhere."
+    )
+
+    def to_server_config(self) -> ServerConfig:
+        """The frozen configuration of the parts."""
+        return ServerConfig(
+            listen=parse_address(self.listen),
+            metrics_listen=parse_address(self.metrics_listen),
+            store=StoreConfig(self.model_store, self.default_model, self.torch_threads),
+            engine=EngineConfig(
+                self.max_running, self.max_waiting, self.quantum_steps, self.prefill_piece_tokens
+            ),
+            drain=DrainConfig(self.drain_seconds, self.drain_notice_seconds),
+        )
+
+
+def read_settings(arguments: Sequence[str]) -> Settings:
+    """Read all three sources; raises StartupError naming every unknown key and bad value.
+
+    ``--help`` and unknown flags end the process, as argparse does.
+    """
+    _check_environment()
+    file = _find_file(arguments)
+
+    class Sources(Settings):
+        __doc__ = Settings.__doc__
+
+        @classmethod
+        def settings_customise_sources(  # type: ignore[override]  # the default sources go unused
+            cls, settings_cls: type[BaseSettings], **_: PydanticBaseSettingsSource
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            cli: CliSettingsSource[argparse.ArgumentParser] = CliSettingsSource(
+                settings_cls, cli_parse_args=list(arguments)
+            )
+            return (
+                cli,
+                EnvSettingsSource(settings_cls),
+                TomlConfigSettingsSource(settings_cls, file),
+            )
+
+    try:
+        return Sources()
+    except ValidationError as error:
+        raise StartupError(_describe(error)) from None
+    except ValueError as error:  # the file is no TOML
+        raise StartupError(f"--config: {file}: {error}") from None
+
+
+def _find_file(arguments: Sequence[str]) -> Path | None:
+    """The configuration file, which must be known before the other sources are read."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", default=os.environ.get(f"{ENV_PREFIX}CONFIG"))
+    name = parser.parse_known_args(arguments)[0].config
+    if name is not None and not Path(name).is_file():
+        raise StartupError(f"--config: {name} is no file")
+    return Path(name) if name is not None else None
+
+
+def _check_environment() -> None:
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | CLIENT_VARIABLES
+    unknown = sorted(
+        name for name in os.environ if name.startswith(ENV_PREFIX) and name not in known
+    )
+    if unknown:
+        raise StartupError(f"unknown environment variable {', '.join(unknown)}; see --help")
+
+
+def _describe(error: ValidationError) -> str:
+    return "; ".join(
+        f"--{'.'.join(map(str, problem['loc'])).replace('_', '-')}: {_reason(problem)}"
+        for problem in error.errors(include_url=False)
+    )
+
+
+def _reason(problem: ErrorDetails) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown option in the configuration file"
+    return f"{problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"

@@ -1,0 +1,80 @@
+"""From a folder to a model that runs: verify, load, freeze, warm up."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+
+from lstmserve_bundle import Bundle, BundleError, open_bundle
+from lstmserve_server.engine.decode_loop import DecodeLoop
+from lstmserve_server.engine.request import SamplingParams
+from lstmserve_server.engine.runner import DecodeRow, Runner
+from lstmserve_server.errors import StartupError
+from lstmserve_server.store.repository import StoredVersion
+
+# enough calls for TorchScript's profiling executor to have specialized the loop
+WARM_UP_CALLS = 3
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A verified version and the runner that holds its weights."""
+
+    bundle: Bundle
+    runner: Runner
+
+
+def configure_torch(threads: int) -> None:
+    """Settle what torch decides once per process."""
+    torch.set_num_threads(threads)
+    # named, because the default engine differs between CPUs, and with it the packed weights
+    torch.backends.quantized.engine = "fbgemm"
+    # each decode call is short; recompiling for every batch size would cost more than it saves
+    torch.jit.set_fusion_strategy([])
+
+
+def load_version(stored: StoredVersion, max_rows: int) -> LoadedModel:
+    """Verify and load one version; raises StartupError saying what is wrong with it."""
+    try:
+        bundle = open_bundle(stored.folder)
+    except BundleError as error:
+        raise StartupError(str(error)) from None
+    manifest = bundle.manifest
+    if (manifest.name, manifest.version) != (stored.name, stored.version):
+        raise StartupError(
+            f"{stored.folder}: its manifest says {manifest.name} version {manifest.version}; "
+            "a version must lie in <model>/<version>"
+        )
+    runner = Runner(_load_loop(bundle), max_rows)
+    _warm_up(runner, max_rows)
+    return LoadedModel(bundle, runner)
+
+
+def _load_loop(bundle: Bundle) -> torch.jit.ScriptModule:
+    with warnings.catch_warnings():
+        # TorchScript is deprecated upstream; torch is pinned, and a successor touches this file
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            model = torch.jit.load(str(bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
+            loop = torch.jit.script(DecodeLoop(model, bundle.template.end_id).eval())
+            frozen: torch.jit.ScriptModule = torch.jit.freeze(
+                loop, preserved_attrs=["prefill", "initial_state"]
+            )
+            return frozen  # noqa: TRY300 - nothing else can fail
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise StartupError(f"{bundle.model_path}: not a servable model: {reason}") from None
+
+
+def _warm_up(runner: Runner, max_rows: int) -> None:
+    """Take every path once, so that no caller pays for the first time."""
+    greedy = SamplingParams(temperature=0.0)
+    fancy = SamplingParams(temperature=1.0, top_k=5, top_p=0.9, min_p=0.01, num_logprobs=1)
+    for rows in (1, max_rows):
+        for sampling in (greedy, SamplingParams(), fancy):
+            for _ in range(WARM_UP_CALLS):
+                runner.prefill([runner.initial_state()] * rows, [(0, 0)] * rows)
+                runner.join(0, runner.initial_state())
+                runner.decode([DecodeRow(0, 0, sampling, 0)] * rows, steps=2)

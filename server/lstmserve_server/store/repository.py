@@ -1,0 +1,51 @@
+"""Which model versions lie in the store: ``<folder>/<model>/<version>/manifest.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lstmserve_bundle.manifest import MANIFEST_NAME
+from lstmserve_server.errors import StartupError
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """A version that the store holds, verified by nobody yet."""
+
+    name: str
+    version: int
+    folder: Path
+
+
+class ModelRepository:
+    """Reads a model store; a file beside the versions, such as a README, is no version."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def scan(self) -> dict[str, list[StoredVersion]]:
+        """Every model's versions, newest first, models by name; raises StartupError."""
+        if not self._folder.is_dir():
+            raise StartupError(
+                f"--model-store: {self._folder} is not a folder; name one that holds "
+                f"<model>/<version>/{MANIFEST_NAME}"
+            )
+        found = {model.name: _versions(model) for model in sorted(self._folder.iterdir())}
+        models = {name: versions for name, versions in found.items() if versions}
+        if not models:
+            raise StartupError(
+                f"--model-store: {self._folder} holds no <model>/<version>/{MANIFEST_NAME}"
+            )
+        return models
+
+
+def _versions(model: Path) -> list[StoredVersion]:
+    if not model.is_dir():
+        return []
+    versions = [
+        StoredVersion(model.name, int(folder.name), folder)
+        for folder in model.iterdir()
+        if folder.is_dir() and folder.name.isascii() and folder.name.isdigit()
+    ]
+    return sorted(versions, key=lambda version: version.version, reverse=True)

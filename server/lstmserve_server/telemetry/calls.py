@@ -1,0 +1,72 @@
+"""Counts and logs RPCs: the server's answer to ``rpc.observer.CallObserver``."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import structlog
+
+from lstmserve_server.engine.output import Finish
+from lstmserve_server.telemetry.metrics import Metrics
+
+log = structlog.get_logger()
+
+# statuses that refuse a request before any work, by what the metric calls the reason
+REJECTIONS = {
+    "INVALID_ARGUMENT": "invalid",
+    "NOT_FOUND": "not_found",
+    "RESOURCE_EXHAUSTED": "queue_full",
+    "UNAVAILABLE": "unavailable",
+    "FAILED_PRECONDITION": "resume_mismatch",
+}
+
+
+class CallFacts(Protocol):
+    """What is read of a call."""
+
+    rpc: str
+    request_id: str
+    model: str
+    version: str
+    finish_reason: str
+    cache: str
+    generated_tokens: int
+
+
+class CallMetrics:
+    """Turns what callers do into metrics and one log line per RPC, never the prompt."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def on_accepted(self, call: CallFacts, prompt_tokens: int) -> None:
+        """A request passed every check and went to the engine."""
+        self._metrics.prompt_tokens.labels(call.model, call.version).inc(prompt_tokens)
+
+    def on_tokens(self, call: CallFacts, count: int) -> None:
+        """Tokens of a reply came from the engine."""
+        call.generated_tokens += count
+        self._metrics.generated_tokens.labels(call.model, call.version, "model").inc(count)
+
+    def on_finished(self, call: CallFacts, finish: Finish) -> None:
+        """A reply is complete."""
+        self._metrics.observe_timings(call.model, call.version, finish.timings)
+
+    def on_call_end(self, call: CallFacts, code: str, seconds: float) -> None:
+        """An RPC ended with this status code, after so long."""
+        metrics = self._metrics
+        metrics.requests.labels(call.rpc, code, call.finish_reason, call.cache).inc()
+        metrics.request_seconds.labels(call.rpc).observe(seconds)
+        if code in REJECTIONS:
+            metrics.rejected.labels(REJECTIONS[code]).inc()
+        log.info(
+            "rpc",
+            rpc=call.rpc,
+            code=code,
+            request_id=call.request_id,
+            model=call.model,
+            version=call.version,
+            finish_reason=call.finish_reason,
+            tokens=call.generated_tokens,
+            seconds=round(seconds, 6),
+        )

@@ -1,0 +1,101 @@
+"""Every metric of the server, in one place. Nothing here registers itself globally."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from lstmserve_server.engine.engine import EngineLoad
+from lstmserve_server.engine.output import Timings
+
+PREFIX = "lstmserve"
+MODEL = ("model", "version")
+
+# from 0.1 ms: a service that answers in milliseconds is invisible in the usual buckets
+SECONDS_BUCKETS = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Metrics:
+    """The metrics of one server, in a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
+            return Counter(name, text, labels, namespace=PREFIX, registry=registry)
+
+        def gauge(name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+            return Gauge(name, text, labels, namespace=PREFIX, registry=registry)
+
+        def seconds(name: str, text: str, labels: tuple[str, ...] = MODEL) -> Histogram:
+            return Histogram(
+                name, text, labels, namespace=PREFIX, registry=registry, buckets=SECONDS_BUCKETS
+            )
+
+        self.requests = counter(
+            "requests", "RPCs ended.", ("rpc", "code", "finish_reason", "cache")
+        )
+        self.request_seconds = seconds("request_seconds", "Whole RPCs.", ("rpc",))
+        self.queue_seconds = seconds("queue_seconds", "Arrival to first work.")
+        self.prefill_seconds = seconds("prefill_seconds", "Reading the prompt.")
+        self.time_to_first_token_seconds = seconds(
+            "time_to_first_token_seconds", "Arrival to first token."
+        )
+        self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of accepted requests.", MODEL)
+        self.generated_tokens = counter(
+            "generated_tokens", "Tokens of replies, by where they came from.", (*MODEL, "source")
+        )
+        self.wasted_tokens = counter(
+            "wasted_tokens", "Tokens decoded for nobody.", (*MODEL, "reason")
+        )
+        self.rejected = counter("rejected", "Requests refused before any work.", ("reason",))
+        self.running_sequences = gauge("running_sequences", "Replies being generated.", MODEL)
+        self.waiting_sequences = gauge("waiting_sequences", "Requests waiting for a row.", MODEL)
+        self.step_seconds = seconds("step_seconds", "One decode step over the whole batch.")
+        self.batch_rows = Histogram(
+            "batch_rows", "Rows per decode call.", MODEL, namespace=PREFIX, registry=registry,
+            buckets=ROWS_BUCKETS,
+        )  # fmt: skip
+        self.resident_memory_bytes = gauge("resident_memory_bytes", "Resident memory now.", ())
+        self.peak_memory_bytes = gauge("peak_memory_bytes", "Highest resident memory so far.", ())
+        self.model_bytes = gauge("model_bytes", "Size of a model's files.", MODEL)
+        self.state_bytes = gauge("state_bytes", "Memory of the running states.", MODEL)
+        self.model_info = Info(
+            "model", "Facts of a served model.", MODEL, namespace=PREFIX, registry=registry
+        )
+
+    def observe_timings(self, model: str, version: str, timings: Timings) -> None:
+        """Record where one reply's time went."""
+        self.queue_seconds.labels(model, version).observe(timings.queue_seconds)
+        self.prefill_seconds.labels(model, version).observe(timings.prefill_seconds)
+        self.time_to_first_token_seconds.labels(model, version).observe(
+            timings.time_to_first_token_seconds
+        )
+
+    def watch_load(self, model: str, version: str, load: Callable[[], EngineLoad]) -> None:
+        """Read how busy an engine is at every scrape."""
+        self.running_sequences.labels(model, version).set_function(lambda: load().running)
+        self.waiting_sequences.labels(model, version).set_function(lambda: load().waiting)
+
+
+class EngineMetrics:
+    """Records what one model's engine does; called on the engine's thread."""
+
+    def __init__(self, metrics: Metrics, model: str, version: str) -> None:
+        self._labels = (model, version)
+        self._wasted_tokens = metrics.wasted_tokens
+        self._step_seconds = metrics.step_seconds.labels(model, version)
+        self._batch_rows = metrics.batch_rows.labels(model, version)
+
+    def on_decode(self, rows: int, steps: int, seconds: float) -> None:
+        """A decode call over this many rows and steps took so long."""
+        self._batch_rows.observe(rows)
+        self._step_seconds.observe(seconds / steps)
+
+    def on_wasted(self, tokens: int, reason: str) -> None:
+        """Tokens were decoded for nobody."""
+        if tokens:
+            self._wasted_tokens.labels(*self._labels, reason).inc(tokens)

@@ -1,0 +1,228 @@
+"""A small server on a free port whose answers each test writes down."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import grpc
+import pytest
+from google.protobuf.any_pb2 import Any as PackedAny
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1 import generation_service_pb2_grpc, model_service_pb2_grpc
+from lstmserve.v1 import model_service_pb2 as model_pb
+from lstmserve_client import AsyncClient, Client
+
+Answer = TypeVar("Answer", pb.GenerateResponse, pb.GenerateReplyResponse)
+
+WAIT_SECONDS = 30  # far more than anything here takes
+
+
+def _started() -> pb.Started:
+    return pb.Started(
+        model="support-en",
+        model_version="3",
+        model_digest="ab" * 32,
+        seed=2**64 - 1,
+        prompt_tokens=4,
+        cache=pb.CACHE_OUTCOME_MISS,
+        request_id="req-1",
+    )
+
+
+def _chunks() -> list[pb.Chunk]:
+    top = [
+        pb.TokenLogprob(token_id=7, logprob=-0.25, text="Hel"),
+        pb.TokenLogprob(token_id=9, logprob=-2.0, text="[bold]no"),
+    ]
+    first = pb.Chunk(text="Hel", token_ids=[7], logprobs=[pb.TokenLogprobs(logprob=-0.25, top=top)])
+    last = pb.Chunk(text="lo [bold]you", token_ids=[8, 2])
+    last.logprobs.extend([pb.TokenLogprobs(logprob=-0.5), pb.TokenLogprobs(logprob=-1.0)])
+    return [first, last]
+
+
+def _completion() -> pb.Completion:
+    return pb.Completion(
+        finish_reason=pb.FINISH_REASON_END_OF_TEXT,
+        usage=pb.Usage(prompt_tokens=4, generated_tokens=3, cached_prompt_tokens=1),
+        timings=pb.Timings(time_to_first_token_seconds=0.0015, total_seconds=0.0075),
+        cache=pb.CACHE_OUTCOME_MISS,
+        labels=["intent:greet"],
+    )
+
+
+def _model() -> model_pb.Model:
+    return model_pb.Model(
+        name="support-en",
+        version="3",
+        digest="ab" * 32,
+        state=model_pb.MODEL_STATE_READY,
+        is_default=True,
+        family="stacked-lstm",
+        license="Apache-2.0",
+        sizes=model_pb.ModelSizes(parameters=6_000_000, size_bytes=7_500_000, layers=2),
+        limits=model_pb.ModelLimits(max_prompt_tokens=512, max_tokens=256),
+        default_sampling=pb.SamplingParams(temperature=0.5, logit_bias={3: -1.0}),
+        default_max_tokens=64,
+        labels=["intent:greet"],
+        evaluation={"perplexity": "15.0"},
+    )
+
+
+def _as_asked(answer: Answer, request: pb.GenerateRequest | pb.GenerateReplyRequest) -> Answer:
+    """The answer, without log-probabilities if the request wants none."""
+    if request.sampling.HasField("logprobs"):
+        return answer
+    copy = type(answer).FromString(answer.SerializeToString())
+    if isinstance(copy, pb.GenerateReplyResponse):
+        copy.ClearField("logprobs")
+    elif copy.HasField("chunk"):
+        copy.chunk.ClearField("logprobs")
+    return copy
+
+
+class FakeServer(
+    generation_service_pb2_grpc.GenerationServiceServicer,
+    model_service_pb2_grpc.ModelServiceServicer,
+):
+    """Answers with ``events`` and ``reply``, or fails with ``failure``.
+
+    With ``hangs`` a call never ends by itself, with ``floods`` a stream repeats its second
+    event; ``cancelled`` is set once the call is over, as when its caller left.
+    """
+
+    def __init__(self) -> None:
+        self.target = ""
+        self.requests: list[pb.GenerateRequest | pb.GenerateReplyRequest] = []
+        self.model = _model()
+        self.events = [
+            pb.GenerateResponse(started=_started()),
+            *(pb.GenerateResponse(chunk=chunk) for chunk in _chunks()),
+            pb.GenerateResponse(completion=_completion()),
+        ]
+        self.reply = pb.GenerateReplyResponse(
+            text="Hello [bold]you",
+            token_ids=[7, 8, 2],
+            logprobs=[entry for chunk in _chunks() for entry in chunk.logprobs],
+            started=_started(),
+            completion=_completion(),
+        )
+        self.failure: grpc.Status | None = None
+        self.hangs = False
+        self.floods = False
+        self.cancelled = threading.Event()
+        self.health = health.HealthServicer()
+        self.health.set("", health_pb2.HealthCheckResponse.SERVING)
+        self.health.set(
+            "lstmserve.v1.GenerationService", health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+
+    def fail(self, code: grpc.StatusCode, message: str, *details: Message) -> None:
+        """Let every call end with this status, streams after their events."""
+        status = status_pb2.Status(code=code.value[0], message=message)
+        for detail in details:
+            packed = PackedAny()
+            packed.Pack(detail)
+            status.details.append(packed)
+        self.failure = rpc_status.to_status(status)
+
+    def Generate(  # noqa: N802 - named by the wire
+        self, request: pb.GenerateRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.GenerateResponse]:
+        self.requests.append(request)
+        context.add_callback(self.cancelled.set)
+        for event in self.events:
+            yield _as_asked(event, request)
+        while self.floods and context.is_active():
+            yield _as_asked(self.events[1], request)
+        if self.hangs:
+            self.cancelled.wait(WAIT_SECONDS)
+        self._end(context)
+
+    def GenerateReply(  # noqa: N802 - named by the wire
+        self, request: pb.GenerateReplyRequest, context: grpc.ServicerContext
+    ) -> pb.GenerateReplyResponse:
+        self.requests.append(request)
+        context.add_callback(self.cancelled.set)
+        if self.hangs:
+            self.cancelled.wait(WAIT_SECONDS)
+        self._end(context)
+        return _as_asked(self.reply, request)
+
+    def ListModels(  # noqa: N802 - named by the wire
+        self,
+        request: model_pb.ListModelsRequest,  # noqa: ARG002 - an empty message
+        context: grpc.ServicerContext,
+    ) -> model_pb.ListModelsResponse:
+        self._end(context)
+        return model_pb.ListModelsResponse(models=[self.model])
+
+    def GetModel(  # noqa: N802 - named by the wire
+        self, request: model_pb.GetModelRequest, context: grpc.ServicerContext
+    ) -> model_pb.GetModelResponse:
+        self._end(context)
+        card = model_pb.Model()
+        card.CopyFrom(self.model)
+        card.version = request.version or card.version
+        return model_pb.GetModelResponse(model=card)
+
+    def _end(self, context: grpc.ServicerContext) -> None:
+        if self.failure is not None:
+            context.abort_with_status(self.failure)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeServer]:
+    servicer = FakeServer()
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        server = grpc.server(pool)
+        generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(servicer, server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicer, server)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer.health, server)
+        servicer.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        yield servicer
+        servicer.cancelled.set()
+        server.stop(None).wait(WAIT_SECONDS)
+
+
+@pytest.fixture
+def dead_target() -> Iterator[str]:
+    """A port that is taken and that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+def _call_sync(target: str, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - whatever the method gives
+    with Client(target) as client:
+        result = getattr(client, method)(*args, **options)
+        return list(result) if method == "generate" else result
+
+
+def _call_async(target: str, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - whatever the method gives
+    async def call() -> Any:  # noqa: ANN401 - whatever the method gives
+        async with AsyncClient(target) as client:
+            result = getattr(client, method)(*args, **options)
+            if method == "generate":
+                return [event async for event in result]
+            return await result
+
+    return asyncio.run(call())
+
+
+@pytest.fixture(params=[_call_sync, _call_async], ids=["sync", "async"])
+def call(request: pytest.FixtureRequest, fake: FakeServer) -> Callable[..., Any]:
+    """Call a method by name on either client; a stream comes back as a list."""
+
+    def run(method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - as above
+        return request.param(fake.target, method, *args, **options)
+
+    return run

@@ -1,0 +1,276 @@
+"""The ``lstmserve`` command as its users see it: output, errors and exit codes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2 as details
+from grpc_health.v1 import health_pb2
+from typer.testing import CliRunner
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_client.cli import app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import FakeServer
+    from typer.testing import Result
+
+    Lstmserve = Callable[..., Result]
+
+
+@pytest.fixture
+def lstmserve(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Lstmserve:
+    """Run the command against the fake server, with a pipe for each standard stream."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)  # typer would color its errors there
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*args: str, stdin: str | bytes = "") -> Result:
+        env = {"LSTMSERVE_TARGET": fake.target}
+        return CliRunner().invoke(app, args, input=stdin, env=env)
+
+    return run
+
+
+def test_generate_prints_the_reply_and_nothing_else(lstmserve: Lstmserve) -> None:
+    result = lstmserve("generate", "hi")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "Hello [bold]you\n", "")
+
+
+def test_generate_sends_what_its_options_say(lstmserve: Lstmserve, fake: FakeServer) -> None:
+    lstmserve(
+        *("generate", "hi", "--model", "support-en", "--model-version", "3"),
+        *("--temperature", "-0.5", "--top-k", "0", "--top-p", "0.5", "--min-p", "0.25"),
+        *("--repetition-penalty", "1.5", "--frequency-penalty", "-1"),
+        *("--presence-penalty", "2", "--seed", str(2**64 - 1), "--logprobs", "2"),
+        *("--max-tokens", "9", "--min-tokens", "1", "--stop", "a", "--stop", "b c"),
+    )
+    assert fake.requests == [
+        pb.GenerateRequest(
+            model="support-en",
+            model_version="3",
+            prompt="hi",
+            sampling=pb.SamplingParams(
+                temperature=-0.5,
+                top_k=0,
+                top_p=0.5,
+                min_p=0.25,
+                repetition_penalty=1.5,
+                frequency_penalty=-1.0,
+                presence_penalty=2.0,
+                seed=2**64 - 1,
+                logprobs=2,
+            ),
+            stopping=pb.StoppingCriteria(max_tokens=9, min_tokens=1, stop_sequences=["a", "b c"]),
+            priority=pb.PRIORITY_NORMAL,
+        )
+    ]
+
+
+def test_generate_leaves_to_the_model_what_is_not_asked(
+    lstmserve: Lstmserve, fake: FakeServer
+) -> None:
+    lstmserve("generate", "hi")
+    assert fake.requests[0].sampling == pb.SamplingParams()
+    assert fake.requests[0].stopping == pb.StoppingCriteria()
+
+
+def test_a_dash_reads_the_prompt_from_standard_input(
+    lstmserve: Lstmserve, fake: FakeServer
+) -> None:
+    lstmserve("generate", "-", stdin="two\nlines\n")
+    assert fake.requests[0].prompt == "two\nlines"
+
+
+def test_standard_input_that_is_no_text_is_refused(lstmserve: Lstmserve) -> None:
+    result = lstmserve("generate", "-", stdin=b"\xff\xfe")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "error: the input is not UTF-8 text\n"
+
+
+def test_show_stats_tells_the_rest_on_standard_error(lstmserve: Lstmserve) -> None:
+    result = lstmserve("generate", "hi", "--show-stats")
+    assert result.stdout == "Hello [bold]you\n"
+    assert result.stderr == (
+        f"model=support-en/3 seed={2**64 - 1} finish=end_of_text prompt_tokens=4 "
+        "cached_prompt_tokens=1 generated_tokens=3 cache=miss labels=intent:greet "
+        "first_token=1.5ms total=7.5ms request=req-1\n"
+    )
+
+
+def test_logprobs_are_a_table_beside_the_text(lstmserve: Lstmserve) -> None:
+    result = lstmserve("generate", "hi", "--logprobs", "2")
+    assert result.stdout == "Hello [bold]you\n"
+    first, second, third = [line for line in result.stderr.splitlines() if " -" in line]
+    assert "'Hel'" in first
+    assert "-0.250" in first
+    assert "'[bold]no' -2.000" in first
+    assert "-0.500" in second
+    assert "-1.000" in third
+
+
+def test_json_is_one_event_per_line(lstmserve: Lstmserve) -> None:
+    result = lstmserve("generate", "hi", "--json", "--logprobs", "2")
+    started, first, last, completion = map(json.loads, result.stdout.splitlines())
+    assert (started["type"], started["seed"]) == ("started", 2**64 - 1)
+    assert (first["type"], first["text"], first["token_ids"]) == ("chunk", "Hel", [7])
+    assert first["logprobs"][0]["top"][1]["text"] == "[bold]no"
+    assert last["text"] == "lo [bold]you"
+    assert (completion["type"], completion["finish_reason"]) == ("completion", "end_of_text")
+    assert completion["usage"]["generated_tokens"] == 3
+    assert result.stderr == ""
+
+
+def test_wrong_fields_are_told_on_one_line(lstmserve: Lstmserve, fake: FakeServer) -> None:
+    wrong = details.BadRequest()
+    wrong.field_violations.add(field="sampling.min_p", description="is not\nserved yet")
+    wrong.field_violations.add(field="prompt", description="must not be empty")
+    fake.events = []
+    fake.fail(grpc.StatusCode.INVALID_ARGUMENT, "2 wrong fields", wrong)
+    result = lstmserve("generate", "", "--min-p", "0.1")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "error: invalid request: sampling.min_p: is not served yet; prompt: must not be empty\n"
+    )
+
+
+def test_an_overloaded_server_says_when_to_come_back(
+    lstmserve: Lstmserve, fake: FakeServer
+) -> None:
+    fake.events = []
+    delay = details.RetryInfo(retry_delay=Duration(nanos=250_000_000))
+    request = details.RequestInfo(request_id="req-9")
+    fake.fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full", delay, request)
+    result = lstmserve("generate", "hi")
+    assert result.exit_code == 1
+    assert result.stderr == "error: the queue is full; try again in 0.25 s (request req-9)\n"
+
+
+def test_a_failure_after_some_text_gets_its_own_line(
+    lstmserve: Lstmserve, fake: FakeServer
+) -> None:
+    fake.events = fake.events[:2]
+    fake.fail(grpc.StatusCode.INTERNAL, "internal error")
+    result = lstmserve("generate", "hi")
+    assert (result.exit_code, result.stdout) == (1, "Hel\n")
+    assert result.stderr == "error: internal error (request req-1)\n"
+
+
+def test_a_draining_server_speaks_for_itself(lstmserve: Lstmserve, fake: FakeServer) -> None:
+    fake.events = []
+    fake.fail(grpc.StatusCode.UNAVAILABLE, "draining", details.ErrorInfo(reason="DRAINING"))
+    assert lstmserve("generate", "hi").stderr == "error: draining\n"
+
+
+@pytest.mark.parametrize(
+    "verb", [["generate", "hi"], ["chat"], ["models"], ["health"]], ids=lambda verb: verb[0]
+)
+def test_without_a_server_every_verb_says_how_to_start_one(
+    lstmserve: Lstmserve, dead_target: str, verb: list[str]
+) -> None:
+    result = lstmserve(*verb, "--target", dead_target, stdin="hi\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: no server answers at {dead_target} (")
+    assert result.stderr.endswith("start one with `make serve`, or check --target\n")
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_timeout_is_the_deadline(lstmserve: Lstmserve, fake: FakeServer) -> None:
+    fake.hangs = True
+    fake.events = []
+    result = lstmserve("generate", "hi", "--timeout", "0.2")
+    assert (result.exit_code, result.stderr) == (1, "error: Deadline Exceeded\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--top-k", "-1"),
+        ("--seed", "-1"),
+        ("--max-tokens", "-5"),
+        ("--min-tokens", "-5"),
+        ("--logprobs", "-1"),
+        ("--seed", "many"),
+        ("--timeout", "0"),
+        ("--timeout", "inf"),
+        ("--target", " "),
+    ],
+)
+def test_what_cannot_be_sent_is_a_usage_error_naming_the_option(
+    lstmserve: Lstmserve, fake: FakeServer, option: str, value: str
+) -> None:
+    result = lstmserve("generate", "hi", option, value)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert option in result.stderr
+    assert fake.requests == []
+
+
+def test_a_number_too_large_for_the_wire_names_its_field(lstmserve: Lstmserve) -> None:
+    result = lstmserve("generate", "hi", "--seed", str(2**64))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: invalid request: sampling.seed: ")
+
+
+def test_chat_keeps_the_conversation_until_reset(lstmserve: Lstmserve, fake: FakeServer) -> None:
+    result = lstmserve("chat", "--seed", "5", stdin="one\n\ntwo\n/reset\nthree\n/quit\nfour\n")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "Hello [bold]you\n" * 3
+    said = [[turn.text for turn in each.conversation.turns] for each in fake.requests]
+    assert said == [["one"], ["one", "Hello [bold]you", "two"], ["three"]]
+    assert [each.sampling.seed for each in fake.requests] == [5, 5, 5]
+
+
+def test_chat_remembers_no_empty_turn(lstmserve: Lstmserve, fake: FakeServer) -> None:
+    del fake.events[1:-1]
+    lstmserve("chat", stdin="one\ntwo\n")
+    said = [[turn.text for turn in each.conversation.turns] for each in fake.requests]
+    assert said == [["one"], ["two"]]
+
+
+def test_chat_with_a_script_stops_at_the_first_error(
+    lstmserve: Lstmserve, fake: FakeServer
+) -> None:
+    fake.events = []
+    fake.fail(grpc.StatusCode.INTERNAL, "internal error")
+    result = lstmserve("chat", stdin="one\ntwo\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: internal error\n"
+    assert len(fake.requests) == 1
+
+
+def test_models_are_a_table(lstmserve: Lstmserve, fake: FakeServer) -> None:
+    fake.model.state = 5  # failed
+    fake.model.state_reason = "checksum [red]differs"
+    result = lstmserve("models")
+    [row] = [line for line in result.stdout.splitlines() if "support-en" in line]
+    for cell in ("3", "failed: checksum [red]differs", "yes", "6,000,000", "7.5 MB", "ab" * 6):
+        assert f" {cell} " in row
+    assert result.exit_code == 0
+
+
+def test_models_as_json(lstmserve: Lstmserve) -> None:
+    [card] = map(json.loads, lstmserve("models", "--json").stdout.splitlines())
+    assert (card["type"], card["name"], card["state"]) == ("model", "support-en", "ready")
+    assert card["default_sampling"]["logit_bias"] == {"3": -1.0}
+
+
+def test_health_succeeds_only_when_serving(lstmserve: Lstmserve, fake: FakeServer) -> None:
+    result = lstmserve("health")
+    assert (result.exit_code, result.stdout) == (0, "SERVING\n")
+    fake.health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    result = lstmserve("health")
+    assert (result.exit_code, result.stdout) == (1, "NOT_SERVING\n")
+    result = lstmserve("health", "--service", "nobody.knows")
+    assert (result.exit_code, result.stdout) == (1, "SERVICE_UNKNOWN\n")
+
+
+def test_version(lstmserve: Lstmserve) -> None:
+    result = lstmserve("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("lstmserve ")

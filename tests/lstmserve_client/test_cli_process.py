@@ -1,0 +1,114 @@
+"""The command as a real process: pieces as they come, interrupts, closed pipes, a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import FakeServer
+
+WAIT_SECONDS = 60
+COMMAND = [sys.executable, "-m", "lstmserve_client"]
+
+
+@contextmanager
+def process(fake: FakeServer, *args: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The command at work, with a pipe for each standard stream."""
+    pipe = subprocess.PIPE
+    env = os.environ | {"LSTMSERVE_TARGET": fake.target}
+    with subprocess.Popen(
+        [*COMMAND, *args], stdin=pipe, stdout=pipe, stderr=pipe, env=env, bufsize=0
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def read_until(descriptor: int, ending: bytes) -> bytes:
+    """Read as it comes; fails if the other end closes before."""
+    seen = b""
+    while not seen.endswith(ending):
+        piece = os.read(descriptor, 1)
+        assert piece, seen
+        seen += piece
+    return seen
+
+
+def test_generate_prints_its_reply(fake: FakeServer) -> None:
+    with process(fake, "generate", "hi") as running:
+        out, err = running.communicate(timeout=WAIT_SECONDS)
+    assert (running.returncode, out, err) == (0, b"Hello [bold]you\n", b"")
+
+
+def test_text_comes_before_the_reply_is_complete_and_an_interrupt_is_quiet(
+    fake: FakeServer,
+) -> None:
+    del fake.events[2:]
+    fake.hangs = True
+    with process(fake, "generate", "hi") as running:
+        assert running.stdout is not None
+        read_until(running.stdout.fileno(), b"Hel")
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=WAIT_SECONDS)
+    assert (running.returncode, out, err) == (130, b"", b"")
+    assert fake.cancelled.wait(WAIT_SECONDS)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+def test_a_closed_pipe_is_quiet(fake: FakeServer, options: list[str]) -> None:
+    del fake.events[2:]
+    fake.floods = True
+    with process(fake, "generate", "hi", *options) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        os.read(running.stdout.fileno(), 5)
+        running.stdout.close()
+        err = running.stderr.read()
+        running.wait(WAIT_SECONDS)
+    assert err == b""
+    assert fake.cancelled.wait(WAIT_SECONDS)
+
+
+def test_text_that_the_terminal_cannot_show_is_no_crash(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.events[1].chunk.text = "né"
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    with process(fake, "generate", "hi") as running:
+        out, _ = running.communicate(timeout=WAIT_SECONDS)
+    assert (running.returncode, out) == (0, b"n?lo [bold]you\n")
+
+
+@pytest.mark.parametrize("how", ["quit", "end of input", "interrupt"])
+def test_chat_on_a_terminal(fake: FakeServer, how: str) -> None:
+    terminal, slave = pty.openpty()
+    env = os.environ | {"LSTMSERVE_TARGET": fake.target, "TERM": "dumb"}
+    with subprocess.Popen(
+        [*COMMAND, "chat"], stdin=slave, stdout=slave, stderr=subprocess.PIPE, env=env
+    ) as running:
+        read_until(terminal, b"you> ")
+        os.write(terminal, b"hi\n")
+        assert b"Hello [bold]you" in read_until(terminal, b"you> ")
+        if how == "interrupt":
+            running.send_signal(signal.SIGINT)
+        else:
+            os.write(terminal, b"/quit\n" if how == "quit" else b"\x04")
+        running.wait(WAIT_SECONDS)
+        assert running.stderr is not None
+        err = running.stderr.read()
+    os.close(slave)
+    os.close(terminal)
+    assert running.returncode == (130 if how == "interrupt" else 0)
+    assert b"Traceback" not in err
+    assert [turn.text for turn in fake.requests[0].conversation.turns] == ["hi"]

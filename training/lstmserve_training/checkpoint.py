@@ -1,0 +1,76 @@
+"""A training run on disk: weights, optimizer, settings and how far it came."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lstmserve_training.errors import DataError
+from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.work import BEST_NAME, require
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass
+class Progress:
+    """How far a run came; ``tokens`` counts targets of weight above 0, over all epochs."""
+
+    epoch: int = 0
+    step: int = 0
+    tokens: int = 0
+    best: float = math.inf
+    bad_epochs: int = 0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model, ready for use, with the settings that made it."""
+
+    model: StackedLstm
+    settings: dict[str, Any]
+    progress: Progress
+
+
+def save_checkpoint(
+    path: Path,
+    model: StackedLstm,
+    optimizer: torch.optim.Optimizer,
+    settings: dict[str, Any],
+    progress: Progress,
+) -> None:
+    """Write everything that going on exactly needs; a run cut off here keeps its old file."""
+    partial = path.with_suffix(".partial")
+    torch.save(
+        {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "config": asdict(model.config),
+            "train": settings,
+            "progress": asdict(progress),
+            "random": torch.get_rng_state(),
+        },
+        partial,
+    )
+    partial.replace(path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What ``save_checkpoint`` wrote, on the CPU; raises DataError when it cannot be read."""
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises a dozen unrelated types for a damaged file
+        raise DataError(f"{path} cannot be read ({error}): train again") from error
+    return saved
+
+
+def load_best(work: Path) -> Checkpoint:
+    """The best model of a run, in evaluation mode, on the CPU."""
+    saved = read_checkpoint(require(work, BEST_NAME))
+    model = StackedLstm(ModelConfig(**saved["config"]))
+    model.load_state_dict(saved["model"])
+    return Checkpoint(model.eval(), saved["train"], Progress(**saved["progress"]))

@@ -1,0 +1,74 @@
+"""The stacked LSTM as it is trained, in floating point."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lstmserve_training.errors import DataError
+
+State = tuple[Tensor, Tensor]
+HIDDEN_STEP = 32
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    num_tokens: int
+    hidden: int = 512
+    layers: int = 2
+    dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        # Elementwise kernels take 32 floats at a time (two AVX-512 registers) and what is
+        # left over by other instructions, which round differently: with a remainder, the
+        # bits of a row would depend on its place in the batch.
+        if self.hidden % HIDDEN_STEP:
+            raise DataError(f"hidden is {self.hidden}: it must be a multiple of {HIDDEN_STEP}")
+
+
+class StackedLstm(nn.Module):
+    """Embedding, stacked LSTM, and an output layer that shares the embedding's weights.
+
+    Weight tying (Press and Wolf, 2017) halves the parameters that a small corpus can
+    overfit; dropout stands only between layers (Zaremba et al., 2014).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.num_tokens, config.hidden)
+        between = config.dropout if config.layers > 1 else 0.0
+        self.lstm = nn.LSTM(
+            config.hidden, config.hidden, config.layers, batch_first=True, dropout=between
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.output_bias = nn.Parameter(torch.zeros(config.num_tokens))
+        self._initialize()
+
+    def _initialize(self) -> None:
+        hidden = self.config.hidden
+        nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(hidden))
+        for name, parameter in self.lstm.named_parameters():
+            if name.startswith("bias_ih"):
+                # forget gates start open (Jozefowicz et al., 2015); order: i, f, g, o
+                nn.init.zeros_(parameter)
+                nn.init.ones_(parameter[hidden : 2 * hidden])
+            elif name.startswith("bias"):
+                nn.init.zeros_(parameter)
+
+    def forward(self, token_ids: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Token ids [rows, steps] -> logits [rows, steps, tokens] and the state after them."""
+        # the embedding is small because it doubles as the output layer; the LSTM wants unit scale
+        embedded = self.embedding(token_ids) * math.sqrt(self.config.hidden)
+        hidden, state = self.lstm(self.dropout(embedded), state)
+        logits = nn.functional.linear(self.dropout(hidden), self.embedding.weight, self.output_bias)
+        return logits, state
+
+    def zero_state(self, rows: int) -> State:
+        """Zeros for h and c of every layer, each [layers, rows, hidden]."""
+        shape = (self.config.layers, rows, self.config.hidden)
+        device = self.output_bias.device
+        return torch.zeros(shape, device=device), torch.zeros(shape, device=device)

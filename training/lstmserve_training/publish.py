@@ -1,0 +1,73 @@
+"""The verb ``publish``: a verified, immutable version in a model store."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lstmserve_bundle.bundle import describe_file, open_bundle
+from lstmserve_bundle.errors import BundleError
+from lstmserve_bundle.manifest import write_manifest
+from lstmserve_training.checkpoint import load_best
+from lstmserve_training.describe import Publication, make_manifest
+from lstmserve_training.errors import PublishError
+from lstmserve_training.work import MODEL_NAME, TOKENIZER_NAME, require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BYTES_PER_MB = 1_000_000
+
+
+def publish(publication: Publication) -> Path:
+    """Write ``<store>/<name>/<version>/``, whole or not at all.
+
+    Raises PublishError when the version exists, a file is too big, or the evaluation is not
+    of these files; MissingInputError when an earlier verb has not been run.
+    """
+    target = publication.store / publication.name / str(publication.version)
+    if target.exists():
+        raise PublishError(f"{target} exists: versions are immutable, publish the next one")
+    work = publication.work
+    _check_size(require(work, MODEL_NAME), publication.max_size_mb)
+    files = {name: describe_file(require(work, name)) for name in (MODEL_NAME, TOKENIZER_NAME)}
+    manifest = make_manifest(publication, load_best(work), files)
+    with _appearing_folder(target) as folder:
+        for name in files:
+            shutil.copyfile(work / name, folder / name)
+        write_manifest(folder, manifest)
+        _verify(folder)
+    return target
+
+
+@contextmanager
+def _appearing_folder(target: Path) -> Iterator[Path]:
+    """A sibling folder that becomes ``target`` at the end, or vanishes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # the leading dot keeps servers that scan the store from taking it for a version
+    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+    try:
+        yield partial
+        partial.chmod(0o755)  # mkdtemp's 0700 would hide the version from another user's server
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _verify(folder: Path) -> None:
+    try:
+        open_bundle(folder)
+    except BundleError as error:
+        raise PublishError(f"the version would not load: {error}") from error
+
+
+def _check_size(path: Path, max_size_mb: float) -> None:
+    size_mb = path.stat().st_size / BYTES_PER_MB
+    if size_mb > max_size_mb:
+        raise PublishError(
+            f"{path} has {size_mb:.1f} MB, more than {max_size_mb:g} MB: train a smaller model, "
+            "or allow it with --max-size-mb"
+        )
