@@ -7,26 +7,31 @@ BIN := $(VENV)/bin
 #   make serve TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 TORCH := torch==2.13.0
+# flags for the server: make serve SERVE_ARGS="--listen 0.0.0.0:50051"
 SERVE_ARGS ?=
+# protoc finds its plugins on PATH
+WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: serve test check install protos format clean
+.PHONY: serve test check check-protos install protos format clean
 
 serve: install
-	$(BIN)/lstmserve-server $(SERVE_ARGS)
+	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
 
 test: install
 	$(BIN)/python -m pytest
 
-check: install
+check: install check-protos
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+	$(BIN)/lint-imports
+
+check-protos: install
 	$(BIN)/buf lint
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py --check
+	$(WITH_PLUGINS) $(BIN)/python protos/generate.py --check
 
 protos: install
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py
+	$(WITH_PLUGINS) $(BIN)/python protos/generate.py
 
 format: install
 	$(BIN)/ruff check --fix

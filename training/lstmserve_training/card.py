@@ -41,6 +41,12 @@ SUPPORT_CARD = Card(
             license="CDLA-Sharing-1.0",
             use="questions and their intents; the validation questions are held out",
         ),
+        DataManifest(
+            name="lstmserve phrasings",
+            source="training/lstmserve_training/phrasings.json of this project",
+            license="Apache-2.0",
+            use="questions of the same intents in other words",
+        ),
     ),
     sampling=SamplingManifest(temperature=0.7, top_p=0.95, max_tokens=96),
     limits=LimitsManifest(max_prompt_tokens=1024, max_tokens=512),

@@ -30,9 +30,9 @@ from lstmserve_training.prepare import (
     read_template,
     read_tokenizer,
 )
-from lstmserve_training.quantize import quantize
+from lstmserve_training.quantize import known_deprecations, quantize
 from lstmserve_training.replies import accuracy, distinct, next_logits, sample_replies
-from lstmserve_training.speed import tokens_per_second
+from lstmserve_training.speed import one_thread, tokens_per_second
 from lstmserve_training.stepper import FloatLstm, Stepper, stock_int8
 from lstmserve_training.work import BEST_NAME, EVALUATION_NAME, MODEL_NAME, require
 
@@ -75,14 +75,12 @@ def evaluate(
     steppers = {FP32: fp32, STOCK_INT8: stock_int8(checkpoint.model, never), INT8: module}
 
     measures = _facts(checkpoint.progress.epoch, held_out)
-    for name, stepper in steppers.items():
-        say(f"measuring {name}")
-        found = measure(stepper, held_out, tokenizer, config.seed)
-        measures |= {f"{key}_{name}": value for key, value in found.items()}
-    say("measuring speed and size")
-    for name, stepper in steppers.items():
-        found = _speed_and_size(stepper, config.speed_seconds)
-        measures |= {f"{key}_{name}": value for key, value in found.items()}
+    with one_thread():
+        for name, stepper in steppers.items():
+            say(f"measuring {name}")
+            found = measure(stepper, held_out, tokenizer, config.seed)
+            found |= _speed_and_size(stepper, config.speed_seconds)
+            measures |= {f"{key}_{name}": value for key, value in found.items()}
     measures |= _differences(measures)
     _write(work, measures)
     return measures
@@ -92,15 +90,27 @@ def measure(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: int
     """Perplexities, intent accuracy (shares) and Distinct-n (shares) of one model."""
     nats = target_nats(stepper, held_out.chats)
     replies = [reply_targets(chat, held_out.reply_id, held_out.role_ids) for chat in held_out.chats]
-    logits = next_logits(stepper, held_out.questions)
     return {
         "chat_perplexity": perplexity_of(nats, map(counted_targets, held_out.chats)),
         "chat_agent_turn_perplexity": perplexity_of(nats, replies),
         "answer_perplexity": perplexity(stepper, held_out.answers),
-        "intent_accuracy": accuracy(logits, held_out.right, None),
-        "intent_accuracy_among_intents": accuracy(logits, held_out.right, held_out.intents),
+        **_intents(stepper, held_out),
         **_variety(stepper, held_out, tokenizer, seed),
     }
+
+
+def _intents(stepper: Stepper, held_out: HeldOut) -> Measures:
+    """Shares of questions whose intent is named: patterned ones, and those in unseen words."""
+    found: Measures = {}
+    kinds = {"": held_out.questions, "_unseen_wording": held_out.unseen_questions}
+    for suffix, questions in kinds.items():
+        if questions.prompts:
+            logits = next_logits(stepper, questions.prompts)
+            found[f"intent_accuracy{suffix}"] = accuracy(logits, questions.right, None)
+            found[f"intent_accuracy_among_intents{suffix}"] = accuracy(
+                logits, questions.right, held_out.intents
+            )
+    return found
 
 
 def _variety(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: int) -> Measures:
@@ -130,7 +140,8 @@ def _speed_and_size(stepper: Stepper, seconds: float) -> Measures:
 def _torchscript_bytes(stepper: Stepper) -> int:
     """Size as a TorchScript file, for all three alike."""
     buffer = io.BytesIO()
-    torch.jit.save(torch.jit.script(stepper), buffer)
+    with known_deprecations():
+        torch.jit.save(torch.jit.script(stepper), buffer)
     return buffer.getbuffer().nbytes
 
 
@@ -138,7 +149,8 @@ def _facts(epoch: int, held_out: HeldOut) -> Measures:
     return {
         "epoch": epoch,
         "chat_targets": sum(int(counted_targets(chat).sum()) for chat in held_out.chats),
-        "questions": len(held_out.questions),
+        "questions": len(held_out.questions.right),
+        "unseen_questions": len(held_out.unseen_questions.right),
         "sampled_question_replies": len(held_out.sampled_questions),
         "sampled_chat_replies": len(held_out.sampled_contexts),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

@@ -10,7 +10,7 @@ from torch import Tensor
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.errors import DataError, ExportError
 from lstmserve_training.prepare import never_tokens, read_template, read_tokenizer
-from lstmserve_training.quantize import Int8Lstm, quantize, use_quantized_engine
+from lstmserve_training.quantize import Int8Lstm, known_deprecations, quantize, use_quantized_engine
 from lstmserve_training.speed import one_thread
 from lstmserve_training.work import MODEL_NAME
 
@@ -33,7 +33,8 @@ def quantize_best(work: Path) -> Path:
 def export(module: Int8Lstm, path: Path) -> None:
     """Script, save, read back and compare; ``path`` appears only when all is well."""
     partial = path.with_suffix(".partial")
-    torch.jit.save(torch.jit.script(module), str(partial))
+    with known_deprecations():
+        torch.jit.save(torch.jit.script(module), str(partial))
     check_same_bits(module, load_module(partial))
     partial.replace(path)
 
@@ -42,9 +43,10 @@ def load_module(path: Path) -> Int8Lstm:
     """A saved module; raises DataError when it cannot be read."""
     use_quantized_engine()
     try:
-        module: Int8Lstm = torch.jit.load(  # type: ignore[no-untyped-call]
-            str(path), map_location="cpu"
-        )
+        with known_deprecations():
+            module: Int8Lstm = torch.jit.load(  # type: ignore[no-untyped-call]
+                str(path), map_location="cpu"
+            )
     except (RuntimeError, ValueError) as error:
         raise DataError(f"{path} cannot be read as TorchScript: quantize again") from error
     return module

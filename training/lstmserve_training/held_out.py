@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lstmserve_bundle.template import PromptTemplate
 from lstmserve_training.documents import Document, load_corpus
 from lstmserve_training.prepare import intent_token, read_questions, read_template
+from lstmserve_training.support import Question, read_unseen_questions
 from lstmserve_training.work import CORPUS_NAME, require
 
 if TYPE_CHECKING:
@@ -19,16 +20,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class AskedIntents:
+    """Prompts, and the intent token that is right for each."""
+
+    prompts: list[list[int]]
+    right: list[int]
+
+
+@dataclass(frozen=True)
 class HeldOut:
-    """Everything held out, as token ids; ``right`` holds the intent token of each question."""
+    """Everything held out, as token ids; ``intents`` are all intent tokens."""
 
     chats: list[Document]
     answers: list[Document]
-    questions: list[list[int]]
-    right: list[int]
-    intents: list[int]
+    questions: AskedIntents
+    unseen_questions: AskedIntents
     sampled_questions: list[list[int]]
     sampled_contexts: list[list[int]]
+    intents: list[int]
     role_ids: frozenset[int]
     reply_id: int
     end_id: int
@@ -41,20 +50,26 @@ def read_held_out(
     corpus = load_corpus(require(work, CORPUS_NAME))
     manifest = read_template(work)
     template = PromptTemplate(manifest, tokenizer)
-    questions = read_questions(work)
-    prompts = [template.render_prompt(question.text) for question in questions]
-    role_ids = frozenset(map(tokenizer.special_id, manifest.role_tokens.values()))
+
+    def ask(questions: Sequence[Question]) -> AskedIntents:
+        return AskedIntents(
+            [template.render_prompt(question.text) for question in questions],
+            [tokenizer.special_id(intent_token(question.intent)) for question in questions],
+        )
+
+    questions = ask(read_questions(work))
+    intents = {label.removeprefix("intent:") for label in manifest.labels.values()}
     reply_id = tokenizer.special_id(manifest.role_tokens[manifest.reply_role])
     rng = random.Random(seed)
     return HeldOut(
         corpus.held_out_chats,
         corpus.held_out_answers,
-        questions=prompts,
-        right=[tokenizer.special_id(intent_token(question.intent)) for question in questions],
-        intents=list(template.label_of_id),
-        sampled_questions=_sample(prompts, num_questions, rng),
+        questions,
+        ask(read_unseen_questions(intents)),
+        sampled_questions=_sample(questions.prompts, num_questions, rng),
         sampled_contexts=_sample(contexts(corpus.held_out_chats, reply_id), num_contexts, rng),
-        role_ids=role_ids,
+        intents=list(template.label_of_id),
+        role_ids=frozenset(map(tokenizer.special_id, manifest.role_tokens.values())),
         reply_id=reply_id,
         end_id=template.end_id,
     )

@@ -10,7 +10,9 @@ The elementwise part is exact as well as long as no work is split in the middle 
 register: call the module with one intra-op thread (three threads at 64 rows do change bits).
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +39,15 @@ def use_quantized_engine() -> None:
     torch.backends.quantized.engine = "fbgemm"
 
 
+@contextmanager
+def known_deprecations() -> Iterator[None]:
+    """Silence what torch says about quantized tensors: its release is pinned for that reason."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*quantized tensor creation functions")
+        warnings.filterwarnings("ignore", message=r".*torch\.(jit|ao)", category=DeprecationWarning)
+        yield
+
+
 class Int8Linear(nn.Module):
     """Quantize, integer product, dequantize and bias in one operator call."""
 
@@ -45,9 +56,11 @@ class Int8Linear(nn.Module):
         super().__init__()
         use_quantized_engine()
         scales = (weight.abs().amax(dim=1) / WEIGHT_LIMIT).clamp(min=1e-12)
-        quantized = torch.quantize_per_channel(
-            weight, scales.double(), torch.zeros(len(scales), dtype=torch.int64), 0, torch.qint8
-        )
+        zero_points = torch.zeros(len(scales), dtype=torch.int64)
+        with known_deprecations():
+            quantized = torch.quantize_per_channel(
+                weight, scales.double(), zero_points, 0, torch.qint8
+            )
         self.packed = torch.ops.quantized.linear_prepack(quantized, bias)
         self.scale = ACTIVATION_SCALE
         self.zero_point = ACTIVATION_ZERO_POINT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ def make_table(measures: Mapping[str, Value], models: Sequence[str]) -> Table:
             facts.append(f"{key} {value}")
         else:
             rows.setdefault(key.removesuffix(f"_{model}"), {})[model] = value
-    table = Table("measure", caption=", ".join(facts))
+    table = Table(Column("measure", overflow="fold"), caption=", ".join(facts))
     for model in models:
         table.add_column(model, justify="right")
     for name, values in rows.items():

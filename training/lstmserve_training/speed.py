@@ -18,7 +18,11 @@ STEPS_PER_RUN = 20
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Whatever is computed inside runs on a single core."""
+    """Whatever is computed inside runs on a single core.
+
+    A step of a small model is too short to share: on two cores that do other work as well,
+    waiting for the second thread made a step of 64 rows ten to forty times slower.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmserve_training.model import StackedLstm
-from lstmserve_training.quantize import NEVER, use_quantized_engine
+from lstmserve_training.quantize import NEVER, known_deprecations, use_quantized_engine
 
 
 class Stepper(Protocol):
@@ -70,8 +70,9 @@ def stock_int8(model: StackedLstm, never: Sequence[int]) -> Stepper:
     Its activations take their scale from all rows of the batch together.
     """
     use_quantized_engine()
-    quantized = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
-        FloatLstm(model, never).eval(), {nn.LSTM, nn.Linear}, dtype=torch.qint8
-    )
-    scripted: Stepper = torch.jit.script(quantized)
+    with known_deprecations():
+        quantized = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
+            FloatLstm(model, never).eval(), {nn.LSTM, nn.Linear}, dtype=torch.qint8
+        )
+        scripted: Stepper = torch.jit.script(quantized)
     return scripted

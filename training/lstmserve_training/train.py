@@ -22,6 +22,7 @@ from lstmserve_training.documents import Corpus, Document, collate, make_batches
 from lstmserve_training.errors import DataError, TrainingError
 from lstmserve_training.model import ModelConfig, StackedLstm, State
 from lstmserve_training.perplexity import perplexity
+from lstmserve_training.speed import one_thread
 from lstmserve_training.stepper import FloatLstm
 from lstmserve_training.work import BEST_NAME, LAST_NAME, LOG_NAME
 
@@ -158,10 +159,11 @@ class Trainer:
     def _measure(self) -> dict[str, float]:
         stepper = FloatLstm(self._model).eval()
         self._model.eval()
-        return {
-            "chats": perplexity(stepper, self._corpus.held_out_chats),
-            "answers": perplexity(stepper, self._corpus.held_out_answers),
-        }
+        with one_thread():
+            return {
+                "chats": perplexity(stepper, self._corpus.held_out_chats),
+                "answers": perplexity(stepper, self._corpus.held_out_answers),
+            }
 
     def _batches(self, epoch: int) -> list[list[Document]]:
         rng = random.Random(f"{self._config.seed}:{epoch}")

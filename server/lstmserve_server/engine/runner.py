@@ -17,6 +17,7 @@ from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.engine.sampler import Choice, RowParams, signed
 
 State = Tensor
+LOG2_E = math.log2(math.e)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def make_params(rows: Sequence[DecodeRow]) -> RowParams:
     return RowParams(
         sampled=_integers(sampled),
         seed=_integers([signed(params.seed) for params in drawn]).unsqueeze(1),
-        inverse_temperature=_column([_inverse(params.temperature) for params in drawn]),
+        sharpness=_column([_sharpness(params.temperature) for params in drawn]),
         min_p=_column([params.min_p for params in drawn]),
         any_min_p=any(params.min_p > 0 for params in drawn),
         filtered=_integers(filtered),
@@ -128,8 +129,8 @@ def _column(values: Sequence[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float32).unsqueeze(1)
 
 
-def _inverse(temperature: float) -> float:
-    return min(1 / temperature, 1e6)  # bounded: 0 times infinity would be no number
+def _sharpness(temperature: float) -> float:
+    return min(LOG2_E / temperature, 1e6)  # bounded: 0 times infinity would be no number
 
 
 def _read_logprobs(

@@ -2,7 +2,8 @@
 
 No float is ever summed in an order that could differ: `cumsum` adds in sequence, and
 `softmax`, `log_softmax` and other reductions, whose order depends on the instruction
-set, are not used (measured: their bits differ between AVX2 and AVX-512).
+set, are not used. Powers are `exp2`, not `exp`: torch computes `exp` with MKL, whose bits
+differ between AVX2 and AVX-512 machines (docs/adr/0001-exp2.md).
 
 TorchScript reads the annotations of a NamedTuple as types, so this module does not
 import ``annotations`` from ``__future__``.
@@ -37,7 +38,7 @@ class RowParams(NamedTuple):
 
     sampled: Tensor  # int64 [k]: rows
     seed: Tensor  # int64 [k, 1]
-    inverse_temperature: Tensor  # float32 [k, 1]
+    sharpness: Tensor  # float32 [k, 1]: log2(e) / temperature
     min_p: Tensor  # float32 [k, 1]
     any_min_p: bool
     filtered: Tensor  # int64 [f]: places in `sampled`
@@ -127,7 +128,7 @@ def draw(weights: Tensor, u: Tensor) -> Tensor:
 def sample(logits: Tensor, u: Tensor, params: RowParams) -> Tensor:
     """Tokens for the sampled rows; logits [k, tokens], u [k] -> int64 [k]."""
     relative = logits - logits.amax(dim=1, keepdim=True)  # a maximum has no order
-    weights = torch.exp(relative * params.inverse_temperature)
+    weights = torch.exp2(relative * params.sharpness)
     if params.filtered.shape[0] > 0:
         where = params.filtered
         weights = weights.index_copy(
@@ -165,7 +166,7 @@ def score(logits: Tensor, tokens: Tensor, params: RowParams) -> Choice:
         return Choice(tokens, none, none, none, none)
     raw = logits[params.scored]
     relative = raw - raw.amax(dim=1, keepdim=True)
-    total = torch.exp(relative).cumsum(1, dtype=torch.float64)[:, -1]
+    total = torch.exp2(relative * 1.4426950408889634).cumsum(1, dtype=torch.float64)[:, -1]
     chosen = relative.gather(1, tokens[params.scored].unsqueeze(1)).squeeze(1)
     top, top_ids = relative.topk(params.num_top, dim=1)
     return Choice(tokens, total, chosen, top_ids, top)

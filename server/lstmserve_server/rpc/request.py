@@ -36,13 +36,15 @@ def to_generation_request(request: Request, model: ServedModel) -> GenerationReq
     prompt_ids = model.bundle.template.render_conversation(turns)
     _check_prompt_length(checks, request, len(prompt_ids), manifest.limits.max_prompt_tokens)
     checks.finish()
+    sampling = _sampling(request.sampling, manifest)
+    is_sampled = sampling.temperature > 0
     return GenerationRequest(
         prompt_ids=tuple(prompt_ids),
-        sampling=_sampling(request.sampling, manifest),
+        sampling=sampling,
         max_tokens=max_tokens,
         min_tokens=request.stopping.min_tokens,
         stop_sequences=tuple(request.stopping.stop_sequences),
-        resume_ids=_resume_ids(request, model, max_tokens),
+        resume_ids=_resume_ids(request, model, max_tokens, is_sampled=is_sampled),
     )
 
 
@@ -175,14 +177,16 @@ def _seed(sampling: pb.SamplingParams, temperature: float) -> int:
     return secrets.randbits(64) if temperature > 0 else 0  # a greedy reply needs none
 
 
-def _resume_ids(request: Request, model: ServedModel, max_tokens: int) -> tuple[int, ...]:
+def _resume_ids(
+    request: Request, model: ServedModel, max_tokens: int, *, is_sampled: bool
+) -> tuple[int, ...]:
     """The tokens to go on after; raises when they cannot be this reply's."""
     if isinstance(request, pb.GenerateReplyRequest) or not request.resume_tokens:
         return ()
     checks = FieldChecks()
     if not request.model_version:
         checks.refuse("model_version", "is needed with resume_tokens; it was told in Started")
-    if not request.sampling.HasField("seed"):
+    if is_sampled and not request.sampling.HasField("seed"):
         checks.refuse("sampling.seed", "is needed with resume_tokens; it was told in Started")
     checks.finish()
     _check_resumable(request.resume_tokens, model, max_tokens)

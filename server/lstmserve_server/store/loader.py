@@ -27,7 +27,12 @@ class LoadedModel:
 
 
 def configure_torch(threads: int) -> None:
-    """Settle what torch decides once per process."""
+    """Settle what torch decides once per process; raises StartupError on a CPU too old.
+
+    AVX2 and AVX-512 give the same bits; the scalar code of older CPUs does not.
+    """
+    if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        raise StartupError("this CPU has no AVX2: replies would differ from other servers'")
     torch.set_num_threads(threads)
     # named, because the default engine differs between CPUs, and with it the packed weights
     torch.backends.quantized.engine = "fbgemm"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.engine.scheduler import Scheduler

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
+
 from lstmserve_bundle import Tokenizer
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.stopping import ReplyText
-from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 END = 256
 

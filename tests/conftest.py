@@ -1,0 +1,26 @@
+"""What several packages' tests share: one tiny model, one server that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.server_process import ServerProcess
+from support.tiny_checkpoint import make_tiny_checkpoint
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model store that holds one small trained model, ``tiny`` version 1."""
+    store = tmp_path_factory.mktemp("store")
+    make_tiny_checkpoint(store)
+    return store
+
+
+@pytest.fixture(scope="session")
+def server(tiny_store: Path) -> Iterator[ServerProcess]:
+    """A running server of the tiny model, for tests that do not stop it."""
+    with ServerProcess(tiny_store) as running:
+        yield running

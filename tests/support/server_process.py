@@ -1,0 +1,67 @@
+"""A real ``lstmserve-server`` process on free ports."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+READY = re.compile(r"lstmserve is ready: .* on (\S+), metrics on (http://\S+/metrics)")
+
+
+def command(*arguments: str) -> list[str]:
+    """The server's command line."""
+    return [sys.executable, "-m", "lstmserve_server", *arguments]
+
+
+class ServerProcess:
+    """Starts a server, waits until it says that it is ready, stops it at the end."""
+
+    def __init__(self, store: Path, *arguments: str) -> None:
+        self._log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
+        self._arguments = (
+            *("--model-store", str(store)),
+            *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
+            *("--log-format", "json", *arguments),
+        )
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            command(*self._arguments), stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()  # blocks until ready, or until the process ends
+        ready = READY.match(line)
+        assert ready, f"not ready: {line!r} {self.read_log()}"
+        self.target, self.metrics_url = ready.groups()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._log.close()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """Ask the server to end, wait for it; its exit code."""
+        self.process.terminate()
+        return self.process.wait()
+
+    def read_log(self) -> str:
+        """What the server wrote to standard error so far."""
+        self._log.flush()
+        self._log.seek(0)
+        return self._log.read()
