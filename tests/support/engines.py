@@ -1,0 +1,111 @@
+"""An engine without server or threads, stepped by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from lstmserve_bundle import Bundle
+from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.engine import Engine
+from lstmserve_server.engine.output import Finish, TokenLogprobs
+from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
+from lstmserve_server.store.repository import ModelRepository
+
+MAX_ROWS = 64
+
+
+@dataclass
+class Reply:
+    """Everything an engine said about one request."""
+
+    text: str = ""
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
+    finish: Finish | None = None
+
+    @property
+    def essence(self) -> tuple[object, ...]:
+        """All but the timings."""
+        assert self.finish is not None
+        return (
+            self.text,
+            self.token_ids,
+            self.logprobs,
+            self.finish.reason,
+            self.finish.stop_sequence,
+            self.finish.num_tokens,
+        )
+
+
+class Recorder:
+    """An engine observer that remembers."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, int]] = []  # (rows, steps)
+        self.wasted = 0
+
+    def on_decode(self, rows: int, steps: int, seconds: float) -> None:
+        self.batches.append((rows, steps))
+        assert seconds >= 0
+
+    def on_wasted(self, tokens: int, reason: str) -> None:
+        assert reason
+        self.wasted += tokens
+
+
+class Bench:
+    """Drives an engine over a real model on a clock that only counts."""
+
+    def __init__(self, model: LoadedModel, config: EngineConfig | None = None) -> None:
+        self.recorder = Recorder()
+        ticks = count(start=1)
+        self.engine = Engine(
+            model.runner,
+            model.bundle.tokenizer,
+            model.bundle.template.end_id,
+            config or EngineConfig(max_running=MAX_ROWS),
+            self.recorder,
+            lambda: float(next(ticks)),
+        )
+        self.replies: dict[int, Reply] = {}
+
+    def submit(self, number: int, request: GenerationRequest) -> None:
+        self.replies[number] = Reply()
+        self.engine.submit(number, request, arrived_at=0.0)
+
+    def step(self) -> None:
+        for number, output in self.engine.step():
+            reply = self.replies[number]
+            reply.text += output.text
+            reply.token_ids += output.token_ids
+            reply.logprobs += output.logprobs
+            reply.finish = output.finish
+
+    def run(self) -> Mapping[int, Reply]:
+        while self.engine.has_work:
+            self.step()
+        return self.replies
+
+
+def run_together(
+    model: LoadedModel, requests: Iterable[GenerationRequest], config: EngineConfig | None = None
+) -> list[Reply]:
+    """The replies to requests that all arrive at once."""
+    bench = Bench(model, config)
+    for number, request in enumerate(requests):
+        bench.submit(number, request)
+    return list(bench.run().values())
+
+
+def load_tiny(store: Path) -> LoadedModel:
+    """The tiny model as the server loads it."""
+    configure_torch(threads=1)
+    return load_version(ModelRepository(store).scan()["tiny"][0], MAX_ROWS)
+
+
+def prompt_ids(bundle: Bundle, text: str) -> tuple[int, ...]:
+    return tuple(bundle.template.render_prompt(text))
