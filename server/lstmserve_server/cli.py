@@ -13,6 +13,7 @@ from lstmserve_server.errors import StartupError
 from lstmserve_server.settings import read_settings
 
 EXIT_CANNOT_START = 2
+EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 DEFAULT_TARGET = "127.0.0.1:50051"  # where the client looks when not told
 
 
@@ -52,5 +53,7 @@ def _example_command(listen: Address) -> str:
     """What to type next: it names the client so that the shell finds it."""
     beside = Path(sys.argv[0]).with_name("lstmserve")
     client = "lstmserve" if shutil.which("lstmserve") else os.path.relpath(beside)
-    target = "" if str(listen) == DEFAULT_TARGET else f" --target {listen}"
+    host = "127.0.0.1" if listen.host in EVERY_INTERFACE else listen.host
+    address = Address(host, listen.port)
+    target = "" if str(address) == DEFAULT_TARGET else f" --target {address}"
     return f'{client} generate "I want to cancel my order"{target}'

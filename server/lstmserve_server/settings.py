@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,7 +94,7 @@ class Settings(BaseSettings):
         32, ge=1, le=1024, description="Prompt tokens read at once, so that no reply stalls."
     )
     torch_threads: int = Field(
-        1, ge=1, le=64, description="Threads per matrix product; more help large batches only."
+        1, ge=1, le=2, description="Threads per decode step; two help large batches only."
     )
     drain_seconds: float = Field(
         30.0, ge=0, le=3600, description="How long running replies may finish after SIGTERM."
@@ -130,7 +131,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     file = _find_file(arguments)
 
     class Sources(Settings):
-        __doc__ = Settings.__doc__
+        __doc__ = inspect.getdoc(Settings)  # without the indentation of its source
 
         @classmethod
         def settings_customise_sources(  # type: ignore[override]  # the default sources go unused

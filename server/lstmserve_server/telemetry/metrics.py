@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+)
 
 from lstmserve_server.engine.engine import EngineLoad
 from lstmserve_server.engine.output import Timings
@@ -24,6 +31,8 @@ class Metrics:
     """The metrics of one server, in a registry of its own."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        disable_created_metrics()  # a time stamp per series that nobody here reads
+
         def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
             return Counter(name, text, labels, namespace=PREFIX, registry=registry)
 
