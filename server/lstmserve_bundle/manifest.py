@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
 
+# Elementwise kernels take 32 floats at a time and leave the rest of a tensor to scalar code
+# that rounds differently. Rows of a multiple of 64 leave no rest, also to each of two threads.
+ROW_STEP = 64
+
 PositiveInt = Annotated[int, Field(gt=0)]
+RowLength = Annotated[int, Field(gt=0, multiple_of=ROW_STEP)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 # a plain name: a manifest must not reach out of its folder
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -35,8 +40,8 @@ class _Strict(BaseModel):
 class SizesManifest(_Strict):
     """Shapes; ``state`` is the number of float32 values in one sequence's state row."""
 
-    vocabulary: PositiveInt
-    hidden: PositiveInt
+    vocabulary: RowLength
+    hidden: RowLength
     layers: PositiveInt
     state: PositiveInt
     parameters: PositiveInt

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
@@ -57,6 +57,7 @@ class App:
         Raises StartupError when the server cannot start.
         """
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp per series
         configure_torch(self._config.store.torch_threads)
         watch_memory(self._metrics)
         models, default_model = self._load_models()

@@ -13,6 +13,9 @@ from lstmserve_server.errors import StartupError
 from lstmserve_server.settings import read_settings
 
 EXIT_CANNOT_START = 2
+# what these libraries print themselves is neither a log line nor news: a port in use is
+# told in our own words, and torch's deprecations are known (docs/architecture.md)
+QUIET_LIBRARIES = {"GRPC_VERBOSITY": "NONE", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 DEFAULT_TARGET = "127.0.0.1:50051"  # where the client looks when not told
 
@@ -28,6 +31,8 @@ def main() -> None:
 
 def _serve(arguments: list[str]) -> int:
     settings = read_settings(arguments)
+    for name, value in QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)
     # torch takes a second to import: --help and configuration errors do not wait for it
     from lstmserve_server.app import App, Ready
     from lstmserve_server.telemetry.logging import configure_logging

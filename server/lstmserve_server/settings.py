@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -17,6 +18,7 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -31,17 +33,19 @@ from lstmserve_server.errors import StartupError
 
 ENV_PREFIX = "LSTMSERVE_"
 MAX_PORT = 65535
+ADDRESS = re.compile(
+    r"(?:\[(?P<bracketed>[^\[\]\s]+)\]|(?P<host>[^\[\]:\s]+)):(?P<port>[0-9]{1,5})"
+)
 # the client reads these from the same environment
 CLIENT_VARIABLES = frozenset({"LSTMSERVE_TARGET"})
 
 
 def parse_address(text: str) -> Address:
     """HOST:PORT, or [HOST]:PORT for IPv6; port 0 lets the system choose."""
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= MAX_PORT):
-        raise ValueError(f"must be HOST:PORT with a port from 0 to 65535, not {text!r}")
-    return Address(host, int(port))
+    found = ADDRESS.fullmatch(text)
+    if found is None or int(found["port"]) > MAX_PORT:
+        raise ValueError(f"must be HOST:PORT ([HOST]:PORT for IPv6), port 0 to {MAX_PORT}")
+    return Address(found["bracketed"] or found["host"], int(found["port"]))
 
 
 def _check_address(text: str) -> str:
@@ -68,6 +72,7 @@ class Settings(BaseSettings):
         cli_prog_name="lstmserve-server",
         cli_hide_none_type=True,
         cli_avoid_json=True,
+        cli_exit_on_error=False,  # argparse would print its usage first
     )
 
     config: Path | None = Field(None, description="TOML file with any of these options.")
@@ -109,6 +114,14 @@ class Settings(BaseSettings):
         "auto", description="auto: readable on a terminal, JSON elsewhere."
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switches(cls, value: object) -> object:
+        # in a TOML file; no option is a switch, and true would count as the number 1
+        if isinstance(value, bool):
+            raise ValueError("must not be true or false")  # noqa: TRY004 - pydantic's way
+        return value
+
     def to_server_config(self) -> ServerConfig:
         """The frozen configuration of the parts."""
         return ServerConfig(
@@ -125,7 +138,7 @@ class Settings(BaseSettings):
 def read_settings(arguments: Sequence[str]) -> Settings:
     """Read all three sources; raises StartupError naming every unknown key and bad value.
 
-    ``--help`` and unknown flags end the process, as argparse does.
+    ``--help`` ends the process, as argparse does.
     """
     _check_environment()
     file = _find_file(arguments)
@@ -150,6 +163,9 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         return Sources()
     except ValidationError as error:
         raise StartupError(_describe(error)) from None
+    except SettingsError as error:  # a flag unknown or without its value
+        reason = str(error).removeprefix("error parsing CLI: ")
+        raise StartupError(f"{reason}; see --help") from None
     except ValueError as error:  # the file is no TOML
         raise StartupError(f"--config: {file}: {error}") from None
 
@@ -167,20 +183,21 @@ def _find_file(arguments: Sequence[str]) -> Path | None:
 def _check_environment() -> None:
     known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | CLIENT_VARIABLES
     unknown = sorted(
-        name for name in os.environ if name.startswith(ENV_PREFIX) and name not in known
+        name
+        for name in os.environ
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known
     )
     if unknown:
         raise StartupError(f"unknown environment variable {', '.join(unknown)}; see --help")
 
 
 def _describe(error: ValidationError) -> str:
-    return "; ".join(
-        f"--{'.'.join(map(str, problem['loc'])).replace('_', '-')}: {_reason(problem)}"
-        for problem in error.errors(include_url=False)
-    )
+    return "; ".join(map(_describe_one, error.errors(include_url=False)))
 
 
-def _reason(problem: ErrorDetails) -> str:
-    if problem["type"] == "extra_forbidden":
-        return "unknown option in the configuration file"
-    return f"{problem['msg'].removeprefix('Value error, ')} (given: {problem['input']!r})"
+def _describe_one(problem: ErrorDetails) -> str:
+    name, given = ".".join(map(str, problem["loc"])), f"(given: {problem['input']!r})"
+    if problem["type"] == "extra_forbidden":  # unknown flags and variables end earlier
+        return f"unknown key {name!r} in the configuration file {given}"
+    reason = problem["msg"].removeprefix("Value error, ")
+    return f"--{name.replace('_', '-')}: {reason} {given}"

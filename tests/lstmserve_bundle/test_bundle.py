@@ -55,8 +55,8 @@ def test_a_manifest_must_list_both_files(folder: Path, edit: Edit) -> None:
 
 
 def test_a_vocabulary_of_another_size_is_refused(folder: Path, edit: Edit) -> None:
-    edit(lambda document: document["sizes"].update(vocabulary=401))
-    with pytest.raises(TokenizerError, match=r"sizes\.vocabulary is 401"):
+    edit(lambda document: document["sizes"].update(vocabulary=512))
+    with pytest.raises(TokenizerError, match=r"sizes\.vocabulary is 512"):
         open_bundle(folder)
 
 

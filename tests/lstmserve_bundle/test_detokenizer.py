@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -20,7 +21,7 @@ def pieces(bundle: Bundle, groups: Sequence[Sequence[int]]) -> list[str]:
 
 def cut(token_ids: list[int], cuts: set[int]) -> list[list[int]]:
     edges = [0, *sorted(at for at in cuts if at < len(token_ids)), len(token_ids)]
-    return [token_ids[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [token_ids[a:b] for a, b in itertools.pairwise(edges)]
 
 
 @given(st.text(), st.sets(st.integers(0, 60)))

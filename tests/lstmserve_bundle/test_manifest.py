@@ -89,7 +89,7 @@ def changed(manifest: Manifest, by: Callable[[Document], object]) -> Manifest:
         lambda document: document["template"].update(end_token="<|stop|>"),
         lambda document: document["template"]["labels"].clear(),
         lambda document: document["sampling"].update(temperature=0.5),
-        lambda document: document["sizes"].update(hidden=96),
+        lambda document: document["sizes"].update(hidden=128),
         lambda document: document["quantization"].update(activation_zero_point=63),
     ],
 )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -14,16 +15,21 @@ from typing import IO, Self
 READY = re.compile(r"lstmserve is ready: .* on (\S+), metrics on (http://\S+/metrics)")
 
 
-def command(*arguments: str) -> list[str]:
-    """The server's command line."""
-    return [sys.executable, "-m", "lstmserve_server", *arguments]
+MODULE = ("-m", "lstmserve_server")
+
+
+def command(*arguments: str, program: Sequence[str] = MODULE) -> list[str]:
+    """The server's command line, or that of a program that takes the same arguments."""
+    return [sys.executable, *program, *arguments]
 
 
 class ServerProcess:
     """Starts a server, waits until it says that it is ready, stops it at the end."""
 
-    def __init__(self, store: Path, *arguments: str) -> None:
-        self._log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in __exit__
+    def __init__(self, store: Path, *arguments: str, program: Sequence[str] = MODULE) -> None:
+        # appended to by the server, whose position in the file is ours too
+        self._log: IO[str] = tempfile.TemporaryFile("a+")  # noqa: SIM115 - closed in __exit__
+        self._program = program
         self._arguments = (
             *("--model-store", str(store)),
             *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
@@ -32,7 +38,10 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            command(*self._arguments), stdout=subprocess.PIPE, stderr=self._log, text=True
+            command(*self._arguments, program=self._program),
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()  # blocks until ready, or until the process ends

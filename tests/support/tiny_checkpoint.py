@@ -30,7 +30,7 @@ from lstmserve_training.speed import one_thread
 from lstmserve_training.train import TrainConfig, Trainer
 from lstmserve_training.work import CORPUS_NAME
 
-VOCABULARY = 416
+VOCABULARY = 448
 
 # "track_order" is an intent of support-en too, so its own phrasings come in as well
 REPLIES = {

@@ -25,7 +25,7 @@ Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 def prepare(
     work: Work,
     data: Annotated[Path, typer.Option(help="Folder that holds the public data sets.")],
-    vocabulary: Annotated[int, typer.Option(min=300, help="Number of tokens.")] = 4096,
+    vocabulary: Annotated[int, typer.Option(min=320, help="Number of tokens, a multiple of 64.")] = 4096,
     seed: Seed = 1,
 ) -> None:
     """Clean the data sets, train the tokenizer, write the token documents."""
@@ -39,7 +39,7 @@ def prepare(
 def train(
     work: Work,
     hidden: Annotated[
-        int, typer.Option(min=32, help="Hidden values per layer, a multiple of 32.")
+        int, typer.Option(min=64, help="Hidden values per layer, a multiple of 64.")
     ] = 512,
     layers: Annotated[int, typer.Option(min=1, help="Number of LSTM layers.")] = 2,
     dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout between layers.")] = 0.3,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lstmserve_bundle.manifest import ROW_STEP
 from lstmserve_training.errors import DataError
 
 State = tuple[Tensor, Tensor]
-HIDDEN_STEP = 32
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,9 @@ class ModelConfig:
     dropout: float = 0.3
 
     def __post_init__(self) -> None:
-        # Elementwise kernels take 32 floats at a time (two AVX-512 registers) and what is
-        # left over by other instructions, which round differently: with a remainder, the
-        # bits of a row would depend on its place in the batch.
-        if self.hidden % HIDDEN_STEP:
-            raise DataError(f"hidden is {self.hidden}: it must be a multiple of {HIDDEN_STEP}")
+        for name, length in (("vocabulary", self.num_tokens), ("hidden", self.hidden)):
+            if length % ROW_STEP:
+                raise DataError(f"{name} is {length}: it must be a multiple of {ROW_STEP}")
 
 
 class StackedLstm(nn.Module):

@@ -87,7 +87,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         try:
             with self._gate.enter():
                 yield
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
+            # the latter when the call ends while grpc is writing an event, not while it waits
             code = _cancellation_code(context)
             raise
         except Exception as error:  # whatever it is, it gets a status

@@ -78,13 +78,21 @@ class RpcServer:
             asyncio.sleep(config.notice_seconds),
             self._gate.wait_until_empty(config.grace_seconds),
         )
-        await self._server.stop(STOP_SECONDS)
+        await self._close()
 
     async def fail(self) -> None:
         """Stop at once, because nothing can be answered any more."""
         self._gate.close()
         await self._set_health("NOT_SERVING")
+        await self._close()
+
+    async def _close(self) -> None:
         await self._server.stop(STOP_SECONDS)
+        # the tasks of RPCs that were cut off end in the loop's next turns; those still there
+        # when the loop closes would print tracebacks
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        if rest:
+            await asyncio.wait(rest, timeout=STOP_SECONDS)
 
     async def _set_health(self, status: str) -> None:
         value = health_pb2.HealthCheckResponse.ServingStatus.Value(status)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -12,6 +14,7 @@ from grpc import StatusCode
 from lstmserve_server.errors import (
     DrainingError,
     EngineDeadError,
+    FieldViolation,
     InvalidRequestError,
     LstmserveError,
     ModelNotFoundError,
@@ -22,6 +25,11 @@ from lstmserve_server.errors import (
 )
 
 DOMAIN = "lstmserve"
+# a status travels in trailers, of which clients take 8 KiB: the message stands there twice,
+# once percent-encoded, and a status that is too long arrives as another one
+MAX_MESSAGE_BYTES = 1000
+MAX_VIOLATIONS_BYTES = 2000
+MAX_NAME_BYTES = 500
 
 # the most particular class of an error decides
 CODES: dict[type[LstmserveError], tuple[StatusCode, str]] = {
@@ -40,7 +48,7 @@ BUG = (StatusCode.INTERNAL, "INTERNAL")
 def to_status(error: BaseException, request_id: str) -> tuple[StatusCode, Status]:
     """The code and the full status of an error; a bug's own text never leaves the server."""
     code, reason = _classify(error)
-    message = str(error)
+    message = _shorten(str(error), MAX_MESSAGE_BYTES)
     if code is StatusCode.INTERNAL:
         message = f"internal error; quote request id {request_id} when reporting it"
     details = [
@@ -62,17 +70,30 @@ def _details(error: BaseException) -> list[Message]:
         case InvalidRequestError():
             violations = [
                 BadRequest.FieldViolation(field=item.field, description=item.description)
-                for item in error.violations
+                for item in _first(error.violations)
             ]
             return [BadRequest(field_violations=violations)]
         case ModelNotFoundError():
-            return [ResourceInfo(resource_type="model", resource_name=error.resource)]
+            name = _shorten(error.resource, MAX_NAME_BYTES)
+            return [ResourceInfo(resource_type="model", resource_name=name)]
         case QueueFullError() | UnavailableError():
             delay = Duration()
             delay.FromNanoseconds(round(error.retry_seconds * 1e9))
             return [RetryInfo(retry_delay=delay)]
         case _:
             return []
+
+
+def _first(violations: list[FieldViolation]) -> list[FieldViolation]:
+    """Those that fit into a status; a caller who mends them is told of the rest."""
+    sizes = accumulate(len(item.field) + len(item.description.encode()) for item in violations)
+    num_fitting = sum(1 for size in sizes if size <= MAX_VIOLATIONS_BYTES)
+    return violations[: max(1, num_fitting)]
+
+
+def _shorten(text: str, max_bytes: int) -> str:
+    data = text.encode()
+    return text if len(data) <= max_bytes else data[:max_bytes].decode(errors="ignore") + "…"
 
 
 def _pack(message: Message) -> Any:

@@ -52,8 +52,11 @@ def load_version(stored: StoredVersion, max_rows: int) -> LoadedModel:
             f"{stored.folder}: its manifest says {manifest.name} version {manifest.version}; "
             "a version must lie in <model>/<version>"
         )
-    runner = Runner(_load_loop(bundle), max_rows)
-    _warm_up(runner, max_rows)
+    try:
+        runner = Runner(_load_loop(bundle), max_rows)
+        _warm_up(runner, max_rows)
+    except RuntimeError as error:  # the only kind that TorchScript raises
+        raise StartupError(f"{bundle.model_path}: not a servable model: {_reason(error)}") from None
     return LoadedModel(bundle, runner)
 
 
@@ -61,16 +64,21 @@ def _load_loop(bundle: Bundle) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         # TorchScript is deprecated upstream; torch is pinned, and a successor touches this file
         warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            model = torch.jit.load(str(bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
-            loop = torch.jit.script(DecodeLoop(model, bundle.template.end_id).eval())
-            frozen: torch.jit.ScriptModule = torch.jit.freeze(
-                loop, preserved_attrs=["prefill", "initial_state"]
-            )
-            return frozen  # noqa: TRY300 - nothing else can fail
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise StartupError(f"{bundle.model_path}: not a servable model: {reason}") from None
+        model = torch.jit.load(str(bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
+        loop = torch.jit.script(DecodeLoop(model, bundle.template.end_id).eval())
+        frozen: torch.jit.ScriptModule = torch.jit.freeze(
+            loop, preserved_attrs=["prefill", "initial_state"]
+        )
+        # an error inside the frozen module reads what it was frozen from: were that gone, the
+        # process would end with SIGSEGV and no word (torch 2.13)
+        frozen.frozen_from = (loop,)
+        return frozen
+
+
+def _reason(error: RuntimeError) -> str:
+    """One line of TorchScript's many: the last for an error at run time, else the first."""
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    return lines[-1] if "Traceback" in str(error) else lines[0].rstrip(" :")
 
 
 def _warm_up(runner: Runner, max_rows: int) -> None:

@@ -10,7 +10,6 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Info,
-    disable_created_metrics,
 )
 
 from lstmserve_server.engine.engine import EngineLoad
@@ -31,8 +30,6 @@ class Metrics:
     """The metrics of one server, in a registry of its own."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        disable_created_metrics()  # a time stamp per series that nobody here reads
-
         def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
             return Counter(name, text, labels, namespace=PREFIX, registry=registry)
 
