@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lstmserve_bundle.errors import ManifestError
 
@@ -23,6 +23,8 @@ SCHEMA_VERSION = 1
 # Elementwise kernels take 32 floats at a time and leave the rest of a tensor to scalar code
 # that rounds differently. Rows of a multiple of 64 leave no rest, also to each of two threads.
 ROW_STEP = 64
+
+ROLES = frozenset({"user", "agent"})
 
 PositiveInt = Annotated[int, Field(gt=0)]
 RowLength = Annotated[int, Field(gt=0, multiple_of=ROW_STEP)]
@@ -62,10 +64,16 @@ class LimitsManifest(_Strict):
     max_tokens: PositiveInt
 
 
+def _check_roles(tokens: dict[str, str]) -> dict[str, str]:
+    if tokens.keys() != ROLES:
+        raise ValueError(f"must have the roles {', '.join(sorted(ROLES))}, and no others")
+    return tokens
+
+
 class TemplateManifest(_Strict):
     """Turn markers. ``labels`` names the special tokens a reply may carry (intents)."""
 
-    role_tokens: Annotated[dict[str, str], Field(min_length=2)]
+    role_tokens: Annotated[dict[str, str], AfterValidator(_check_roles)]
     reply_role: str
     end_token: str
     labels: dict[str, str] = {}

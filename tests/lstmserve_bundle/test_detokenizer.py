@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmserve_bundle import Bundle, IncrementalDetokenizer
+from support.tiny_checkpoint import VOCABULARY
 
 REPLACEMENT = "\ufffd"
 
@@ -33,7 +34,7 @@ def test_pieces_of_text_join_to_the_whole(bundle: Bundle, text: str, cuts: set[i
     assert (REPLACEMENT in whole) or not any(REPLACEMENT in piece for piece in found)
 
 
-@given(st.lists(st.integers(0, 399)), st.sets(st.integers(0, 60)))
+@given(st.lists(st.integers(0, VOCABULARY - 1)), st.sets(st.integers(0, 60)))
 def test_pieces_of_any_tokens_join_to_the_whole(
     bundle: Bundle, token_ids: list[int], cuts: set[int]
 ) -> None:
@@ -43,14 +44,14 @@ def test_pieces_of_any_tokens_join_to_the_whole(
 
 @pytest.mark.parametrize("text", ["包裹坏了", "👍🏽 ok", "🚚🚚", "龘𠮷", "❤️", "naïve café"])
 def test_byte_by_byte_a_character_waits_for_its_last_byte(bundle: Bundle, text: str) -> None:
-    one_byte = {bundle.tokenizer.token_bytes(token_id): token_id for token_id in range(400)}
+    one_byte = {bundle.tokenizer.token_bytes(token_id): token_id for token_id in range(VOCABULARY)}
     token_ids = [one_byte[bytes([byte])] for byte in text.encode()]
     found = pieces(bundle, [[token_id] for token_id in token_ids])
     assert [piece for piece in found if piece] == list(text)
 
 
 def test_an_unfinished_character_becomes_a_replacement_at_the_end(bundle: Bundle) -> None:
-    one_byte = {bundle.tokenizer.token_bytes(token_id): token_id for token_id in range(400)}
+    one_byte = {bundle.tokenizer.token_bytes(token_id): token_id for token_id in range(VOCABULARY)}
     half = [one_byte[bytes([byte])] for byte in "包".encode()[:2]]
     assert pieces(bundle, [half]) == ["", REPLACEMENT]
     assert bundle.tokenizer.decode(half) == REPLACEMENT

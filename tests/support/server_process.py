@@ -46,7 +46,11 @@ class ServerProcess:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()  # blocks until ready, or until the process ends
         ready = READY.match(line)
-        assert ready, f"not ready: {line!r} {self.read_log()}"
+        if ready is None:
+            self.process.wait()
+            said = f"not ready: {line!r} {self.read_log()}"
+            self.__exit__(None, None, None)
+            raise AssertionError(said)
         self.target, self.metrics_url = ready.groups()
         return self
 

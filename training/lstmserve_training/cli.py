@@ -25,7 +25,9 @@ Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 def prepare(
     work: Work,
     data: Annotated[Path, typer.Option(help="Folder that holds the public data sets.")],
-    vocabulary: Annotated[int, typer.Option(min=320, help="Number of tokens, a multiple of 64.")] = 4096,
+    vocabulary: Annotated[
+        int, typer.Option(min=320, help="Number of tokens, a multiple of 64.")
+    ] = 4096,
     seed: Seed = 1,
 ) -> None:
     """Clean the data sets, train the tokenizer, write the token documents."""

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from lstmserve_bundle.manifest import TemplateManifest
+from lstmserve_bundle.manifest import ROW_STEP, TemplateManifest
 from lstmserve_bundle.template import PromptTemplate
 from lstmserve_bundle.template import Turn as TemplateTurn
 from lstmserve_bundle.tokenizer import Tokenizer
@@ -95,6 +95,8 @@ def prepare(data: Path, out: Path, num_tokens: int, seed: int) -> None:
     """
     if (out / LAST_NAME).exists():
         raise DataError(f"{out} holds checkpoints of another corpus: use another folder")
+    if num_tokens % ROW_STEP:
+        raise DataError(f"--vocabulary is {num_tokens}: it must be a multiple of {ROW_STEP}")
     rng = random.Random(seed)
     chats = support.read_chats(data)
     training_chats = [chat for chat in chats if not support.is_held_out(chat)]
@@ -137,6 +139,9 @@ def _make_tokenizer(
     special = [*template.role_tokens.values(), template.end_token, *template.labels]
     texts = (turn.text for chat in chats for turn in chat)
     backend = train_tokenizer(texts, num_tokens, special)
+    found = backend.get_vocab_size(with_added_tokens=True)
+    if found != num_tokens:
+        raise DataError(f"the text is enough for {found} tokens only: lower --vocabulary")
     backend.save(str(out / TOKENIZER_NAME))
     return Tokenizer(backend)
 

@@ -35,7 +35,7 @@ class BarReporter:
         self._progress.update(self._task, completed=step, total=total, description=description)
 
     def epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
-        self._progress.console.print(_epoch_line(epoch, measures))
+        self._progress.console.print(_epoch_line(epoch, measures), highlight=False)
 
 
 class LineReporter:

@@ -14,7 +14,8 @@ from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.rpc.call import Call, current_call
 from lstmserve_server.rpc.events import find_labels, to_chunk, to_completion, to_started
 from lstmserve_server.rpc.observer import CallObserver
-from lstmserve_server.rpc.request import Request, to_generation_request
+from lstmserve_server.rpc.request import to_generation_request
+from lstmserve_server.rpc.validation import Request
 from lstmserve_server.store.catalog import ModelCatalog, ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]

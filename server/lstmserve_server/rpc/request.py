@@ -10,31 +10,30 @@ from lstmserve_bundle import Manifest, Turn
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.errors import ResumeMismatchError
 from lstmserve_server.rpc.fields import FieldChecks
+from lstmserve_server.rpc.validation import (
+    ROLES,
+    Request,
+    check_input,
+    check_not_served,
+    check_prompt_length,
+    check_sampling,
+    check_stopping,
+)
 from lstmserve_server.store.catalog import ServedModel
-
-Request = pb.GenerateRequest | pb.GenerateReplyRequest
-
-MAX_TEMPERATURE = 2.0
-MAX_LOGPROBS = 20
-MAX_STOP_SEQUENCES = 8
-MAX_STOP_CHARACTERS = 64
-# text this much longer than the longest prompt is refused before it is tokenized
-MAX_BYTES_PER_TOKEN = 32
-
-ROLES = {pb.ROLE_USER: "user", pb.ROLE_AGENT: "agent"}
 
 
 def to_generation_request(request: Request, model: ServedModel) -> GenerationRequest:
     """Check and convert; raises InvalidRequestError naming every wrong field."""
     checks = FieldChecks()
     manifest = model.manifest
-    _check_not_served(checks, request)
-    _check_sampling(checks, request.sampling, manifest)
-    max_tokens = _check_stopping(checks, request.stopping, manifest)
-    turns = _check_input(checks, request, manifest.limits.max_prompt_tokens)
+    max_tokens = _max_tokens(request.stopping, manifest)
+    check_not_served(checks, request)
+    check_sampling(checks, request.sampling, manifest)
+    check_stopping(checks, request.stopping, manifest, max_tokens)
+    check_input(checks, request, manifest.limits.max_prompt_tokens)
     checks.finish()  # before text is tokenized that is refused anyway
-    prompt_ids = model.bundle.template.render_conversation(turns)
-    _check_prompt_length(checks, request, len(prompt_ids), manifest.limits.max_prompt_tokens)
+    prompt_ids = model.bundle.template.render_conversation(_turns(request))
+    check_prompt_length(checks, request, len(prompt_ids), manifest.limits.max_prompt_tokens)
     checks.finish()
     sampling = _sampling(request.sampling, manifest)
     is_sampled = sampling.temperature > 0
@@ -48,109 +47,15 @@ def to_generation_request(request: Request, model: ServedModel) -> GenerationReq
     )
 
 
-def _check_not_served(checks: FieldChecks, request: Request) -> None:
-    sampling = request.sampling
-    checks.not_served(
-        (
-            ("sampling.repetition_penalty", sampling.HasField("repetition_penalty")),
-            ("sampling.frequency_penalty", sampling.HasField("frequency_penalty")),
-            ("sampling.presence_penalty", sampling.HasField("presence_penalty")),
-            ("sampling.logit_bias", bool(sampling.logit_bias)),
-            # the server keeps no cache yet: every reply bypasses it, as by default
-            (
-                "cache_mode",
-                request.cache_mode not in {pb.CACHE_MODE_UNSPECIFIED, pb.CACHE_MODE_BYPASS},
-            ),
-            (
-                "priority",
-                request.priority not in {pb.PRIORITY_UNSPECIFIED, pb.PRIORITY_NORMAL},
-            ),
-        )
-    )
+def _turns(request: Request) -> list[Turn]:
+    if request.WhichOneof("input") == "prompt":
+        return [Turn("user", request.prompt)]
+    return [Turn(ROLES[turn.role], turn.text) for turn in request.conversation.turns]
 
 
-def _check_sampling(checks: FieldChecks, sampling: pb.SamplingParams, manifest: Manifest) -> None:
-    if sampling.HasField("temperature"):
-        checks.within("sampling.temperature", sampling.temperature, 0, MAX_TEMPERATURE)
-    if sampling.HasField("top_k"):
-        checks.within("sampling.top_k", sampling.top_k, 0, manifest.sizes.vocabulary)
-    if sampling.HasField("top_p"):
-        checks.above("sampling.top_p", sampling.top_p, 0, 1)
-    if sampling.HasField("min_p"):
-        checks.below("sampling.min_p", sampling.min_p, 0, 1)
-    if sampling.HasField("logprobs"):
-        checks.within("sampling.logprobs", sampling.logprobs, 0, MAX_LOGPROBS)
-
-
-def _check_stopping(checks: FieldChecks, stopping: pb.StoppingCriteria, manifest: Manifest) -> int:
-    max_tokens = manifest.sampling.max_tokens
-    if stopping.HasField("max_tokens"):
-        max_tokens = stopping.max_tokens
-        checks.within("stopping.max_tokens", max_tokens, 1, manifest.limits.max_tokens)
-    if stopping.HasField("min_tokens"):
-        checks.within("stopping.min_tokens", stopping.min_tokens, 0, max_tokens)
-    if len(stopping.stop_sequences) > MAX_STOP_SEQUENCES:
-        checks.refuse(
-            "stopping.stop_sequences",
-            f"at most {MAX_STOP_SEQUENCES} are allowed, not {len(stopping.stop_sequences)}",
-        )
-    for number, stop in enumerate(stopping.stop_sequences[:MAX_STOP_SEQUENCES]):
-        if not 1 <= len(stop) <= MAX_STOP_CHARACTERS:
-            checks.refuse(
-                f"stopping.stop_sequences[{number}]",
-                f"must have from 1 to {MAX_STOP_CHARACTERS} characters, not {len(stop)}",
-            )
-    return max_tokens
-
-
-def _check_input(checks: FieldChecks, request: Request, max_prompt_tokens: int) -> list[Turn]:
-    kind = request.WhichOneof("input")
-    if kind is None:
-        checks.refuse("input", "is missing; set prompt or conversation")
-        return []
-    if kind == "prompt":
-        _check_text(checks, "prompt", request.prompt)
-        turns = [Turn("user", request.prompt)]
-    else:
-        turns = _check_turns(checks, request.conversation.turns)
-    num_bytes = sum(len(turn.text.encode()) for turn in turns)
-    if num_bytes > max_prompt_tokens * MAX_BYTES_PER_TOKEN:
-        checks.refuse(
-            kind,
-            f"must have at most {max_prompt_tokens * MAX_BYTES_PER_TOKEN} bytes of text and "
-            f"{max_prompt_tokens} tokens, not {num_bytes} bytes; send less of it",
-        )
-    return turns
-
-
-def _check_turns(checks: FieldChecks, turns: Sequence[pb.Turn]) -> list[Turn]:
-    if not turns:
-        checks.refuse("conversation.turns", "must not be empty")
-    elif turns[-1].role != pb.ROLE_USER:
-        checks.refuse(
-            f"conversation.turns[{len(turns) - 1}].role",
-            "the last turn must be the user's (ROLE_USER): it is what the reply answers",
-        )
-    for number, turn in enumerate(turns):
-        if turn.role not in ROLES:
-            checks.refuse(f"conversation.turns[{number}].role", "must be ROLE_USER or ROLE_AGENT")
-        _check_text(checks, f"conversation.turns[{number}].text", turn.text)
-    return [Turn(ROLES.get(turn.role, "user"), turn.text) for turn in turns]
-
-
-def _check_text(checks: FieldChecks, field: str, text: str) -> None:
-    if not text.strip():
-        checks.refuse(field, "must not be empty")
-
-
-def _check_prompt_length(
-    checks: FieldChecks, request: Request, num_tokens: int, max_prompt_tokens: int
-) -> None:
-    if num_tokens > max_prompt_tokens:
-        checks.refuse(
-            str(request.WhichOneof("input")),
-            f"must have at most {max_prompt_tokens} tokens, not {num_tokens}; send less of it",
-        )
+def _max_tokens(stopping: pb.StoppingCriteria, manifest: Manifest) -> int:
+    asked = stopping.HasField("max_tokens")
+    return stopping.max_tokens if asked else manifest.sampling.max_tokens
 
 
 def _sampling(sampling: pb.SamplingParams, manifest: Manifest) -> SamplingParams:

@@ -1,0 +1,165 @@
+"""Every error as callers see it: its code, its details, and no more than that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, ResourceInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1 import generation_service_pb2_grpc
+from lstmserve_server import errors
+from lstmserve_server.errors import FieldViolation, LstmserveError
+from lstmserve_server.rpc.status import to_status
+from support.calls import find_detail
+
+GenerationStub = generation_service_pb2_grpc.GenerationServiceStub
+
+# what design and handbook say of every error: code, reason, and details beside the usual two
+TABLE: list[tuple[LstmserveError, StatusCode, str, type[Message] | None]] = [
+    (
+        errors.InvalidRequestError([FieldViolation("a.b", "must not be")]),
+        StatusCode.INVALID_ARGUMENT,
+        "INVALID_REQUEST",
+        BadRequest,
+    ),
+    (
+        errors.ModelNotFoundError("no such model", "big/3"),
+        StatusCode.NOT_FOUND,
+        "MODEL_NOT_FOUND",
+        ResourceInfo,
+    ),
+    (errors.NotServedError("later"), StatusCode.UNIMPLEMENTED, "NOT_SERVED", None),
+    (
+        errors.ResumeMismatchError("not mine"),
+        StatusCode.FAILED_PRECONDITION,
+        "RESUME_MISMATCH",
+        None,
+    ),
+    (
+        errors.QueueFullError("full", retry_seconds=2.5),
+        StatusCode.RESOURCE_EXHAUSTED,
+        "QUEUE_FULL",
+        RetryInfo,
+    ),
+    (errors.DrainingError("bye"), StatusCode.UNAVAILABLE, "DRAINING", RetryInfo),
+    (errors.EngineDeadError("dead"), StatusCode.UNAVAILABLE, "ENGINE_DEAD", RetryInfo),
+    (errors.UnavailableError("busy"), StatusCode.UNAVAILABLE, "UNAVAILABLE", RetryInfo),
+]
+
+
+def details_of(status: Status) -> list[Message]:
+    kinds = (BadRequest, ErrorInfo, RequestInfo, ResourceInfo, RetryInfo)
+    found: list[Message] = []
+    for packed in status.details:
+        (kind,) = [kind for kind in kinds if packed.Is(kind.DESCRIPTOR)]
+        detail = kind()
+        packed.Unpack(detail)
+        found.append(detail)
+    return found
+
+
+def detail_of(error: BaseException, kind: type[Message]) -> Message:
+    (found,) = [item for item in details_of(to_status(error, "id")[1]) if isinstance(item, kind)]
+    return found
+
+
+@pytest.mark.parametrize(("error", "code", "reason", "detail"), TABLE)
+def test_an_error_has_its_code_its_reason_and_its_details(
+    error: LstmserveError, code: StatusCode, reason: str, detail: type[Message] | None
+) -> None:
+    found, status = to_status(error, "my-id")
+    assert found is code
+    assert (status.code, status.message) == (code.value[0], str(error))
+    info, request, *more = details_of(status)
+    assert info == ErrorInfo(reason=reason, domain="lstmserve")
+    assert request == RequestInfo(request_id="my-id")
+    assert [type(item) for item in more] == ([detail] if detail else [])
+
+
+def all_errors(kind: type[LstmserveError]) -> Iterator[type[LstmserveError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from all_errors(child)
+
+
+def test_every_error_that_a_request_can_meet_is_in_the_table() -> None:
+    tested = {type(error) for error, *_ in TABLE}
+    assert set(all_errors(LstmserveError)) - tested == {errors.StartupError}
+
+
+def test_details_say_what_the_error_knows() -> None:
+    invalid = errors.InvalidRequestError([FieldViolation("a", "1"), FieldViolation("b", "2")])
+    fields = [
+        (item.field, item.description) for item in detail_of(invalid, BadRequest).field_violations
+    ]  # type: ignore[attr-defined]
+    assert fields == [("a", "1"), ("b", "2")]
+    missing = detail_of(errors.ModelNotFoundError("no", "big/3"), ResourceInfo)
+    assert missing == ResourceInfo(resource_type="model", resource_name="big/3")
+    retry = detail_of(errors.QueueFullError("full", retry_seconds=2.5), RetryInfo)
+    assert retry.retry_delay.ToMilliseconds() == 2500  # type: ignore[attr-defined]
+
+
+def test_an_error_more_particular_than_the_table_has_the_code_of_its_kind() -> None:
+    class FullOnSundayError(errors.QueueFullError):
+        """One day there may be such a thing."""
+
+    code, status = to_status(FullOnSundayError("full", retry_seconds=1), "id")
+    assert code is StatusCode.RESOURCE_EXHAUSTED
+    assert any(isinstance(item, RetryInfo) for item in details_of(status))
+
+
+@given(
+    text=st.text(min_size=1).map(lambda text: f"<{text}>"),
+    kind=st.sampled_from(
+        [RuntimeError, ValueError, KeyError, OSError, AssertionError, errors.StartupError]
+    ),
+)
+def test_the_text_of_a_bug_never_leaves(text: str, kind: type[Exception]) -> None:
+    code, status = to_status(kind(text), "my-id")
+    assert code is StatusCode.INTERNAL
+    assert text not in str(status)
+    assert "my-id" in status.message
+    assert [type(item) for item in details_of(status)] == [ErrorInfo, RequestInfo]
+
+
+@given(
+    st.lists(
+        st.builds(FieldViolation, st.just("conversation.turns[1000].text"), st.text(max_size=300)),
+        min_size=1,
+        max_size=300,
+    )
+)
+def test_a_status_fits_into_trailers_however_much_is_wrong(wrong: list[FieldViolation]) -> None:
+    _, status = to_status(errors.InvalidRequestError(wrong), "i" * 64)
+    assert detail_of(errors.InvalidRequestError(wrong), BadRequest).field_violations  # type: ignore[attr-defined]
+    # percent-encoded, a byte of the message may take three
+    assert 3 * len(status.message.encode()) + status.ByteSize() < 7500
+
+
+@pytest.mark.parametrize("length", [10, 3000, 20_000, 500_000])
+def test_a_very_long_model_name_is_not_found_all_the_same(
+    generation: GenerationStub, length: int
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        generation.GenerateReply(pb.GenerateReplyRequest(model="é" * length, prompt="hi"))
+    assert caught.value.code() is StatusCode.NOT_FOUND
+    assert find_detail(caught.value, ResourceInfo).resource_name.startswith("é" * 10)  # type: ignore[attr-defined]
+
+
+def test_a_conversation_with_a_thousand_wrong_turns_is_an_invalid_argument(
+    generation: GenerationStub,
+) -> None:
+    wrong = pb.Conversation(turns=[pb.Turn()] * 1000)
+    with pytest.raises(grpc.RpcError) as caught:
+        generation.GenerateReply(pb.GenerateReplyRequest(conversation=wrong))
+    assert caught.value.code() is StatusCode.INVALID_ARGUMENT
+    fields = [item.field for item in find_detail(caught.value, BadRequest).field_violations]  # type: ignore[attr-defined]
+    assert "conversation.turns[0].text" in fields

@@ -1,0 +1,82 @@
+"""Who answers a request that names a model, a version, both or neither."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from lstmserve_bundle import open_bundle
+from lstmserve_server.engine.async_engine import AsyncEngine
+from lstmserve_server.errors import ModelNotFoundError
+from lstmserve_server.store.catalog import ModelCatalog, ServedModel
+from support.stores import copy_version
+
+NO_ENGINE = cast("AsyncEngine", None)  # the catalog never touches it
+STORED = (("tiny", 2), ("another", 7), ("tiny", 10), ("tiny", 9))
+
+
+@pytest.fixture(scope="module")
+def served(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> list[ServedModel]:
+    store = tmp_path_factory.mktemp("catalog")
+    folders = [copy_version(tiny_store / "tiny" / "1", store, *stored) for stored in STORED]
+    return [ServedModel(open_bundle(folder), NO_ENGINE) for folder in folders]
+
+
+@pytest.fixture
+def catalog(served: list[ServedModel]) -> ModelCatalog:
+    return ModelCatalog(served, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "answers"),
+    [
+        ("", "", ("tiny", "10")),
+        ("tiny", "", ("tiny", "10")),
+        ("another", "", ("another", "7")),
+        ("tiny", "9", ("tiny", "9")),
+        ("", "2", ("tiny", "2")),
+        ("another", "7", ("another", "7")),
+    ],
+)
+def test_what_a_request_leaves_out_is_the_default_model_and_its_newest_version(
+    catalog: ModelCatalog, name: str, version: str, answers: tuple[str, str]
+) -> None:
+    found = catalog.resolve(name, version)
+    assert (found.name, found.version) == answers
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "resource", "known"),
+    [
+        ("nobody", "", "nobody", ("another", "tiny")),
+        ("nobody", "1", "nobody", ("another", "tiny")),
+        ("TINY", "", "TINY", ("another", "tiny")),
+        ("tiny", "3", "tiny/3", ("2", "9", "10")),
+        ("tiny", "09", "tiny/09", ("2", "9", "10")),
+        ("another", "10", "another/10", ("7",)),
+        ("", "7", "tiny/7", ("2", "9", "10")),
+    ],
+)
+def test_what_is_not_served_is_named_with_what_is(
+    catalog: ModelCatalog, name: str, version: str, resource: str, known: tuple[str, ...]
+) -> None:
+    with pytest.raises(ModelNotFoundError) as caught:
+        catalog.resolve(name, version)
+    assert caught.value.resource == resource
+    assert all(part in str(caught.value) for part in known)
+
+
+def test_models_are_listed_by_name_newest_version_first(
+    served: list[ServedModel], catalog: ModelCatalog
+) -> None:
+    expected = [("another", "7"), ("tiny", "10"), ("tiny", "9"), ("tiny", "2")]
+    assert [(model.name, model.version) for model in catalog] == expected
+    again = ModelCatalog(reversed(served), "tiny")
+    assert [(model.name, model.version) for model in again] == expected
+
+
+def test_exactly_one_version_is_the_default(catalog: ModelCatalog) -> None:
+    defaults = [model for model in catalog if catalog.is_default(model)]
+    assert defaults == [catalog.resolve("", "")]

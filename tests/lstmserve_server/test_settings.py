@@ -1,0 +1,203 @@
+"""Where options come from, and what is said about wrong ones."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmserve_server.config import Address
+from lstmserve_server.errors import StartupError
+from lstmserve_server.settings import Settings, parse_address, read_settings
+from support.server_process import command
+
+# option, and what flag, environment and file say; the default is in Settings
+SOURCES = [
+    ("max_running", "3", "4", "5"),
+    ("listen", "localhost:1", "localhost:2", "'localhost:3'"),
+    ("drain_seconds", "1.5", "2.5", "3.5"),
+    ("model_store", "a", "b", "'c'"),
+    ("log_level", "DEBUG", "WARNING", "'ERROR'"),
+]
+ports = st.integers(0, 65535)
+names = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?", fullmatch=True)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith("LSTMSERVE_"):
+            monkeypatch.delenv(name)
+
+
+def write_config(folder: Path, text: str) -> str:
+    path = folder / "server.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def refused(*arguments: str) -> str:
+    """What the server says instead of starting; one line."""
+    with pytest.raises(StartupError) as caught:
+        read_settings(arguments)
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    return text
+
+
+@pytest.mark.parametrize(("option", "flag", "variable", "in_file"), SOURCES)
+def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    option: str,
+    flag: str,
+    variable: str,
+    in_file: str,
+) -> None:
+    file = write_config(tmp_path, f"{option} = {in_file}")
+    given_flag = (f"--{option.replace('_', '-')}", flag)
+
+    def value(*arguments: str) -> str:
+        return str(getattr(read_settings(arguments), option))
+
+    assert value() == str(Settings.model_fields[option].default)
+    assert value("--config", file) == in_file.strip("'")
+    monkeypatch.setenv(f"LSTMSERVE_{option.upper()}", variable)
+    assert value("--config", file) == value() == variable
+    assert value("--config", file, *given_flag) == value(*given_flag) == flag
+
+
+def test_the_file_may_be_named_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LSTMSERVE_CONFIG", write_config(tmp_path, "max_running = 9"))
+    assert read_settings([]).max_running == 9
+
+
+def test_options_from_different_sources_stand_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = write_config(tmp_path, "max_running = 9\nlisten = '[::1]:7'")
+    monkeypatch.setenv("LSTMSERVE_MAX_WAITING", "8")
+    config = read_settings([f"--config={file}", "--quantum-steps=7"]).to_server_config()
+    engine = config.engine
+    assert (engine.max_running, engine.max_waiting, engine.quantum_steps) == (9, 8, 7)
+    assert config.listen == Address("::1", 7)
+
+
+BAD_VALUES = [
+    ("max_running", "0"),
+    ("max_running", "many"),
+    ("max_running", ""),
+    ("max_waiting", "-1"),
+    ("quantum_steps", "65"),
+    ("prefill_piece_tokens", "1.5"),
+    ("torch_threads", "0"),
+    ("drain_seconds", "-0.1"),
+    ("drain_seconds", "nan"),
+    ("drain_notice_seconds", "inf"),
+    ("log_level", "LOUD"),
+    ("log_format", "xml"),
+    ("listen", "50051"),
+    ("listen", "localhost:65536"),
+    ("metrics_listen", "localhost:-1"),
+    ("metrics_listen", ":9464"),
+]
+
+
+@pytest.mark.parametrize(("option", "value"), BAD_VALUES)
+def test_a_bad_value_is_named_with_its_option_wherever_it_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str, value: str
+) -> None:
+    flag = f"--{option.replace('_', '-')}"
+    said = [refused(f"{flag}={value}")]
+    said.append(refused("--config", write_config(tmp_path, f"{option} = '{value}'")))
+    monkeypatch.setenv(f"LSTMSERVE_{option.upper()}", value)
+    said.append(refused())
+    assert all(flag in text and repr(value) in text for text in said)
+
+
+@pytest.mark.parametrize("value", ["true", "[1]", "{ a = 1 }", "nan", "1979-05-27"])
+def test_a_number_in_the_file_is_a_number(tmp_path: Path, value: str) -> None:
+    assert "--max-running" in refused("--config", write_config(tmp_path, f"max_running = {value}"))
+
+
+def test_every_bad_value_is_told_at_once() -> None:
+    text = refused("--max-running=0", "--listen=nowhere", "--log-format=xml")
+    assert all(option in text for option in ("--max-running", "--listen", "--log-format"))
+
+
+@pytest.mark.parametrize("arguments", [["--bogus", "17"], ["--bogus=17"], ["--max-run=17"], ["17"]])
+def test_an_unknown_flag_is_named(arguments: list[str]) -> None:
+    assert all(part in refused(*arguments) for part in arguments)
+
+
+def test_a_flag_without_its_value_is_named() -> None:
+    assert "--max-running" in refused("--max-running")
+
+
+@pytest.mark.parametrize("name", ["LSTMSERVE_BOGUS", "lstmserve_bogus", "LSTMSERVE_MAX-RUNNING"])
+def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "17")
+    assert name in refused()
+
+
+@pytest.mark.parametrize("key", ["bogus", "max-running", "server.listen"])
+def test_an_unknown_key_of_the_file_is_named_as_it_is_written(tmp_path: Path, key: str) -> None:
+    text = refused("--config", write_config(tmp_path, f"{key} = 17"))
+    assert f"'{key.partition('.')[0]}'" in text
+    assert "17" in text
+
+
+@pytest.mark.parametrize("content", [b"max_running = ", b"\xff\xfe", b"a = 1\na = 2"])
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "server.toml"
+    path.write_bytes(content)
+    assert str(path) in refused("--config", str(path))
+
+
+def test_a_file_that_is_missing_or_a_folder_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing.toml"):
+        assert f"--config: {path}" in refused("--config", str(path))
+
+
+def test_the_clients_variable_is_none_of_the_servers_business(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LSTMSERVE_TARGET", "elsewhere:1")
+    assert read_settings([]).listen == Settings.model_fields["listen"].default
+
+
+@given(host=names | st.ip_addresses().map(str), port=ports)
+def test_an_address_is_read_back_as_it_is_shown(host: str, port: int) -> None:
+    address = Address(host, port)
+    assert parse_address(str(address)) == address
+
+
+@given(host=st.ip_addresses(v=6), port=ports)
+def test_the_address_of_ipv6_stands_in_brackets(host: ipaddress.IPv6Address, port: int) -> None:
+    assert parse_address(f"[{host}]:{port}") == Address(str(host), port)
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        parse_address(f"{host}:{port}")
+
+
+@given(st.text())
+def test_any_other_text_is_no_address(text: str) -> None:
+    try:
+        address = parse_address(text)
+    except ValueError as error:
+        assert "HOST:PORT" in str(error)  # noqa: PT017 - text that is an address is welcome
+    else:
+        assert parse_address(str(address)) == address
+
+
+def test_help_names_every_option_and_starts_nothing() -> None:
+    ended = subprocess.run(command("--help"), capture_output=True, text=True, check=True)
+    for option in Settings.model_fields:
+        assert f"--{option.replace('_', '-')} " in ended.stdout
+    assert ended.stderr == ""

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmserve_training.cleaning import MASKS, clean, mask, replace_names
+
+NAMES = ["amazon", "flipkart", "samsung", "iphone", "paytm", "hdfc", "dtdc", "google", "nike"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("I bought a Samsung phone on Amazon", "I bought a phone on our store"),
+        ("my iPhone broke", "my broke"),
+        ("my Samsung.", "my device."),
+        ("is it on your Flipkart.com?", "is it on our store?"),
+        ("paid by Google Pay", "paid by wallet app"),
+        ("my HDFC bank card", "my bank card"),
+        ("the DTDC man", "the courier man"),
+        ("pineapple and dovetail stay", "pineapple and dovetail stay"),
+        ("order 502-2345678-9012345 is late", "order [number] is late"),
+        ("call (555) 010 9999", "call [number]"),
+        ("code 1234", "code 1234"),
+        ("mail a.b@c.example or see http://x.example/y", "mail [email] or see [link]"),
+        ("two\n lines\t here", "two lines here"),
+    ],
+)
+def test_examples(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+
+
+@given(st.lists(st.sampled_from([*NAMES, "my", "the", "phone", "a", "is", "late", "."])))
+def test_no_name_is_left(words: list[str]) -> None:
+    text = clean(" ".join(words))
+    assert not re.search(rf"\b(?:{'|'.join(NAMES)})\b", text, re.IGNORECASE)
+
+
+@given(st.text())
+def test_no_long_number_or_address_is_left(text: str) -> None:
+    cleaned = clean(text)
+    assert not re.search(r"\d{5}", cleaned)
+    assert not re.search(r"\w@\w", cleaned)
+
+
+@given(st.text())
+def test_masking_twice_changes_nothing_more(text: str) -> None:
+    assert mask(mask(text)) == mask(text)
+
+
+def test_masks_are_left_alone() -> None:
+    text = " ".join(MASKS)
+    assert mask(replace_names(text)) == text

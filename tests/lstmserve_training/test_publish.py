@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lstmserve_bundle import open_bundle
+from lstmserve_training import publish as publish_module
+from lstmserve_training.describe import Publication
+from lstmserve_training.errors import MissingInputError, PublishError
+from lstmserve_training.evaluate import EvaluateConfig, evaluate
+from lstmserve_training.export import quantize_best
+from lstmserve_training.prepare import prepare
+from lstmserve_training.publish import publish
+from support.tiny_checkpoint import TINY_CARD, VOCABULARY, train_tiny
+
+
+@pytest.fixture(scope="module")
+def work(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that is ready to be published."""
+    folder = tmp_path_factory.mktemp("run") / "work"
+    prepare(data, folder, VOCABULARY, seed=2)
+    train_tiny(folder, hidden=64, epochs=1, seed=3)
+    quantize_best(folder)
+    evaluate(folder, EvaluateConfig(questions=3, contexts=3, speed_seconds=0.005))
+    return folder
+
+
+@pytest.fixture
+def publication(work: Path, tmp_path: Path) -> Publication:
+    return Publication(work, tmp_path / "store", "toy", 1, TINY_CARD)
+
+
+def test_a_published_version_opens_and_says_where_it_is_from(publication: Publication) -> None:
+    target = publish(publication)
+    assert target == publication.store / "toy" / "1"
+    assert {path.name for path in target.iterdir()} == {
+        "manifest.json",
+        "model.pt",
+        "tokenizer.json",
+    }
+    manifest = open_bundle(target).manifest
+    assert (manifest.name, manifest.version) == ("toy", 1)
+    assert (manifest.sizes.vocabulary, manifest.sizes.state) == (VOCABULARY, 4 * 64)
+    assert manifest.training.seed == 3
+    assert "prepare --work work --data DATA --vocabulary 448 --seed 2" in manifest.training.recipe
+    assert "train --work work --hidden 64 --layers 2" in manifest.training.recipe
+    assert manifest.sampling == TINY_CARD.sampling
+    for model in ("fp32", "stock_int8", "int8"):
+        assert float(manifest.evaluation[f"chat_perplexity_{model}"]) > 1
+        assert float(manifest.evaluation[f"tokens_per_second_1_rows_one_thread_{model}"]) > 0
+    assert abs(float(manifest.evaluation["chat_perplexity_difference_percent_int8"])) < 1
+
+
+def test_other_users_can_read_it(publication: Publication) -> None:
+    assert publish(publication).stat().st_mode & 0o777 == 0o755
+
+
+def test_a_version_is_never_overwritten(publication: Publication) -> None:
+    target = publish(publication)
+    before = (target / "manifest.json").read_bytes()
+    with pytest.raises(PublishError, match=r"toy/1 exists: versions are immutable"):
+        publish(publication)
+    assert (target / "manifest.json").read_bytes() == before
+    assert publish(replace(publication, version=2)).is_dir()
+
+
+def test_a_big_file_needs_permission(publication: Publication) -> None:
+    with pytest.raises(PublishError, match=r"model\.pt has 0\.\d MB, more than 0\.01 MB"):
+        publish(replace(publication, max_size_mb=0.01))
+    assert not publication.store.exists()
+
+
+def test_a_version_that_would_not_load_never_appears(
+    publication: Publication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_badly(folder: Path, _manifest: object) -> None:
+        (folder / "manifest.json").write_text("{}")
+
+    monkeypatch.setattr(publish_module, "write_manifest", write_badly)
+    with pytest.raises(PublishError, match=r"the version would not load: .*schema_version"):
+        publish(publication)
+    assert list((publication.store / "toy").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"name": "../toy"}, r"name: .*'\.\./toy'"), ({"version": 0}, "version: .* 0")],
+)
+def test_a_bad_name_or_version_is_told(
+    publication: Publication, change: dict[str, str | int], message: str
+) -> None:
+    with pytest.raises(PublishError, match=message):
+        publish(replace(publication, **change))  # type: ignore[arg-type]
+    assert not publication.store.exists()
+
+
+def copy_run(work: Path, to: Path) -> Path:
+    to.mkdir()
+    for path in work.iterdir():
+        (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+@pytest.mark.parametrize("name", ["best.pt", "model.pt"])
+def test_figures_of_other_weights_are_not_published(
+    publication: Publication, tmp_path: Path, name: str
+) -> None:
+    stale = copy_run(publication.work, tmp_path / "stale")
+    report = json.loads((stale / "evaluation.json").read_text())
+    report["sha256"][name] = "0" * 64
+    (stale / "evaluation.json").write_text(json.dumps(report))
+    with pytest.raises(PublishError, match=rf"evaluation\.json is not of this {name}"):
+        publish(replace(publication, work=stale))
+
+
+@pytest.mark.parametrize(
+    ("name", "verb"),
+    [
+        ("model.pt", "quantize"),
+        ("evaluation.json", "evaluate"),
+        ("best.pt", "train"),
+        ("prepare.json", "prepare"),
+    ],
+)
+def test_a_missing_file_names_the_verb_to_run(
+    publication: Publication, tmp_path: Path, name: str, verb: str
+) -> None:
+    incomplete = copy_run(publication.work, tmp_path / "incomplete")
+    (incomplete / name).unlink()
+    with pytest.raises(MissingInputError, match=f"{name} is missing: run 'lstmserve-train {verb}"):
+        publish(replace(publication, work=incomplete))

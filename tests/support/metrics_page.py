@@ -1,0 +1,55 @@
+"""The metrics of a running server, read as Prometheus reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+
+MAX_SCRAPES = 500
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One line of the page."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+class MetricsPage:
+    """One scrape."""
+
+    def __init__(self, url: str) -> None:
+        with urlopen(url) as answer:
+            text = answer.read().decode()
+        families = [*text_string_to_metric_families(text)]
+        self.types = {family.name: family.type for family in families}
+        self.samples = [
+            Sample(sample.name.removeprefix("lstmserve_"), sample.labels, sample.value)
+            for family in families
+            for sample in family.samples
+        ]
+
+    def values(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """The samples of one name, by these of their labels."""
+        return {
+            tuple(sample.labels[label] for label in labels): sample.value
+            for sample in self.samples
+            if sample.name == name
+        }
+
+    def total(self, name: str) -> float:
+        return sum(sample.value for sample in self.samples if sample.name == name)
+
+
+def scrape_until(url: str, condition: Callable[[MetricsPage], bool]) -> MetricsPage:
+    """Scrape until something is so: a client may know of an RPC's end before it is counted."""
+    for _ in range(MAX_SCRAPES):
+        page = MetricsPage(url)
+        if condition(page):
+            return page
+    raise AssertionError(f"not so after {MAX_SCRAPES} scrapes: {page.samples}")
