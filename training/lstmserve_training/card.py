@@ -48,6 +48,6 @@ SUPPORT_CARD = Card(
             use="questions of the same intents in other words",
         ),
     ),
-    sampling=SamplingManifest(temperature=0.7, top_p=0.95, max_tokens=96),
+    sampling=SamplingManifest(temperature=0.7, min_p=0.05, max_tokens=96),
     limits=LimitsManifest(max_prompt_tokens=1024, max_tokens=512),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -135,6 +136,8 @@ def publish(
 
 
 def main() -> None:
+    # torch's C++ side would tell everybody that its pinned quantized tensors are deprecated
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         app()
     except TrainingError as error:

@@ -37,7 +37,7 @@ from lstmserve_training.stepper import FloatLstm, Stepper, stock_int8
 from lstmserve_training.work import BEST_NAME, EVALUATION_NAME, MODEL_NAME, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from lstmserve_bundle.tokenizer import Tokenizer
@@ -48,6 +48,7 @@ Measures = dict[str, float | int | str]
 FP32, STOCK_INT8, INT8 = MODELS = ("fp32", "stock_int8", "int8")
 REPLY_TOKENS = 80
 SPEED_ROWS = (1, 32)
+SPEED_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,10 @@ def evaluate(
         for name, stepper in steppers.items():
             say(f"measuring {name}")
             found = measure(stepper, held_out, tokenizer, config.seed)
-            found |= _speed_and_size(stepper, config.speed_seconds)
+            found["torchscript_bytes"] = _torchscript_bytes(stepper)
             measures |= {f"{key}_{name}": value for key, value in found.items()}
+        say("measuring speed")
+        measures |= _speeds(steppers, config.speed_seconds)
     measures |= _differences(measures)
     _write(work, measures)
     return measures
@@ -127,14 +130,16 @@ def _variety(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: in
     }
 
 
-def _speed_and_size(stepper: Stepper, seconds: float) -> Measures:
-    found: Measures = {
-        f"tokens_per_second_{rows}_rows_one_thread": round(
-            tokens_per_second(stepper, rows, seconds)
-        )
-        for rows in SPEED_ROWS
-    }
-    return {**found, "torchscript_bytes": _torchscript_bytes(stepper)}
+def _speeds(steppers: Mapping[str, Stepper], seconds: float) -> Measures:
+    """The best of several rounds, so that a busy moment does not meet one model only."""
+    best: dict[str, int] = {}
+    for _ in range(SPEED_ROUNDS):
+        for rows in SPEED_ROWS:
+            for name, stepper in steppers.items():
+                found = tokens_per_second(stepper, rows, seconds / SPEED_ROUNDS)
+                key = f"tokens_per_second_{rows}_rows_one_thread_{name}"
+                best[key] = max(best.get(key, 0), round(found))
+    return {**best}
 
 
 def _torchscript_bytes(stepper: Stepper) -> int:
