@@ -42,7 +42,7 @@ def test_the_verbs_lead_from_text_to_a_version(
     manifest = open_bundle(store / "toy" / "1").manifest
     assert manifest.description.startswith("Customer support in English")
     assert manifest.license == "Apache-2.0"
-    assert (manifest.sampling.temperature, manifest.sampling.top_p) == (0.7, 0.95)
+    assert (manifest.sampling.temperature, manifest.sampling.min_p) == (0.7, 0.05)
 
     again = ("publish", "--work", work, "--store", store, "--name", "toy", "--version", 1)
     assert call(monkeypatch, *again) == 1

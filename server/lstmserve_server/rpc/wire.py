@@ -39,12 +39,13 @@ def make_reader(kind: type[Message]) -> Callable[[bytes], Message | Malformed]:
 
 
 def _find_violation(kind: type[Message], data: bytes) -> FieldViolation:
+    unreadable = FieldViolation("request", f"is no {kind.DESCRIPTOR.full_name} message")
     try:
         message = _bytes_twin(kind.DESCRIPTOR.full_name).FromString(data)
     except DecodeError:
-        return FieldViolation("request", f"is no {kind.DESCRIPTOR.full_name} message")
-    field = next(_not_utf8(message, ""), "")
-    return FieldViolation(field, "must be valid UTF-8 text")
+        return unreadable
+    found = next(_not_utf8(message, ""), None)
+    return FieldViolation(found, "must be valid UTF-8 text") if found else unreadable
 
 
 def _not_utf8(message: Message, prefix: str) -> Iterator[str]:
@@ -92,6 +93,8 @@ def _add_twin(twins: descriptor_pool.DescriptorPool, source: FileDescriptor) -> 
 
 
 def _strings_to_bytes(message: descriptor_pb2.DescriptorProto) -> None:
+    if message.options.map_entry:
+        return  # keys cannot be bytes; no request has a map of text
     for field in message.field:
         if field.type == _FieldProto.TYPE_STRING:
             field.type = _FieldProto.TYPE_BYTES
