@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lstmserve_server.config import Address
 from lstmserve_server.errors import StartupError
-from lstmserve_server.settings import read_settings
 
 EXIT_CANNOT_START = 2
 # what these libraries print themselves is neither a log line nor news: a port in use is
@@ -25,11 +24,16 @@ def main() -> None:
     try:
         sys.exit(_serve(sys.argv[1:]))
     except StartupError as error:
-        print(f"lstmserve-server: {error}", file=sys.stderr)
-        sys.exit(EXIT_CANNOT_START)
+        reason = str(error)
+    except ModuleNotFoundError as error:  # the base install is the client alone
+        reason = f"{error.name} is not installed; run: pip install 'lstmserve[server]'"
+    print(f"lstmserve-server: {reason}", file=sys.stderr)
+    sys.exit(EXIT_CANNOT_START)
 
 
 def _serve(arguments: list[str]) -> int:
+    from lstmserve_server.settings import read_settings
+
     settings = read_settings(arguments)
     for name, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(name, value)

@@ -141,5 +141,10 @@ def main() -> None:
     try:
         app()
     except TrainingError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise SystemExit(1) from None
+        reason = str(error)
+    except ModuleNotFoundError as error:  # the base install is the client alone
+        reason = f"{error.name} is not installed; run: pip install 'lstmserve[training]'"
+    else:
+        return
+    typer.echo(f"error: {reason}", err=True)
+    raise SystemExit(1)
