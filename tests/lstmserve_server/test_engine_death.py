@@ -20,7 +20,11 @@ REASONS = {"python": dying_server.WHY, "torch": "out of bounds"}
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_a_failed_engine_fails_its_calls_and_ends_the_process(tiny_store: Path, kind: str) -> None:
+def test_a_failed_engine_fails_its_calls_and_ends_the_process(
+    tiny_store: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the script imports torch before the server could tell it to keep its warnings
+    monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
     program = (str(dying_server.__file__), kind)
     with (
         ServerProcess(tiny_store, program=program) as server,
@@ -43,8 +47,8 @@ def test_a_failed_engine_fails_its_calls_and_ends_the_process(tiny_store: Path, 
         assert [change.status for change in rest] == [health_pb2.HealthCheckResponse.NOT_SERVING]
 
         assert server.process.wait() == 1
-        events = [json.loads(line) for line in server.read_log().splitlines()]
-        (failure,) = [event for event in events if event["level"] == "error"]
+        entries = [json.loads(line) for line in server.read_log().splitlines()]
+        (failure,) = [entry for entry in entries if entry["level"] == "error"]
         assert "the engine has failed" in failure["event"]
         assert "Traceback" in failure["exception"]
         assert REASONS[kind] in failure["exception"]

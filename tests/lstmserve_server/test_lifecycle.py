@@ -31,9 +31,10 @@ def watch(channel: grpc.Channel) -> Iterator[health_pb2.HealthCheckResponse]:
     return iter(changes)
 
 
-def begin_streams(channel: grpc.Channel) -> list[grpc.Call]:
+def begin_streams(channel: grpc.Channel) -> list[Iterator[pb.GenerateResponse]]:
     """Streams that run and stay open until they are read."""
-    calls = [GenerationServiceStub(channel).Generate(LONG) for _ in range(NUM_STREAMS)]
+    stub = GenerationServiceStub(channel)
+    calls = [iter(stub.Generate(LONG)) for _ in range(NUM_STREAMS)]
     for call in calls:
         assert next(call).HasField("started")
     return calls
@@ -91,8 +92,10 @@ def test_an_idle_server_told_to_stop_twice_just_stops(tiny_store: Path) -> None:
 
 
 def test_streams_longer_than_the_grace_are_cut_as_unavailable(tiny_store: Path) -> None:
-    brief = ("--drain-seconds", "0.1", "--drain-notice-seconds", "0")
-    with ServerProcess(tiny_store, *brief) as server, connect(server.target, narrow=True) as narrow:
+    with (
+        ServerProcess(tiny_store, "--drain-seconds", "0.1") as server,
+        connect(server.target, narrow=True) as narrow,
+    ):
         running = begin_streams(narrow)
         server.send_signal(signal.SIGTERM)
         assert server.process.wait() == 0  # nobody reads the streams before it has ended

@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 from lstmserve.v1 import generation_service_pb2 as pb
 
 Event = TypeVar("Event")
+Detail = TypeVar("Detail", bound=Message)
 
 # read ahead so little that a stream which nobody reads stays open for as long as one likes
 NARROW = (("grpc.http2.lookahead_bytes", 1024), ("grpc.http2.bdp_probe", 0))
@@ -47,7 +48,7 @@ def text_of(events: Iterable[pb.GenerateResponse]) -> str:
     return "".join(event.chunk.text for event in events)
 
 
-def find_detail(error: grpc.RpcError, kind: type[Message]) -> Message:
+def find_detail(error: grpc.RpcError, kind: type[Detail]) -> Detail:
     """The one detail of this type in an error's status."""
     status = rpc_status.from_call(error)
     (found,) = [detail for detail in status.details if detail.Is(kind.DESCRIPTOR)]

@@ -33,7 +33,8 @@ class ServerProcess:
         self._arguments = (
             *("--model-store", str(store)),
             *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
-            *("--log-format", "json", *arguments),
+            # nobody balances load here: a server need not wait before it closes its port
+            *("--drain-notice-seconds", "0", "--log-format", "json", *arguments),
         )
 
     def __enter__(self) -> Self:

@@ -94,6 +94,8 @@ def _add_twin(twins: descriptor_pool.DescriptorPool, source: FileDescriptor) -> 
 
 def _strings_to_bytes(message: descriptor_pb2.DescriptorProto) -> None:
     if message.options.map_entry:
+        return  # its keys must not be bytes, and no request holds a map of texts
+    if message.options.map_entry:
         return  # keys cannot be bytes; no request has a map of text
     for field in message.field:
         if field.type == _FieldProto.TYPE_STRING:

@@ -18,7 +18,7 @@ from lstmserve.v1 import generation_service_pb2_grpc
 from lstmserve_server import errors
 from lstmserve_server.errors import FieldViolation, LstmserveError
 from lstmserve_server.rpc.status import to_status
-from support.calls import find_detail
+from support.calls import Detail, find_detail
 
 GenerationStub = generation_service_pb2_grpc.GenerationServiceStub
 
@@ -66,7 +66,7 @@ def details_of(status: Status) -> list[Message]:
     return found
 
 
-def detail_of(error: BaseException, kind: type[Message]) -> Message:
+def detail_of(error: BaseException, kind: type[Detail]) -> Detail:
     (found,) = [item for item in details_of(to_status(error, "id")[1]) if isinstance(item, kind)]
     return found
 
@@ -99,12 +99,12 @@ def test_details_say_what_the_error_knows() -> None:
     invalid = errors.InvalidRequestError([FieldViolation("a", "1"), FieldViolation("b", "2")])
     fields = [
         (item.field, item.description) for item in detail_of(invalid, BadRequest).field_violations
-    ]  # type: ignore[attr-defined]
+    ]
     assert fields == [("a", "1"), ("b", "2")]
     missing = detail_of(errors.ModelNotFoundError("no", "big/3"), ResourceInfo)
     assert missing == ResourceInfo(resource_type="model", resource_name="big/3")
     retry = detail_of(errors.QueueFullError("full", retry_seconds=2.5), RetryInfo)
-    assert retry.retry_delay.ToMilliseconds() == 2500  # type: ignore[attr-defined]
+    assert retry.retry_delay.ToMilliseconds() == 2500
 
 
 def test_an_error_more_particular_than_the_table_has_the_code_of_its_kind() -> None:
@@ -139,7 +139,7 @@ def test_the_text_of_a_bug_never_leaves(text: str, kind: type[Exception]) -> Non
 )
 def test_a_status_fits_into_trailers_however_much_is_wrong(wrong: list[FieldViolation]) -> None:
     _, status = to_status(errors.InvalidRequestError(wrong), "i" * 64)
-    assert detail_of(errors.InvalidRequestError(wrong), BadRequest).field_violations  # type: ignore[attr-defined]
+    assert detail_of(errors.InvalidRequestError(wrong), BadRequest).field_violations
     # percent-encoded, a byte of the message may take three
     assert 3 * len(status.message.encode()) + status.ByteSize() < 7500
 
@@ -151,7 +151,7 @@ def test_a_very_long_model_name_is_not_found_all_the_same(
     with pytest.raises(grpc.RpcError) as caught:
         generation.GenerateReply(pb.GenerateReplyRequest(model="é" * length, prompt="hi"))
     assert caught.value.code() is StatusCode.NOT_FOUND
-    assert find_detail(caught.value, ResourceInfo).resource_name.startswith("é" * 10)  # type: ignore[attr-defined]
+    assert find_detail(caught.value, ResourceInfo).resource_name.startswith("é" * 10)
 
 
 def test_a_conversation_with_a_thousand_wrong_turns_is_an_invalid_argument(
@@ -161,5 +161,5 @@ def test_a_conversation_with_a_thousand_wrong_turns_is_an_invalid_argument(
     with pytest.raises(grpc.RpcError) as caught:
         generation.GenerateReply(pb.GenerateReplyRequest(conversation=wrong))
     assert caught.value.code() is StatusCode.INVALID_ARGUMENT
-    fields = [item.field for item in find_detail(caught.value, BadRequest).field_violations]  # type: ignore[attr-defined]
+    fields = [item.field for item in find_detail(caught.value, BadRequest).field_violations]
     assert "conversation.turns[0].text" in fields

@@ -144,8 +144,6 @@ def test_memory_is_that_of_this_server_and_its_model(done: Done, tiny_store: Pat
     resident, peak = page.total("resident_memory_bytes"), page.total("peak_memory_bytes")
     # the kernel counts them apart, and rounds
     assert 50e6 < resident < 1.02 * peak
-    # the process that starts a server may be large; that is not the server's peak
-    assert peak < 2 * resident
     files = sum(
         (tiny_store / "tiny" / "1" / name).stat().st_size for name in ("model.pt", "tokenizer.json")
     )

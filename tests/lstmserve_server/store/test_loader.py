@@ -1,0 +1,126 @@
+"""What is loaded, and what is refused in one line that names the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lstmserve_server.engine.request import SamplingParams
+from lstmserve_server.engine.runner import DecodeRow
+from lstmserve_server.errors import StartupError
+from lstmserve_server.store.loader import configure_torch, load_version
+from lstmserve_server.store.repository import StoredVersion
+from support.stores import accept_files, copy_version, edit_manifest
+
+MAX_ROWS = 2
+
+
+@pytest.fixture(autouse=True)
+def torch_as_the_server_has_it() -> None:
+    configure_torch(threads=1)
+
+
+@pytest.fixture
+def version(tiny_store: Path, tmp_path: Path) -> Path:
+    """The folder of a good version, to be spoiled."""
+    return copy_version(tiny_store / "tiny" / "1", tmp_path)
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(StartupError) as caught:
+        load_version(StoredVersion("tiny", 1, folder), MAX_ROWS)
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    assert str(folder) in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.unlink(), "cannot be read"),
+        (lambda path: path.write_text("{"), "not JSON"),
+        (lambda path: path.write_bytes(b"\xff"), "cannot be read"),
+        (lambda path: path.write_text("[]"), "manifest"),
+        (lambda path: edit_manifest(path.parent, version="one"), "version: "),
+        (lambda path: edit_manifest(path.parent, files={}), "model.pt"),
+        (lambda path: edit_manifest(path.parent, version=2), "tiny version 2"),
+    ],
+)
+def test_a_bad_manifest_is_refused(
+    version: Path, spoil: Callable[[Path], object], said: str
+) -> None:
+    spoil(version / "manifest.json")
+    assert said in refused(version)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1, 2]"])
+def test_a_published_file_that_is_no_tokenizer_is_refused(version: Path, text: str) -> None:
+    (version / "tokenizer.json").write_text(text or " ")
+    accept_files(version)
+    assert "tokenizer.json" in refused(version)
+
+
+class NoStep(torch.nn.Module):
+    """Has none of a model's methods."""
+
+    def forward(self) -> int:
+        return 1
+
+
+class BadStep(torch.nn.Module):
+    """Has a model's methods, one of which fails."""
+
+    def forward(self) -> int:
+        return 1
+
+    @torch.jit.export
+    def initial_state(self, rows: int) -> torch.Tensor:
+        return torch.zeros(rows, 2)
+
+    @torch.jit.export
+    def prefill(
+        self, state: torch.Tensor, tokens: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        return state[: len(tokens) * len(lengths)]
+
+    @torch.jit.export
+    def step(self, state: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.matmul(state, state), state[: len(tokens)]  # [rows, 2] times [rows, 2]
+
+
+def publish(module: torch.nn.Module, version: Path) -> None:
+    torch.jit.script(module).save(str(version / "model.pt"))  # type: ignore[no-untyped-call]
+    accept_files(version)
+
+
+def test_a_published_file_that_is_no_script_is_refused(version: Path) -> None:
+    torch.save({"weights": 1}, version / "model.pt")
+    accept_files(version)
+    assert "model.pt: not a servable model" in refused(version)
+
+
+def test_a_script_without_the_methods_of_a_model_is_refused_by_the_method(version: Path) -> None:
+    publish(NoStep(), version)
+    assert "not a servable model: Module 'NoStep' has no attribute 'step'" in refused(version)
+
+
+def test_a_model_that_fails_when_it_runs_is_refused_with_the_reason(version: Path) -> None:
+    publish(BadStep(), version)
+    said = refused(version)
+    assert "not a servable model" in said
+    assert "shapes cannot be multiplied" in said
+
+
+def test_an_error_inside_a_loaded_model_is_raised_and_the_model_still_runs(version: Path) -> None:
+    runner = load_version(StoredVersion("tiny", 1, version), MAX_ROWS).runner
+    runner.join(0, runner.initial_state())
+    good = [DecodeRow(0, 0, SamplingParams(temperature=0.0), 0)]
+    before = runner.decode(good, steps=4)
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        runner.decode([DecodeRow(1 << 40, 0, SamplingParams(), 0)], steps=4)
+    runner.join(0, runner.initial_state())
+    assert runner.decode(good, steps=4) == before
