@@ -145,6 +145,14 @@ class Manifest(_Strict):
     evaluation: dict[str, float | int | str]
     created: CreationManifest
 
+    @model_validator(mode="after")
+    def _defaults_are_within_the_limits(self) -> Manifest:
+        if self.sampling.max_tokens > self.limits.max_tokens:
+            raise ValueError("sampling.max_tokens is above limits.max_tokens")
+        if self.sampling.top_k > self.sizes.vocabulary:
+            raise ValueError("sampling.top_k is above sizes.vocabulary")
+        return self
+
     @property
     def size_bytes(self) -> int:
         """Of all files together."""
@@ -166,7 +174,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
     """Check and read a manifest; raises ManifestError naming ``where`` and each bad key."""
     try:
         document: Any = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # endless numbers and brackets, too
         raise ManifestError(f"{where}: not JSON: {error}") from None
     try:
         return Manifest.model_validate(document)
@@ -180,7 +188,8 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ManifestError(f"{path}: cannot be read: {reason}") from None
     return parse_manifest(text, str(path))
 
 

@@ -56,11 +56,15 @@ class App:
 
         Raises StartupError when the server cannot start.
         """
+        self._handle_signals()
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp per series
         configure_torch(self._config.store.torch_threads)
         watch_memory(self._metrics)
-        models, default_model = self._load_models()
+        # in a thread: a signal that comes meanwhile is heard when it has loaded
+        models, default_model = await asyncio.to_thread(self._load_models)
+        if self._stop.is_set():
+            return 0
         catalog = ModelCatalog(models, default_model)
         exporter = MetricsExporter(self._config.metrics_listen, self._registry)
         try:
@@ -68,7 +72,6 @@ class App:
                 model.engine.start()
             server = RpcServer(catalog, CallMetrics(self._metrics))
             listen = await server.start(self._config.listen)
-            self._handle_signals()
             by_default = sorted(catalog, key=catalog.is_default, reverse=True)
             on_ready(Ready(tuple(by_default), listen, exporter.address))
             await self._stop.wait()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from lstmserve_server.config import Address
 from lstmserve_server.errors import StartupError
@@ -21,6 +25,8 @@ DEFAULT_TARGET = "127.0.0.1:50051"  # where the client looks when not told
 
 def main() -> None:
     """Serve until told to stop; a server that cannot start says why in one line."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _quit)  # until the app listens for them itself
     try:
         sys.exit(_serve(sys.argv[1:]))
     except StartupError as error:
@@ -29,6 +35,10 @@ def main() -> None:
         reason = f"{error.name} is not installed; run: pip install 'lstmserve[server]'"
     print(f"lstmserve-server: {reason}", file=sys.stderr)
     sys.exit(EXIT_CANNOT_START)
+
+
+def _quit(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
 
 
 def _serve(arguments: list[str]) -> int:
@@ -45,12 +55,13 @@ def _serve(arguments: list[str]) -> int:
 
     def on_ready(ready: Ready) -> None:
         names = ", ".join(f"{model.name} version {model.version}" for model in ready.models)
-        print(
-            f"lstmserve is ready: {names} on {ready.listen}, "
-            f"metrics on http://{ready.metrics_listen}/metrics\n"
-            f"try: {_example_command(ready.listen)}",
-            flush=True,
-        )
+        with suppress(OSError):  # a server is no less ready because nobody reads its output
+            print(
+                f"lstmserve is ready: {names} on {ready.listen}, "
+                f"metrics on http://{ready.metrics_listen}/metrics\n"
+                f"try: {_example_command(ready.listen)}",
+                flush=True,
+            )
 
     async def run() -> int:
         return await App(settings.to_server_config()).run(on_ready)

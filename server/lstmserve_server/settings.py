@@ -172,9 +172,12 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 
 def _find_file(arguments: Sequence[str]) -> Path | None:
     """The configuration file, which must be known before the other sources are read."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config", default=os.environ.get(f"{ENV_PREFIX}CONFIG"))
-    name = parser.parse_known_args(arguments)[0].config
+    try:
+        name = parser.parse_known_args(arguments)[0].config
+    except argparse.ArgumentError as error:
+        raise StartupError(f"{error.argument_name}: {error.message}; see --help") from None
     if name is not None and not Path(name).is_file():
         raise StartupError(f"--config: {name} is no file")
     return Path(name) if name is not None else None

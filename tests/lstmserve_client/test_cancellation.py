@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from conftest import FakeServer
-
     from lstmserve_client import Event
 
 WAIT_SECONDS = 30

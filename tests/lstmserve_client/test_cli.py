@@ -18,8 +18,9 @@ from lstmserve_client.cli import app
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import FakeServer
     from typer.testing import Result
+
+    from conftest import FakeServer
 
     Lstmserve = Callable[..., Result]
 

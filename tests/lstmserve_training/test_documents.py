@@ -57,5 +57,18 @@ def test_a_corpus_comes_back_as_it_was(documents: list[Document]) -> None:
 def test_each_epoch_reads_the_common_part_and_one_variant() -> None:
     common, one, other = (Document([n, n], [0.0, 1.0]) for n in (1, 2, 3))
     corpus = Corpus([[common], [one], [other]], [], [])
-    assert [corpus.epoch(n) for n in range(3)] == [[common, one], [common, other], [common, one]]
-    assert Corpus([[common]], [], []).epoch(5) == [common]
+    rng = random.Random(1)
+    assert [corpus.epoch(n, 1.0, rng) for n in range(3)] == [
+        [common, one],
+        [common, other],
+        [common, one],
+    ]
+    assert Corpus([[common]], [], []).epoch(5, 1.0, rng) == [common]
+
+
+def test_a_share_of_the_common_part_is_drawn_anew_for_each_epoch() -> None:
+    common = [Document([n, n], [0.0, 1.0]) for n in range(40)]
+    corpus = Corpus([common], [], [])
+    drawn = [corpus.epoch(n, 0.25, random.Random(n)) for n in range(2)]
+    assert [len(epoch) for epoch in drawn] == [10, 10]
+    assert drawn[0] != drawn[1]

@@ -55,7 +55,7 @@ def test_copies_of_a_chat_are_held_out_together() -> None:
 
 def test_answers_begin_with_their_own_intent_and_say_a_reply_of_it(data: Path) -> None:
     questions = support.read_questions(data, support.QUESTIONS)
-    chats = list(support.answer_questions(questions, data, random.Random(1)))
+    chats = list(support.answer_questions(questions, data, 0.3, random.Random(1)))
     assert len(chats) == len(questions)
     for question, chat in zip(questions, chats, strict=True):
         assert chat[-1].intent == question.intent

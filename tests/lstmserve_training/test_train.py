@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,17 @@ def test_a_finished_run_trains_no_further(tmp_path: Path) -> None:
     before = (tmp_path / "last.pt").read_bytes()
     assert run(tmp_path).steps == []
     assert (tmp_path / "last.pt").read_bytes() == before
+
+
+def test_a_run_may_start_from_the_best_weights_of_another(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    Trainer(MODEL, CONFIG, make_corpus(), first, "cpu").run(Reports())
+    config = replace(CONFIG, init=str(first), epochs=1, peak_learning_rate=0.0)
+    Trainer(MODEL, config, make_corpus(), second, "cpu").run(Reports())
+    before, after = (load_best(folder).model.state_dict() for folder in (first, second))
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_other_settings_do_not_continue_a_run(tmp_path: Path) -> None:

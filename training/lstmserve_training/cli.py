@@ -30,11 +30,17 @@ def prepare(
         int, typer.Option(min=320, help="Number of tokens, a multiple of 64.")
     ] = 4096,
     seed: Seed = 1,
+    fixed_reply_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of questions answered by the fixed reply.")
+    ] = 0.3,
+    tokenizer_of: Annotated[
+        Path | None, typer.Option(help="Folder of a run whose tokenizer is used again.")
+    ] = None,
 ) -> None:
     """Clean the data sets, train the tokenizer, write the token documents."""
     from lstmserve_training.prepare import prepare as run
 
-    run(data, work, vocabulary, seed)
+    run(data, work, vocabulary, seed, fixed_reply_share, tokenizer_of)
     typer.echo(f"wrote {work}")
 
 
@@ -52,6 +58,12 @@ def train(
     rows: Annotated[int, typer.Option(min=1, help="Documents side by side in a batch.")] = 64,
     peak_learning_rate: Annotated[float, typer.Option(help="Learning rate after warm-up.")] = 2e-3,
     seed: Seed = 1,
+    chat_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the chats that each epoch draws.")
+    ] = 1.0,
+    init: Annotated[
+        Path | None, typer.Option(help="Folder of a run whose best weights to start from.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Device to train on; a GPU where there is one.")
     ] = None,
@@ -68,7 +80,14 @@ def train(
 
     corpus = load_corpus(require(work, CORPUS_NAME))
     model = ModelConfig(read_tokenizer(work).num_tokens, hidden, layers, dropout)
-    config = TrainConfig(epochs, rows, peak_learning_rate=peak_learning_rate, seed=seed)
+    config = TrainConfig(
+        epochs,
+        rows,
+        peak_learning_rate=peak_learning_rate,
+        seed=seed,
+        chat_share=chat_share,
+        init=str(init or ""),
+    )
     with reporter_for(Console()) as reporter:
         Trainer(model, config, corpus, work, device).run(reporter)
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +21,7 @@ from lstmserve_bundle.manifest import (
     SizesManifest,
     TrainingManifest,
 )
+from lstmserve_training.checkpoint import load_best
 from lstmserve_training.errors import PublishError
 from lstmserve_training.prepare import read_template
 from lstmserve_training.quantize import ACTIVATION_SCALE, ACTIVATION_ZERO_POINT
@@ -32,8 +34,6 @@ from lstmserve_training.work import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lstmserve_training.card import Card
     from lstmserve_training.checkpoint import Checkpoint
 
@@ -114,16 +114,31 @@ def _training(publication: Publication, checkpoint: Checkpoint) -> TrainingManif
 
 def _recipe(work: Path, checkpoint: Checkpoint) -> str:
     """The commands that make the weights again, with every setting spelled out."""
-    preparation = json.loads(require(work, PREPARATION_NAME).read_text())
     config, settings = checkpoint.model.config, checkpoint.settings
-    return (
-        f"lstmserve-train prepare --work {work.name} --data DATA"
-        f" --vocabulary {preparation['vocabulary']} --seed {preparation['seed']}"
-        f" && lstmserve-train train --work {work.name} --hidden {config.hidden}"
+    commands = [
+        _prepare_command(work),
+        f"lstmserve-train train --work {work.name} --hidden {config.hidden}"
         f" --layers {config.layers} --dropout {config.dropout} --epochs {settings['epochs']}"
         f" --rows {settings['rows']} --peak-learning-rate {settings['peak_learning_rate']}"
-        f" --seed {settings['seed']}"
+        f" --seed {settings['seed']}",
+    ]
+    if settings.get("init"):  # not in runs of before there was a choice
+        first = Path(settings["init"])
+        commands.insert(0, _recipe(first, load_best(first)))
+        commands[-1] += f" --chat-share {settings['chat_share']} --init {first.name}"
+    return " && ".join(commands)
+
+
+def _prepare_command(work: Path) -> str:
+    settings = json.loads(require(work, PREPARATION_NAME).read_text())
+    command = (
+        f"lstmserve-train prepare --work {work.name} --data DATA"
+        f" --vocabulary {settings['vocabulary']} --seed {settings['seed']}"
     )
+    if settings.get("tokenizer_of"):
+        command += f" --fixed-reply-share {settings['fixed_reply_share']}"
+        command += f" --tokenizer-of {Path(settings['tokenizer_of']).name}"
+    return command
 
 
 def _evaluation(work: Path) -> dict[str, float | int | str]:

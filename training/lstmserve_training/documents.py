@@ -47,10 +47,14 @@ class Corpus:
     held_out_chats: list[Document]
     held_out_answers: list[Document]
 
-    def epoch(self, number: int) -> list[Document]:
+    def epoch(self, number: int, chat_share: float, rng: random.Random) -> list[Document]:
+        """The documents of one epoch; ``chat_share`` of the first part is drawn for it."""
+        chats = self.parts[0]
+        if chat_share < 1:
+            chats = rng.sample(chats, round(chat_share * len(chats)))
         variants = self.parts[1:]
         extra = variants[number % len(variants)] if variants else []
-        return [*self.parts[0], *extra]
+        return [*chats, *extra]
 
 
 def save_corpus(corpus: Corpus, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 ROLE_TOKENS = {"user": "<|user|>", "agent": "<|agent|>"}
 END_TOKEN = "<|end|>"  # noqa: S105  # a token of text, not of access
 NUM_VARIANTS = 6
+FIXED_REPLY_SHARE = 0.3
 
 # One intent token stands against some forty reply tokens, and decides what they say.
 INTENT_WEIGHT = 8.0
@@ -88,8 +90,17 @@ class Encoder:
         return document
 
 
-def prepare(data: Path, out: Path, num_tokens: int, seed: int) -> None:
+def prepare(
+    data: Path,
+    out: Path,
+    num_tokens: int,
+    seed: int,
+    fixed_reply_share: float = FIXED_REPLY_SHARE,
+    tokenizer_of: Path | None = None,
+) -> None:
     """Write tokenizer, template, corpus and validation questions into ``out``.
+
+    ``tokenizer_of`` is the folder of a run whose tokenizer is to be used again.
 
     Raises DataError when ``out`` holds checkpoints: they belong to the corpus that is there.
     """
@@ -103,12 +114,19 @@ def prepare(data: Path, out: Path, num_tokens: int, seed: int) -> None:
     questions = support.read_questions(data, support.QUESTIONS)
     intents = {question.intent for question in questions}
     asked = [*questions, *support.read_phrasings(intents)]
-    variants = [list(support.answer_questions(asked, data, rng)) for _ in range(NUM_VARIANTS)]
+    variants = [
+        list(support.answer_questions(asked, data, fixed_reply_share, rng))
+        for _ in range(NUM_VARIANTS)
+    ]
 
     out.mkdir(parents=True, exist_ok=True)
     template = make_template(sorted(intents))
     (out / TEMPLATE_NAME).write_text(template.model_dump_json(indent=2))
-    tokenizer = _make_tokenizer([*training_chats, *variants[0]], template, num_tokens, out)
+    if tokenizer_of is None:
+        tokenizer = _make_tokenizer([*training_chats, *variants[0]], template, num_tokens, out)
+    else:
+        shutil.copy(require(tokenizer_of, TOKENIZER_NAME), out)
+        tokenizer = read_tokenizer(out)
 
     encoder = Encoder(template, tokenizer)
     validation = support.read_questions(data, support.VALIDATION)
@@ -122,14 +140,19 @@ def prepare(data: Path, out: Path, num_tokens: int, seed: int) -> None:
         ],
         held_out_answers=[
             encoder.encode(chat, training_weight)
-            for chat in support.answer_questions(validation, data, rng)
+            for chat in support.answer_questions(validation, data, fixed_reply_share, rng)
         ],
     )
     if not corpus.held_out_chats:
         raise DataError(f"{data / support.CHATS}: too few chats, none of them is held out")
     save_corpus(corpus, out / CORPUS_NAME)
     _write_questions(validation, out)
-    settings = {"vocabulary": num_tokens, "seed": seed}
+    settings = {
+        "vocabulary": num_tokens,
+        "seed": seed,
+        "fixed_reply_share": fixed_reply_share,
+        "tokenizer_of": str(tokenizer_of or ""),
+    }
     (out / PREPARATION_NAME).write_text(json.dumps(settings))
 
 

@@ -41,7 +41,6 @@ UNSEEN = "unseen_questions.json"
 PHRASING_REPEATS = 2  # few and varied, they weigh as much as a third of the patterned questions
 
 HELD_OUT_CHATS = 0.05
-FIXED_REPLY_SHARE = 0.3  # often enough for a greedy reply to be the short, certain one
 MAX_REPLY_WORDS = 60
 REPLIES_WITH_TWO_TURNS = 0.15
 
@@ -186,16 +185,19 @@ def _sentences(line: str) -> Iterator[str]:
 
 
 def answer_questions(
-    questions: Sequence[Question], data: Path, rng: random.Random
+    questions: Sequence[Question], data: Path, fixed_reply_share: float, rng: random.Random
 ) -> Iterator[Chat]:
-    """Every question once, roughened, with its intent and a reply of that intent."""
+    """Every question once, roughened, with its intent and a reply of that intent.
+
+    The higher the share of fixed replies, the surer a greedy reply is the short, right one.
+    """
     fixed, varied, own = read_replies(data)
     by_intent: dict[str, list[Question]] = defaultdict(list)
     for question in questions:
         by_intent[question.intent].append(question)
 
     def reply(question: Question) -> str:
-        if chance(rng, FIXED_REPLY_SHARE):
+        if chance(rng, fixed_reply_share):
             return fixed[question.intent]
         return own.get(question.text) or rng.choice(varied[question.intent])
 

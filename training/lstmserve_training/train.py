@@ -12,12 +12,13 @@ import math
 import random
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from lstmserve_training.checkpoint import Progress, read_checkpoint, save_checkpoint
+from lstmserve_training.checkpoint import Progress, load_best, read_checkpoint, save_checkpoint
 from lstmserve_training.documents import Corpus, Document, collate, make_batches, segments
 from lstmserve_training.errors import DataError, TrainingError
 from lstmserve_training.model import ModelConfig, StackedLstm, State
@@ -27,8 +28,6 @@ from lstmserve_training.stepper import FloatLstm
 from lstmserve_training.work import BEST_NAME, LAST_NAME, LOG_NAME
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lstmserve_training.reporting import Reporter
 
 
@@ -45,6 +44,8 @@ class TrainConfig:
     clip_norm: float = 0.5
     patience: int = 3
     seed: int = 1
+    chat_share: float = 1.0  # of the chats, drawn anew for each epoch
+    init: str = ""  # the folder of the run whose best weights this one starts from
 
 
 def learning_rate(step: int, total: int, config: TrainConfig) -> float:
@@ -86,6 +87,8 @@ class Trainer:
         self._out = out
         self._device = pick_device(device)
         self._model = StackedLstm(model).to(self._device)
+        if config.init:
+            self._model.load_state_dict(load_best(Path(config.init)).model.state_dict())
         self._optimizer = torch.optim.AdamW(
             self._model.parameters(), weight_decay=config.weight_decay
         )
@@ -167,7 +170,8 @@ class Trainer:
 
     def _batches(self, epoch: int) -> list[list[Document]]:
         rng = random.Random(f"{self._config.seed}:{epoch}")
-        return make_batches(self._corpus.epoch(epoch), self._config.rows, rng)
+        documents = self._corpus.epoch(epoch, self._config.chat_share, rng)
+        return make_batches(documents, self._config.rows, rng)
 
     def _count_steps(self) -> int:
         longest = (

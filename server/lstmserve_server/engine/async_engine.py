@@ -85,8 +85,10 @@ class AsyncEngine:
     def _deliver(self, results: Sequence[tuple[int, Result]]) -> None:
         for reply_id, result in results:
             queue = self._queues.get(reply_id)
-            if queue is None:
-                continue  # cancelled while the engine was at work
+            if queue is None:  # cancelled while the engine was at work
+                if isinstance(result, Output):
+                    self._engine.count_undelivered(len(result.token_ids))
+                continue
             queue.put_nowait(result)
             if isinstance(result, LstmserveError) or result.finish is not None:
                 del self._queues[reply_id]

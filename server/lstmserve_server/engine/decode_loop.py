@@ -50,6 +50,12 @@ class DecodeLoop(nn.Module):
         return after
 
     @torch.jit.export
+    def logits_after(self, state: Tensor, tokens: Tensor) -> Tensor:
+        """Read one token per row; -> float32 [rows, tokens]."""
+        logits: Tensor = self.model.step(state, tokens)[0]
+        return logits
+
+    @torch.jit.export
     def initial_state(self, rows: int) -> Tensor:
         """-> [rows, S]."""
         state: Tensor = self.model.initial_state(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,8 +12,9 @@ from lstmserve_server.engine.output import Output
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.engine.runner import DecodeRow, Runner, State
 from lstmserve_server.engine.scheduler import Scheduler
-from lstmserve_server.engine.sequence import Sequence as Reply
+from lstmserve_server.engine.sequence import Sequence
 from lstmserve_server.engine.stopping import ReplyText
+from lstmserve_server.errors import ResumeMismatchError
 
 Clock = Callable[[], float]
 
@@ -54,7 +55,7 @@ class Engine:
         self._observer = observer
         self._clock = clock
         self._scheduler = Scheduler(config)
-        self._replies: dict[int, Reply] = {}
+        self._replies: dict[int, Sequence] = {}
         self._states: dict[int, State] = {}  # of those that read their prompt
 
     @property
@@ -66,13 +67,24 @@ class Engine:
         return EngineLoad(self._scheduler.num_running, self._scheduler.num_waiting)
 
     def submit(self, reply_id: int, request: GenerationRequest, arrived_at: float) -> None:
-        """Queue a request; its outputs carry the id. Raises QueueFullError."""
+        """Queue a request; its outputs carry the id.
+
+        Raises QueueFullError, or ResumeMismatchError when nothing can follow its resume_ids.
+        """
         text = ReplyText(self._tokenizer, self._end_id, request.max_tokens, request.stop_sequences)
         for token_id in request.resume_ids:
+            if text.finish_reason is not None:
+                raise ResumeMismatchError("resume_tokens: the reply ends before the last of them")
             text.push(token_id)
-        reply = Reply(reply_id, request, text, arrived_at)
+        if text.finish_reason is not None:
+            raise ResumeMismatchError("resume_tokens: this reply is complete; nothing follows")
+        reply = Sequence(reply_id, request, text, arrived_at)
         self._scheduler.submit(reply)
         self._replies[reply_id] = reply
+
+    def count_undelivered(self, tokens: int) -> None:
+        """Tokens came for a reply that nobody waits for any more; safe from any thread."""
+        self._observer.on_wasted(tokens, "cancelled")
 
     def cancel(self, reply_id: int) -> None:
         """Forget a reply, wherever it is; one that is gone already is no error."""
@@ -128,14 +140,14 @@ class Engine:
         return outputs
 
     def _retire(
-        self, running: Sequence[Reply], outputs: Sequence[tuple[int, Output]], steps: int
+        self, running: list[Sequence], outputs: list[tuple[int, Output]], steps: int
     ) -> None:
         for reply, (_, output) in zip(running, outputs, strict=True):
             if output.finish is not None:
                 self._observer.on_wasted(steps - len(output.token_ids), "finished")
                 self._remove(reply)
 
-    def _remove(self, reply: Reply) -> None:
+    def _remove(self, reply: Sequence) -> None:
         del self._replies[reply.id]
         self._states.pop(reply.id, None)
         slots = self._scheduler.slots

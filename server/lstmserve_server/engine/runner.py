@@ -117,7 +117,6 @@ def make_params(rows: Sequence[DecodeRow]) -> RowParams:
         min_tokens=_integers([row.min_tokens for row in rows]),
         any_min_tokens=any(row.min_tokens > 0 for row in rows),
         scored=_integers(scored),
-        num_top=max((asked[row].num_logprobs or 0 for row in scored), default=0),
     )
 
 

@@ -14,19 +14,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-MASK_64 = (1 << 64) - 1
-_GOLDEN = 0x9E3779B97F4A7C15
+# what one request may ask for; every row is given as many, because the order of equals in
+# `topk` depends on how many are taken
+MAX_LOGPROBS = 20
 
 
 def signed(value: int) -> int:
     """An unsigned 64-bit number as the int64 of the same bits."""
     return value - (1 << 64) if value >= 1 << 63 else value
-
-
-# SplitMix64 (Steele, Lea and Flood, 2014), as int64 constants of the same bits
-GOLDEN = signed(_GOLDEN)
-MIX_1 = signed(0xBF58476D1CE4E5B9)
-MIX_2 = signed(0x94D049BB133111EB)
 
 
 class RowParams(NamedTuple):
@@ -47,7 +42,6 @@ class RowParams(NamedTuple):
     min_tokens: Tensor  # int64 [rows]
     any_min_tokens: bool
     scored: Tensor  # int64 [l]: rows
-    num_top: int  # the most log-probabilities any row wants
 
 
 class Choice(NamedTuple):
@@ -56,8 +50,8 @@ class Choice(NamedTuple):
     tokens: Tensor  # int64 [rows]
     total: Tensor  # float64 [l]: sum of exp(logit - highest logit)
     chosen: Tensor  # float32 [l]: the chosen token's logit - highest logit
-    top_ids: Tensor  # int64 [l, num_top]
-    top: Tensor  # float32 [l, num_top]: logit - highest logit
+    top_ids: Tensor  # int64 [l, 20]
+    top: Tensor  # float32 [l, 20]: logit - highest logit
 
 
 def _shifted(x: Tensor, bits: int) -> Tensor:
@@ -66,8 +60,9 @@ def _shifted(x: Tensor, bits: int) -> Tensor:
 
 
 def _mix(x: Tensor) -> Tensor:
-    x = (x ^ _shifted(x, 30)) * -4658895280553007687  # MIX_1
-    x = (x ^ _shifted(x, 27)) * -7723592293110705685  # MIX_2
+    """SplitMix64's finalizer (Steele, Lea and Flood, 2014), on int64 of the same bits."""
+    x = (x ^ _shifted(x, 30)) * -4658895280553007687  # 0xBF58476D1CE4E5B9
+    x = (x ^ _shifted(x, 27)) * -7723592293110705685  # 0x94D049BB133111EB
     return x ^ _shifted(x, 31)
 
 
@@ -77,7 +72,7 @@ def uniform(seed: Tensor, position: Tensor) -> Tensor:
     The seed is mixed first: SplitMix64 streams of seeds that differ by a multiple of its
     increment would overlap.
     """
-    golden = -7046029254386353131  # GOLDEN
+    golden = -7046029254386353131  # 0x9E3779B97F4A7C15
     bits = _mix(_mix(seed + golden) + (position + 1) * golden)
     # 32 bits: the product with any total below 2^21 is then below the total, as it must be
     return _shifted(bits, 32).to(torch.float64) * (2.0**-32)
@@ -168,5 +163,5 @@ def score(logits: Tensor, tokens: Tensor, params: RowParams) -> Choice:
     relative = raw - raw.amax(dim=1, keepdim=True)
     total = torch.exp2(relative * 1.4426950408889634).cumsum(1, dtype=torch.float64)[:, -1]
     chosen = relative.gather(1, tokens[params.scored].unsqueeze(1)).squeeze(1)
-    top, top_ids = relative.topk(params.num_top, dim=1)
+    top, top_ids = relative.topk(min(20, relative.shape[1]), dim=1)  # MAX_LOGPROBS
     return Choice(tokens, total, chosen, top_ids, top)

@@ -45,8 +45,12 @@ class Scheduler:
         return bool(self._waiting or self._reading or len(self.slots))
 
     def submit(self, sequence: Sequence) -> None:
-        """Queue a sequence; raises QueueFullError when the queue is at its bound."""
-        if len(self._waiting) >= self._config.max_waiting:
+        """Queue a sequence; raises QueueFullError when the queue is at its bound.
+
+        Those for which a row is free do not count: they only wait for the next step.
+        """
+        free = max(0, self._config.max_running - self.num_running)
+        if len(self._waiting) >= self._config.max_waiting + free:
             raise QueueFullError(
                 f"{len(self._waiting)} requests are waiting already, and the server keeps no more",
                 retry_seconds=1.0,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
 
+# more help nobody, and cost time that other callers wait for
+MAX_VIOLATIONS = 50
+
 
 class FieldChecks:
-    """Collects violations; ``finish`` raises them together."""
+    """Collects violations, the first fifty of them; ``finish`` raises them together."""
 
     def __init__(self) -> None:
         self._violations: list[FieldViolation] = []
 
     def refuse(self, field: str, description: str) -> None:
-        self._violations.append(FieldViolation(field, description))
+        if len(self._violations) < MAX_VIOLATIONS:
+            self._violations.append(FieldViolation(field, description))
 
     def within(self, field: str, value: float, low: float, high: float) -> None:
         """Closed range; NaN is within none."""
@@ -45,5 +48,9 @@ class FieldChecks:
 
 
 def _show(value: float) -> str:
-    # floats come off the wire in single precision: 0.1 would read 0.10000000149
-    return f"{value:.6g}" if math.isfinite(value) and value != int(value) else f"{value:.15g}"
+    number = float(value)
+    if number.is_integer():
+        return f"{number:.0f}"
+    # single precision off the wire: six digits read well, unless they hide that it is no bound
+    short = f"{number:.6g}"
+    return f"{number:.9g}" if float(short).is_integer() else short

@@ -59,6 +59,7 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
             if is_first:
                 yield pb.GenerateResponse(started=to_started(model, wanted, call.request_id))
                 is_first = False
+            call.generated_tokens += len(output.token_ids)
             self._observer.on_tokens(call, len(output.token_ids))
             labels += find_labels(output.token_ids, model)
             yield pb.GenerateResponse(chunk=to_chunk(output, model.bundle.tokenizer))

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_bundle import Manifest, Turn
+from lstmserve_bundle import Manifest, PromptTemplate, Turn
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.errors import ResumeMismatchError
 from lstmserve_server.rpc.fields import FieldChecks
@@ -32,7 +32,7 @@ def to_generation_request(request: Request, model: ServedModel) -> GenerationReq
     check_stopping(checks, request.stopping, manifest, max_tokens)
     check_input(checks, request, manifest.limits.max_prompt_tokens)
     checks.finish()  # before text is tokenized that is refused anyway
-    prompt_ids = model.bundle.template.render_conversation(_turns(request))
+    prompt_ids = _render(request, model.bundle.template)
     check_prompt_length(checks, request, len(prompt_ids), manifest.limits.max_prompt_tokens)
     checks.finish()
     sampling = _sampling(request.sampling, manifest)
@@ -43,14 +43,15 @@ def to_generation_request(request: Request, model: ServedModel) -> GenerationReq
         max_tokens=max_tokens,
         min_tokens=request.stopping.min_tokens,
         stop_sequences=tuple(request.stopping.stop_sequences),
-        resume_ids=_resume_ids(request, model, max_tokens, is_sampled=is_sampled),
+        resume_ids=_resume_ids(request, model, is_sampled=is_sampled),
     )
 
 
-def _turns(request: Request) -> list[Turn]:
+def _render(request: Request, template: PromptTemplate) -> list[int]:
     if request.WhichOneof("input") == "prompt":
-        return [Turn("user", request.prompt)]
-    return [Turn(ROLES[turn.role], turn.text) for turn in request.conversation.turns]
+        return template.render_prompt(request.prompt)
+    turns = [Turn(ROLES[turn.role], turn.text) for turn in request.conversation.turns]
+    return template.render_conversation(turns)
 
 
 def _max_tokens(stopping: pb.StoppingCriteria, manifest: Manifest) -> int:
@@ -82,9 +83,7 @@ def _seed(sampling: pb.SamplingParams, temperature: float) -> int:
     return secrets.randbits(64) if temperature > 0 else 0  # a greedy reply needs none
 
 
-def _resume_ids(
-    request: Request, model: ServedModel, max_tokens: int, *, is_sampled: bool
-) -> tuple[int, ...]:
+def _resume_ids(request: Request, model: ServedModel, *, is_sampled: bool) -> tuple[int, ...]:
     """The tokens to go on after; raises when they cannot be this reply's."""
     if isinstance(request, pb.GenerateReplyRequest) or not request.resume_tokens:
         return ()
@@ -94,14 +93,12 @@ def _resume_ids(
     if is_sampled and not request.sampling.HasField("seed"):
         checks.refuse("sampling.seed", "is needed with resume_tokens; it was told in Started")
     checks.finish()
-    _check_resumable(request.resume_tokens, model, max_tokens)
+    _check_vocabulary(request.resume_tokens, model)
     return tuple(request.resume_tokens)
 
 
-def _check_resumable(tokens: Sequence[int], model: ServedModel, max_tokens: int) -> None:
+def _check_vocabulary(tokens: Sequence[int], model: ServedModel) -> None:
     if max(tokens) >= model.manifest.sizes.vocabulary:
         raise ResumeMismatchError(
             f"resume_tokens: {max(tokens)} is no token of {model.name} version {model.version}"
         )
-    if len(tokens) >= max_tokens or model.bundle.template.end_id in tokens:
-        raise ResumeMismatchError("resume_tokens: this reply is complete; nothing follows")

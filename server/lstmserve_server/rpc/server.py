@@ -27,11 +27,12 @@ SERVICES = (
     generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
-MAX_REQUEST_BYTES = 1 << 20
+# requests above rpc.wire's limit, which is lower, are refused by name; above this one by grpc
+MAX_MESSAGE_BYTES = 4 << 20
 OPTIONS = (
     # without this, a second server on the same port would silently take half of its calls
     ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
 )
 # for the RPCs that are cut off to send their last words
 STOP_SECONDS = 0.2

@@ -11,7 +11,7 @@ from lstmserve_server.rpc.fields import FieldChecks
 Request = pb.GenerateRequest | pb.GenerateReplyRequest
 
 MAX_TEMPERATURE = 2.0
-MAX_LOGPROBS = 20
+MAX_LOGPROBS = 20  # engine.sampler gives as many
 MAX_STOP_SEQUENCES = 8
 MAX_STOP_CHARACTERS = 64
 # text this much longer than the longest prompt is refused before it is tokenized
@@ -79,6 +79,14 @@ def check_input(checks: FieldChecks, request: Request, max_prompt_tokens: int) -
     if kind is None:
         checks.refuse("input", "is missing; set prompt or conversation")
         return
+    # each turn is two tokens at least; so many are refused before they are looked at one by one
+    if len(request.conversation.turns) > max_prompt_tokens // 2:
+        checks.refuse(
+            "conversation.turns",
+            f"must be at most {max_prompt_tokens // 2}, not {len(request.conversation.turns)}; "
+            "send the last ones",
+        )
+        return
     texts = [request.prompt, *(turn.text for turn in request.conversation.turns)]
     num_bytes = sum(len(text.encode()) for text in texts)
     if kind == "prompt":
@@ -109,7 +117,7 @@ def _check_turns(checks: FieldChecks, turns: Sequence[pb.Turn]) -> None:
 
 def _check_text(checks: FieldChecks, field: str, text: str) -> None:
     if not text.strip():
-        checks.refuse(field, "must not be empty")
+        checks.refuse(field, "must not be empty or white space alone")
 
 
 def check_prompt_length(

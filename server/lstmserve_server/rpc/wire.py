@@ -16,6 +16,8 @@ from google.protobuf.message import DecodeError, Message
 
 from lstmserve_server.errors import FieldViolation
 
+MAX_REQUEST_BYTES = 1 << 20
+
 _FieldProto = descriptor_pb2.FieldDescriptorProto
 
 
@@ -30,6 +32,9 @@ def make_reader(kind: type[Message]) -> Callable[[bytes], Message | Malformed]:
     """A deserializer of one message type that never raises."""
 
     def read(data: bytes) -> Message | Malformed:
+        if len(data) > MAX_REQUEST_BYTES:
+            reason = f"must have at most {MAX_REQUEST_BYTES} bytes, not {len(data)}; send less"
+            return Malformed(FieldViolation("request", reason))
         try:
             return kind.FromString(data)
         except DecodeError:
@@ -95,8 +100,6 @@ def _add_twin(twins: descriptor_pool.DescriptorPool, source: FileDescriptor) -> 
 def _strings_to_bytes(message: descriptor_pb2.DescriptorProto) -> None:
     if message.options.map_entry:
         return  # its keys must not be bytes, and no request holds a map of texts
-    if message.options.map_entry:
-        return  # keys cannot be bytes; no request has a map of text
     for field in message.field:
         if field.type == _FieldProto.TYPE_STRING:
             field.type = _FieldProto.TYPE_BYTES

@@ -53,7 +53,9 @@ def load_version(stored: StoredVersion, max_rows: int) -> LoadedModel:
             "a version must lie in <model>/<version>"
         )
     try:
-        runner = Runner(_load_loop(bundle), max_rows)
+        loop = _load_loop(bundle)
+        _check_shapes(loop, bundle)
+        runner = Runner(loop, max_rows)
         _warm_up(runner, max_rows)
     except RuntimeError as error:  # the only kind that TorchScript raises
         raise StartupError(f"{bundle.model_path}: not a servable model: {_reason(error)}") from None
@@ -67,12 +69,28 @@ def _load_loop(bundle: Bundle) -> torch.jit.ScriptModule:
         model = torch.jit.load(str(bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
         loop = torch.jit.script(DecodeLoop(model, bundle.template.end_id).eval())
         frozen: torch.jit.ScriptModule = torch.jit.freeze(
-            loop, preserved_attrs=["prefill", "initial_state"]
+            loop, preserved_attrs=["prefill", "initial_state", "logits_after"]
         )
         # an error inside the frozen module reads what it was frozen from: were that gone, the
         # process would end with SIGSEGV and no word (torch 2.13)
         frozen.frozen_from = (loop,)
         return frozen
+
+
+def _check_shapes(loop: torch.jit.ScriptModule, bundle: Bundle) -> None:
+    """Raise StartupError when the module is not the one that the manifest describes."""
+    sizes = bundle.manifest.sizes
+    state = loop.initial_state(1)
+    logits = loop.logits_after(state, torch.zeros(1, dtype=torch.int64))
+    for name, found, expected in (
+        ("state", state, sizes.state),
+        ("logits", logits, sizes.vocabulary),
+    ):
+        if found.shape != (1, expected) or found.dtype != torch.float32:
+            raise StartupError(
+                f"{bundle.model_path}: its {name} are {found.dtype} {list(found.shape)}, but by "
+                f"the manifest float32 [1, {expected}]"
+            )
 
 
 def _reason(error: RuntimeError) -> str:
@@ -82,7 +100,7 @@ def _reason(error: RuntimeError) -> str:
 
 
 def _warm_up(runner: Runner, max_rows: int) -> None:
-    """Take every path once, so that no caller pays for the first time."""
+    """Take the common paths, so that no caller pays for the first time."""
     greedy = SamplingParams(temperature=0.0)
     fancy = SamplingParams(temperature=1.0, top_k=5, top_p=0.9, min_p=0.01, num_logprobs=1)
     for rows in (1, max_rows):
@@ -90,4 +108,4 @@ def _warm_up(runner: Runner, max_rows: int) -> None:
             for _ in range(WARM_UP_CALLS):
                 runner.prefill([runner.initial_state()] * rows, [(0, 0)] * rows)
                 runner.join(0, runner.initial_state())
-                runner.decode([DecodeRow(0, 0, sampling, 0)] * rows, steps=2)
+                runner.decode([DecodeRow(0, 0, sampling, 1)] * rows, steps=2)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from lstmserve_bundle.manifest import MANIFEST_NAME
 from lstmserve_server.errors import StartupError
+
+VERSION = re.compile(r"[1-9][0-9]{0,8}")  # one spelling per number
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,10 @@ class ModelRepository:
                 f"--model-store: {self._folder} is not a folder; name one that holds "
                 f"<model>/<version>/{MANIFEST_NAME}"
             )
-        found = {model.name: _versions(model) for model in sorted(self._folder.iterdir())}
+        try:
+            found = {model.name: _versions(model) for model in sorted(self._folder.iterdir())}
+        except OSError as error:
+            raise StartupError(f"--model-store: {error.filename}: {error.strerror}") from None
         models = {name: versions for name, versions in found.items() if versions}
         if not models:
             raise StartupError(
@@ -46,6 +52,6 @@ def _versions(model: Path) -> list[StoredVersion]:
     versions = [
         StoredVersion(model.name, int(folder.name), folder)
         for folder in model.iterdir()
-        if folder.is_dir() and folder.name.isascii() and folder.name.isdigit()
+        if folder.is_dir() and VERSION.fullmatch(folder.name)
     ]
     return sorted(versions, key=lambda version: version.version, reverse=True)

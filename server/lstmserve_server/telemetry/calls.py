@@ -45,7 +45,6 @@ class CallMetrics:
 
     def on_tokens(self, call: CallFacts, count: int) -> None:
         """Tokens of a reply came from the engine."""
-        call.generated_tokens += count
         self._metrics.generated_tokens.labels(call.model, call.version, "model").inc(count)
 
     def on_finished(self, call: CallFacts, finish: Finish) -> None:
@@ -57,7 +56,7 @@ class CallMetrics:
         metrics = self._metrics
         metrics.requests.labels(call.rpc, code, call.finish_reason, call.cache).inc()
         metrics.request_seconds.labels(call.rpc).observe(seconds)
-        if code in REJECTIONS:
+        if code in REJECTIONS and not call.generated_tokens:
             metrics.rejected.labels(REJECTIONS[code]).inc()
         log.info(
             "rpc",

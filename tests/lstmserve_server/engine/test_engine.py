@@ -7,7 +7,7 @@ import pytest
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
-from lstmserve_server.errors import QueueFullError
+from lstmserve_server.errors import QueueFullError, ResumeMismatchError
 from lstmserve_server.store.loader import LoadedModel
 from support.engines import Bench, prompt_ids
 
@@ -73,6 +73,22 @@ def test_a_full_queue_refuses_and_a_freed_place_is_used(tiny: LoadedModel) -> No
     bench.engine.cancel(1)
     bench.submit(3, long_request(tiny))
     assert bench.run()[3].finish is not None
+
+
+def test_nothing_can_follow_a_reply_whose_stop_sequence_has_matched(tiny: LoadedModel) -> None:
+    bench = Bench(tiny)
+    bench.submit(0, long_request(tiny))
+    whole = bench.run()[0]
+    request = GenerationRequest(
+        prompt_ids(tiny.bundle, "hello"),
+        GREEDY,
+        max_tokens=64,
+        stop_sequences=(whole.text[2:5],),
+        resume_ids=tuple(whole.token_ids[:40]),
+    )
+    with pytest.raises(ResumeMismatchError):
+        bench.engine.submit(1, request, arrived_at=0.0)
+    assert not bench.engine.has_work
 
 
 def test_tokens_decoded_past_the_end_are_counted_and_not_sent(tiny: LoadedModel) -> None:

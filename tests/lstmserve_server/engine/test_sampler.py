@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.engine.runner import DecodeRow, make_params
-from lstmserve_server.engine.sampler import choose, draw, forbid_end, keep_likely, signed, uniform
+from lstmserve_server.engine.sampler import (
+    choose,
+    draw,
+    forbid_end,
+    keep_likely,
+    score,
+    signed,
+    uniform,
+)
 
 MASK = (1 << 64) - 1
 NUM_TOKENS = 64
@@ -130,6 +138,17 @@ def test_sampled_tokens_follow_the_distribution() -> None:
     counts = torch.bincount(choose(logits, u, make_params(rows)), minlength=32)
     expected = torch.softmax(logits[0].double() / 0.7, dim=0) * draws
     assert float(((counts - expected) ** 2 / expected).sum()) < 61.1
+
+
+def test_equals_are_ranked_alike_however_many_a_batch_mate_wants() -> None:
+    logits = torch.zeros(2, NUM_TOKENS)
+    few, many = (
+        DecodeRow(0, 0, SamplingParams(temperature=0.0, num_logprobs=n), 0) for n in (3, 20)
+    )
+    tokens = logits.argmax(dim=1)
+    alone = score(logits[:1], tokens[:1], make_params([few])).top_ids[0, :3]
+    beside = score(logits, tokens, make_params([few, many])).top_ids[0, :3]
+    assert alone.tolist() == beside.tolist()
 
 
 def test_a_row_is_filtered_by_its_own_wishes_only() -> None:

@@ -44,11 +44,23 @@ def test_who_came_first_runs_first_and_no_more_than_max_running() -> None:
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
-    scheduler = make_scheduler(max_waiting=1)
-    scheduler.submit(make_sequence(0))
+    scheduler = make_scheduler(max_running=1, max_waiting=1)
+    for number in range(2):
+        scheduler.submit(make_sequence(number))
     with pytest.raises(QueueFullError) as caught:
-        scheduler.submit(make_sequence(1))
+        scheduler.submit(make_sequence(2))
     assert caught.value.retry_seconds > 0
+
+
+def test_a_burst_that_fits_into_free_rows_is_never_refused() -> None:
+    scheduler = make_scheduler(max_running=8, max_waiting=0)
+    for number in range(8):
+        scheduler.submit(make_sequence(number))
+    with pytest.raises(QueueFullError):
+        scheduler.submit(make_sequence(8))
+    assert len(scheduler.admit()) == 8
+    with pytest.raises(QueueFullError):
+        scheduler.submit(make_sequence(9))
 
 
 def test_prompts_are_read_in_bounded_pieces_all_but_their_last_token() -> None:

@@ -68,6 +68,9 @@ def refuse(generation: GenerationStub, fields: dict[str, Any]) -> dict[str, str]
         ({"stopping": {"stopSequences": ["a", ""]}}, "stopping.stop_sequences[1]", "from 1 to 64"),
         ({"stopping": {"stopSequences": ["x" * 65]}}, "stopping.stop_sequences[0]", "not 65"),
         ({"conversation": {}}, "conversation.turns", "must not be empty"),
+        ({"conversation": {"turns": [{}] * 100_000}}, "conversation.turns", "at most 128"),
+        ({"prompt": "x" * 1_100_000}, "request", "at most 1048576 bytes, not 1100"),
+        ({"sampling": {"temperature": 2.0000002}}, "sampling.temperature", "not 2.00000024"),
         ({"conversation": {"turns": [USER, AGENT]}}, "conversation.turns[1].role", "last turn"),
         ({"conversation": {"turns": [{"text": "a"}]}}, "conversation.turns[0].role", "ROLE_USER"),
         (

@@ -154,10 +154,10 @@ def test_a_very_long_model_name_is_not_found_all_the_same(
     assert find_detail(caught.value, ResourceInfo).resource_name.startswith("é" * 10)
 
 
-def test_a_conversation_with_a_thousand_wrong_turns_is_an_invalid_argument(
+def test_a_conversation_with_a_hundred_wrong_turns_is_an_invalid_argument(
     generation: GenerationStub,
 ) -> None:
-    wrong = pb.Conversation(turns=[pb.Turn()] * 1000)
+    wrong = pb.Conversation(turns=[pb.Turn()] * 100)
     with pytest.raises(grpc.RpcError) as caught:
         generation.GenerateReply(pb.GenerateReplyRequest(conversation=wrong))
     assert caught.value.code() is StatusCode.INVALID_ARGUMENT
