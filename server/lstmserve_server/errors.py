@@ -4,7 +4,7 @@ LstmserveError
 ├── InvalidRequestError     a field is missing, out of range, or not served
 ├── ModelNotFoundError      no such model, or no such version of it
 ├── NotServedError          a method that this version of the server does not serve
-├── ResumeMismatchError     resume tokens that this model version did not write
+├── ResumeMismatchError     resume tokens that nothing can follow
 ├── QueueFullError          more waiting requests than the server keeps
 ├── UnavailableError        this server cannot answer now; another one may
 │   ├── DrainingError       it is shutting down
@@ -50,7 +50,7 @@ class NotServedError(LstmserveError):
 
 
 class ResumeMismatchError(LstmserveError):
-    """The tokens to resume after cannot stem from the pinned version."""
+    """The tokens to resume after are none of this vocabulary, or make a complete reply."""
 
 
 class QueueFullError(LstmserveError):

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         8, ge=1, le=64, description="Tokens decoded per reply between two looks at the queue."
     )
     prefill_piece_tokens: int = Field(
-        32, ge=1, le=1024, description="Prompt tokens read at once, so that no reply stalls."
+        32, ge=1, le=1024, description="Tokens read of each new prompt between two quanta."
     )
     torch_threads: int = Field(
         1, ge=1, le=2, description="Threads per decode step; two help large batches only."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -138,3 +139,21 @@ def test_the_default_model_answers_those_who_name_none(two_models: ServerProcess
 def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:
     entries = [json.loads(line) for line in server.read_log().splitlines()]
     assert entries[0]["event"] == "loaded"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_told_to_stop_while_it_starts_ends_in_order(
+    tiny_store: Path, number: signal.Signals
+) -> None:
+    """The signal comes with the first log line, when a model has loaded."""
+    arguments = ("--model-store", str(tiny_store), "--log-format", "json")
+    addresses = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
+    with subprocess.Popen(
+        command(*arguments, *addresses), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stderr is not None
+        assert "loaded" in server.stderr.readline()
+        server.send_signal(number)
+        _, rest = server.communicate()
+        assert server.returncode == 0
+        assert "Traceback" not in rest

@@ -115,18 +115,17 @@ def _training(publication: Publication, checkpoint: Checkpoint) -> TrainingManif
 def _recipe(work: Path, checkpoint: Checkpoint) -> str:
     """The commands that make the weights again, with every setting spelled out."""
     config, settings = checkpoint.model.config, checkpoint.settings
-    commands = [
-        _prepare_command(work),
+    train = (
         f"lstmserve-train train --work {work.name} --hidden {config.hidden}"
         f" --layers {config.layers} --dropout {config.dropout} --epochs {settings['epochs']}"
         f" --rows {settings['rows']} --peak-learning-rate {settings['peak_learning_rate']}"
-        f" --seed {settings['seed']}",
-    ]
+        f" --seed {settings['seed']}"
+    )
     if settings.get("init"):  # not in runs of before there was a choice
         first = Path(settings["init"])
-        commands.insert(0, _recipe(first, load_best(first)))
-        commands[-1] += f" --chat-share {settings['chat_share']} --init {first.name}"
-    return " && ".join(commands)
+        train += f" --chat-share {settings['chat_share']} --init {first.name}"
+        return f"{_recipe(first, load_best(first))} && {_prepare_command(work)} && {train}"
+    return f"{_prepare_command(work)} && {train}"
 
 
 def _prepare_command(work: Path) -> str:

@@ -67,7 +67,7 @@ class ModelServiceServicer:
     """
 
     def ListModels(self, request, context):
-        """Lists every model version the server knows, also those that failed to load.
+        """Lists the model versions that the server knows, with their state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

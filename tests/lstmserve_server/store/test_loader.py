@@ -124,3 +124,35 @@ def test_an_error_inside_a_loaded_model_is_raised_and_the_model_still_runs(versi
         runner.decode([DecodeRow(1 << 40, 0, SamplingParams(), 0)], steps=4)
     runner.join(0, runner.initial_state())
     assert runner.decode(good, steps=4) == before
+
+
+class _Wrong(torch.nn.Module):
+    """Has the three methods, but not the sizes of the manifest."""
+
+    def __init__(self, state: int, tokens: int) -> None:
+        super().__init__()
+        self.state = state
+        self.tokens = tokens
+
+    @torch.jit.export
+    def initial_state(self, rows: int) -> torch.Tensor:
+        return torch.zeros(rows, self.state)
+
+    @torch.jit.export
+    def prefill(
+        self, state: torch.Tensor, tokens: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        return state
+
+    @torch.jit.export
+    def step(self, state: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(state.shape[0], self.tokens), state
+
+
+@pytest.mark.parametrize(("state", "tokens", "said"), [(7, 448, "state"), (256, 512, "logits")])
+def test_a_module_of_other_sizes_than_the_manifests_is_refused(
+    version: Path, state: int, tokens: int, said: str
+) -> None:
+    torch.jit.script(_Wrong(state, tokens)).save(str(version / "model.pt"))
+    accept_files(version)
+    assert f"its {said} are" in refused(version)
