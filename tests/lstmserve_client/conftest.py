@@ -158,7 +158,7 @@ class FakeServer(
 
     def ListModels(  # noqa: N802 - named by the wire
         self,
-        request: model_pb.ListModelsRequest,  # noqa: ARG002 - an empty message
+        request: model_pb.ListModelsRequest,
         context: grpc.ServicerContext,
     ) -> model_pb.ListModelsResponse:
         self._end(context)
