@@ -26,7 +26,7 @@ from lstmserve_server.telemetry.memory import watch_memory
 from lstmserve_server.telemetry.metrics import EngineMetrics, Metrics
 
 # An engine thread that comes back from a decode call waits this long for the interpreter
-# when the event loop is busy. Measured at the default 5 ms: 190 steps/s instead of 1,252.
+# when the event loop is busy (docs/adr/0002-engine-thread.md).
 SWITCH_INTERVAL_SECONDS = 0.0002
 
 log = structlog.get_logger()
