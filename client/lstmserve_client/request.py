@@ -95,13 +95,19 @@ def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria
                 setattr(message, each.name, value)
 
 
+def _wire_range(field: str, error: ValueError) -> str:
+    """What fits on the wire; the server's own ranges are narrower, and told by the server."""
+    bits = 64 if field == "sampling.seed" else 32
+    return f"{error}: must be a number from 0 to 2^{bits} - 1"
+
+
 @contextmanager
 def _refusing(field: str) -> Iterator[None]:
     """Name the field that protobuf has no room for: a number out of range, text not Unicode."""
     try:
         yield
     except ValueError as error:
-        why = "not Unicode text" if isinstance(error, UnicodeError) else str(error)
+        why = "not Unicode text" if isinstance(error, UnicodeError) else _wire_range(field, error)
         raise InvalidRequestError(
             "the request cannot be sent", violations=[FieldViolation(field, why)]
         ) from error
