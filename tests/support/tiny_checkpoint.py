@@ -24,7 +24,8 @@ from lstmserve_training.documents import load_corpus
 from lstmserve_training.evaluate import EvaluateConfig, evaluate
 from lstmserve_training.export import quantize_best
 from lstmserve_training.model import ModelConfig
-from lstmserve_training.prepare import prepare, read_tokenizer
+from lstmserve_training.prepare import prepare
+from lstmserve_training.prepared import read_tokenizer
 from lstmserve_training.publish import publish
 from lstmserve_training.speed import one_thread
 from lstmserve_training.train import TrainConfig, Trainer

@@ -73,7 +73,7 @@ def train(
 
     from lstmserve_training.documents import load_corpus
     from lstmserve_training.model import ModelConfig
-    from lstmserve_training.prepare import read_tokenizer
+    from lstmserve_training.prepared import read_tokenizer
     from lstmserve_training.reporting import reporter_for
     from lstmserve_training.train import TrainConfig, Trainer
     from lstmserve_training.work import CORPUS_NAME, require

@@ -16,6 +16,7 @@ import torch
 
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_training.checkpoint import load_best
+from lstmserve_training.encoding import never_tokens
 from lstmserve_training.export import check_same_bits, load_module
 from lstmserve_training.held_out import read_held_out
 from lstmserve_training.perplexity import (
@@ -25,11 +26,7 @@ from lstmserve_training.perplexity import (
     reply_targets,
     target_nats,
 )
-from lstmserve_training.prepare import (
-    never_tokens,
-    read_template,
-    read_tokenizer,
-)
+from lstmserve_training.prepared import read_template, read_tokenizer
 from lstmserve_training.quantize import known_deprecations, quantize
 from lstmserve_training.replies import accuracy, distinct, next_logits, sample_replies
 from lstmserve_training.speed import one_thread, tokens_per_second

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lstmserve_bundle.template import PromptTemplate
 from lstmserve_training.documents import Document, load_corpus
-from lstmserve_training.prepare import intent_token, read_questions, read_template
+from lstmserve_training.encoding import intent_token
+from lstmserve_training.prepared import read_questions, read_template
 from lstmserve_training.support import Question, read_unseen_questions
 from lstmserve_training.work import CORPUS_NAME, require
 

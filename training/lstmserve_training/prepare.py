@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lstmserve_bundle.manifest import ROW_STEP, TemplateManifest
-from lstmserve_bundle.template import PromptTemplate
-from lstmserve_bundle.template import Turn as TemplateTurn
 from lstmserve_bundle.tokenizer import Tokenizer
 from lstmserve_training import support
-from lstmserve_training.documents import Corpus, Document, save_corpus
+from lstmserve_training.documents import Corpus, save_corpus
+from lstmserve_training.encoding import Encoder, evaluation_weight, make_template, training_weight
 from lstmserve_training.errors import DataError
-from lstmserve_training.support import Chat, Question, Turn
+from lstmserve_training.prepared import read_tokenizer
+from lstmserve_training.support import Chat, Question
 from lstmserve_training.tokenizer import train_tokenizer
 from lstmserve_training.work import (
     CORPUS_NAME,
@@ -30,64 +31,20 @@ from lstmserve_training.work import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROLE_TOKENS = {"user": "<|user|>", "agent": "<|agent|>"}
-END_TOKEN = "<|end|>"  # noqa: S105  # a token of text, not of access
 NUM_VARIANTS = 6
 FIXED_REPLY_SHARE = 0.3
 
-# One intent token stands against some forty reply tokens, and decides what they say.
-INTENT_WEIGHT = 8.0
-# A chat's first reply carries no intent token, but is hardly evidence that there is none.
-FIRST_CHAT_REPLY_WEIGHT = 0.1
 
-OpeningWeight = Callable[[Chat, Turn], float]
+@dataclass(frozen=True)
+class Texts:
+    """The public text of a recipe, sorted by what it is for."""
 
-
-def intent_token(intent: str) -> str:
-    return f"<|intent:{intent}|>"
-
-
-def make_template(intents: Iterable[str]) -> TemplateManifest:
-    labels = {intent_token(intent): f"intent:{intent}" for intent in intents}
-    return TemplateManifest(
-        role_tokens=ROLE_TOKENS, reply_role="agent", end_token=END_TOKEN, labels=labels
-    )
-
-
-def training_weight(chat: Chat, turn: Turn) -> float:
-    """The loss weight of the first word of a reply that has no intent token before it."""
-    if any(other.intent for other in chat):
-        return 0.0  # the token was left out on purpose; the words are no alternative to it
-    first_reply = next(other for other in chat if other.role == "agent")
-    return FIRST_CHAT_REPLY_WEIGHT if turn is first_reply else 1.0
-
-
-def evaluation_weight(_chat: Chat, _turn: Turn) -> float:
-    """Held-out text is counted whole."""
-    return 1.0
-
-
-class Encoder:
-    """Turns chats into documents by the very template the server uses."""
-
-    def __init__(self, template: TemplateManifest, tokenizer: Tokenizer) -> None:
-        self._template = PromptTemplate(template, tokenizer)
-        self._tokenizer = tokenizer
-
-    def encode(self, chat: Chat, opening_weight: OpeningWeight) -> Document:
-        """Turn markers are given, never predicted: their weight is 0."""
-        document = Document([], [])
-        for turn in chat:
-            marker, *words = self._template.render_turn(TemplateTurn(turn.role, turn.text))
-            weights = [1.0] * len(words)
-            if turn.intent:
-                words.insert(0, self._tokenizer.special_id(intent_token(turn.intent)))
-                weights.insert(0, INTENT_WEIGHT)
-            elif turn.role == "agent":
-                weights[0] = opening_weight(chat, turn)
-            document.token_ids.extend([marker, *words])
-            document.weights.extend([0.0, *weights])
-        return document
+    intents: list[str]
+    training_chats: list[Chat]
+    variants: list[list[Chat]]  # the same questions, asked and answered differently
+    held_out_chats: list[Chat]
+    held_out_questions: list[Question]
+    held_out_answers: list[Chat]
 
 
 def prepare(
@@ -108,45 +65,17 @@ def prepare(
         raise DataError(f"{out} holds checkpoints of another corpus: use another folder")
     if num_tokens % ROW_STEP:
         raise DataError(f"--vocabulary is {num_tokens}: it must be a multiple of {ROW_STEP}")
-    rng = random.Random(seed)
-    chats = support.read_chats(data)
-    training_chats = [chat for chat in chats if not support.is_held_out(chat)]
-    questions = support.read_questions(data, support.QUESTIONS)
-    intents = {question.intent for question in questions}
-    asked = [*questions, *support.read_phrasings(intents)]
-    variants = [
-        list(support.answer_questions(asked, data, fixed_reply_share, rng))
-        for _ in range(NUM_VARIANTS)
-    ]
-
+    texts = _read_texts(data, fixed_reply_share, random.Random(seed))
     out.mkdir(parents=True, exist_ok=True)
-    template = make_template(sorted(intents))
+    template = make_template(texts.intents)
     (out / TEMPLATE_NAME).write_text(template.model_dump_json(indent=2))
     if tokenizer_of is None:
-        tokenizer = _make_tokenizer([*training_chats, *variants[0]], template, num_tokens, out)
+        tokenizer = _make_tokenizer(texts, template, num_tokens, out)
     else:
         shutil.copy(require(tokenizer_of, TOKENIZER_NAME), out)
         tokenizer = read_tokenizer(out)
-
-    encoder = Encoder(template, tokenizer)
-    validation = support.read_questions(data, support.VALIDATION)
-    corpus = Corpus(
-        parts=[
-            [encoder.encode(chat, training_weight) for chat in part]
-            for part in [training_chats, *variants]
-        ],
-        held_out_chats=[
-            encoder.encode(chat, evaluation_weight) for chat in chats if support.is_held_out(chat)
-        ],
-        held_out_answers=[
-            encoder.encode(chat, training_weight)
-            for chat in support.answer_questions(validation, data, fixed_reply_share, rng)
-        ],
-    )
-    if not corpus.held_out_chats:
-        raise DataError(f"{data / support.CHATS}: too few chats, none of them is held out")
-    save_corpus(corpus, out / CORPUS_NAME)
-    _write_questions(validation, out)
+    save_corpus(_make_corpus(texts, Encoder(template, tokenizer)), out / CORPUS_NAME)
+    _write_questions(texts.held_out_questions, out)
     settings = {
         "vocabulary": num_tokens,
         "seed": seed,
@@ -156,12 +85,46 @@ def prepare(
     (out / PREPARATION_NAME).write_text(json.dumps(settings))
 
 
+def _read_texts(data: Path, fixed_reply_share: float, rng: random.Random) -> Texts:
+    chats = support.read_chats(data)
+    held_out_chats = [chat for chat in chats if support.is_held_out(chat)]
+    if not held_out_chats:
+        raise DataError(f"{data / support.CHATS}: too few chats, none of them is held out")
+    questions = support.read_questions(data, support.QUESTIONS)
+    intents = {question.intent for question in questions}
+    asked = [*questions, *support.read_phrasings(intents)]
+    validation = support.read_questions(data, support.VALIDATION)
+
+    def answer(questions: Sequence[Question]) -> list[Chat]:
+        return list(support.answer_questions(questions, data, fixed_reply_share, rng))
+
+    return Texts(
+        intents=sorted(intents),
+        training_chats=[chat for chat in chats if not support.is_held_out(chat)],
+        variants=[answer(asked) for _ in range(NUM_VARIANTS)],
+        held_out_chats=held_out_chats,
+        held_out_questions=validation,
+        held_out_answers=answer(validation),
+    )
+
+
+def _make_corpus(texts: Texts, encoder: Encoder) -> Corpus:
+    return Corpus(
+        parts=[
+            [encoder.encode(chat, training_weight) for chat in part]
+            for part in (texts.training_chats, *texts.variants)
+        ],
+        held_out_chats=[encoder.encode(chat, evaluation_weight) for chat in texts.held_out_chats],
+        held_out_answers=[encoder.encode(chat, training_weight) for chat in texts.held_out_answers],
+    )
+
+
 def _make_tokenizer(
-    chats: Sequence[Chat], template: TemplateManifest, num_tokens: int, out: Path
+    texts: Texts, template: TemplateManifest, num_tokens: int, out: Path
 ) -> Tokenizer:
     special = [*template.role_tokens.values(), template.end_token, *template.labels]
-    texts = (turn.text for chat in chats for turn in chat)
-    backend = train_tokenizer(texts, num_tokens, special)
+    chats = [*texts.training_chats, *texts.variants[0]]
+    backend = train_tokenizer((turn.text for chat in chats for turn in chat), num_tokens, special)
     found = backend.get_vocab_size(with_added_tokens=True)
     if found != num_tokens:
         raise DataError(f"the text is enough for {found} tokens only: lower --vocabulary")
@@ -172,24 +135,3 @@ def _make_tokenizer(
 def _write_questions(questions: Sequence[Question], out: Path) -> None:
     rows = [{"text": question.text, "intent": question.intent} for question in questions]
     (out / QUESTIONS_NAME).write_text(json.dumps(rows, indent=1), encoding="utf-8")
-
-
-def read_tokenizer(work: Path) -> Tokenizer:
-    """The tokenizer that ``prepare`` wrote."""
-    return Tokenizer.from_file(require(work, TOKENIZER_NAME))
-
-
-def read_template(work: Path) -> TemplateManifest:
-    """The template that ``prepare`` wrote."""
-    return TemplateManifest.model_validate_json(require(work, TEMPLATE_NAME).read_text())
-
-
-def never_tokens(template: TemplateManifest, tokenizer: Tokenizer) -> list[int]:
-    """The tokens that no reply may contain: turn markers, and nothing else."""
-    return [tokenizer.special_id(token) for token in template.role_tokens.values()]
-
-
-def read_questions(work: Path) -> list[Question]:
-    """The validation questions that ``prepare`` wrote, with their intents."""
-    rows = json.loads(require(work, QUESTIONS_NAME).read_text(encoding="utf-8"))
-    return [Question(**row) for row in rows]
