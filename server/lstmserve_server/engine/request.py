@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAX_LOGPROBS = 20  # candidates per position that one request may ask for
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:

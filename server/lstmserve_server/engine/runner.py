@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lstmserve_server.engine.output import TokenLogprobs
-from lstmserve_server.engine.request import SamplingParams
+from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
 from lstmserve_server.engine.sampler import Choice, RowParams, signed
 
 State = Tensor
@@ -117,6 +117,7 @@ def make_params(rows: Sequence[DecodeRow]) -> RowParams:
         min_tokens=_integers([row.min_tokens for row in rows]),
         any_min_tokens=any(row.min_tokens > 0 for row in rows),
         scored=_integers(scored),
+        num_top=MAX_LOGPROBS,
     )
 
 

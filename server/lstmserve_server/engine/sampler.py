@@ -14,10 +14,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# what one request may ask for; every row is given as many, because the order of equals in
-# `topk` depends on how many are taken
-MAX_LOGPROBS = 20
-
 
 def signed(value: int) -> int:
     """An unsigned 64-bit number as the int64 of the same bits."""
@@ -42,6 +38,7 @@ class RowParams(NamedTuple):
     min_tokens: Tensor  # int64 [rows]
     any_min_tokens: bool
     scored: Tensor  # int64 [l]: rows
+    num_top: int  # the same for every batch: the order of equals in `topk` depends on it
 
 
 class Choice(NamedTuple):
@@ -50,8 +47,8 @@ class Choice(NamedTuple):
     tokens: Tensor  # int64 [rows]
     total: Tensor  # float64 [l]: sum of exp(logit - highest logit)
     chosen: Tensor  # float32 [l]: the chosen token's logit - highest logit
-    top_ids: Tensor  # int64 [l, 20]
-    top: Tensor  # float32 [l, 20]: logit - highest logit
+    top_ids: Tensor  # int64 [l, num_top]
+    top: Tensor  # float32 [l, num_top]: logit - highest logit
 
 
 def _shifted(x: Tensor, bits: int) -> Tensor:
@@ -163,5 +160,5 @@ def score(logits: Tensor, tokens: Tensor, params: RowParams) -> Choice:
     relative = raw - raw.amax(dim=1, keepdim=True)
     total = torch.exp2(relative * 1.4426950408889634).cumsum(1, dtype=torch.float64)[:, -1]
     chosen = relative.gather(1, tokens[params.scored].unsqueeze(1)).squeeze(1)
-    top, top_ids = relative.topk(min(20, relative.shape[1]), dim=1)  # MAX_LOGPROBS
+    top, top_ids = relative.topk(min(params.num_top, relative.shape[1]), dim=1)
     return Choice(tokens, total, chosen, top_ids, top)

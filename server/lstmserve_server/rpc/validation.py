@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Manifest
+from lstmserve_server.engine.request import MAX_LOGPROBS
 from lstmserve_server.rpc.fields import FieldChecks
 
 Request = pb.GenerateRequest | pb.GenerateReplyRequest
 
 MAX_TEMPERATURE = 2.0
-MAX_LOGPROBS = 20  # engine.sampler gives as many
 MAX_STOP_SEQUENCES = 8
 MAX_STOP_CHARACTERS = 64
 # text this much longer than the longest prompt is refused before it is tokenized
