@@ -10,7 +10,8 @@ from lstmserve_bundle import Tokenizer
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.output import Output
 from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.engine.runner import DecodeRow, Runner, State
+from lstmserve_server.engine.row_params import DecodeRow
+from lstmserve_server.engine.runner import Runner, State
 from lstmserve_server.engine.scheduler import Scheduler
 from lstmserve_server.engine.sequence import Sequence
 from lstmserve_server.engine.stopping import ReplyText
@@ -126,8 +127,15 @@ class Engine:
             return []
         started_at = self._clock()
         rows = [
-            DecodeRow(r.next_input, r.position, r.request.sampling, r.request.min_tokens)
-            for r in running
+            DecodeRow(
+                reply.next_input,
+                reply.position,
+                reply.request.sampling,
+                reply.request.min_tokens,
+                reply.request.prompt_ids,
+                reply.token_ids,
+            )
+            for reply in running
         ]
         decoded = self._runner.decode(rows, self._scheduler.next_steps())
         now = self._clock()

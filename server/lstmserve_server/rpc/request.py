@@ -74,6 +74,12 @@ def _sampling(sampling: pb.SamplingParams, manifest: Manifest) -> SamplingParams
         min_p=value("min_p"),
         seed=_seed(sampling, temperature),
         num_logprobs=sampling.logprobs if sampling.HasField("logprobs") else None,
+        repetition_penalty=(
+            sampling.repetition_penalty if sampling.HasField("repetition_penalty") else 1.0
+        ),
+        frequency_penalty=sampling.frequency_penalty,  # absent reads as 0
+        presence_penalty=sampling.presence_penalty,
+        logit_bias=tuple(sorted(sampling.logit_bias.items())),
     )
 
 
