@@ -82,7 +82,7 @@ def refuse(generation: GenerationStub, fields: dict[str, Any]) -> dict[str, str]
         ({"sampling": {"frequencyPenalty": 0}}, "sampling.frequency_penalty", "not served"),
         ({"sampling": {"presencePenalty": 0.5}}, "sampling.presence_penalty", "not served"),
         ({"sampling": {"logitBias": {"7": 1.0}}}, "sampling.logit_bias", "not served"),
-        ({"priority": "PRIORITY_HIGH"}, "priority", "not served"),
+        ({"priority": 4}, "priority", "PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH"),
         ({"cacheMode": "CACHE_MODE_REFRESH"}, "cache_mode", "not served"),
         ({"cacheMode": "CACHE_MODE_ONLY_IF_CACHED"}, "cache_mode", "not served"),
         ({"cacheMode": 77}, "cache_mode", "not served"),
