@@ -84,10 +84,14 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     PRIORITY_NORMAL: _Priority.ValueType  # 2
     """A person waits for the reply."""
     PRIORITY_HIGH: _Priority.ValueType  # 3
-    """Goes before everything else."""
+    """Nearly always goes before everything else."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """Which requests go first when there are more than can run."""
+    """Which requests go first when there are more than can run. While requests of every
+    priority wait, of 73 tokens that are started 64 belong to high, 8 to normal and 1 to low
+    ones: low is slow under load, and never starved. Within a priority all callers (metadata
+    key x-caller-id) get the same, and each caller's requests start in the order they came.
+    """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 """The same as normal."""
@@ -96,7 +100,7 @@ PRIORITY_LOW: Priority.ValueType  # 1
 PRIORITY_NORMAL: Priority.ValueType  # 2
 """A person waits for the reply."""
 PRIORITY_HIGH: Priority.ValueType  # 3
-"""Goes before everything else."""
+"""Nearly always goes before everything else."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 class _CacheOutcome:
@@ -183,7 +187,7 @@ class GenerateRequest(_message.Message):
     cache_mode: Global___CacheMode.ValueType
     """How the reply cache may be used."""
     priority: Global___Priority.ValueType
-    """Which requests go first when there are more than can run."""
+    """Which requests go first when there are more than can run. It never changes a reply."""
     @_builtins.property
     def conversation(self) -> Global___Conversation:
         """A conversation whose last turn is the user's."""
@@ -248,7 +252,7 @@ class GenerateReplyRequest(_message.Message):
     cache_mode: Global___CacheMode.ValueType
     """How the reply cache may be used."""
     priority: Global___Priority.ValueType
-    """Which requests go first when there are more than can run."""
+    """Which requests go first when there are more than can run. It never changes a reply."""
     @_builtins.property
     def conversation(self) -> Global___Conversation:
         """A conversation whose last turn is the user's."""

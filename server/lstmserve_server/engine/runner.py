@@ -62,6 +62,11 @@ class Runner:
         self._params = None
 
     @torch.inference_mode()
+    def take(self, row: int) -> State:
+        """A copy of a row's state, to join with later; the row stays as it is."""
+        return self._pool[row : row + 1].clone()
+
+    @torch.inference_mode()
     def move(self, target: int, source: int) -> None:
         """Let the sequence of one row sit in another; the source row is free afterwards."""
         if target != source:

@@ -15,6 +15,7 @@ from lstmserve_server.rpc.validation import (
     Request,
     check_input,
     check_not_served,
+    check_priority,
     check_prompt_length,
     check_sampling,
     check_stopping,
@@ -28,6 +29,7 @@ def to_generation_request(request: Request, model: ServedModel) -> GenerationReq
     manifest = model.manifest
     max_tokens = _max_tokens(request.stopping, manifest)
     check_not_served(checks, request)
+    check_priority(checks, request)
     check_sampling(checks, request.sampling, manifest)
     check_stopping(checks, request.stopping, manifest, max_tokens)
     check_input(checks, request, manifest.limits.max_prompt_tokens)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Manifest
+from lstmserve_server.engine.claim import Priority
 from lstmserve_server.engine.request import MAX_LOGPROBS
 from lstmserve_server.rpc.fields import FieldChecks
 
@@ -23,6 +24,12 @@ MAX_STOP_CHARACTERS = 64
 MAX_BYTES_PER_TOKEN = 32
 
 ROLES = {pb.ROLE_USER: "user", pb.ROLE_AGENT: "agent"}
+PRIORITIES = {
+    pb.PRIORITY_UNSPECIFIED: Priority.NORMAL,
+    pb.PRIORITY_LOW: Priority.LOW,
+    pb.PRIORITY_NORMAL: Priority.NORMAL,
+    pb.PRIORITY_HIGH: Priority.HIGH,
+}
 
 
 def check_not_served(checks: FieldChecks, request: Request) -> None:
@@ -33,12 +40,13 @@ def check_not_served(checks: FieldChecks, request: Request) -> None:
                 "cache_mode",
                 request.cache_mode not in {pb.CACHE_MODE_UNSPECIFIED, pb.CACHE_MODE_BYPASS},
             ),
-            (
-                "priority",
-                request.priority not in {pb.PRIORITY_UNSPECIFIED, pb.PRIORITY_NORMAL},
-            ),
         )
     )
+
+
+def check_priority(checks: FieldChecks, request: Request) -> None:
+    if request.priority not in PRIORITIES:
+        checks.refuse("priority", f"must be one of {', '.join(map(pb.Priority.Name, PRIORITIES))}")
 
 
 def check_sampling(checks: FieldChecks, sampling: pb.SamplingParams, manifest: Manifest) -> None:

@@ -89,7 +89,7 @@ def refuse(generation: GenerationStub, fields: dict[str, Any]) -> dict[str, str]
             "sampling.logit_bias",
             "at most 1024",
         ),
-        ({"priority": "PRIORITY_HIGH"}, "priority", "not served"),
+        ({"priority": 4}, "priority", "PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH"),
         ({"cacheMode": "CACHE_MODE_REFRESH"}, "cache_mode", "not served"),
         ({"cacheMode": "CACHE_MODE_ONLY_IF_CACHED"}, "cache_mode", "not served"),
         ({"cacheMode": 77}, "cache_mode", "not served"),
