@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("lstmserve", "grpcio", "protobuf", "torch", "uvloop", "hpack")
+PACKAGES = ("lstmserve", "grpcio", "protobuf", "torch", "uvloop", "h2")
 
 
 def describe_run(packages: tuple[str, ...] = PACKAGES) -> dict[str, object]:
