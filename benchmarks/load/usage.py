@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.request import urlopen
@@ -25,7 +26,8 @@ class ServerUsage:
 
 def measure_usage(server: RunningServer) -> ServerUsage:
     """Of all its processes where the server runs here, else what its metrics page tells."""
-    resident, peak = _read_page(server.metrics_url) if server.metrics_url else (None, None)
+    page = read_metrics(server.metrics_url) if server.metrics_url else {}
+    resident, peak = (_to_bytes(page.get(name)) for name in MEMORY_METRICS)
     if server.pid is None:
         return ServerUsage(resident, peak)
     processes = _tree(server.pid)
@@ -56,14 +58,16 @@ def _tree(pid: int) -> list[psutil.Process]:
     return [root, *root.children(recursive=True)]
 
 
-def _read_page(url: str) -> tuple[int | None, int | None]:
+def read_metrics(url: str) -> dict[str, float]:
+    """Each metric of the page; the sum where it has labels."""
     with urlopen(url, timeout=10) as answer:  # noqa: S310 - the operator names it
         text = answer.read().decode()
-    found = {
-        sample.name: int(sample.value)
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name in MEMORY_METRICS
-    }
-    resident, peak = (found.get(name) for name in MEMORY_METRICS)
-    return resident, peak
+    found: defaultdict[str, float] = defaultdict(float)
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found[sample.name] += sample.value
+    return found
+
+
+def _to_bytes(value: float | None) -> int | None:
+    return None if value is None else int(value)
