@@ -88,7 +88,7 @@ def _print(outcome: Outcome, seconds: float) -> None:
     typer.echo(
         f"{outcome.compared:,} replies ({outcome.tokens:,} tokens) compared in {seconds:,.0f} s "
         f"({rate:,.0f} tokens/s), beside {outcome.cancelled:,} cancelled: "
-        f"{outcome.different} different, {outcome.failed.total()} failed"
+        f"{outcome.different} different, {outcome.num_failed} failed"
     )
     for example in outcome.examples:
         typer.echo(example)
