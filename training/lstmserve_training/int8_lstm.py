@@ -83,23 +83,37 @@ class Int8Linear(nn.Module):
         self.wide_rows = rows
 
 
+class TokenRows(nn.Module):
+    """What a token adds to the gates of the first layer, with its biases: one row per token."""
+
+    rows: Tensor
+    scales: Tensor
+
+    def __init__(self, rows: Tensor, scales: Tensor) -> None:
+        """Rows int8 [tokens, 4 * hidden], scales float32 [tokens, 1]."""
+        super().__init__()
+        self.register_buffer("rows", rows)
+        self.register_buffer("scales", scales)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens int64 [n] -> float32 [n, 4 * hidden]."""
+        return self.rows[tokens] * self.scales[tokens]
+
+
 class Int8Cell(nn.Module):
-    """One LSTM layer above the product of its inputs."""
+    """One LSTM layer, given what its input adds to the gates."""
 
     def __init__(self, product: Int8Linear) -> None:
         super().__init__()
         self.product = product
 
-    def forward(self, source: Tensor, extra: Tensor | None, h: Tensor, c: Tensor) -> None:
-        """Source [rows, in], extra [rows, 4 * hidden]; h and c [rows, hidden] are overwritten.
+    def forward(self, added: Tensor, h: Tensor, c: Tensor) -> None:
+        """Added [rows, 4 * hidden]; h and c [rows, hidden] are overwritten.
 
         h are whole numbers, 64 times the hidden values; c are twice the cell values, because
         tanh(x) = 2 sigmoid(2x) - 1. Multiplying by 2, 4 or 128 rounds nothing.
         """
-        gates = self.product(source)
-        if extra is not None:
-            gates.add_(extra)
-        i, f, o, g = gates.sigmoid_().unsafe_chunk(4, dim=1)
+        i, f, o, g = self.product(h).add_(added).sigmoid_().unsafe_chunk(4, dim=1)
         # g is sigmoid(2x): c' = f c + 2 i tanh(x) = f c + 4 i g - 2 i
         c.mul_(f).add_(g.mul_(i), alpha=4).sub_(i, alpha=2)
         # o tanh(c / 2) = 2 o s - o
@@ -114,20 +128,21 @@ class Int8Lstm(nn.Module):
     order i, f, o, 2g, so that one sigmoid serves all four.
     """
 
-    token_rows: Tensor
-    token_scales: Tensor
-
     def __init__(
-        self, token_rows: Tensor, token_scales: Tensor, cells: list[Int8Cell], output: Int8Linear
+        self,
+        tokens: TokenRows,
+        products: list[Int8Linear],
+        cells: list[Int8Cell],
+        output: Int8Linear,
     ) -> None:
-        """Rows int8 [tokens, 4 * hidden], scales float32 [tokens, 1]."""
+        """The products are those of the layers' inputs, from the second layer on."""
         super().__init__()
-        self.register_buffer("token_rows", token_rows)
-        self.register_buffer("token_scales", token_scales)
+        self.inputs = nn.ModuleList([tokens, *products])
         self.cells = nn.ModuleList(cells)
         self.output = output
-        self.hidden = token_rows.shape[1] // 4
+        self.hidden = tokens.rows.shape[1] // 4
         self.layers = len(cells)
+        self.num_tokens = tokens.rows.shape[0]
 
     @torch.jit.export
     def initial_state(self, rows: int) -> Tensor:
@@ -135,52 +150,49 @@ class Int8Lstm(nn.Module):
         return torch.zeros(rows, 2 * self.layers * self.hidden)
 
     @torch.jit.export
-    def prefill(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Read several tokens per row by the arithmetic of `step`, without its output layer.
-
-        tokens int64 [rows, T] padded to the longest, lengths int64 [rows] -> state. The state
-        given is overwritten and given back.
-        """
-        if tokens.shape[0] == 1:
-            for position in range(int(lengths[0])):
-                self._advance(state, tokens[:, position])
-            return state
-        # longest first, so that those who still read are always the first rows
-        order = lengths.argsort(descending=True)
-        ordered, reading = tokens[order], state[order]
-        num_reading: list[int] = (
-            (lengths.unsqueeze(1) > torch.arange(tokens.shape[1])).sum(dim=0).tolist()
-        )
-        for position, rows in enumerate(num_reading):
-            if rows > 0:
-                self._advance(reading[:rows], ordered[:rows, position])
-        return state.index_copy_(0, order, reading)
-
-    @torch.jit.export
     def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Read one token per row, tokens int64 [rows] -> logits [rows, tokens], state.
 
         The state given is overwritten and given back.
         """
-        self._advance(state, tokens)
-        last = (self.layers - 1) * self.hidden
-        return self.output(state[:, last : last + self.hidden]), state
+        parts = state.split(self.hidden, dim=1)
+        source = tokens
+        for layer, (inputs, cell) in enumerate(zip(self.inputs, self.cells)):  # noqa: B905
+            cell(inputs(source), parts[layer], parts[self.layers + layer])
+            source = parts[layer]
+        return self.output(source), state
+
+    @torch.jit.export
+    def prefill(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Read several tokens per row by the arithmetic of `step`, without its output layer.
+
+        tokens int64 [rows, T] padded to the longest, lengths int64 [rows] -> state. The state
+        given is overwritten and given back. One layer reads all tokens before the next does:
+        its weights stay in the cache, and the input of the next is one product.
+        """
+        # longest first, so that those who still read are always the first rows
+        order = lengths.argsort(descending=True)
+        reading = state[order]
+        parts = reading.split(self.hidden, dim=1)
+        is_read = lengths[order].unsqueeze(0) > torch.arange(tokens.shape[1]).unsqueeze(1)
+        num_rows: list[int] = is_read.sum(dim=1).tolist()
+        source = tokens[order].t()[is_read]  # the first tokens, then the second ones, ...
+        for layer, (inputs, cell) in enumerate(zip(self.inputs, self.cells)):  # noqa: B905
+            h, c = parts[layer], parts[self.layers + layer]
+            after: list[Tensor] = []
+            for added in inputs(source).split(num_rows):
+                rows = added.shape[0]
+                if rows > 0:
+                    cell(added, h[:rows], c[:rows])
+                    after.append(h[:rows].clone())
+            source = torch.cat(after)
+        return state.index_copy_(0, order, reading)
 
     @torch.jit.export
     def widen(self, rows: int) -> None:
         """Multiply by oneDNN from this many rows on; the bits are the same."""
+        for inputs in self.inputs[1:]:
+            inputs.widen(rows)
         for cell in self.cells:
             cell.product.widen(rows)
         self.output.widen(rows)
-
-    def _advance(self, state: Tensor, tokens: Tensor) -> None:
-        # the input product of layer 0, with its biases, is one stored row per token
-        extra: Tensor | None = self.token_rows[tokens] * self.token_scales[tokens]
-        size = self.hidden
-        for layer, cell in enumerate(self.cells):
-            # from layer 1 on, one product over the layer below and this layer's own past
-            first = layer * size if layer == 0 else (layer - 1) * size
-            end = (layer + 1) * size
-            c = state[:, self.layers * size + layer * size : self.layers * size + end]
-            cell(state[:, first:end], extra, state[:, layer * size : end], c)
-            extra = None

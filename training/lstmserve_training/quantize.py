@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from lstmserve_training.errors import ExportError
-from lstmserve_training.int8_lstm import ACTIVATION_SCALE, Int8Cell, Int8Linear, Int8Lstm
+from lstmserve_training.int8_lstm import (
+    ACTIVATION_SCALE,
+    Int8Cell,
+    Int8Linear,
+    Int8Lstm,
+    TokenRows,
+)
 from lstmserve_training.model import StackedLstm
 
 WEIGHT_LIMIT = 127
@@ -40,15 +46,16 @@ def quantize(model: StackedLstm, never: Sequence[int]) -> Int8Lstm:
         return gates("bias_ih", layer) + gates("bias_hh", layer)
 
     embedded = model.embedding.weight.float() * hidden**0.5
-    token_rows, token_scales = _quantize_rows(embedded @ gates("weight_ih", 0).T + bias(0))
-    cells = [Int8Cell(_linear(gates("weight_hh", 0), torch.zeros(4 * hidden)))]
-    for layer in range(1, model.config.layers):
-        both = torch.cat([gates("weight_ih", layer), gates("weight_hh", layer)], dim=1)
-        cells.append(Int8Cell(_linear(both, bias(layer))))
+    tokens = TokenRows(*_quantize_rows(embedded @ gates("weight_ih", 0).T + bias(0)))
+    layers = range(model.config.layers)
+    products = [_linear(gates("weight_ih", layer), bias(layer)) for layer in layers[1:]]
+    cells = [
+        Int8Cell(_linear(gates("weight_hh", layer), torch.zeros(4 * hidden))) for layer in layers
+    ]
     output_bias = model.output_bias.detach().clone()
     output_bias[list(never)] = NEVER
     output = _linear(model.embedding.weight.float(), output_bias)
-    return Int8Lstm(token_rows, token_scales, cells, output)
+    return Int8Lstm(tokens, products, cells, output)
 
 
 def _served_gates(weights: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from lstmserve_server.engine.sampler import (
     forbid_end,
     remember,
     score,
+    uniform,
 )
 
 
@@ -34,19 +35,22 @@ class DecodeLoop(nn.Module):
         chosen: list[Tensor] = []
         scores: list[Scores] = []
         ended = torch.zeros_like(tokens, dtype=torch.bool)
-        for _ in range(steps):
+        positions = position[params.sampled].unsqueeze(1) + torch.arange(steps)
+        random = uniform(params.seed, positions, 0)  # for all steps at once: [k, steps, 2]
+        for number in range(steps):
             logits, state = self.model.step(state, tokens)
-            tokens, some = self._choose(logits, position, params)
+            tokens, some = self._choose(
+                logits, position + number, positions[:, number], random[:, number], params
+            )
             chosen.append(tokens)
             scores.extend(some)
-            position = position + 1
             ended = ended | (tokens == self.end_id)
             if bool(ended.all()):
                 break
         return state, torch.stack(chosen), scores
 
     def _choose(
-        self, logits: Tensor, position: Tensor, params: RowParams
+        self, logits: Tensor, position: Tensor, drawn_at: Tensor, first: Tensor, params: RowParams
     ) -> tuple[Tensor, list[Scores]]:
         raw = logits
         if params.scored.shape[0] > 0:
@@ -55,7 +59,7 @@ class DecodeLoop(nn.Module):
             adjust(logits, params)
         if params.any_min_tokens:
             forbid_end(logits, position, params, self.end_id)
-        tokens = choose(logits, position, params)
+        tokens = choose(logits, drawn_at, first, params)
         if params.adjusted.shape[0] > 0:
             remember(tokens, params)
         scores: list[Scores] = []

@@ -91,15 +91,19 @@ def forbid_end(logits: Tensor, position: Tensor, params: RowParams, end_id: int)
     logits[:, end_id] = torch.where(position < params.min_tokens, -10000.0, logits[:, end_id])
 
 
-def choose(logits: Tensor, position: Tensor, params: RowParams) -> Tensor:
-    """One token per row, the most likely one or a sampled one; logits [rows, tokens] -> [rows]."""
+def choose(logits: Tensor, position: Tensor, first: Tensor, params: RowParams) -> Tensor:
+    """One token per row, the most likely one or a sampled one, int64 [rows].
+
+    Logits [rows, tokens] may be overwritten, position is int64 [k], and the numbers of the
+    first draw are float64 [k, 2].
+    """
     num_sampled = params.sampled.shape[0]
     if num_sampled == logits.shape[0]:
-        return sample(logits, position, params)
+        return sample(logits, position, first, params)
     tokens = most_likely(logits)
     if num_sampled == 0:
         return tokens
-    drawn = sample(logits[params.sampled], position[params.sampled], params)
+    drawn = sample(logits[params.sampled], position, first, params)
     return tokens.index_copy(0, params.sampled, drawn)
 
 
@@ -114,26 +118,26 @@ def most_likely(logits: Tensor) -> Tensor:
     return block.view(-1) * columns() + inside
 
 
-def sample(logits: Tensor, position: Tensor, params: RowParams) -> Tensor:
-    """Tokens for the sampled rows; logits [k, tokens], position int64 [k] -> int64 [k]."""
-    relative = logits - logits.amax(dim=1, keepdim=True)  # a maximum has no order
-    weights = relative.mul_(params.sharpness).exp2_()
-    tokens, total = draw(weights, random_bits(params.seed, position.unsqueeze(1), 0))
+def sample(logits: Tensor, position: Tensor, first: Tensor, params: RowParams) -> Tensor:
+    """Tokens int64 [k] for the sampled rows, whose logits [k, tokens] are overwritten."""
+    highest = logits.amax(dim=1, keepdim=True)  # a maximum has no order
+    weights = logits.sub_(highest).mul_(params.sharpness).exp2_()
+    tokens, total = draw(weights, first)
     if params.filtered.shape[0] > 0:
         tokens = keep_drawing(weights, tokens, total, position, params)
     return tokens.squeeze(1)
 
 
-def draw(weights: Tensor, bits: Tensor) -> tuple[Tensor, Tensor]:
+def draw(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """A token per row with odds proportional to its weight, and the sum of all weights.
 
-    Weights [k, tokens] of which one is 1, bits int64 [k, 1] -> int64 [k, 1], float64 [k, 1].
-    First a column of the row folded into 64 columns, by half of the bits; then one in it.
+    Weights [k, tokens] of which one is 1, u float64 [k, 2] -> int64 [k, 1], float64 [k, 1].
+    First a column of the row folded into 64 columns, by one number; then one in it.
     """
-    column, total = _pick(_fold(weights), _fraction(bits >> 32))
+    column, total = _pick(_fold(weights), u[:, :1])
     blocks = weights.view(weights.shape[0], -1, columns())
     where = column.unsqueeze(1).expand(-1, blocks.shape[1], 1)
-    block, _ = _pick(blocks.gather(2, where).squeeze(2), _fraction(bits))
+    block, _ = _pick(blocks.gather(2, where).squeeze(2), u[:, 1:])
     return block * columns() + column, total
 
 
@@ -148,14 +152,6 @@ def _pick(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     total = mass[:, -1:]
     # right: the first place whose running sum exceeds the target, so never one of weight 0
     return torch.searchsorted(mass, total * u, right=True), total
-
-
-def _fraction(bits: Tensor) -> Tensor:
-    """The lower 32 bits as a number in [0, 1).
-
-    Its product with any total below 2^21 is below the total, as it must be.
-    """
-    return (bits & 0xFFFFFFFF).to(torch.float64) * 2.0**-32
 
 
 # --- top_k, top_p, min_p: draw from all, and again while what was drawn is not among the kept.
@@ -178,8 +174,8 @@ def keep_drawing(
         limit, top_k, min_p = limit[again], top_k[again], min_p[again]
         if number == max_draws():
             some = keep_likely(some, limit, top_k, min_p)
-        bits = random_bits(params.seed[left], position[left].unsqueeze(1), number)
-        tokens = tokens.index_copy(0, left, draw(some, bits)[0])
+        again_u = uniform(params.seed[left], position[left].unsqueeze(1), number).squeeze(1)
+        tokens = tokens.index_copy(0, left, draw(some, again_u)[0])
     return tokens
 
 
@@ -208,6 +204,17 @@ def keep_likely(weights: Tensor, limit: Tensor, top_k: Tensor, min_p: Tensor) ->
 
 
 # --- random numbers
+
+
+def uniform(seed: Tensor, position: Tensor, number: int) -> Tensor:
+    """Two numbers in [0, 1) for each seed and position, by halves of the random bits.
+
+    Seed int64 [k, 1], position int64 [k, n] -> float64 [k, n, 2]. The product of one of them
+    with any total below 2^21 is below the total, as it must be.
+    """
+    bits = random_bits(seed, position, number)
+    halves = torch.stack([bits >> 32, bits], dim=2) & 0xFFFFFFFF
+    return halves.to(torch.float64) * 2.0**-32
 
 
 def random_bits(seed: Tensor, position: Tensor, number: int) -> Tensor:

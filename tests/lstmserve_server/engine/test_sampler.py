@@ -23,6 +23,7 @@ from lstmserve_server.engine.sampler import (
     random_bits,
     remember,
     score,
+    uniform,
 )
 
 MASK = (1 << 64) - 1
@@ -51,7 +52,13 @@ def test_random_numbers_are_splitmix64_of_seed_position_and_draw(
     seed: int, position: int, number: int
 ) -> None:
     found = random_bits(torch.tensor([_signed(seed)]), torch.tensor([position]), number)
-    assert found.item() & MASK == _reference_bits(seed, position, number)
+    expected = _reference_bits(seed, position, number)
+    assert found.item() & MASK == expected
+    halves = uniform(torch.tensor([[_signed(seed)]]), torch.tensor([[position]]), number)
+    assert halves.flatten().tolist() == [
+        (expected >> 32) / 2**32,
+        (expected & 0xFFFFFFFF) / 2**32,
+    ]
 
 
 def _reference_keep(weights: list[float], top_k: int, top_p: float, min_p: float) -> list[float]:
@@ -96,11 +103,11 @@ def test_each_filter_keeps_what_it_should(
 
 @given(
     weights=st.lists(st.integers(0, 8), min_size=1, max_size=NUM_TOKENS).filter(any),
-    bits=st.integers(0, MASK),
+    u=st.tuples(*[st.floats(0, 1, exclude_max=True)] * 2),
 )
-def test_a_token_of_weight_zero_is_never_drawn(weights: list[int], bits: int) -> None:
+def test_a_token_of_weight_zero_is_never_drawn(weights: list[int], u: tuple[float, float]) -> None:
     weights += [0] * (NUM_TOKENS - len(weights))
-    token, total = draw(torch.tensor([weights]).float(), torch.tensor([[_signed(bits)]]))
+    token, total = draw(torch.tensor([weights]).float(), torch.tensor([u], dtype=torch.float64))
     assert weights[int(token)] > 0
     assert int(total) == sum(weights)
 
@@ -110,8 +117,10 @@ def _row(**sampling: object) -> DecodeRow:
 
 
 def _choose(logits: torch.Tensor, rows: list[DecodeRow]) -> list[int]:
-    position = torch.tensor([row.position for row in rows])
-    found: list[int] = choose(logits, position, make_params(rows, logits.shape[1])).tolist()
+    params = make_params(rows, logits.shape[1])
+    position = torch.tensor([row.position for row in rows])[params.sampled]
+    first = uniform(params.seed, position.unsqueeze(1), 0).squeeze(1)
+    found: list[int] = choose(logits.clone(), position, first, params).tolist()
     return found
 
 
