@@ -12,14 +12,27 @@ class Outbox:
     """Outputs pile up here while the reader is busy, and are taken all at once as one.
 
     How many tokens a message carries is decided here: as many as came since the last one.
+    Touched by the event loop, but for what the engine's thread counts and decides.
     """
 
     def __init__(self) -> None:
         self._outputs: list[Output] = []
         self._error: LstmserveError | None = None
         self._filled = asyncio.Event()
-        self.num_tokens = 0  # that nobody has taken
-        self.is_parked = False  # whether the engine was told to wait for the reader
+        self._num_put = 0
+        self._num_taken = 0  # read by the engine's thread
+        self._num_made = 0  # the engine's thread alone
+        self.is_parked = False  # set by the engine's thread, cleared by the reader
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens are here."""
+        return self._num_put - self._num_taken
+
+    def count_made(self, tokens: int) -> int:
+        """The engine made further tokens; how many it has made ahead of the reader."""
+        self._num_made += tokens
+        return self._num_made - self._num_taken
 
     @property
     def is_complete(self) -> bool:
@@ -34,7 +47,7 @@ class Outbox:
             self._error = result
         else:
             self._outputs.append(result)
-            self.num_tokens += len(result.token_ids)
+            self._num_put += len(result.token_ids)
         self._filled.set()
 
     async def take(self) -> Output:
@@ -44,7 +57,8 @@ class Outbox:
                 raise self._error
             self._filled.clear()
             await self._filled.wait()
-        taken, self._outputs, self.num_tokens = merge(self._outputs), [], 0
+        taken, self._outputs = merge(self._outputs), []
+        self._num_taken = self._num_put
         return taken
 
 
