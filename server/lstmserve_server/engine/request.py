@@ -20,6 +20,10 @@ class SamplingParams:
     min_p: float = 0.0
     seed: int = 0  # unsigned, 64 bits
     num_logprobs: int | None = None  # None: log-probabilities are not wanted
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
