@@ -97,19 +97,40 @@ def test_two_threads_change_nothing(tiny: LoadedModel, alone: Alone) -> None:
     assert [reply.essence for reply in replies] == [essence for _, essence in alone]
 
 
-@pytest.mark.parametrize(
-    "variable", ["ATEN_CPU_CAPABILITY=avx2", "MKL_ENABLE_INSTRUCTIONS=AVX2", "MKL_CBWR=COMPATIBLE"]
-)
-def test_another_instruction_set_changes_nothing(
-    tiny_store: Path, alone: Alone, variable: str
-) -> None:
+# what torch and the libraries under it may use: fbgemm and oneDNN multiply, MKL has functions
+CPUS = {
+    "AVX2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "FBGEMM_ENABLE_INSTRUCTIONS": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+    },
+    "AVX2 with VNNI": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "FBGEMM_ENABLE_INSTRUCTIONS": "AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2_VNNI",
+    },
+    "AVX-512 without VNNI": {
+        "FBGEMM_ENABLE_INSTRUCTIONS": "AVX512",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE",
+    },
+    "AVX-512 without AMX": {
+        "FBGEMM_ENABLE_INSTRUCTIONS": "AVX512_E1",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI",
+    },
+    "MKL's portable code": {"MKL_CBWR": "COMPATIBLE"},
+}
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_another_cpu_changes_nothing(tiny_store: Path, alone: Alone, cpu: str) -> None:
     """A process that may use no more than this gives the same tokens and log-probabilities."""
-    name, value = variable.split("=")
     script = Path(__file__).parents[2] / "support" / "print_replies.py"
     path = os.pathsep.join(sys.path)  # the code that is tested here, wherever it was found
     found = subprocess.run(
         [sys.executable, "-W", "ignore", str(script), str(tiny_store)],
-        env={**os.environ, name: value, "PYTHONPATH": path},
+        env={**os.environ, **CPUS[cpu], "PYTHONPATH": path},
         input=repr([request for request, _ in alone]),
         stdout=subprocess.PIPE,
         text=True,
