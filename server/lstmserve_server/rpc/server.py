@@ -33,6 +33,9 @@ OPTIONS = (
     # without this, a second server on the same port would silently take half of its calls
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # a caller whose machine or network vanished says nothing: asked every so often, it is found
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
 )
 # for the RPCs that are cut off to send their last words
 STOP_SECONDS = 0.2
