@@ -36,8 +36,6 @@ class Parameters:
     token_scales: Floats  # [tokens, 1]
     layers: tuple[Product, ...]  # gates in the order i, f, o, 2g
     output: Product
-    activation_scale: float
-    activation_zero_point: int
 
 
 def read_parameters(model: LoadedModel) -> Parameters:
@@ -48,19 +46,15 @@ def read_parameters(model: LoadedModel) -> Parameters:
         module.token_scales.numpy(),
         tuple(_unpack(cell.product) for _, cell in module.cells.named_children()),
         _unpack(module.output),
-        module.output.scale,
-        module.output.zero_point,
     )
 
 
 def _unpack(linear: torch.jit.ScriptModule) -> Product:
     weights, bias = torch.ops.quantized.linear_unpack(linear.packed)
-    scales = weights.q_per_channel_scales().numpy().astype(np.float32)
-    no_bias = np.zeros_like(scales)
     return Product(
         weights.int_repr().numpy().astype(np.int32),
-        scales,
-        no_bias if bias is None else bias.detach().numpy(),
+        weights.q_per_channel_scales().numpy().astype(np.float32),
+        bias.detach().numpy(),
     )
 
 
@@ -68,7 +62,7 @@ def _unpack(linear: torch.jit.ScriptModule) -> Product:
 class State:
     """What one reply has read so far: per layer [hidden]."""
 
-    hidden: tuple[Floats, ...]
+    hidden: tuple[Integers, ...]  # hidden values in 64ths
     cells: tuple[Floats, ...]
 
 
@@ -79,21 +73,25 @@ class ReferenceModel:
         self._parameters = parameters
 
     def initial_state(self) -> State:
+        """Nothing read."""
         width = self._parameters.output.weights.shape[1]
-        zeros = tuple(np.zeros(width, np.float32) for _ in self._parameters.layers)
-        return State(zeros, zeros)
+        layers = range(len(self._parameters.layers))
+        return State(
+            tuple(np.zeros(width, np.int32) for _ in layers),
+            tuple(np.zeros(width, np.float32) for _ in layers),
+        )
 
     def read(self, state: State, token_id: int) -> State:
         """The state after one more token."""
         p = self._parameters
         extra = p.token_rows[token_id] * p.token_scales[token_id]
-        hidden: list[Floats] = []
+        hidden: list[Integers] = []
         cells: list[Floats] = []
         for layer, product in enumerate(p.layers):
             past = state.hidden[layer]
             # from layer 1 on, one product over the layer below and this layer's own past
             source = past if layer == 0 else np.concatenate([hidden[layer - 1], past])
-            gates = self._multiply(product, source)
+            gates = _multiply(product, source)
             h, c = _lstm_cell(gates + extra if layer == 0 else gates, state.cells[layer])
             hidden.append(h)
             cells.append(c)
@@ -101,34 +99,25 @@ class ReferenceModel:
 
     def logits(self, state: State) -> Floats:
         """Of the next token: [tokens]."""
-        return self._multiply(self._parameters.output, state.hidden[-1])
-
-    def _multiply(self, product: Product, source: Floats) -> Floats:
-        p = self._parameters
-        # fbgemm multiplies by the float32 reciprocal and rounds halves to even
-        steps = np.rint(source * (np.float32(1) / np.float32(p.activation_scale)))
-        stored = np.clip(steps + p.activation_zero_point, 0, 255)
-        integers = stored.astype(np.int32) - p.activation_zero_point
-        return _dequantize(product.weights @ integers, product, p.activation_scale)
+        return _multiply(self._parameters.output, state.hidden[-1])
 
 
-def _dequantize(sums: Integers, product: Product, activation_scale: float) -> Floats:
-    """The last step of fbgemm: ``fma(float(sum), scale, bias)``, rounded once, all in float32.
+def _multiply(product: Product, source: Integers) -> Floats:
+    """The sums are exact, and so are their products with a power of two: one rounding."""
+    sums = product.weights @ source
+    return sums.astype(np.float32) * product.scales + product.bias
 
-    A float64 holds the product of two float32 exactly. Its sum with the bias is rounded
-    twice here, which gives another float32 for about one value in 2 ** 29.
+
+def _lstm_cell(gates: Floats, cell: Floats) -> tuple[Integers, Floats]:
+    """One LSTM layer above its gates [4 * hidden]; tanh(x) = 2 sigmoid(2x) - 1.
+
+    The module keeps its cells doubled: a factor of two rounds nothing, and changes no bit here.
     """
-    scales = np.float32(activation_scale) * product.scales  # itself rounded to float32
-    exact = sums.astype(np.float32).astype(np.float64) * scales
-    return (exact + product.bias).astype(np.float32)
-
-
-def _lstm_cell(gates: Floats, cell: Floats) -> tuple[Floats, Floats]:
-    """One LSTM layer above its gates [4 * hidden]; tanh(x) = 2 sigmoid(2x) - 1."""
-    two, one = np.float32(2), np.float32(1)
+    two = np.float32(2)
     i, f, o, g = np.split(_sigmoid(gates), 4)
-    cell = f * cell + i * (two * g - one)
-    return o * (two * _sigmoid(two * cell) - one), cell
+    cell = cell * f + two * (g * i) - i
+    hidden = two * (_sigmoid(two * cell) * o) - o
+    return np.rint(np.float32(64) * hidden).astype(np.int32), cell
 
 
 def _sigmoid(x: Floats) -> Floats:
