@@ -18,7 +18,7 @@ PROMPTS = (
 
 
 def random_request(bundle: Bundle, rng: random.Random) -> GenerationRequest:
-    """Any request without penalties."""
+    """Any request; options that cost something are as a rule not asked for."""
     max_tokens = rng.randint(1, 40)
     sampling = SamplingParams(
         temperature=rng.choice([0.0, 0.3, 1.0, 2.0]),
@@ -27,6 +27,10 @@ def random_request(bundle: Bundle, rng: random.Random) -> GenerationRequest:
         min_p=rng.choice([0.0, 0.0, 0.05, 0.5]),
         seed=rng.getrandbits(64),
         num_logprobs=rng.choice([None, None, None, 0, 4]),
+        repetition_penalty=rng.choice([1.0, 1.0, 1.3, 0.8]),
+        frequency_penalty=rng.choice([0.0, 0.0, 0.0, 0.7, -1.5]),
+        presence_penalty=rng.choice([0.0, 0.0, 0.0, 2.0, -0.3]),
+        logit_bias=random_bias(bundle, rng) if rng.random() < 0.2 else (),
     )
     return GenerationRequest(
         prompt_ids(bundle, rng.choice(PROMPTS)),
@@ -35,3 +39,9 @@ def random_request(bundle: Bundle, rng: random.Random) -> GenerationRequest:
         min_tokens=rng.choice([0, 0, rng.randint(0, max_tokens)]),
         stop_sequences=tuple(rng.sample(["e", "您", "is on", "!!"], rng.choice([0, 0, 1, 2]))),
     )
+
+
+def random_bias(bundle: Bundle, rng: random.Random) -> tuple[tuple[int, float], ...]:
+    """For a few tokens, as strong as a bias may be."""
+    token_ids = rng.sample(range(bundle.manifest.sizes.vocabulary), rng.randint(1, 9))
+    return tuple((token_id, rng.uniform(-100, 100) * rng.random() ** 3) for token_id in token_ids)

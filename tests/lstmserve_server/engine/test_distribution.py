@@ -25,6 +25,13 @@ SAMPLINGS = {
     "plain": SamplingParams(),
     "hot": SamplingParams(temperature=1.6),
     "filtered": SamplingParams(temperature=2.0, top_k=30, top_p=0.9, min_p=0.03),
+    "penalties": SamplingParams(
+        repetition_penalty=1.4,
+        frequency_penalty=0.5,
+        presence_penalty=1.0,
+        logit_bias=((5, -2.0), (6, 1.0)),
+        top_p=0.97,
+    ),
 }
 
 

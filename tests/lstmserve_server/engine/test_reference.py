@@ -70,6 +70,12 @@ requests = st.builds(
         min_p=st.just(0.0) | st.floats(0, 1, exclude_max=True),
         seed=st.integers(0, 2**64 - 1),
         num_logprobs=st.none() | st.integers(0, 20),
+        repetition_penalty=st.just(1.0) | st.floats(0.1, 10),
+        frequency_penalty=st.just(0.0) | st.floats(-2, 2),
+        presence_penalty=st.just(0.0) | st.floats(-2, 2),
+        logit_bias=st.dictionaries(st.integers(0, 447), st.floats(-100, 100), max_size=5).map(
+            lambda biases: tuple(biases.items())
+        ),
     ),
     max_tokens=st.integers(1, 16),
     min_tokens=st.integers(0, 16),

@@ -30,7 +30,18 @@ SAMPLINGS = {
     "top_k": pb.SamplingParams(temperature=2, seed=1, top_k=5, logprobs=0),
     "top_p": pb.SamplingParams(temperature=2, seed=2, top_p=0.9),
     "min_p": pb.SamplingParams(temperature=2, seed=3, min_p=0.05),
-    "all": pb.SamplingParams(temperature=2, seed=4, top_k=40, top_p=0.95, min_p=0.01, logprobs=2),
+    "penalties": pb.SamplingParams(
+        temperature=1,
+        seed=5,
+        repetition_penalty=1.3,
+        frequency_penalty=0.4,
+        presence_penalty=-0.2,
+        logit_bias={5: -3.5, 300: 2},
+        logprobs=1,
+    ),
+    "filters": pb.SamplingParams(
+        temperature=2, seed=4, top_k=40, top_p=0.95, min_p=0.01, logprobs=2
+    ),
 }
 Pair = tuple[GenerationStub, GenerationStub]
 
