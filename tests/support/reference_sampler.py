@@ -80,10 +80,10 @@ def _is_kept(weights: Floats, token_id: int, params: SamplingParams) -> bool:
     """Tokens more likely than this one: fewer than top_k, with less than top_p of the mass."""
     own = weights[token_id]
     heavier = np.where(weights > own, weights, np.float32(0))
-    return (
+    return bool(
         np.count_nonzero(heavier) < (params.top_k or len(weights))
         and _mass(heavier) < _limit(weights, params)
-        and bool(own >= np.float32(params.min_p))
+        and own >= np.float32(params.min_p)
     )
 
 
