@@ -70,6 +70,12 @@ def test_a_spoiled_version_is_named_with_what_is_wrong(version: Path, case: str)
     assert all(part in line for part in said), line
 
 
+def test_several_workers_that_cannot_start_say_it_once(version: Path) -> None:
+    flip_byte(version / "model.pt")
+    line = refuse_to_start(version.parent.parent, "--workers", "2")
+    assert all(part in line for part in ("model.pt", "SHA-256")), line
+
+
 @pytest.mark.parametrize("store", ["missing", "empty"])
 def test_a_store_that_is_missing_or_empty_is_named(tmp_path: Path, store: str) -> None:
     (tmp_path / "empty" / "tiny").mkdir(parents=True)
@@ -78,13 +84,24 @@ def test_a_store_that_is_missing_or_empty_is_named(tmp_path: Path, store: str) -
     assert str(tmp_path / store) in line
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("flag", ["--listen", "--metrics-listen"])
-def test_a_port_in_use_is_named_with_its_flag(tiny_store: Path, flag: str) -> None:
+def test_a_port_in_use_is_named_with_its_flag(tiny_store: Path, flag: str, workers: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        line = refuse_to_start(tiny_store, flag, address)
+        line = refuse_to_start(tiny_store, flag, address, "--workers", workers)
     assert f"{flag}: " in line
     assert address in line
+
+
+@pytest.mark.parametrize("first", ["1", "2"])
+def test_servers_of_one_and_of_several_workers_never_share_a_port(
+    tiny_store: Path, first: str
+) -> None:
+    with ServerProcess(tiny_store, "--workers", first) as running:
+        for second in ("1", "2"):
+            line = refuse_to_start(tiny_store, "--listen", running.target, "--workers", second)
+            assert f"--listen: cannot listen on {running.target}" in line
 
 
 def test_an_unknown_default_model_is_named_with_those_there_are(tiny_store: Path) -> None:
@@ -141,12 +158,13 @@ def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:
     assert entries[0]["event"] == "loaded"
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_told_to_stop_while_it_starts_ends_in_order(
-    tiny_store: Path, number: signal.Signals
+    tiny_store: Path, number: signal.Signals, workers: str
 ) -> None:
     """The signal comes with the first log line, when a model has loaded."""
-    arguments = ("--model-store", str(tiny_store), "--log-format", "json")
+    arguments = ("--model-store", str(tiny_store), "--log-format", "json", "--workers", workers)
     addresses = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
     with subprocess.Popen(
         command(*arguments, *addresses), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

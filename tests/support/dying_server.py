@@ -1,4 +1,7 @@
-"""A server whose engine fails after a few decode calls: in Python, or inside TorchScript."""
+"""A server whose engine fails after a few decode calls: in Python, or inside TorchScript.
+
+With ``workers`` its workers' engines do, in Python.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
+from lstmserve_server import worker
 from lstmserve_server.cli import main
 from lstmserve_server.engine.runner import Decoded, DecodeRow, Runner
+from lstmserve_server.supervision import process
 
 WHY = "only-the-log-may-say-this"
 NO_TOKEN = 1 << 40
@@ -31,5 +36,9 @@ def fail_later(*, inside_torch: bool) -> None:
 
 
 if __name__ == "__main__":
-    fail_later(inside_torch=sys.argv.pop(1) == "torch")
-    main()
+    kind = sys.argv.pop(1)
+    if kind == "workers":
+        process.PROGRAM = (__file__, "worker")
+    else:
+        fail_later(inside_torch=kind == "torch")
+    (worker.main if kind == "worker" else main)()
