@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import grpc
@@ -16,16 +16,20 @@ import pytest
 
 from lstmserve.v1 import generation_service_pb2, generation_service_pb2_grpc, model_service_pb2_grpc
 from lstmserve.v1 import model_service_pb2 as pb
-from support.server_process import ServerProcess, command
+from support import dying_server
+from support.server_process import MODULE, ServerProcess, command
 from support.stores import accept_files, copy_version, edit_manifest, flip_byte
 
 ANYWHERE = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
 
 
-def refuse_to_start(store: Path, *arguments: str) -> str:
+def refuse_to_start(store: Path, *arguments: str, program: Sequence[str] = MODULE) -> str:
     """What a server says that cannot start, after what it logs about models that it could load."""
     ended = subprocess.run(
-        command("--model-store", str(store), *ANYWHERE, "--log-format", "json", *arguments),
+        command(
+            *("--model-store", str(store), *ANYWHERE, "--log-format", "json", *arguments),
+            program=program,
+        ),
         capture_output=True,
         text=True,
         check=False,
@@ -74,6 +78,11 @@ def test_several_workers_that_cannot_start_say_it_once(version: Path) -> None:
     flip_byte(version / "model.pt")
     line = refuse_to_start(version.parent.parent, "--workers", "2")
     assert all(part in line for part in ("model.pt", "SHA-256")), line
+
+
+def test_workers_that_die_before_the_server_was_ready_end_it(tiny_store: Path) -> None:
+    line = refuse_to_start(tiny_store, "--workers", "2", program=(dying_server.__file__, "unborn"))
+    assert "a worker ended: signal 9 (Killed) before it was ready" in line
 
 
 @pytest.mark.parametrize("store", ["missing", "empty"])

@@ -214,7 +214,7 @@ def test_a_killed_worker_is_replaced_and_nothing_that_was_read_is_forgotten(
         assert {reply.started.model_version for reply in replies} == {"1"}
         assert other in find_workers(server)
         (ended,) = [entry for entry in read_log(server) if entry["level"] == "error"]
-        assert ended["reason"] == "ended by SIGKILL"
+        assert ended["reason"] == "signal 9 (Killed)"
         assert server.stop() == 0
 
 

@@ -1,10 +1,11 @@
 """A server whose engine fails after a few decode calls: in Python, or inside TorchScript.
 
-With ``workers`` its workers' engines do, in Python.
+With ``workers`` its workers' engines do, in Python; with ``unborn`` they never get that far.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +38,9 @@ def fail_later(*, inside_torch: bool) -> None:
 
 if __name__ == "__main__":
     kind = sys.argv.pop(1)
-    if kind == "workers":
+    if kind == "unborn":
+        process.PROGRAM = ("-c", f"import os; os.kill(os.getpid(), {signal.SIGKILL:d})")
+    elif kind == "workers":
         process.PROGRAM = (__file__, "worker")
     else:
         fail_later(inside_torch=kind == "torch")

@@ -68,7 +68,7 @@ class WorkerSlot:
                 finally:
                     ending.cancel()
         except OSError as error:  # no memory, no process, no file descriptor left
-            return self._check_start(f"cannot be started: {error.strerror or error}")
+            return self._check_start(f"no worker can be started: {error.strerror or error}")
 
     async def _follow(self, worker: WorkerProcess) -> str:
         answer = await worker.read_answer()
@@ -77,7 +77,8 @@ class WorkerSlot:
         code = await worker.wait()
         if isinstance(answer, Refusal):
             return self._check_start(answer.reason)
-        return _describe(code) if code in ORDERLY else self._check_start(_describe(code))
+        reason = f"{_describe(code)} before it was ready"
+        return reason if code in ORDERLY else self._check_start(f"a worker ended: {reason}")
 
     async def _serve(self, worker: WorkerProcess, ready: Ready) -> str:
         source = self._pages.add(f"http://{ready.metrics_listen}/metrics")
@@ -120,4 +121,4 @@ class WorkerSlot:
 def _describe(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
-    return f"ended by {signal.Signals(-code).name}"
+    return f"signal {-code} ({signal.strsignal(-code)})"
