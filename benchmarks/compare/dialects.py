@@ -36,8 +36,8 @@ class TorchServeDialect:
     def count_tokens(self, message: bytes) -> int:
         return bool(self._classes["PredictionResponse"].FromString(message).prediction)
 
-    def is_complete(self, last: bytes) -> bool:
-        return True  # it has no word for the end but the status
+    def is_complete(self, last: bytes) -> bool:  # noqa: ARG002 - no word for the end but the status
+        return True
 
 
 class TritonDialect:
@@ -73,6 +73,6 @@ class TritonDialect:
         response = self._classes["ModelStreamInferResponse"].FromString(message)
         return bool(response.infer_response.raw_output_contents)
 
-    def is_complete(self, last: bytes) -> bool:
+    def is_complete(self, last: bytes) -> bool:  # noqa: ARG002 - no word for the end but the status
         response = self._classes["ModelStreamInferResponse"].FromString(last)
         return not response.error_message
