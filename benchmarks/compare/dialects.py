@@ -73,6 +73,6 @@ class TritonDialect:
         response = self._classes["ModelStreamInferResponse"].FromString(message)
         return bool(response.infer_response.raw_output_contents)
 
-    def is_complete(self, last: bytes) -> bool:  # noqa: ARG002 - no word for the end but the status
+    def is_complete(self, last: bytes) -> bool:
         response = self._classes["ModelStreamInferResponse"].FromString(last)
         return not response.error_message
