@@ -7,15 +7,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
-from lstmserve_server.config import Address, ServerConfig
+from lstmserve_server.config import ServerConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.engine import Engine
 from lstmserve_server.errors import StartupError
+from lstmserve_server.ready import Ready
 from lstmserve_server.rpc.server import RpcServer
 from lstmserve_server.store.catalog import ModelCatalog, ServedModel
 from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
@@ -30,15 +30,6 @@ from lstmserve_server.telemetry.metrics import EngineMetrics, Metrics
 SWITCH_INTERVAL_SECONDS = 0.0002
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What a server that is ready serves, and where."""
-
-    models: tuple[ServedModel, ...]  # the default one first
-    listen: Address
-    metrics_listen: Address
 
 
 class App:
@@ -70,10 +61,11 @@ class App:
         try:
             for model in models:
                 model.engine.start()
-            server = RpcServer(catalog, CallMetrics(self._metrics))
+            server = RpcServer(
+                catalog, CallMetrics(self._metrics), reuse_port=self._config.reuse_port
+            )
             listen = await server.start(self._config.listen)
-            by_default = sorted(catalog, key=catalog.is_default, reverse=True)
-            on_ready(Ready(tuple(by_default), listen, exporter.address))
+            on_ready(Ready(_list_versions(catalog), listen, exporter.address))
             await self._stop.wait()
             await self._shut_down(server, models)
         finally:
@@ -103,15 +95,16 @@ class App:
     # --- models ----------------------------------------------------------------------
 
     def _load_models(self) -> tuple[list[ServedModel], str]:
-        """The newest version of every model in the store, and the default model's name."""
-        stored = ModelRepository(self._config.store.folder).scan()
-        default_model = self._config.store.default_model or next(iter(stored))
+        """The models to serve, and the default one's name."""
+        store = self._config.store
+        stored = ModelRepository(store.folder).choose(store.versions)
+        default_model = store.default_model or next(iter(stored))
         if default_model not in stored:
             raise StartupError(
                 f"--default-model: the store has no model {default_model!r}, only: "
                 f"{', '.join(stored)}"
             )
-        return [self._load(versions[0]) for versions in stored.values()], default_model
+        return [self._load(version) for version in stored.values()], default_model
 
     def _load(self, stored: StoredVersion) -> ServedModel:
         started_at = time.monotonic()
@@ -150,3 +143,8 @@ class App:
         metrics.model_info.labels(*labels).info(
             {"digest": manifest.digest, "family": manifest.family}
         )
+
+
+def _list_versions(catalog: ModelCatalog) -> tuple[tuple[str, int], ...]:
+    by_default = sorted(catalog, key=catalog.is_default, reverse=True)
+    return tuple((model.name, model.manifest.version) for model in by_default)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from lstmserve_server.config import Address
 from lstmserve_server.errors import StartupError
+from lstmserve_server.ready import Ready
+from lstmserve_server.startup import EXIT_CANNOT_START, end_on_signals, explain
 
-EXIT_CANNOT_START = 2
+if TYPE_CHECKING:
+    from lstmserve_server.app import App
+    from lstmserve_server.settings import Settings
+    from lstmserve_server.supervision.supervisor import Supervisor
+
 # what these libraries print themselves is neither a log line nor news: a port in use is
 # told in our own words, and torch's deprecations are known (docs/architecture.md)
 QUIET_LIBRARIES = {"GRPC_VERBOSITY": "NONE", "TORCH_CPP_LOG_LEVEL": "ERROR"}
@@ -25,20 +29,12 @@ DEFAULT_TARGET = "127.0.0.1:50051"  # where the client looks when not told
 
 def main() -> None:
     """Serve until told to stop; a server that cannot start says why in one line."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _quit)  # until the app listens for them itself
+    end_on_signals()
     try:
         sys.exit(_serve(sys.argv[1:]))
-    except StartupError as error:
-        reason = str(error)
-    except ModuleNotFoundError as error:  # the base install is the client alone
-        reason = f"{error.name} is not installed; run: pip install 'lstmserve[server]'"
-    print(f"lstmserve-server: {reason}", file=sys.stderr)
+    except (StartupError, ModuleNotFoundError) as error:
+        print(f"lstmserve-server: {explain(error)}", file=sys.stderr)
     sys.exit(EXIT_CANNOT_START)
-
-
-def _quit(_number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(0)
 
 
 def _serve(arguments: list[str]) -> int:
@@ -47,26 +43,38 @@ def _serve(arguments: list[str]) -> int:
     settings = read_settings(arguments)
     for name, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(name, value)
-    # torch takes a second to import: --help and configuration errors do not wait for it
-    from lstmserve_server.app import App, Ready
     from lstmserve_server.telemetry.logging import configure_logging
 
     configure_logging(settings.log_level, settings.log_format)
 
-    def on_ready(ready: Ready) -> None:
-        names = ", ".join(f"{model.name} version {model.version}" for model in ready.models)
-        with suppress(OSError):  # a server is no less ready because nobody reads its output
-            print(
-                f"lstmserve is ready: {names} on {ready.listen}, "
-                f"metrics on http://{ready.metrics_listen}/metrics\n"
-                f"try: {_example_command(ready.listen)}",
-                flush=True,
-            )
-
     async def run() -> int:
-        return await App(settings.to_server_config()).run(on_ready)
+        return await _make_server(settings).run(_say_ready)
 
     return asyncio.run(run())
+
+
+def _make_server(settings: Settings) -> App | Supervisor:
+    # torch takes a second to import: --help and configuration errors do not wait for it, and
+    # a supervisor does without
+    config = settings.to_server_config()
+    if config.workers.count == 1:
+        from lstmserve_server.app import App
+
+        return App(config)
+    from lstmserve_server.supervision.supervisor import Supervisor
+
+    return Supervisor(config, settings.log_level, settings.log_format)
+
+
+def _say_ready(ready: Ready) -> None:
+    names = ", ".join(f"{name} version {version}" for name, version in ready.versions)
+    with suppress(OSError):  # a server is no less ready because nobody reads its output
+        print(
+            f"lstmserve is ready: {names} on {ready.listen}, "
+            f"metrics on http://{ready.metrics_listen}/metrics\n"
+            f"try: {_example_command(ready.listen)}",
+            flush=True,
+        )
 
 
 def _example_command(listen: Address) -> str:

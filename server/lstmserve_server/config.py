@@ -38,6 +38,7 @@ class StoreConfig:
     folder: Path
     default_model: str = ""  # empty: the first by name
     torch_threads: int = 1
+    versions: tuple[tuple[str, int], ...] = ()  # these alone; empty: the newest of every model
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,14 @@ class DrainConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkersConfig:
+    """How many processes serve, and where."""
+
+    count: int = 1
+    pin: bool = True  # each to cores of its own, when there are several
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Everything the composition root needs."""
 
@@ -57,3 +66,5 @@ class ServerConfig:
     store: StoreConfig
     engine: EngineConfig = field(default_factory=EngineConfig)
     drain: DrainConfig = field(default_factory=DrainConfig)
+    workers: WorkersConfig = field(default_factory=WorkersConfig)
+    reuse_port: bool = False  # other processes of this server listen at the same address

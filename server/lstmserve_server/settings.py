@@ -28,6 +28,7 @@ from lstmserve_server.config import (
     EngineConfig,
     ServerConfig,
     StoreConfig,
+    WorkersConfig,
 )
 from lstmserve_server.errors import StartupError
 
@@ -124,6 +125,12 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: readable on a terminal, JSON elsewhere."
     )
+    workers: int = Field(
+        1, ge=1, le=128, description="Processes that serve on the same port, each with an engine."
+    )
+    pin: Literal["auto", "none"] = Field(
+        "auto", description="auto: several workers run on cores of their own; none: anywhere."
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -149,6 +156,7 @@ class Settings(BaseSettings):
                 park_after_tokens=self.park_after_tokens,
             ),
             drain=DrainConfig(self.drain_seconds, self.drain_notice_seconds),
+            workers=WorkersConfig(self.workers, pin=self.pin == "auto"),
         )
 
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import grpc
@@ -16,16 +16,20 @@ import pytest
 
 from lstmserve.v1 import generation_service_pb2, generation_service_pb2_grpc, model_service_pb2_grpc
 from lstmserve.v1 import model_service_pb2 as pb
-from support.server_process import ServerProcess, command
+from support import dying_server
+from support.server_process import MODULE, ServerProcess, command
 from support.stores import accept_files, copy_version, edit_manifest, flip_byte
 
 ANYWHERE = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
 
 
-def refuse_to_start(store: Path, *arguments: str) -> str:
+def refuse_to_start(store: Path, *arguments: str, program: Sequence[str] = MODULE) -> str:
     """What a server says that cannot start, after what it logs about models that it could load."""
     ended = subprocess.run(
-        command("--model-store", str(store), *ANYWHERE, "--log-format", "json", *arguments),
+        command(
+            *("--model-store", str(store), *ANYWHERE, "--log-format", "json", *arguments),
+            program=program,
+        ),
         capture_output=True,
         text=True,
         check=False,
@@ -70,6 +74,17 @@ def test_a_spoiled_version_is_named_with_what_is_wrong(version: Path, case: str)
     assert all(part in line for part in said), line
 
 
+def test_several_workers_that_cannot_start_say_it_once(version: Path) -> None:
+    flip_byte(version / "model.pt")
+    line = refuse_to_start(version.parent.parent, "--workers", "2")
+    assert all(part in line for part in ("model.pt", "SHA-256")), line
+
+
+def test_workers_that_die_before_the_server_was_ready_end_it(tiny_store: Path) -> None:
+    line = refuse_to_start(tiny_store, "--workers", "2", program=(dying_server.__file__, "unborn"))
+    assert "a worker ended: signal 9 (Killed) before it was ready" in line
+
+
 @pytest.mark.parametrize("store", ["missing", "empty"])
 def test_a_store_that_is_missing_or_empty_is_named(tmp_path: Path, store: str) -> None:
     (tmp_path / "empty" / "tiny").mkdir(parents=True)
@@ -78,13 +93,24 @@ def test_a_store_that_is_missing_or_empty_is_named(tmp_path: Path, store: str) -
     assert str(tmp_path / store) in line
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("flag", ["--listen", "--metrics-listen"])
-def test_a_port_in_use_is_named_with_its_flag(tiny_store: Path, flag: str) -> None:
+def test_a_port_in_use_is_named_with_its_flag(tiny_store: Path, flag: str, workers: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        line = refuse_to_start(tiny_store, flag, address)
+        line = refuse_to_start(tiny_store, flag, address, "--workers", workers)
     assert f"{flag}: " in line
     assert address in line
+
+
+@pytest.mark.parametrize("first", ["1", "2"])
+def test_servers_of_one_and_of_several_workers_never_share_a_port(
+    tiny_store: Path, first: str
+) -> None:
+    with ServerProcess(tiny_store, "--workers", first) as running:
+        for second in ("1", "2"):
+            line = refuse_to_start(tiny_store, "--listen", running.target, "--workers", second)
+            assert f"--listen: cannot listen on {running.target}" in line
 
 
 def test_an_unknown_default_model_is_named_with_those_there_are(tiny_store: Path) -> None:
@@ -141,12 +167,13 @@ def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:
     assert entries[0]["event"] == "loaded"
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_told_to_stop_while_it_starts_ends_in_order(
-    tiny_store: Path, number: signal.Signals
+    tiny_store: Path, number: signal.Signals, workers: str
 ) -> None:
     """The signal comes with the first log line, when a model has loaded."""
-    arguments = ("--model-store", str(tiny_store), "--log-format", "json")
+    arguments = ("--model-store", str(tiny_store), "--log-format", "json", "--workers", workers)
     addresses = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
     with subprocess.Popen(
         command(*arguments, *addresses), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -1,14 +1,20 @@
-"""A server whose engine fails after a few decode calls: in Python, or inside TorchScript."""
+"""A server whose engine fails after a few decode calls: in Python, or inside TorchScript.
+
+With ``workers`` its workers' engines do, in Python; with ``unborn`` they never get that far.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
+from lstmserve_server import worker
 from lstmserve_server.cli import main
 from lstmserve_server.engine.runner import Decoded, DecodeRow, Runner
+from lstmserve_server.supervision import process
 
 WHY = "only-the-log-may-say-this"
 NO_TOKEN = 1 << 40
@@ -31,5 +37,11 @@ def fail_later(*, inside_torch: bool) -> None:
 
 
 if __name__ == "__main__":
-    fail_later(inside_torch=sys.argv.pop(1) == "torch")
-    main()
+    kind = sys.argv.pop(1)
+    if kind == "unborn":
+        process.PROGRAM = ("-c", f"import os; os.kill(os.getpid(), {signal.SIGKILL:d})")
+    elif kind == "workers":
+        process.PROGRAM = (__file__, "worker")
+    else:
+        fail_later(inside_torch=kind == "torch")
+    (worker.main if kind == "worker" else main)()

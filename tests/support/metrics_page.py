@@ -46,10 +46,12 @@ class MetricsPage:
         return sum(sample.value for sample in self.samples if sample.name == name)
 
 
-def scrape_until(url: str, condition: Callable[[MetricsPage], bool]) -> MetricsPage:
+def scrape_until(
+    url: str, condition: Callable[[MetricsPage], bool], max_scrapes: int = MAX_SCRAPES
+) -> MetricsPage:
     """Scrape until something is so: a client may know of an RPC's end before it is counted."""
-    for _ in range(MAX_SCRAPES):
+    for _ in range(max_scrapes):
         page = MetricsPage(url)
         if condition(page):
             return page
-    raise AssertionError(f"not so after {MAX_SCRAPES} scrapes: {page.samples}")
+    raise AssertionError(f"not so after {max_scrapes} scrapes: {page.samples}")

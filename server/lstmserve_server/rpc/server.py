@@ -30,8 +30,6 @@ SERVICES = (
 # requests above rpc.wire's limit, which is lower, are refused by name; above this one by grpc
 MAX_MESSAGE_BYTES = 4 << 20
 OPTIONS = (
-    # without this, a second server on the same port would silently take half of its calls
-    ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # a caller whose machine or network vanished says nothing: asked every so often, it is found
     ("grpc.keepalive_time_ms", 20_000),
@@ -44,10 +42,15 @@ STOP_SECONDS = 0.2
 class RpcServer:
     """Serves a catalog until it is drained."""
 
-    def __init__(self, catalog: ModelCatalog, observer: CallObserver) -> None:
+    def __init__(
+        self, catalog: ModelCatalog, observer: CallObserver, *, reuse_port: bool = False
+    ) -> None:
+        """With ``reuse_port`` other processes may listen at the same address."""
         self._gate = Gate()
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor(self._gate, observer)], options=OPTIONS
+            interceptors=[CallInterceptor(self._gate, observer)],
+            # by default a second server on the same port would silently take half of the calls
+            options=(*OPTIONS, ("grpc.so_reuseport", int(reuse_port))),
         )
         self._health = health.aio.HealthServicer()
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(

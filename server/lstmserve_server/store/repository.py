@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,26 @@ class ModelRepository:
                 f"--model-store: {self._folder} holds no <model>/<version>/{MANIFEST_NAME}"
             )
         return models
+
+    def choose(self, versions: Collection[tuple[str, int]] = ()) -> dict[str, StoredVersion]:
+        """What to serve, models by name: these versions, or the newest of every model.
+
+        Raises StartupError.
+        """
+        stored = self.scan()
+        if not versions:
+            return {name: found[0] for name, found in stored.items()}
+        return {name: self._find(stored, name, version) for name, version in sorted(versions)}
+
+    def _find(
+        self, stored: Mapping[str, Sequence[StoredVersion]], name: str, version: int
+    ) -> StoredVersion:
+        for found in stored.get(name, ()):
+            if found.version == version:
+                return found
+        raise StartupError(
+            f"--model-store: {self._folder} no longer holds {name} version {version}"
+        )
 
 
 def _versions(model: Path) -> list[StoredVersion]:

@@ -58,8 +58,11 @@ class BackgroundFile:
                 continue
 
 
-def configure_logging(level: str, log_format: str) -> None:
-    """Settle how this process logs; ``log_format`` is auto, console or json."""
+def configure_logging(level: str, log_format: str, **facts: object) -> None:
+    """Settle how this process logs; ``log_format`` is auto, console or json.
+
+    Every line has the facts, on whatever thread it is written.
+    """
     on_terminal = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer = (
         structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
@@ -68,6 +71,7 @@ def configure_logging(level: str, log_format: str) -> None:
     atexit.register(file.close)
     structlog.configure(
         processors=[
+            lambda _logger, _method, line: {**facts, **line},
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,8 +13,9 @@ from prometheus_client import (
     Info,
 )
 
-from lstmserve_server.engine.engine import EngineLoad
-from lstmserve_server.engine.output import Timings
+if TYPE_CHECKING:  # the supervisor of several workers needs no engine, which brings torch
+    from lstmserve_server.engine.engine import EngineLoad
+    from lstmserve_server.engine.output import Timings
 
 PREFIX = "lstmserve"
 MODEL = ("model", "version")
@@ -74,8 +76,12 @@ class Metrics:
             "batch_rows", "Rows per decode call.", MODEL, namespace=PREFIX, registry=registry,
             buckets=ROWS_BUCKETS,
         )  # fmt: skip
-        self.resident_memory_bytes = gauge("resident_memory_bytes", "Resident memory now.", ())
-        self.peak_memory_bytes = gauge("peak_memory_bytes", "Highest resident memory so far.", ())
+        self.resident_memory_bytes = gauge(
+            "resident_memory_bytes", "Resident memory now, summed over the server's processes.", ()
+        )
+        self.peak_memory_bytes = gauge(
+            "peak_memory_bytes", "Highest resident memory so far, summed in the same way.", ()
+        )
         self.model_bytes = gauge("model_bytes", "Size of a model's files.", MODEL)
         self.state_bytes = gauge("state_bytes", "Memory of the running states.", MODEL)
         self.model_info = Info(

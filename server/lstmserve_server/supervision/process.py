@@ -1,0 +1,77 @@
+"""One worker process, as its supervisor sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import cast
+
+from lstmserve_server.ready import Ready
+from lstmserve_server.supervision.messages import ANSWERS, ORDERS, Order, Refusal
+
+# -P: the folder in which the server was started is no place to import from
+PROGRAM = ("-P", "-m", "lstmserve_server.worker")
+MAX_ANSWER_BYTES = 1 << 20
+
+
+class WorkerProcess:
+    """A fresh interpreter: torch and grpc do not survive a fork."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.pid = process.pid
+        self._process = process
+        # both were asked for
+        self._stdin = cast("asyncio.StreamWriter", process.stdin)
+        self._stdout = cast("asyncio.StreamReader", process.stdout)
+
+    async def send(self, order: Order) -> None:
+        """Give it its order."""
+        with suppress(ConnectionError):  # it has ended already; its exit code will tell
+            self._stdin.write(ORDERS.dump_json(order))
+            self._stdin.close()
+            await self._stdin.wait_closed()
+
+    async def read_answer(self) -> Ready | Refusal | None:
+        """What it says once it has started, or could not; None when it just ended."""
+        line = await self._stdout.readline()
+        return ANSWERS.validate_json(line) if line.endswith(b"\n") else None
+
+    async def wait(self) -> int:
+        """Its exit code; negative: the signal that ended it."""
+        return await self._process.wait()
+
+    def terminate(self) -> None:
+        """Tell it to drain."""
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+
+@asynccontextmanager
+async def start_worker(order: Order) -> AsyncIterator[WorkerProcess]:
+    """Start a worker with this order; it does not outlive the block. Raises OSError.
+
+    Call on the main thread: the worker dies with the thread that started it.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *PROGRAM,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=MAX_ANSWER_BYTES,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # imports as we do
+        process_group=0,  # Ctrl-C on the terminal reaches the supervisor alone, which passes it on
+    )
+    worker = WorkerProcess(process)
+    try:
+        await worker.send(order)
+        yield worker
+    finally:
+        worker.kill()
+        await worker.wait()

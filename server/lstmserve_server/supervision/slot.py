@@ -1,0 +1,124 @@
+"""A place for one worker, which is never left empty for long."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+
+from lstmserve_server.errors import StartupError
+from lstmserve_server.ready import Ready
+from lstmserve_server.supervision.backoff import backoff_seconds, count_failures
+from lstmserve_server.supervision.messages import Order, Refusal
+from lstmserve_server.supervision.process import WorkerProcess, start_worker
+from lstmserve_server.telemetry.workers import WorkerPages
+
+# exit codes of a worker that did as it was told, also when told before it could listen
+ORDERLY = (0, -signal.SIGTERM)
+# what a worker may take for its end beyond the time it was given to drain
+LAST_STEPS_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class WorkerSlot:
+    """Keeps one worker running until told to stop."""
+
+    def __init__(
+        self,
+        order: Order,
+        pages: WorkerPages,
+        stopping: asyncio.Event,
+        on_ready: Callable[[Ready], None],
+    ) -> None:
+        """``on_ready`` is told of the first worker only."""
+        self._order = order
+        self._pages = pages
+        self._stopping = stopping
+        self._on_ready = on_ready
+        self._was_ready = False
+        self.ended_badly = False  # when told to stop
+
+    async def keep(self) -> None:
+        """Run a worker, and another one whenever it ends, until told to stop.
+
+        Raises StartupError when the first one cannot start. Canceled, it kills its worker.
+        """
+        failures = 0
+        while not self._stopping.is_set():
+            began_at = time.monotonic()
+            reason = await self._run_worker()
+            if self._stopping.is_set():
+                return
+            failures = count_failures(failures, time.monotonic() - began_at)
+            await self._pause(backoff_seconds(failures), reason)
+            self._pages.count_restart()
+
+    async def _run_worker(self) -> str:
+        """One worker from start to end; returns why it ended."""
+        try:
+            async with start_worker(self._order) as worker:
+                ending = asyncio.create_task(self._end_when_told(worker))
+                try:
+                    return await self._follow(worker)
+                finally:
+                    ending.cancel()
+        except OSError as error:  # no memory, no process, no file descriptor left
+            return self._check_start(f"no worker can be started: {error.strerror or error}")
+
+    async def _follow(self, worker: WorkerProcess) -> str:
+        answer = await worker.read_answer()
+        if isinstance(answer, Ready):
+            return await self._serve(worker, answer)
+        code = await worker.wait()
+        if isinstance(answer, Refusal):
+            return self._check_start(answer.reason)
+        reason = f"{_describe(code)} before it was ready"
+        return reason if code in ORDERLY else self._check_start(f"a worker ended: {reason}")
+
+    async def _serve(self, worker: WorkerProcess, ready: Ready) -> str:
+        source = self._pages.add(f"http://{ready.metrics_listen}/metrics")
+        log.info("worker is ready", worker=self._order.number, pid=worker.pid)
+        if not self._was_ready:
+            self._was_ready = True
+            self._on_ready(ready)
+        try:
+            code = await worker.wait()
+        finally:
+            self._pages.retire(source)
+        self.ended_badly = self._stopping.is_set() and code not in ORDERLY
+        return _describe(code)
+
+    async def _end_when_told(self, worker: WorkerProcess) -> None:
+        await self._stopping.wait()
+        worker.terminate()
+        drain = self._order.config.drain
+        await asyncio.sleep(max(drain.grace_seconds, drain.notice_seconds) + LAST_STEPS_SECONDS)
+        log.error("worker does not end; it is killed", worker=self._order.number)
+        worker.kill()
+
+    async def _pause(self, seconds: float, reason: str) -> None:
+        log.error(
+            "worker has ended; it is started again",
+            worker=self._order.number,
+            reason=reason,
+            after_seconds=seconds,
+        )
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    def _check_start(self, reason: str) -> str:
+        """The same reason, unless it ends the server: no worker was ever ready here."""
+        if self._was_ready or self._stopping.is_set():
+            return reason
+        raise StartupError(reason)
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    return f"signal {-code} ({signal.strsignal(-code)})"

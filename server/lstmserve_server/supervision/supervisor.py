@@ -1,0 +1,103 @@
+"""The process that starts the workers, ends them, and speaks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+
+import structlog
+from prometheus_client import disable_created_metrics
+
+from lstmserve_server.config import Address, ServerConfig, StoreConfig
+from lstmserve_server.ready import Ready
+from lstmserve_server.store.repository import ModelRepository
+from lstmserve_server.supervision.cores import share_cores
+from lstmserve_server.supervision.messages import Order
+from lstmserve_server.supervision.port import reserve_port
+from lstmserve_server.supervision.slot import WorkerSlot
+from lstmserve_server.telemetry.exporter import MetricsExporter
+from lstmserve_server.telemetry.workers import WorkerPages
+
+# of a worker: the supervisor alone reads it
+PRIVATE_METRICS = Address("127.0.0.1", 0)
+
+log = structlog.get_logger()
+
+
+class Supervisor:
+    """Several workers that serve as one."""
+
+    def __init__(self, config: ServerConfig, log_level: str, log_format: str) -> None:
+        self._config = config
+        self._logging = (log_level, log_format)
+        self._stopping = asyncio.Event()
+        self._num_ready = 0
+
+    async def run(self, on_ready: Callable[[Ready], None]) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit code.
+
+        Raises StartupError when an address is taken, or when a worker cannot start.
+        """
+        self._handle_signals()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # as in the workers
+        pages = WorkerPages()
+        with (
+            reserve_port(self._config.listen) as listen,
+            closing(MetricsExporter(self._config.metrics_listen, pages.registry)) as exporter,
+        ):
+
+            def on_worker_ready(ready: Ready) -> None:
+                self._num_ready += 1
+                if self._num_ready == self._config.workers.count and not self._stopping.is_set():
+                    on_ready(replace(ready, metrics_listen=exporter.address))
+
+            slots = [
+                WorkerSlot(order, pages, self._stopping, on_worker_ready)
+                for order in self._make_orders(listen)
+            ]
+            await _keep(slots)
+        return int(any(slot.ended_badly for slot in slots))
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+
+    def _make_orders(self, listen: Address) -> list[Order]:
+        config = replace(
+            self._config,
+            listen=listen,
+            metrics_listen=PRIVATE_METRICS,
+            store=self._settle_versions(),
+            reuse_port=True,
+        )
+        return [
+            Order(number, os.getpid(), cores, config, *self._logging)
+            for number, cores in enumerate(self._share_cores())
+        ]
+
+    def _settle_versions(self) -> StoreConfig:
+        """Name the versions once: a worker that starts later must not find newer ones."""
+        store = self._config.store
+        chosen = ModelRepository(store.folder).choose(store.versions)
+        return replace(store, versions=tuple((v.name, v.version) for v in chosen.values()))
+
+    def _share_cores(self) -> list[tuple[int, ...]]:
+        workers, cores = self._config.workers, os.sched_getaffinity(0)
+        if workers.count > len(cores):
+            log.warning("more workers than cores", workers=workers.count, cores=len(cores))
+        return share_cores(cores if workers.pin else (), workers.count)
+
+
+async def _keep(slots: Sequence[WorkerSlot]) -> None:
+    """Keep all slots until they are told to stop; raises what ends the first that fails."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for slot in slots:
+                group.create_task(slot.keep())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None

@@ -1,0 +1,34 @@
+"""Nothing is lost between supervisor and worker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from lstmserve_server.config import Address
+from lstmserve_server.ready import Ready
+from lstmserve_server.settings import read_settings
+from lstmserve_server.supervision.messages import ANSWERS, ORDERS, Order, Refusal
+
+OPTIONS = (
+    *("--listen=[::1]:7", "--metrics-listen=[::1]:8", "--model-store=/a/b", "--default-model=c"),
+    *("--max-running=9", "--max-waiting=10", "--quantum-steps=11", "--prefill-piece-tokens=12"),
+    *("--torch-threads=2", "--drain-seconds=0.1", "--drain-notice-seconds=0", "--workers=3"),
+    "--pin=none",
+)
+
+
+def test_a_worker_reads_the_configuration_that_the_supervisor_has() -> None:
+    config = read_settings(OPTIONS).to_server_config()
+    store = replace(config.store, versions=(("a", 1), ("b", 20)))
+    assert store.folder == Path("/a/b")
+    order = Order(2, 77, (4, 5), replace(config, store=store, reuse_port=True), "DEBUG", "json")
+    assert ORDERS.validate_json(ORDERS.dump_json(order)) == order
+
+
+def test_an_answer_of_either_kind_arrives_as_one_line() -> None:
+    ready = Ready((("tiny", 1),), Address("::1", 1), Address("127.0.0.1", 2))
+    for answer in (ready, Refusal("a\nb")):
+        line = ANSWERS.dump_json(answer)
+        assert b"\n" not in line
+        assert ANSWERS.validate_json(line) == answer
