@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from lstmserve_server.engine.output import FinishReason
+from lstmserve_server.engine.output import FinishReason, TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest
 from support.engines import Reply
 from support.reference import ReferenceDecoder, ReferenceReply
@@ -31,7 +31,12 @@ def assert_as_computed(reply: Reply, expected: Expected) -> None:
     request, computed = expected
     count = len(reply.token_ids)
     assert reply.token_ids == computed.token_ids[:count]
-    assert reply.logprobs == computed.logprobs[:count]
+    if request.sampling.num_logprobs is None:
+        assert reply.logprobs == []
+    else:
+        assert len(reply.logprobs) == count
+        for found, own in zip(reply.logprobs, computed.logprobs, strict=False):
+            assert_same_logprobs(found, own, request.sampling.num_logprobs)
     if reply.finish is None:
         return
     if reply.finish.reason is FinishReason.STOP_SEQUENCE:
@@ -40,3 +45,11 @@ def assert_as_computed(reply: Reply, expected: Expected) -> None:
         assert reply.finish.reason is computed.reason
         assert count == len(computed.token_ids)
     assert reply.finish.num_tokens == len(request.resume_ids) + count
+
+
+def assert_same_logprobs(found: TokenLogprobs, computed: TokenLogprobs, num_top: int) -> None:
+    """Bit for bit; of candidates that are equally likely any may come first."""
+    assert found.logprob == computed.logprob
+    assert [x for _, x in found.top] == [x for _, x in computed.top[:num_top]]
+    assert {*found.top} <= {*computed.top}
+    assert len({*found.top}) == num_top

@@ -5,6 +5,7 @@ It shares no code with the engine but the request it is given.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from lstmserve_server.engine.output import FinishReason, TokenLogprobs
@@ -59,6 +60,9 @@ class ReferenceDecoder:
 
 
 def _score(raw: Floats, token_id: int, num_top: int) -> TokenLogprobs:
+    """Candidates as likely as the last one wanted are all there: equals have no order."""
     logprobs = log_probabilities(raw)
-    ranked = sorted(enumerate(logprobs), key=lambda entry: -entry[1])
-    return TokenLogprobs(logprobs[token_id], tuple(ranked[:num_top]))
+    lowest = sorted(logprobs, reverse=True)[num_top - 1] if num_top else math.inf
+    likely = [(token_id, x) for token_id, x in enumerate(logprobs) if x >= lowest]
+    likely.sort(key=lambda candidate: -candidate[1])
+    return TokenLogprobs(logprobs[token_id], tuple(likely))

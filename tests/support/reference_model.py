@@ -30,20 +30,23 @@ class Product:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Everything a model version knows."""
+    """Everything a model version knows. Gates stand in the order i, f, o, 2g."""
 
-    token_rows: Floats  # int8 values [tokens, 4 * hidden], the first layer's input product
+    token_rows: Floats  # int8 values [tokens, 4 * hidden]: the input product of the first layer
     token_scales: Floats  # [tokens, 1]
-    layers: tuple[Product, ...]  # gates in the order i, f, o, 2g
+    inputs: tuple[Product, ...]  # of the second layer and those above
+    recurrent: tuple[Product, ...]
     output: Product
 
 
 def read_parameters(model: LoadedModel) -> Parameters:
     """The numbers in a version's `model.pt`, however that file packs them."""
     module = torch.jit.load(str(model.bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
+    (_, tokens), *inputs = module.inputs.named_children()
     return Parameters(
-        module.token_rows.numpy().astype(np.float32),
-        module.token_scales.numpy(),
+        tokens.rows.numpy().astype(np.float32),
+        tokens.scales.numpy(),
+        tuple(_unpack(product) for _, product in inputs),
         tuple(_unpack(cell.product) for _, cell in module.cells.named_children()),
         _unpack(module.output),
     )
@@ -75,7 +78,7 @@ class ReferenceModel:
     def initial_state(self) -> State:
         """Nothing read."""
         width = self._parameters.output.weights.shape[1]
-        layers = range(len(self._parameters.layers))
+        layers = range(len(self._parameters.recurrent))
         return State(
             tuple(np.zeros(width, np.int32) for _ in layers),
             tuple(np.zeros(width, np.float32) for _ in layers),
@@ -84,15 +87,14 @@ class ReferenceModel:
     def read(self, state: State, token_id: int) -> State:
         """The state after one more token."""
         p = self._parameters
-        extra = p.token_rows[token_id] * p.token_scales[token_id]
         hidden: list[Integers] = []
         cells: list[Floats] = []
-        for layer, product in enumerate(p.layers):
-            past = state.hidden[layer]
-            # from layer 1 on, one product over the layer below and this layer's own past
-            source = past if layer == 0 else np.concatenate([hidden[layer - 1], past])
-            gates = _multiply(product, source)
-            h, c = _lstm_cell(gates + extra if layer == 0 else gates, state.cells[layer])
+        added = p.token_rows[token_id] * p.token_scales[token_id]
+        for layer, recurrent in enumerate(p.recurrent):
+            if layer > 0:
+                added = _multiply(p.inputs[layer - 1], hidden[-1])
+            gates = _multiply(recurrent, state.hidden[layer]) + added
+            h, c = _lstm_cell(gates, state.cells[layer])
             hidden.append(h)
             cells.append(c)
         return State(tuple(hidden), tuple(cells))

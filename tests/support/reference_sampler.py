@@ -15,13 +15,11 @@ import numpy as np
 import torch
 
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
+from support.reference_draw import draw, mass, random_bits, running_sums
 from support.reference_model import Floats
 
-MASK = (1 << 64) - 1
-GOLDEN = 0x9E3779B97F4A7C15
 LOG2_E = math.log2(math.e)
 NEVER = np.float32(-10000)
-NUM_COLUMNS = 64
 MAX_DRAWS = 8
 
 
@@ -29,7 +27,7 @@ def log_probabilities(raw: Floats) -> list[float]:
     """Of every token in nats, before anything a request may ask for."""
     relative = raw - raw.max()
     weights = _exp2(relative * np.float32(LOG2_E))
-    norm = math.log(_running_sums(weights)[-1])
+    norm = math.log(running_sums(weights)[-1])
     return [x - norm for x in relative.tolist()]
 
 
@@ -42,10 +40,10 @@ def choose(raw: Floats, request: GenerationRequest, reply: Sequence[int], end_id
     weights = _weights(logits, params)
     bits = [random_bits(params.seed, len(reply), number) for number in range(MAX_DRAWS + 1)]
     for number in range(MAX_DRAWS):
-        token_id = _draw(weights, bits[number])
+        token_id = draw(weights, bits[number])
         if _is_kept(weights, token_id, params):
             return token_id
-    return _draw(_keep_likely(weights, params), bits[MAX_DRAWS])
+    return draw(_keep_likely(weights, params), bits[MAX_DRAWS])
 
 
 def adjust(raw: Floats, request: GenerationRequest, reply: Sequence[int], end_id: int) -> Floats:
@@ -82,7 +80,7 @@ def _is_kept(weights: Floats, token_id: int, params: SamplingParams) -> bool:
     heavier = np.where(weights > own, weights, np.float32(0))
     return bool(
         np.count_nonzero(heavier) < (params.top_k or len(weights))
-        and _mass(heavier) < _limit(weights, params)
+        and mass(heavier) < _limit(weights, params)
         and own >= np.float32(params.min_p)
     )
 
@@ -92,63 +90,15 @@ def _keep_likely(weights: Floats, params: SamplingParams) -> Floats:
     ordered = sorted(weights.tolist(), reverse=True)
     limit, least = _limit(weights, params), np.float32(params.min_p)
     lowest = 1.0
-    for weight, mass in zip(ordered[: params.top_k or None], accumulate(ordered), strict=False):
-        if mass - weight < limit and weight >= least:
+    for weight, reached in zip(ordered[: params.top_k or None], accumulate(ordered), strict=False):
+        if reached - weight < limit and weight >= least:
             lowest = weight
     return np.where(weights >= lowest, weights, np.float32(0))
 
 
 def _limit(weights: Floats, params: SamplingParams) -> float:
     share = float(np.float32(params.top_p)) if params.top_p < 1 else math.inf
-    return share * _mass(weights)
-
-
-def _draw(weights: Floats, bits: int) -> int:
-    """A column of the folded row by the upper half of the bits, a token of it by the lower."""
-    column = _pick(_fold(weights), bits >> 32)
-    block = _pick(weights.reshape(-1, NUM_COLUMNS)[:, column], bits & 0xFFFFFFFF)
-    return block * NUM_COLUMNS + column
-
-
-def _pick(weights: Floats, bits: int) -> int:
-    sums = _running_sums(weights)
-    target = sums[-1] * (bits / 2**32)
-    return next(place for place, mass in enumerate(sums) if mass > target)
-
-
-def _fold(weights: Floats) -> Floats:
-    """Sums of every 64th weight, float32 [64], 16 blocks at a time (up to 255 blocks).
-
-    That is how torch adds columns: it keeps the sums of 16 apart, so as to round less.
-    """
-    blocks = weights.reshape(-1, NUM_COLUMNS)
-    zero = np.zeros(NUM_COLUMNS, np.float32)
-    runs = [blocks[first : first + 16] for first in range(0, len(blocks), 16)]
-    sums = [sum(run, start=zero) for run in runs]
-    rest = sums.pop() if len(runs[-1]) < 16 else zero
-    return rest + sum(sums, start=zero)
-
-
-def _mass(weights: Floats) -> float:
-    return _running_sums(_fold(weights))[-1]
-
-
-def _running_sums(weights: Floats) -> list[float]:
-    return list(accumulate(weights.tolist()))  # Python's floats are float64
-
-
-def random_bits(seed: int, position: int, number: int) -> int:
-    """64 bits: SplitMix64 of the seed's own stream, at this draw of this position."""
-    stream = _mix(seed + GOLDEN)
-    return _mix(stream + (16 * position + number + 1) * GOLDEN)
-
-
-def _mix(x: int) -> int:
-    """SplitMix64's finalizer (Steele, Lea and Flood, 2014)."""
-    x &= MASK
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & MASK
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & MASK
-    return x ^ (x >> 31)
+    return share * mass(weights)
 
 
 def _exp2(x: Floats) -> Floats:

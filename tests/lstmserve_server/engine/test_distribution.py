@@ -23,7 +23,6 @@ DRAWS = 20_480
 FALSE_FAILURE_ODDS = 1e-6
 SAMPLINGS = {
     "plain": SamplingParams(),
-    "hot": SamplingParams(temperature=1.6),
     "filtered": SamplingParams(temperature=2.0, top_k=30, top_p=0.9, min_p=0.03),
     "penalties": SamplingParams(
         repetition_penalty=1.4,
