@@ -97,7 +97,7 @@ class AsyncEngine:
                 if isinstance(result, Output):
                     self._engine.count_undelivered(len(result.token_ids))
                 continue
-            outbox.put(result)
+            outbox.put(result, self._engine.message_tokens)
             if outbox.is_complete:
                 del self._outboxes[reply_id]
 
