@@ -49,6 +49,7 @@ def latency_rows(figures: Figures) -> dict[str, Percentiles]:
 def write_json(path: Path, run: Mapping[str, object], results: Mapping[str, object]) -> None:
     """Where it comes from, then what came out; what was not observed is null."""
     content = _without_nan({**run, **results})
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
