@@ -69,6 +69,7 @@ def run(
         workload = {"workload": asdict(plan.workload), "lengths": [str(kind) for kind in kinds]}
         write_json(json, described, {**workload, "servers": [asdict(one) for one in results]})
     if markdown is not None:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
         markdown.write_text(table, "utf-8")
 
 

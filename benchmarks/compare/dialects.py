@@ -36,8 +36,8 @@ class TorchServeDialect:
     def count_tokens(self, message: bytes) -> int:
         return bool(self._classes["PredictionResponse"].FromString(message).prediction)
 
-    def is_complete(self, last: bytes) -> bool:  # noqa: ARG002 - no word for the end but the status
-        return True
+    def is_complete(self, _last: bytes) -> bool:
+        return True  # it has no word for the end but the status
 
 
 class TritonDialect:

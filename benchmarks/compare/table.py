@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from benchmarks.load.driver import Closed
 from benchmarks.load.figures import Percentiles
 from benchmarks.load.measure import Measurement
+from benchmarks.load.report import MEBIBYTE, UNKNOWN
 from benchmarks.load.workload import Lengths
-
-MEBIBYTE = 2**20
-NONE = "–"  # noqa: RUF001 - a dash
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,9 @@ def _row(name: str, measurements: Sequence[Measurement]) -> list[str]:
         _pair(figures.first_token_ms),
         _pair(figures.reply_ms),
         f"{figures.tokens_per_message:.1f}",
-        NONE if server.cpu_seconds is None else f"{server.cpu_seconds / figures.seconds:.2f}",
+        UNKNOWN if server.cpu_seconds is None else f"{server.cpu_seconds / figures.seconds:.2f}",
         f"{last.generator_cpu_seconds / figures.seconds:.2f}",
-        NONE if server.resident_bytes is None else f"{server.resident_bytes / MEBIBYTE:,.0f}",
+        UNKNOWN if server.resident_bytes is None else f"{server.resident_bytes / MEBIBYTE:,.0f}",
         ", ".join(f"{count} {code}" for code, count in errors.items()) or "0",
     ]
 

@@ -25,7 +25,7 @@ class Dialect(Protocol):
     def count_tokens(self, message: bytes) -> int:
         """Tokens that one message of the reply carries; 0 for events of other kinds."""
 
-    def is_complete(self, last: bytes) -> bool:
+    def is_complete(self, last: bytes, /) -> bool:
         """Whether a stream that ended with OK after this message is a whole reply."""
 
 

@@ -30,6 +30,7 @@ def draw(path: Path, measurements: Sequence[Measurement], title: str) -> None:
         axes.set_xscale("log", base=2)
         axes.set_xticks(_positions(measurements), labels=_ticks(measurements), minor=False)
         axes.grid(alpha=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
 

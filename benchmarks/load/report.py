@@ -1,10 +1,9 @@
-"""Measurements as tables, as JSON and as a plot."""
+"""Measurements as a table and as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,32 +16,21 @@ from benchmarks.load.figures import Figures, Percentiles
 from benchmarks.load.measure import Measurement
 
 MEBIBYTE = 2**20
-RATE_COLUMNS = (
-    *("tokens/s", "requests/s", "messages/s", "tokens/message", "replies", "errors"),
-    *("server cores", "MB", "peak MB", "generator cores"),
-)
-WIDTH = 140
-LATENCY_COLUMNS = ("p50", "p90", "p99", "max")
+UNKNOWN = "-"
 
 
 def print_measurements(measurements: Sequence[Measurement]) -> None:
-    """Two tables on standard output."""
-    rates = _make_table("Rates and costs", ("load", *RATE_COLUMNS))
-    latencies = _make_table("Latencies in milliseconds", ("load", "of", *LATENCY_COLUMNS))
+    """One column for each load, on standard output."""
+    table = Table()
+    table.add_column()
     for measurement in measurements:
-        name = name_load(measurement.load)
-        rates.add_row(name, *_rate_cells(measurement))
-        for what, percentiles in latency_rows(measurement.figures).items():
-            latencies.add_row(name, what, *_percentile_cells(percentiles))
-        latencies.add_section()
-    console = make_console()
-    console.print(rates)
-    console.print(latencies)
-
-
-def make_console() -> Console:
-    """Wide enough for every column where the output is no terminal."""
-    return Console() if sys.stdout.isatty() else Console(width=WIDTH)
+        table.add_column(name_load(measurement.load), justify="right", overflow="fold")
+    groups = [_describe(measurement) for measurement in measurements]
+    for rows in zip(*groups, strict=True):
+        for name in rows[0]:
+            table.add_row(name, *(row[name] for row in rows))
+        table.add_section()
+    Console().print(table)
 
 
 def name_load(load: Load) -> str:
@@ -61,47 +49,48 @@ def latency_rows(figures: Figures) -> dict[str, Percentiles]:
 def write_json(path: Path, run: Mapping[str, object], results: Mapping[str, object]) -> None:
     """Where it comes from, then what came out; what was not observed is null."""
     content = _without_nan({**run, **results})
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
-def to_json(measurement: Measurement) -> dict[str, object]:
-    return asdict(measurement)
-
-
-def _make_table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 or column == "of" else "right")
-    return table
-
-
-def _rate_cells(measurement: Measurement) -> list[str]:
-    figures = measurement.figures
-    errors = ", ".join(f"{count} {code}" for code, count in figures.errors.items())
-    return [
-        f"{figures.tokens_per_second:,.0f}",
-        f"{figures.requests_per_second:,.1f}",
-        f"{figures.messages_per_second:,.0f}",
-        f"{figures.tokens_per_message:.2f}",
-        f"{figures.replies:,}",
-        errors or "none",
-        _share(measurement.server.cpu_seconds, figures.seconds),
-        _mebibytes(measurement.server.resident_bytes),
-        _mebibytes(measurement.server.peak_bytes),
-        _share(measurement.generator_cpu_seconds, figures.seconds),
+def _describe(measurement: Measurement) -> list[dict[str, str]]:
+    """Groups of rows: what it is, and how much."""
+    latencies = [
+        {f"{what}, {name}, ms": f"{value:,.2f}" for name, value in asdict(percentiles).items()}
+        for what, percentiles in latency_rows(measurement.figures).items()
     ]
+    return [_describe_rates(measurement.figures), *latencies, _describe_costs(measurement)]
+
+
+def _describe_rates(figures: Figures) -> dict[str, str]:
+    errors = ", ".join(f"{count:,} {code}" for code, count in figures.errors.items())
+    return {
+        "tokens/s": f"{figures.tokens_per_second:,.0f}",
+        "requests/s": f"{figures.requests_per_second:,.1f}",
+        "messages/s": f"{figures.messages_per_second:,.0f}",
+        "tokens/message": f"{figures.tokens_per_message:.2f}",
+        "replies": f"{figures.replies:,}",
+        "errors": errors or "none",
+    }
+
+
+def _describe_costs(measurement: Measurement) -> dict[str, str]:
+    server, seconds = measurement.server, measurement.figures.seconds
+    return {
+        "server, cores": _share(server.cpu_seconds, seconds),
+        "server, resident MB": _mebibytes(server.resident_bytes),
+        "server, peak MB": _mebibytes(server.peak_bytes),
+        "generator, cores": _share(measurement.generator_cpu_seconds, seconds),
+        "generator, CPU s": f"{measurement.generator_cpu_seconds:.2f}",
+    }
 
 
 def _share(cpu_seconds: float | None, seconds: float) -> str:
-    return "–" if cpu_seconds is None else f"{cpu_seconds / seconds:.2f}"  # noqa: RUF001 - a dash
+    return UNKNOWN if cpu_seconds is None else f"{cpu_seconds / seconds:.2f}"
 
 
 def _mebibytes(size: int | None) -> str:
-    return "–" if size is None else f"{size / MEBIBYTE:,.0f}"  # noqa: RUF001 - a dash
-
-
-def _percentile_cells(percentiles: Percentiles) -> list[str]:
-    return [f"{value:,.2f}" for value in asdict(percentiles).values()]
+    return UNKNOWN if size is None else f"{size / MEBIBYTE:,.0f}"
 
 
 def _without_nan(value: object) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Annotated
 
 import typer
@@ -51,16 +50,14 @@ def run(
     generator = Generator(client=client, connections=connections)
     plan = _Plan(generator, requests, distinct, streams, penalties, seed)
     with open_server(target, start=start, arguments=server_arg) as server:
-        started = monotonic()
         try:
             outcome = uvloop.run(_replay(plan, server.target))
         except AloneError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(CANNOT_START) from None
-    seconds = monotonic() - started
-    _print(outcome, seconds)
+    _print(outcome)
     if json is not None:
-        write_json(json, describe_run(), {**asdict(outcome), "seconds": seconds})
+        write_json(json, describe_run(), {"plan": asdict(plan), **asdict(outcome)})
     if not outcome.is_exact:
         raise typer.Exit(DIFFERENT)
 
@@ -83,11 +80,12 @@ async def _replay(plan: _Plan, target: str) -> Outcome:
     return replay.outcome
 
 
-def _print(outcome: Outcome, seconds: float) -> None:
-    rate = outcome.tokens / seconds
+def _print(outcome: Outcome) -> None:
+    rate = outcome.tokens / outcome.seconds
     typer.echo(
-        f"{outcome.compared:,} replies ({outcome.tokens:,} tokens) compared in {seconds:,.0f} s "
-        f"({rate:,.0f} tokens/s), beside {outcome.cancelled:,} cancelled: "
+        f"{outcome.compared:,} replies ({outcome.tokens:,} tokens) compared in "
+        f"{outcome.seconds:,.0f} s ({rate:,.0f} tokens/s), "
+        f"beside {outcome.cancelled:,} cancelled: "
         f"{outcome.different} different, {outcome.num_failed} failed"
     )
     for example in outcome.examples:

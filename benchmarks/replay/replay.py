@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from time import monotonic
 
 from benchmarks.load.transport import Status, Transport
 from benchmarks.replay.reply import BrokenReplyError, assemble, describe_difference
@@ -30,6 +31,7 @@ class Outcome:
     different: int = 0
     tokens: int = 0
     cancelled: int = 0
+    seconds: float = 0.0  # of the load, without the requests asked alone
     failed: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
 
@@ -66,6 +68,7 @@ class Replay:
         self, count: int, streams: int, seed: int, on_progress: Callable[[int], object]
     ) -> None:
         """Ask so many, with so many streams, beside others that are cancelled."""
+        started = monotonic()
         order = islice(shuffled_forever(len(self._requests), seed), count)
         cancellers = [
             asyncio.create_task(self._cancel_for_ever(random.Random(f"{seed}/{number}")))
@@ -79,6 +82,7 @@ class Replay:
             for canceller in cancellers:
                 canceller.cancel()
             await asyncio.gather(*cancellers, return_exceptions=True)
+        self.outcome.seconds = monotonic() - started
 
     async def _compare_all(
         self, order: Iterator[int], on_progress: Callable[[int], object]

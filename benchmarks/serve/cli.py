@@ -31,7 +31,7 @@ from benchmarks.load.options import (
 )
 from benchmarks.load.plot import draw
 from benchmarks.load.provenance import describe_run, name_run
-from benchmarks.load.report import name_load, print_measurements, to_json, write_json
+from benchmarks.load.report import name_load, print_measurements, write_json
 from benchmarks.load.server_process import RunningServer
 from benchmarks.load.workload import CacheMode, Lengths, Sampling, SamplingOptions, Workload
 
@@ -101,7 +101,7 @@ def run(
     print_measurements(measurements)
     described = describe_run()
     if json is not None:
-        results = {"workload": asdict(workload), "measurements": [*map(to_json, measurements)]}
+        results = {"workload": asdict(workload), "measurements": [*map(asdict, measurements)]}
         write_json(json, described, results)
     if plot is not None:
         draw(plot, measurements, name_run(described))

@@ -100,6 +100,8 @@ class Soak:
         refused = Counter(code for code in codes if isinstance(code, str) and code != "OK")
         if refused:
             raise SoakError(f"not all wait: {dict(refused)}; --max-waiting must allow them")
+        if not found:
+            raise SoakError("none has to wait: lower --max-running, or ask for more")
         await self._wait_until_idle()
         return WaitingOutcome(found, before, resident, await self._read_resident())
 

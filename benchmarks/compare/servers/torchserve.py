@@ -54,7 +54,8 @@ def pack(store: Path, arguments: argparse.Namespace) -> None:
     config.write_text(
         f"minWorkers: {arguments.workers}\n"
         f"maxWorkers: {arguments.workers}\n"
-        "batchSize: 64\n"
+        # an asynchronous worker takes requests while others run, one by one
+        f"batchSize: {1 if arguments.batching == 'async' else 64}\n"
         f"maxBatchDelay: {arguments.batch_delay_ms}\n"
         "responseTimeout: 120\n"
         f"asyncCommunication: {json.dumps(arguments.batching == 'async')}\n"
