@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -158,7 +159,7 @@ class Manifest(_Strict):
         """Of all files together."""
         return sum(file.size_bytes for file in self.files.values())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over all that can change a reply: files, template, sizes, defaults.
 

@@ -126,7 +126,13 @@ class App:
             EngineMetrics(self._metrics, name, version),
             time.monotonic,
         )
-        return AsyncEngine(engine, f"{name}-{version}", time.monotonic, self._on_engine_death)
+        return AsyncEngine(
+            engine,
+            f"{name}-{version}",
+            time.monotonic,
+            self._on_engine_death,
+            self._config.engine.park_after_tokens,
+        )
 
     def _describe(self, model: ServedModel, loaded: LoadedModel) -> None:
         labels = (model.name, model.version)

@@ -23,9 +23,12 @@ class EngineConfig:
     """Bounds of one model's engine."""
 
     max_running: int = 64  # rows of the running batch
-    max_waiting: int = 1024
+    max_waiting: int = 1024  # requests without a row: waiting for one, or set aside
+    max_waiting_tokens: int = 1 << 20  # prompt tokens and max_tokens of what waits
     quantum_steps: int = 8  # tokens per row between two looks at the queue
-    prefill_piece_tokens: int = 32  # prompt tokens read between two quanta
+    prefill_piece_tokens: int = 32  # tokens read of one prompt between two quanta
+    prefill_budget_tokens: int = 512  # tokens read of all prompts between two quanta
+    park_after_tokens: int = 256  # tokens made for a reader who has not taken them
 
 
 @dataclass(frozen=True, slots=True)

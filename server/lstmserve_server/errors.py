@@ -6,6 +6,10 @@ LstmserveError
 ├── NotServedError          a method that this version of the server does not serve
 ├── ResumeMismatchError     resume tokens that nothing can follow
 ├── QueueFullError          more waiting requests than the server keeps
+│   ├── QueueTokensFullError    more waiting tokens than the server keeps
+│   └── CallerShareError        more waiting requests of one caller than its share
+├── DeadlineError           the caller's deadline passed before the reply was complete
+│   └── DeadlineInfeasibleError  it is certain to pass: nothing was generated
 ├── UnavailableError        this server cannot answer now; another one may
 │   ├── DrainingError       it is shutting down
 │   └── EngineDeadError     its engine has failed; the process is about to end
@@ -59,6 +63,22 @@ class QueueFullError(LstmserveError):
     def __init__(self, message: str, retry_seconds: float) -> None:
         super().__init__(message)
         self.retry_seconds = retry_seconds
+
+
+class QueueTokensFullError(QueueFullError):
+    """The waiting requests may take more tokens than the server keeps waiting."""
+
+
+class CallerShareError(QueueFullError):
+    """One caller has its share of the queue waiting already."""
+
+
+class DeadlineError(LstmserveError):
+    """The caller's deadline passed before its reply was complete."""
+
+
+class DeadlineInfeasibleError(DeadlineError):
+    """The caller's deadline cannot be met; refused before any work."""
 
 
 class UnavailableError(LstmserveError):

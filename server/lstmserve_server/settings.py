@@ -93,11 +93,22 @@ class Settings(BaseSettings):
     max_waiting: int = Field(
         1024, ge=0, description="Requests that may wait per model before more are refused."
     )
+    max_waiting_tokens: int = Field(
+        1 << 20,
+        ge=1,
+        description="Prompt tokens and max_tokens of the requests that may wait per model.",
+    )
     quantum_steps: int = Field(
         8, ge=1, le=64, description="Tokens decoded per reply between two looks at the queue."
     )
     prefill_piece_tokens: int = Field(
         32, ge=1, le=1024, description="Tokens read of each new prompt between two quanta."
+    )
+    prefill_budget_tokens: int = Field(
+        512, ge=2, description="Tokens read of all new prompts between two quanta."
+    )
+    park_after_tokens: int = Field(
+        256, ge=1, description="Tokens made ahead of a slow reader before its row is freed."
     )
     torch_threads: int = Field(
         1, ge=1, le=2, description="Threads per decode step; two help large batches only."
@@ -136,7 +147,13 @@ class Settings(BaseSettings):
             metrics_listen=parse_address(self.metrics_listen),
             store=StoreConfig(self.model_store, self.default_model, self.torch_threads),
             engine=EngineConfig(
-                self.max_running, self.max_waiting, self.quantum_steps, self.prefill_piece_tokens
+                max_running=self.max_running,
+                max_waiting=self.max_waiting,
+                max_waiting_tokens=self.max_waiting_tokens,
+                quantum_steps=self.quantum_steps,
+                prefill_piece_tokens=self.prefill_piece_tokens,
+                prefill_budget_tokens=self.prefill_budget_tokens,
+                park_after_tokens=self.park_after_tokens,
             ),
             drain=DrainConfig(self.drain_seconds, self.drain_notice_seconds),
             workers=WorkersConfig(self.workers, pin=self.pin == "auto"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given
@@ -13,8 +11,9 @@ from hypothesis import strategies as st
 
 from lstmserve_training.errors import DataError, ExportError
 from lstmserve_training.export import check_same_bits, export, load_module
+from lstmserve_training.int8_lstm import Int8Linear, Int8Lstm
 from lstmserve_training.model import StackedLstm
-from lstmserve_training.quantize import Int8Linear, Int8Lstm, quantize, use_quantized_engine
+from lstmserve_training.quantize import quantize, quantize_channels, use_quantized_engine
 from lstmserve_training.stepper import FloatLstm, stock_int8
 
 NEVER = [0, 1]
@@ -41,44 +40,56 @@ def random_tokens(rows: int, steps: int, seed: int = 1) -> torch.Tensor:
     return torch.randint(128, (rows, steps), generator=torch.Generator().manual_seed(seed))
 
 
-def plain_linear(
-    x: npt.NDArray[np.float32], weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
-    """The quantized layer in plain integers, from its definition."""
-    scales = np.abs(weight).max(axis=1).astype(np.float64) / 127
-    rows = np.rint(weight / scales[:, None]).astype(np.int64)
-    activations = np.clip(np.rint(x.astype(np.float64) * 63) + 64, 0, 127).astype(np.int64)
-    return ((activations - 64) @ rows.T) * (scales / 63) + bias
+def whole_numbers(rows: int, columns: int, seed: int) -> torch.Tensor:
+    """Activations as the module makes them, float32 [rows, columns] from -64 to 64."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(-64, 65, (rows, columns), generator=generator).float()
 
 
-def away_from_ties(values: npt.NDArray[np.float64], step: float) -> npt.NDArray[np.float32]:
-    """Values that round to the same multiple of ``step`` in floats and in doubles."""
-    nearest = np.rint(values / step)
-    return (step * (nearest + np.clip(values / step - nearest, -0.49, 0.49))).astype(np.float32)
+def make_layer(out: int, columns: int, seed: int) -> tuple[Int8Linear, torch.Tensor]:
+    """A layer of random weights, and what it computes in plain integers, as a function's table."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randint(-127, 128, (out, columns), dtype=torch.int8, generator=generator)
+    exponents = torch.randint(-16, -8, (out,), generator=generator)
+    bias = torch.randn(out, generator=generator)
+    return Int8Linear(weight, exponents, bias), weight.long().t()
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 9))
-def test_the_quantized_layer_is_plain_integer_arithmetic(seed: int, rows: int) -> None:
-    rng = np.random.default_rng(seed)
-    weight = away_from_ties(np.clip(rng.normal(size=(32, 96)), -2, 2), 2 / 127)
-    weight[:, 0] = 2.0  # the largest of each row, so that the scale is known: 2 / 127
-    bias = rng.normal(size=32).astype(np.float32)
-    x = away_from_ties(np.tanh(rng.normal(size=(rows, 96))), 1 / 63)
-    layer = Int8Linear(torch.from_numpy(weight), torch.from_numpy(bias))
-    found = layer(torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(found, plain_linear(x, weight, bias), rtol=1e-6, atol=1e-5)
+@pytest.mark.parametrize("wide_rows", [1, 1000])
+@given(st.integers(0, 1000), st.integers(1, 40))
+def test_a_layer_is_plain_integer_arithmetic_bit_for_bit(
+    wide_rows: int, seed: int, rows: int
+) -> None:
+    """By either library; the only float operation that rounds is adding the bias."""
+    layer, table = make_layer(64, 128, seed)
+    layer.widen(wide_rows)
+    x = whole_numbers(rows, 128, seed)
+    expected = (x.long() @ table).float() * layer.scale + layer.bias
+    assert torch.equal(layer(x), expected)
 
 
-def test_seven_bits_cannot_saturate_a_pair_of_products() -> None:
-    """All at their limits: the sum must not be clipped to 16 bits, as eight bits would be."""
-    layer = Int8Linear(torch.ones(8, 512), None)
-    assert torch.allclose(layer(torch.ones(1, 512)), torch.full((1, 8), 512.0), rtol=1e-5)
+@pytest.mark.parametrize("wide_rows", [1, 1000])
+def test_nothing_saturates_and_no_sum_is_too_long_for_a_float(wide_rows: int) -> None:
+    """All at their limits: eight bits of activation would clip pairs of products to 16 bits."""
+    weight = torch.full((64, 1024), 127, dtype=torch.int8)
+    layer = Int8Linear(weight, torch.zeros(64, dtype=torch.int64), torch.zeros(64))
+    layer.widen(wide_rows)
+    for activation in (64.0, -64.0, 63.0):
+        found = layer(torch.full((2, 1024), activation))
+        assert torch.equal(found, torch.full((2, 64), activation * 127 * 1024))
 
 
-def test_activations_have_one_scale_whatever_the_batch(model: StackedLstm) -> None:
-    layer = Int8Linear(torch.randn(16, 64, generator=torch.Generator().manual_seed(1)), None)
-    small, large = torch.full((1, 64), 0.01), torch.full((1, 64), 0.99)
-    assert torch.equal(layer(torch.cat([small, large]))[:1], layer(small))
+@given(st.integers(0, 1000))
+def test_weights_are_the_nearest_whole_numbers_times_powers_of_two(seed: int) -> None:
+    weight = torch.randn(16, 64, generator=torch.Generator().manual_seed(seed)) * 0.1
+    whole, exponents = quantize_channels(weight)
+    step = torch.exp2(exponents.float()).unsqueeze(1)
+    error = (whole.float() * step - weight).abs()
+    is_clipped = whole.abs() == 127
+    assert torch.all(error[~is_clipped] <= (step / 2).expand_as(error)[~is_clipped])
+    # clipping is allowed where it does less harm than a step twice as large
+    coarse = (weight / (2 * step)).round() * 2 * step
+    assert torch.all(error.square().sum(1) <= (coarse - weight).square().sum(1) + 1e-9)
 
 
 def test_it_stays_close_to_the_floats(model: StackedLstm, module: Int8Lstm) -> None:
@@ -126,12 +137,24 @@ def test_prefilling_in_pieces_is_reading_step_by_step(
         assert torch.equal(state[row : row + 1], expected)
 
 
-def test_a_step_leaves_its_inputs_alone(module: Int8Lstm) -> None:
+def test_the_other_product_changes_no_bit(module: Int8Lstm, tmp_path: Path) -> None:
+    tokens = random_tokens(20, 12)
+    before = read(module, tokens)
+    torch.jit.save(module, tmp_path / "copy.pt")
+    wide = load_module(tmp_path / "copy.pt")
+    wide.widen(1)
+    after = read(wide, tokens)
+    assert torch.equal(after[0], before[0])
+    assert torch.equal(after[1], before[1])
+
+
+def test_a_step_works_in_place(module: Int8Lstm) -> None:
     _, state = read(module, random_tokens(2, 3))
-    before = state.clone()
-    module.step(state, torch.tensor([4, 5]))
-    module.prefill(state, torch.tensor([[4], [5]]), torch.tensor([1, 1]))
-    assert torch.equal(state, before)
+    for after in (
+        module.step(state, torch.tensor([4, 5]))[1],
+        module.prefill(state, torch.tensor([[4], [5]]), torch.tensor([1, 1])),
+    ):
+        assert after.data_ptr() == state.data_ptr()
 
 
 def test_the_state_is_what_the_manifest_says(module: Int8Lstm) -> None:
@@ -165,7 +188,7 @@ def test_stock_quantization_really_quantizes_the_output_layer(model: StackedLstm
 def test_a_module_of_other_weights_is_told_apart(model: StackedLstm, module: Int8Lstm) -> None:
     other = quantize(model, NEVER)
     with torch.no_grad():
-        other.token_scales.mul_(1.001)
+        other.inputs[0].scales.mul_(1.001)
     with pytest.raises(ExportError, match="the exported module gives other"):
         check_same_bits(other, module)
 

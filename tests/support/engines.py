@@ -9,9 +9,11 @@ from pathlib import Path
 
 from lstmserve_bundle import Bundle
 from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.claim import NO_CLAIM, Claim
 from lstmserve_server.engine.engine import Engine
 from lstmserve_server.engine.output import Finish, TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.errors import LstmserveError
 from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
 from lstmserve_server.store.repository import ModelRepository
 
@@ -26,6 +28,7 @@ class Reply:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     finish: Finish | None = None
+    error: LstmserveError | None = None
 
     @property
     def essence(self) -> tuple[object, ...]:
@@ -47,6 +50,7 @@ class Recorder:
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []  # (rows, steps)
         self.wasted = 0
+        self.cancelled: list[float] = []  # seconds
 
     def on_decode(self, rows: int, steps: int, seconds: float) -> None:
         self.batches.append((rows, steps))
@@ -55,6 +59,10 @@ class Recorder:
     def on_wasted(self, tokens: int, reason: str) -> None:
         assert reason
         self.wasted += tokens
+
+    def on_cancelled(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.cancelled.append(seconds)
 
 
 class Bench:
@@ -73,13 +81,17 @@ class Bench:
         )
         self.replies: dict[int, Reply] = {}
 
-    def submit(self, number: int, request: GenerationRequest) -> None:
+    def submit(self, number: int, request: GenerationRequest, claim: Claim = NO_CLAIM) -> None:
+        """Raises what the engine raises, and then knows of no such reply."""
+        self.engine.submit(number, request, arrived_at=0.0, claim=claim)
         self.replies[number] = Reply()
-        self.engine.submit(number, request, arrived_at=0.0)
 
     def step(self) -> None:
         for number, output in self.engine.step():
             reply = self.replies[number]
+            if isinstance(output, LstmserveError):
+                reply.error = output
+                continue
             reply.text += output.text
             reply.token_ids += output.token_ids
             reply.logprobs += output.logprobs

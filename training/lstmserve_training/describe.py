@@ -23,8 +23,8 @@ from lstmserve_bundle.manifest import (
 )
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.errors import PublishError
+from lstmserve_training.int8_lstm import ACTIVATION_SCALE, ACTIVATION_ZERO_POINT
 from lstmserve_training.prepared import read_template
-from lstmserve_training.quantize import ACTIVATION_SCALE, ACTIVATION_ZERO_POINT
 from lstmserve_training.work import (
     BEST_NAME,
     EVALUATION_NAME,

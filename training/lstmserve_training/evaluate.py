@@ -19,6 +19,7 @@ from lstmserve_training.checkpoint import load_best
 from lstmserve_training.encoding import never_tokens
 from lstmserve_training.export import check_same_bits, load_module
 from lstmserve_training.held_out import read_held_out
+from lstmserve_training.int8_lstm import known_deprecations
 from lstmserve_training.perplexity import (
     counted_targets,
     perplexity,
@@ -27,7 +28,7 @@ from lstmserve_training.perplexity import (
     target_nats,
 )
 from lstmserve_training.prepared import read_template, read_tokenizer
-from lstmserve_training.quantize import known_deprecations, quantize
+from lstmserve_training.quantize import quantize
 from lstmserve_training.replies import accuracy, distinct, next_logits, sample_replies
 from lstmserve_training.speed import one_thread, tokens_per_second
 from lstmserve_training.stepper import FloatLstm, Stepper, stock_int8

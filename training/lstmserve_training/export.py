@@ -10,8 +10,9 @@ from torch import Tensor
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.encoding import never_tokens
 from lstmserve_training.errors import DataError, ExportError
+from lstmserve_training.int8_lstm import Int8Lstm, known_deprecations
 from lstmserve_training.prepared import read_template, read_tokenizer
-from lstmserve_training.quantize import Int8Lstm, known_deprecations, quantize, use_quantized_engine
+from lstmserve_training.quantize import quantize, use_quantized_engine
 from lstmserve_training.speed import one_thread
 from lstmserve_training.work import MODEL_NAME
 
@@ -57,7 +58,7 @@ def load_module(path: Path) -> Int8Lstm:
 def check_same_bits(eager: Int8Lstm, loaded: Int8Lstm) -> None:
     """Raise ExportError unless both give the same bits, alone, side by side and by prefill."""
     generator = torch.Generator().manual_seed(1)
-    num_tokens = eager.token_rows.shape[0]
+    num_tokens = eager.num_tokens
     tokens = torch.randint(num_tokens, (CHECKED_ROWS, CHECKED_STEPS), generator=generator)
     with one_thread():
         expected = _final(eager, tokens)

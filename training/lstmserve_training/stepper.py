@@ -11,8 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from lstmserve_training.int8_lstm import known_deprecations
 from lstmserve_training.model import StackedLstm
-from lstmserve_training.quantize import NEVER, known_deprecations, use_quantized_engine
+from lstmserve_training.quantize import NEVER, use_quantized_engine
 
 
 class Stepper(Protocol):

@@ -6,35 +6,43 @@ import asyncio
 import itertools
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
+from lstmserve_server.engine.claim import NO_CLAIM, Claim
 from lstmserve_server.engine.engine import Clock, Engine, EngineLoad
-from lstmserve_server.engine.output import Output
+from lstmserve_server.engine.outbox import Outbox
+from lstmserve_server.engine.output import Output, Result
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.errors import EngineDeadError, LstmserveError
-
-Result = Output | LstmserveError
 
 
 class AsyncEngine:
     """Runs an engine in a thread; requests come from one event loop.
 
     Outputs reach the loop once per quantum for all rows, not once per token: waking the
-    loop costs more than a decode step of a small model.
+    loop costs more than a decode step of a small model. A reply of which more than
+    ``park_after_tokens`` lie here untaken is parked until its reader comes for them.
     """
 
     def __init__(
-        self, engine: Engine, name: str, clock: Clock, on_death: Callable[[BaseException], None]
+        self,
+        engine: Engine,
+        name: str,
+        clock: Clock,
+        on_death: Callable[[BaseException], None],
+        park_after_tokens: int,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._on_death = on_death
+        self._park_after_tokens = park_after_tokens
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ids = itertools.count()
-        self._queues: dict[int, asyncio.Queue[Result]] = {}
-        self._is_dead = False  # like the queues, touched by the loop only
+        self._outboxes: dict[int, Outbox] = {}
+        self._is_dead = False  # like the outboxes, touched by the loop only
         self._commands: deque[Callable[[], None]] = deque()
+        self._refused: list[tuple[int, Result]] = []  # touched by the thread only
         self._wake = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
@@ -57,46 +65,65 @@ class AsyncEngine:
         """How busy the engine is, as of its last quantum."""
         return self._engine.load
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Output]:
+    async def generate(
+        self, request: GenerationRequest, claim: Claim = NO_CLAIM
+    ) -> AsyncGenerator[Output]:
         """The outputs of one reply, the last of which has ``finish``.
 
-        Raises QueueFullError or EngineDeadError. Leaving early cancels the reply.
+        Raises what ``Engine.submit`` raises, DeadlineError or EngineDeadError. Leaving early
+        cancels the reply: close the iterator.
         """
         if self._is_dead:
             raise EngineDeadError("the engine has failed")
         reply_id, arrived_at = next(self._ids), self._clock()
-        queue = self._queues[reply_id] = asyncio.Queue()
-        self._send(lambda: self._submit(reply_id, request, arrived_at))
+        outbox = self._outboxes[reply_id] = Outbox()
+        self._send(lambda: self._submit(reply_id, request, claim, arrived_at))
         try:
             while True:
-                result = await queue.get()
-                if isinstance(result, LstmserveError):
-                    raise result
-                yield result
-                if result.finish is not None:
+                output = await outbox.take()
+                self._unpark(reply_id, outbox)
+                yield output
+                if output.finish is not None:
                     return
         finally:
-            # one whose end was delivered is gone from here already
-            if self._queues.pop(reply_id, None) is not None:
-                self._send(lambda: self._engine.cancel(reply_id))
+            self._leave(reply_id, outbox)
 
-    # --- on the event loop ---------------------------------------------------------
+    # --- on the event loop -----------------------------------------------------------
 
     def _deliver(self, results: Sequence[tuple[int, Result]]) -> None:
         for reply_id, result in results:
-            queue = self._queues.get(reply_id)
-            if queue is None:  # cancelled while the engine was at work
+            outbox = self._outboxes.get(reply_id)
+            if outbox is None:  # cancelled while the engine was at work
                 if isinstance(result, Output):
                     self._engine.count_undelivered(len(result.token_ids))
                 continue
-            queue.put_nowait(result)
-            if isinstance(result, LstmserveError) or result.finish is not None:
-                del self._queues[reply_id]
+            outbox.put(result)
+            if outbox.is_complete:
+                del self._outboxes[reply_id]
+            elif outbox.num_tokens > self._park_after_tokens:
+                self._park(reply_id, outbox)
+
+    def _park(self, reply_id: int, outbox: Outbox) -> None:
+        if not outbox.is_parked:
+            outbox.is_parked = True
+            self._send(lambda: self._engine.park(reply_id))
+
+    def _unpark(self, reply_id: int, outbox: Outbox) -> None:
+        if outbox.is_parked:
+            outbox.is_parked = False
+            self._send(lambda: self._engine.unpark(reply_id))
+
+    def _leave(self, reply_id: int, outbox: Outbox) -> None:
+        """The reader is gone: cancel the reply, unless its end was delivered."""
+        self._engine.count_undelivered(outbox.num_tokens)
+        if self._outboxes.pop(reply_id, None) is not None:
+            requested_at = self._clock()
+            self._send(lambda: self._engine.cancel(reply_id, requested_at))
 
     def _die(self, error: BaseException) -> None:
         self._is_dead = True
         dead = EngineDeadError("the engine has failed")
-        self._deliver([(reply_id, dead) for reply_id in [*self._queues]])
+        self._deliver([(reply_id, dead) for reply_id in [*self._outboxes]])
         self._on_death(error)
 
     def _send(self, command: Callable[[], None]) -> None:
@@ -104,7 +131,7 @@ class AsyncEngine:
             self._commands.append(command)
             self._wake.notify()
 
-    # --- on the engine's thread ----------------------------------------------------
+    # --- on the engine's thread ------------------------------------------------------
 
     def _run(self) -> None:
         try:
@@ -124,12 +151,16 @@ class AsyncEngine:
     def _run_commands(self) -> None:
         while self._commands:
             self._commands.popleft()()
+        refused, self._refused = self._refused, []
+        self._hand_over(refused)
 
-    def _submit(self, reply_id: int, request: GenerationRequest, arrived_at: float) -> None:
+    def _submit(
+        self, reply_id: int, request: GenerationRequest, claim: Claim, arrived_at: float
+    ) -> None:
         try:
-            self._engine.submit(reply_id, request, arrived_at)
+            self._engine.submit(reply_id, request, arrived_at, claim)
         except LstmserveError as error:
-            self._hand_over([(reply_id, error)])
+            self._refused.append((reply_id, error))
 
     def _hand_over(self, results: Sequence[tuple[int, Result]]) -> None:
         if results:

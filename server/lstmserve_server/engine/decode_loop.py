@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from lstmserve_server.engine.sampler import (
-    Choice,
     RowParams,
+    Scores,
+    adjust,
     choose,
     forbid_end,
+    remember,
     score,
     uniform,
 )
@@ -25,23 +27,45 @@ class DecodeLoop(nn.Module):
 
     def forward(
         self, state: Tensor, tokens: Tensor, position: Tensor, params: RowParams, steps: int
-    ) -> tuple[Tensor, list[Choice]]:
-        """Takes state [rows, S], tokens and position int64 [rows] -> state, one choice per step."""
-        choices: list[Choice] = []
+    ) -> tuple[Tensor, Tensor, list[Scores]]:
+        """Decode; state [rows, S] may be overwritten, tokens and position are int64 [rows].
+
+        -> state after, tokens [steps taken, rows], and per step the scored rows' scores if any.
+        """
+        chosen: list[Tensor] = []
+        scores: list[Scores] = []
         ended = torch.zeros_like(tokens, dtype=torch.bool)
         positions = position[params.sampled].unsqueeze(1) + torch.arange(steps)
-        random = uniform(params.seed, positions)  # [k, steps]
+        random = uniform(params.seed, positions, 0)  # for all steps at once: [k, steps, 2]
         for number in range(steps):
             logits, state = self.model.step(state, tokens)
-            allowed = logits
-            if params.any_min_tokens:
-                allowed = forbid_end(logits, position + number, params, self.end_id)
-            tokens = choose(allowed, random[:, number], params)
-            choices.append(score(logits, tokens, params))
+            tokens, some = self._choose(
+                logits, position + number, positions[:, number], random[:, number], params
+            )
+            chosen.append(tokens)
+            scores.extend(some)
             ended = ended | (tokens == self.end_id)
             if bool(ended.all()):
                 break
-        return state, choices
+        return state, torch.stack(chosen), scores
+
+    def _choose(
+        self, logits: Tensor, position: Tensor, drawn_at: Tensor, first: Tensor, params: RowParams
+    ) -> tuple[Tensor, list[Scores]]:
+        raw = logits
+        if params.scored.shape[0] > 0:
+            raw = logits[params.scored]  # a copy: before anything is done to them
+        if params.adjusted.shape[0] > 0:
+            adjust(logits, params)
+        if params.any_min_tokens:
+            forbid_end(logits, position, params, self.end_id)
+        tokens = choose(logits, drawn_at, first, params)
+        if params.adjusted.shape[0] > 0:
+            remember(tokens, params)
+        scores: list[Scores] = []
+        if params.scored.shape[0] > 0:
+            scores.append(score(raw, tokens[params.scored], params.num_top))
+        return tokens, scores
 
     @torch.jit.export
     def prefill(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:

@@ -8,13 +8,16 @@ from typing import Protocol
 
 from lstmserve_bundle import Tokenizer
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.output import Output
+from lstmserve_server.engine.batch import Batch
+from lstmserve_server.engine.claim import NO_CLAIM, Claim
+from lstmserve_server.engine.output import Output, Result
+from lstmserve_server.engine.pace import Pace
 from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.engine.runner import DecodeRow, Runner, State
+from lstmserve_server.engine.runner import Decoded, Runner
 from lstmserve_server.engine.scheduler import Scheduler
-from lstmserve_server.engine.sequence import Sequence
+from lstmserve_server.engine.sequence import Sequence, Stage
 from lstmserve_server.engine.stopping import ReplyText
-from lstmserve_server.errors import ResumeMismatchError
+from lstmserve_server.errors import DeadlineError, ResumeMismatchError
 
 Clock = Callable[[], float]
 
@@ -28,13 +31,18 @@ class EngineObserver(Protocol):
     def on_wasted(self, tokens: int, reason: str) -> None:
         """Tokens were decoded for nobody."""
 
+    def on_cancelled(self, seconds: float) -> None:
+        """A reply is gone, so long after its caller left or its deadline passed."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
     """How busy an engine is."""
 
-    running: int
+    running: int  # replies that read their prompt or decode
     waiting: int
+    waiting_tokens: int  # prompt tokens and max_tokens of those that wait
+    parked: int  # begun and set aside: they hold no row
 
 
 class Engine:
@@ -49,14 +57,14 @@ class Engine:
         observer: EngineObserver,
         clock: Clock,
     ) -> None:
-        self._runner = runner
+        self._batch = Batch(runner)
         self._tokenizer = tokenizer
         self._end_id = end_id
         self._observer = observer
         self._clock = clock
-        self._scheduler = Scheduler(config)
+        self._pace = Pace()
+        self._scheduler = Scheduler(config, self._pace)
         self._replies: dict[int, Sequence] = {}
-        self._states: dict[int, State] = {}  # of those that read their prompt
 
     @property
     def has_work(self) -> bool:
@@ -64,13 +72,106 @@ class Engine:
 
     @property
     def load(self) -> EngineLoad:
-        return EngineLoad(self._scheduler.num_running, self._scheduler.num_waiting)
+        held = self._scheduler.holdings
+        return EngineLoad(held.num_active, held.num_waiting, held.waiting_tokens, held.num_aside)
 
-    def submit(self, reply_id: int, request: GenerationRequest, arrived_at: float) -> None:
+    # --- a step ----------------------------------------------------------------------
+
+    def step(self) -> list[tuple[int, Result]]:
+        """Drop who is late, make way for who has no place, read prompts, decode a quantum."""
+        late = self._drop_late()
+        self._make_way()
+        self._read_pieces()
+        self._start_ready()
+        return late + self._decode()
+
+    def _drop_late(self) -> list[tuple[int, Result]]:
+        dropped: list[tuple[int, Result]] = []
+        while (reply := self._scheduler.find_late(now := self._clock())) is not None:
+            self._remove(reply)
+            self._observer.on_cancelled(now - reply.claim.deadline)
+            dropped.append((reply.id, DeadlineError("the deadline passed before the reply ended")))
+        return dropped
+
+    def _make_way(self) -> None:
+        while (reply := self._scheduler.find_yielding()) is not None:
+            self._batch.set_aside(reply)
+            self._scheduler.give_way(reply, self._clock())
+
+    def _read_pieces(self) -> None:
+        pieces = self._scheduler.next_pieces()
+        if not pieces:
+            return
+        started_at = self._clock()
+        self._batch.read(pieces)
+        lengths, seconds = [len(p.token_ids) for p in pieces], self._clock() - started_at
+        self._pace.on_read(lengths, seconds, while_waiting=self._scheduler.has_queue)
+
+    def _start_ready(self) -> None:
+        for reply in self._scheduler.take_ready():
+            reply.prefilled_at = reply.prefilled_at or self._clock()
+            self._batch.join(reply)
+
+    def _decode(self) -> list[tuple[int, Result]]:
+        started_at = self._clock()
+        decoded = self._batch.decode(self._scheduler.next_steps())
+        if not decoded:
+            return []
+        now, steps = self._clock(), len(decoded[0][1].token_ids)
+        self._observer.on_decode(len(decoded), steps, now - started_at)
+        self._pace.on_decode(
+            len(decoded), steps, now - started_at, while_waiting=self._scheduler.has_queue
+        )
+        return [(reply.id, self._extend(reply, row, now)) for reply, row in decoded]
+
+    def _extend(self, reply: Sequence, row: Decoded, now: float) -> Output:
+        output = reply.extend(row.token_ids, row.logprobs, now)
+        if output.finish is not None:
+            self._observer.on_wasted(len(row.token_ids) - len(output.token_ids), "finished")
+            self._remove(reply)
+        return output
+
+    # --- between steps ---------------------------------------------------------------
+
+    def submit(
+        self, reply_id: int, request: GenerationRequest, arrived_at: float, claim: Claim = NO_CLAIM
+    ) -> None:
         """Queue a request; its outputs carry the id.
 
-        Raises QueueFullError, or ResumeMismatchError when nothing can follow its resume_ids.
+        Raises QueueFullError or a kind of it, DeadlineInfeasibleError, or ResumeMismatchError
+        when nothing can follow its resume_ids.
         """
+        reply = Sequence(reply_id, request, claim, self._begin_text(request), arrived_at)
+        self._scheduler.submit(reply, self._clock())
+        self._replies[reply_id] = reply
+
+    def cancel(self, reply_id: int, requested_at: float | None = None) -> None:
+        """Forget a reply, wherever it is; one that is gone already is no error."""
+        reply = self._replies.get(reply_id)
+        if reply is not None:
+            self._remove(reply)
+            now = self._clock()
+            self._observer.on_cancelled(now - (now if requested_at is None else requested_at))
+
+    def park(self, reply_id: int) -> None:
+        """Free the row of a reply whose reader is slow; one that is gone is no error."""
+        reply = self._replies.get(reply_id)
+        if reply is not None and reply.stage is not Stage.PARKED:
+            self._batch.set_aside(reply)
+            self._scheduler.park(reply, self._clock())
+
+    def unpark(self, reply_id: int) -> None:
+        """Let a parked reply go on; one that is gone is no error."""
+        reply = self._replies.get(reply_id)
+        if reply is not None and reply.stage is Stage.PARKED:
+            self._scheduler.unpark(reply, self._clock())
+
+    def count_undelivered(self, tokens: int) -> None:
+        """Tokens came for a reply that nobody waits for any more; safe from any thread."""
+        self._observer.on_wasted(tokens, "cancelled")
+
+    def _begin_text(self, request: GenerationRequest) -> ReplyText:
+        """The text up to where the reply is to go on."""
         text = ReplyText(self._tokenizer, self._end_id, request.max_tokens, request.stop_sequences)
         for token_id in request.resume_ids:
             if text.finish_reason is not None:
@@ -78,80 +179,9 @@ class Engine:
             text.push(token_id)
         if text.finish_reason is not None:
             raise ResumeMismatchError("resume_tokens: this reply is complete; nothing follows")
-        reply = Sequence(reply_id, request, text, arrived_at)
-        self._scheduler.submit(reply)
-        self._replies[reply_id] = reply
-
-    def count_undelivered(self, tokens: int) -> None:
-        """Tokens came for a reply that nobody waits for any more; safe from any thread."""
-        self._observer.on_wasted(tokens, "cancelled")
-
-    def cancel(self, reply_id: int) -> None:
-        """Forget a reply, wherever it is; one that is gone already is no error."""
-        reply = self._replies.get(reply_id)
-        if reply is not None:
-            self._remove(reply)
-
-    def step(self) -> list[tuple[int, Output]]:
-        """Admit, read a piece of each new prompt, decode a quantum of every running reply."""
-        self._admit()
-        self._read_pieces()
-        self._start_ready()
-        return self._decode()
-
-    def _admit(self) -> None:
-        for reply in self._scheduler.admit():
-            reply.started_at = self._clock()
-            self._states[reply.id] = self._runner.initial_state()
-
-    def _read_pieces(self) -> None:
-        pieces = self._scheduler.next_pieces()
-        if not pieces:
-            return
-        before = [self._states[piece.sequence.id] for piece in pieces]
-        after = self._runner.prefill(before, [piece.token_ids for piece in pieces])
-        for piece, state in zip(pieces, after, strict=True):
-            piece.sequence.num_read += len(piece.token_ids)
-            self._states[piece.sequence.id] = state
-
-    def _start_ready(self) -> None:
-        for reply in self._scheduler.take_ready():
-            reply.prefilled_at = self._clock()
-            row = self._scheduler.slots.join(reply)
-            self._runner.join(row, self._states.pop(reply.id))
-
-    def _decode(self) -> list[tuple[int, Output]]:
-        running = self._scheduler.slots.sequences
-        if not running:
-            return []
-        started_at = self._clock()
-        rows = [
-            DecodeRow(r.next_input, r.position, r.request.sampling, r.request.min_tokens)
-            for r in running
-        ]
-        decoded = self._runner.decode(rows, self._scheduler.next_steps())
-        now = self._clock()
-        self._observer.on_decode(len(rows), len(decoded[0].token_ids), now - started_at)
-        outputs = [
-            (reply.id, reply.extend(row.token_ids, row.logprobs, now))
-            for reply, row in zip(running, decoded, strict=True)
-        ]
-        self._retire(running, outputs, len(decoded[0].token_ids))
-        return outputs
-
-    def _retire(
-        self, running: list[Sequence], outputs: list[tuple[int, Output]], steps: int
-    ) -> None:
-        for reply, (_, output) in zip(running, outputs, strict=True):
-            if output.finish is not None:
-                self._observer.on_wasted(steps - len(output.token_ids), "finished")
-                self._remove(reply)
+        return text
 
     def _remove(self, reply: Sequence) -> None:
         del self._replies[reply.id]
-        self._states.pop(reply.id, None)
-        slots = self._scheduler.slots
-        if reply in slots.sequences:
-            self._runner.move(*slots.leave(reply))
-        else:
-            self._scheduler.drop(reply)
+        self._batch.discard(reply)
+        self._scheduler.drop(reply, self._clock())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from lstmserve_server.errors import LstmserveError
+
 
 class FinishReason(Enum):
     """Why a reply is complete."""
@@ -45,9 +47,13 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What one quantum added to one reply."""
+    """A further part of one reply: what one quantum added, or several did."""
 
     text: str
     token_ids: list[int]
     logprobs: list[TokenLogprobs]
     finish: Finish | None = None
+
+
+Result = Output | LstmserveError
+"""What comes of a reply: a further part of it, or why there is no more."""

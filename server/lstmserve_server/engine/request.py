@@ -11,7 +11,9 @@ MAX_LOGPROBS = 20  # candidates per position that one request may ask for
 class SamplingParams:
     """How one sequence chooses its tokens; every value is within its range.
 
-    Applied in this order: temperature, top_k, top_p, min_p.
+    Applied in this order: logit_bias, repetition_penalty, frequency_penalty,
+    presence_penalty, temperature. Of the distribution after that, top_k, top_p and min_p each
+    keep some tokens, and what all of them keep is sampled from.
     """
 
     temperature: float = 1.0  # 0: greedy
@@ -20,6 +22,25 @@ class SamplingParams:
     min_p: float = 0.0
     seed: int = 0  # unsigned, 64 bits
     num_logprobs: int | None = None  # None: log-probabilities are not wanted
+    repetition_penalty: float = 1.0  # for tokens that stand in the prompt or the reply
+    frequency_penalty: float = 0.0  # for each time a token stands in the reply
+    presence_penalty: float = 0.0  # for tokens that stand in the reply
+    logit_bias: tuple[tuple[int, float], ...] = ()  # (token id, what is added to its logit)
+
+    @property
+    def is_adjusted(self) -> bool:
+        """Whether logits are changed before anything is chosen."""
+        return (
+            self.repetition_penalty != 1
+            or self.frequency_penalty != 0
+            or self.presence_penalty != 0
+            or bool(self.logit_bias)
+        )
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether some tokens may not be drawn."""
+        return self.top_k > 0 or self.top_p < 1 or self.min_p > 0
 
 
 @dataclass(frozen=True, slots=True)

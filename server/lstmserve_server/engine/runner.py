@@ -13,21 +13,10 @@ import torch
 from torch import Tensor
 
 from lstmserve_server.engine.output import TokenLogprobs
-from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
-from lstmserve_server.engine.sampler import Choice, RowParams, signed
+from lstmserve_server.engine.row_params import DecodeRow, make_params
+from lstmserve_server.engine.sampler import RowParams, Scores
 
 State = Tensor
-LOG2_E = math.log2(math.e)
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeRow:
-    """What one row of a decode call needs to know."""
-
-    token_id: int  # read by the first step
-    position: int  # of the token that the first step chooses
-    sampling: SamplingParams
-    min_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +30,9 @@ class Decoded:
 class Runner:
     """Runs one loaded decode loop over a pool of rows."""
 
-    def __init__(self, loop: torch.jit.ScriptModule, max_rows: int) -> None:
+    def __init__(self, loop: torch.jit.ScriptModule, max_rows: int, num_tokens: int) -> None:
         self._loop = loop
+        self._num_tokens = num_tokens
         self._pool: Tensor = loop.initial_state(max_rows)
         self._params: RowParams | None = None
 
@@ -72,6 +62,11 @@ class Runner:
         self._params = None
 
     @torch.inference_mode()
+    def take(self, row: int) -> State:
+        """A copy of a row's state, to join with later; the row stays as it is."""
+        return self._pool[row : row + 1].clone()
+
+    @torch.inference_mode()
     def move(self, target: int, source: int) -> None:
         """Let the sequence of one row sit in another; the source row is free afterwards."""
         if target != source:
@@ -85,63 +80,27 @@ class Runner:
         Fewer steps come back when every row has chosen the end token before that.
         """
         if self._params is None:
-            self._params = make_params(rows)
+            self._params = make_params(rows, self._num_tokens)
         state = self._pool[: len(rows)]
         tokens = torch.tensor([row.token_id for row in rows])
         position = torch.tensor([row.position for row in rows])
-        after, choices = self._loop(state, tokens, position, self._params, steps)
-        state.copy_(after)
-        by_row = zip(*(choice.tokens.tolist() for choice in choices), strict=True)
-        logprobs = _read_logprobs(choices, self._params.scored.tolist(), rows)
+        after, chosen, scores = self._loop(state, tokens, position, self._params, steps)
+        if after.data_ptr() != state.data_ptr():  # a model may work in place
+            state.copy_(after)
+        logprobs = _read_logprobs(scores, self._params.scored.tolist(), rows)
         return [
-            Decoded(list(token_ids), logprobs.get(row, [])) for row, token_ids in enumerate(by_row)
+            Decoded(token_ids, logprobs.get(row, []))
+            for row, token_ids in enumerate(chosen.t().tolist())
         ]
 
 
-def make_params(rows: Sequence[DecodeRow]) -> RowParams:
-    """The parameters of rows as tensors."""
-    asked = [row.sampling for row in rows]
-    sampled = [number for number, params in enumerate(asked) if params.temperature > 0]
-    drawn = [asked[row] for row in sampled]
-    filtered = [n for n, params in enumerate(drawn) if params.top_k > 0 or params.top_p < 1]
-    scored = [row for row, params in enumerate(asked) if params.num_logprobs is not None]
-    return RowParams(
-        sampled=_integers(sampled),
-        seed=_integers([signed(params.seed) for params in drawn]).unsqueeze(1),
-        sharpness=_column([_sharpness(params.temperature) for params in drawn]),
-        min_p=_column([params.min_p for params in drawn]),
-        any_min_p=any(params.min_p > 0 for params in drawn),
-        filtered=_integers(filtered),
-        top_k=_integers([drawn[place].top_k for place in filtered]),
-        top_p=torch.tensor([drawn[place].top_p for place in filtered], dtype=torch.float64),
-        min_tokens=_integers([row.min_tokens for row in rows]),
-        any_min_tokens=any(row.min_tokens > 0 for row in rows),
-        scored=_integers(scored),
-        num_top=MAX_LOGPROBS,
-    )
-
-
-def _integers(values: Sequence[int]) -> Tensor:
-    return torch.tensor(values, dtype=torch.int64)
-
-
-def _column(values: Sequence[float]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32).unsqueeze(1)
-
-
-def _sharpness(temperature: float) -> float:
-    return min(LOG2_E / temperature, 1e6)  # bounded: 0 times infinity would be no number
-
-
 def _read_logprobs(
-    choices: Sequence[Choice], scored: Sequence[int], rows: Sequence[DecodeRow]
+    scores: Sequence[Scores], scored: Sequence[int], rows: Sequence[DecodeRow]
 ) -> dict[int, list[TokenLogprobs]]:
     found: dict[int, list[TokenLogprobs]] = {row: [] for row in scored}
-    for choice in choices if scored else ():
-        columns = (choice.total, choice.chosen, choice.top_ids, choice.top)
-        for row, total, chosen, ids, top in zip(
-            scored, *(column.tolist() for column in columns), strict=True
-        ):
+    for step in scores:
+        columns = (column.tolist() for column in step)
+        for row, total, chosen, ids, top in zip(scored, *columns, strict=True):
             wanted = rows[row].sampling.num_logprobs or 0
             norm = math.log(total)  # one scalar at a time: vector and tail code could differ
             candidates = tuple(zip(ids[:wanted], (x - norm for x in top[:wanted]), strict=True))

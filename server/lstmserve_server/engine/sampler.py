@@ -1,12 +1,14 @@
 """Chooses tokens, in TorchScript, so that a row's choice depends on that row alone.
 
-No float is ever summed in an order that could differ: `cumsum` adds in sequence, and
-`softmax`, `log_softmax` and other reductions, whose order depends on the instruction
-set, are not used. Powers are `exp2`, not `exp`: torch computes `exp` with MKL, whose bits
-differ between AVX2 and AVX-512 machines (docs/adr/0001-exp2.md).
+No float is ever summed in an order that could differ between batches or CPUs: `cumsum` adds
+in sequence, and `sum` over the blocks of `draw` adds whole columns, in an order that depends on
+their number only. `softmax`, `log_softmax` and sums along a row, whose order depends on the
+instruction set, are not used. Powers are `exp2`, not `exp`: torch computes `exp` with MKL,
+whose bits differ between AVX2 and AVX-512 machines (docs/adr/0001-exp2.md).
 
 TorchScript reads the annotations of a NamedTuple as types, so this module does not
-import ``annotations`` from ``__future__``.
+import ``annotations`` from ``__future__``; nor does it know constants of a module, which
+therefore are functions.
 """
 
 from typing import NamedTuple
@@ -15,45 +17,214 @@ import torch
 from torch import Tensor
 
 
-def signed(value: int) -> int:
-    """An unsigned 64-bit number as the int64 of the same bits."""
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
 class RowParams(NamedTuple):
     """The sampling parameters of the running rows; what no row asks for costs nothing.
 
-    k rows are sampled (not greedy), f of those have top_k or top_p, l rows want
-    log-probabilities. The parameters stand in the order of their index.
+    k rows are sampled (not greedy), and f of those have top_k, top_p or min_p; l rows want
+    log-probabilities; a rows have penalties or a bias. Parameters stand in the order of the index.
     """
 
     sampled: Tensor  # int64 [k]: rows
     seed: Tensor  # int64 [k, 1]
     sharpness: Tensor  # float32 [k, 1]: log2(e) / temperature
-    min_p: Tensor  # float32 [k, 1]
-    any_min_p: bool
     filtered: Tensor  # int64 [f]: places in `sampled`
-    top_k: Tensor  # int64 [f]; 0 for all
-    top_p: Tensor  # float64 [f]
+    top_k: Tensor  # int64 [f, 1]; as many as there are tokens for all
+    top_p: Tensor  # float64 [f, 1]; 2 for all
+    min_p: Tensor  # float32 [f, 1]
+    adjusted: Tensor  # int64 [a]: rows
+    bias: Tensor  # float32 [a, tokens]
+    any_repetition: bool
+    repetition_of_seen: Tensor  # float32 [a, 1]
+    repetition: Tensor  # float32 [a, tokens]: that of seen, or 1; kept up to date
+    any_counted: bool
+    frequency: Tensor  # float32 [a, 1]
+    counts: Tensor  # float32 [a, tokens]: how often each stands in the reply; kept up to date
+    presence_of_seen: Tensor  # float32 [a, 1]
+    presence: Tensor  # float32 [a, tokens]: that of seen, or 0; kept up to date
     min_tokens: Tensor  # int64 [rows]
     any_min_tokens: bool
     scored: Tensor  # int64 [l]: rows
     num_top: int  # the same for every batch: the order of equals in `topk` depends on it
 
 
-class Choice(NamedTuple):
-    """One step's tokens, and for the scored rows what log-probabilities are made of."""
+class Scores(NamedTuple):
+    """What the log-probabilities of one step are made of, for the scored rows."""
 
-    tokens: Tensor  # int64 [rows]
     total: Tensor  # float64 [l]: sum of exp(logit - highest logit)
     chosen: Tensor  # float32 [l]: the chosen token's logit - highest logit
     top_ids: Tensor  # int64 [l, num_top]
     top: Tensor  # float32 [l, num_top]: logit - highest logit
 
 
-def _shifted(x: Tensor, bits: int) -> Tensor:
-    """Logical right shift of int64, which torch shifts arithmetically."""
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
+def columns() -> int:
+    """Into how many columns a row is folded: no vocabulary has a rest, no CPU a remainder."""
+    return 64
+
+
+def max_draws() -> int:
+    """How often a filtered row is drawn before it is put in order after all."""
+    return 8
+
+
+def adjust(logits: Tensor, params: RowParams) -> None:
+    """Bias, then penalties, on the rows that have any; logits [rows, tokens] are overwritten."""
+    x = logits[params.adjusted].add_(params.bias)
+    if params.any_repetition:
+        # one of the two terms is 0; `torch.where` takes ten times as long
+        negative = x.clamp(max=0).mul_(params.repetition)
+        x = x.clamp_(min=0).div_(params.repetition).add_(negative)
+    if params.any_counted:
+        x = x.sub_(params.counts * params.frequency).sub_(params.presence)
+    logits.index_copy_(0, params.adjusted, x)
+
+
+def remember(tokens: Tensor, params: RowParams) -> None:
+    """Note what was chosen, for the penalties of the next step; tokens int64 [rows]."""
+    chosen = tokens[params.adjusted].unsqueeze(1)
+    params.repetition.scatter_(1, chosen, params.repetition_of_seen)
+    params.presence.scatter_(1, chosen, params.presence_of_seen)
+    params.counts.scatter_add_(1, chosen, torch.ones_like(params.presence_of_seen))
+
+
+def forbid_end(logits: Tensor, position: Tensor, params: RowParams, end_id: int) -> None:
+    """Let no row end before its min_tokens; logits [rows, tokens] are overwritten."""
+    logits[:, end_id] = torch.where(position < params.min_tokens, -10000.0, logits[:, end_id])
+
+
+def choose(logits: Tensor, position: Tensor, first: Tensor, params: RowParams) -> Tensor:
+    """One token per row, the most likely one or a sampled one, int64 [rows].
+
+    Logits [rows, tokens] may be overwritten, position is int64 [k], and the numbers of the
+    first draw are float64 [k, 2].
+    """
+    num_sampled = params.sampled.shape[0]
+    if num_sampled == logits.shape[0]:
+        return sample(logits, position, first, params)
+    tokens = most_likely(logits)
+    if num_sampled == 0:
+        return tokens
+    drawn = sample(logits[params.sampled], position, first, params)
+    return tokens.index_copy(0, params.sampled, drawn)
+
+
+def most_likely(logits: Tensor) -> Tensor:
+    """The highest of each row, of equals the first; [rows, tokens] -> int64 [rows].
+
+    By blocks: `argmax` reads one number at a time, a maximum whole registers.
+    """
+    blocks = logits.view(logits.shape[0], -1, columns())
+    block = blocks.amax(dim=2).argmax(dim=1).view(-1, 1, 1)
+    inside = blocks.gather(1, block.expand(-1, 1, columns())).squeeze(1).argmax(dim=1)
+    return block.view(-1) * columns() + inside
+
+
+def sample(logits: Tensor, position: Tensor, first: Tensor, params: RowParams) -> Tensor:
+    """Tokens int64 [k] for the sampled rows, whose logits [k, tokens] are overwritten."""
+    highest = logits.amax(dim=1, keepdim=True)  # a maximum has no order
+    weights = logits.sub_(highest).mul_(params.sharpness).exp2_()
+    tokens, total = draw(weights, first)
+    if params.filtered.shape[0] > 0:
+        tokens = keep_drawing(weights, tokens, total, position, params)
+    return tokens.squeeze(1)
+
+
+def draw(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """A token per row with odds proportional to its weight, and the sum of all weights.
+
+    Weights [k, tokens] of which one is 1, u float64 [k, 2] -> int64 [k, 1], float64 [k, 1].
+    First a column of the row folded into 64 columns, by one number; then one in it.
+    """
+    column, total = _pick(_fold(weights), u[:, :1])
+    blocks = weights.view(weights.shape[0], -1, columns())
+    where = column.unsqueeze(1).expand(-1, blocks.shape[1], 1)
+    block, _ = _pick(blocks.gather(2, where).squeeze(2), u[:, 1:])
+    return block * columns() + column, total
+
+
+def _fold(x: Tensor) -> Tensor:
+    """The sums of every 64th, [rows, tokens] -> [rows, 64]; no CPU adds columns otherwise."""
+    return x.view(x.shape[0], -1, columns()).sum(dim=1)
+
+
+def _pick(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """A place per row with odds proportional to its weight; [k, n], u [k, 1] -> [k, 1] twice."""
+    mass = weights.cumsum(1, dtype=torch.float64)
+    total = mass[:, -1:]
+    # right: the first place whose running sum exceeds the target, so never one of weight 0
+    return torch.searchsorted(mass, total * u, right=True), total
+
+
+# --- top_k, top_p, min_p: draw from all, and again while what was drawn is not among the kept.
+# The odds are exactly those of drawing among the kept ones, and no row is ever put in order.
+
+
+def keep_drawing(
+    weights: Tensor, tokens: Tensor, total: Tensor, position: Tensor, params: RowParams
+) -> Tensor:
+    """Tokens [k, 1] with those of the filtered rows drawn again until their filters keep them."""
+    left = params.filtered
+    some = weights if left.shape[0] == weights.shape[0] else weights[left]
+    limit, top_k, min_p = total[left] * params.top_p, params.top_k, params.min_p
+    for number in range(1, max_draws() + 1):
+        kept = is_kept(some, tokens[left], limit, top_k, min_p)
+        again = torch.nonzero(~kept.squeeze(1)).squeeze(1)
+        if again.shape[0] == 0:
+            return tokens
+        left, some = left[again], some[again]
+        limit, top_k, min_p = limit[again], top_k[again], min_p[again]
+        if number == max_draws():
+            some = keep_likely(some, limit, top_k, min_p)
+        again_u = uniform(params.seed[left], position[left].unsqueeze(1), number).squeeze(1)
+        tokens = tokens.index_copy(0, left, draw(some, again_u)[0])
+    return tokens
+
+
+def is_kept(weights: Tensor, tokens: Tensor, limit: Tensor, top_k: Tensor, min_p: Tensor) -> Tensor:
+    """Whether a token is among the kept: [f, tokens], the others [f, 1] -> bool [f, 1].
+
+    Fewer than k are more likely, those have less than the share p of the mass (the limit), and
+    it has at least min_p times the highest weight, which is 1.
+    """
+    own = weights.gather(1, tokens)
+    # ones and zeros as floats: bool masks, and `torch.where` above all, take several times as long
+    heavier = torch.gt(weights, own, out=torch.empty_like(weights))
+    num_heavier = _fold(heavier).sum(dim=1, keepdim=True)
+    mass = _fold(heavier.mul_(weights)).cumsum(1, dtype=torch.float64)[:, -1:]
+    return (num_heavier < top_k) & (mass < limit) & (own >= min_p)
+
+
+def keep_likely(weights: Tensor, limit: Tensor, top_k: Tensor, min_p: Tensor) -> Tensor:
+    """Zero the weights of all that `is_kept` would refuse; [f, tokens], the others [f, 1]."""
+    ordered = weights.sort(dim=1, descending=True).values
+    before = ordered.cumsum(1, dtype=torch.float64) - ordered
+    rank = torch.arange(ordered.shape[1])
+    kept = (rank < top_k) & (before < limit) & (ordered >= min_p)
+    lowest = torch.where(kept, ordered, 1.0).amin(dim=1, keepdim=True)
+    return torch.where(weights >= lowest, weights, 0.0)
+
+
+# --- random numbers
+
+
+def uniform(seed: Tensor, position: Tensor, number: int) -> Tensor:
+    """Two numbers in [0, 1) for each seed and position, by halves of the random bits.
+
+    Seed int64 [k, 1], position int64 [k, n] -> float64 [k, n, 2]. The product of one of them
+    with any total below 2^21 is below the total, as it must be.
+    """
+    bits = random_bits(seed, position, number)
+    halves = torch.stack([bits >> 32, bits], dim=2) & 0xFFFFFFFF
+    return halves.to(torch.float64) * 2.0**-32
+
+
+def random_bits(seed: Tensor, position: Tensor, number: int) -> Tensor:
+    """64 random bits from nothing but a seed, a position and the number of the draw; int64.
+
+    The seed is mixed first: SplitMix64 streams of seeds that differ by a multiple of its
+    increment would overlap. Draws of one position are 0 to max_draws().
+    """
+    golden = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number
+    return _mix(_mix(seed + golden) + (position * 16 + (number + 1)) * golden)
 
 
 def _mix(x: Tensor) -> Tensor:
@@ -63,102 +234,18 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ _shifted(x, 31)
 
 
-def uniform(seed: Tensor, position: Tensor) -> Tensor:
-    """A number in [0, 1) from nothing but a seed and a position, int64 of any shapes.
-
-    The seed is mixed first: SplitMix64 streams of seeds that differ by a multiple of its
-    increment would overlap.
-    """
-    golden = -7046029254386353131  # 0x9E3779B97F4A7C15
-    bits = _mix(_mix(seed + golden) + (position + 1) * golden)
-    # 32 bits: the product with any total below 2^21 is then below the total, as it must be
-    return _shifted(bits, 32).to(torch.float64) * (2.0**-32)
+def _shifted(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift of int64, which torch shifts arithmetically."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
-def keep_likely(weights: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
-    """Zero the weights of unlikely tokens; weights [f, tokens], params [f].
-
-    Keeps the k most likely, then of those the fewest that hold the share p of their
-    mass. Tokens as likely as the last one kept are kept too, so ties need no order.
-    """
-    total = weights.cumsum(1, dtype=torch.float64)[:, -1]
-    few = min(256, weights.shape[1])  # nearly always enough, and found faster than a full order
-    lowest, is_found = _lowest_kept(weights.topk(few, dim=1).values, total, top_k, top_p)
-    if not bool(is_found.all()):
-        ordered = weights.sort(dim=1, descending=True).values
-        lowest, is_found = _lowest_kept(ordered, total, top_k, top_p)
-    return torch.where(weights >= lowest.unsqueeze(1), weights, 0.0)
+# --- log-probabilities
 
 
-def _lowest_kept(
-    ordered: Tensor, total: Tensor, top_k: Tensor, top_p: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The lowest weight each row keeps, and whether ``ordered`` reached far enough to tell.
-
-    ordered [f, n] are the highest weights, highest first; total [f] is over all tokens.
-    The values do not depend on n: running sums from the top are the same for any n.
-    """
-    last = ordered.shape[1] - 1
-    rank = (top_k - 1).clamp(min=0, max=last).unsqueeze(1)
-    mass = ordered.cumsum(1, dtype=torch.float64)
-    enough = top_p * torch.where(top_k > 0, mass.gather(1, rank).squeeze(1), total)
-    num_short = (mass < enough.unsqueeze(1)).sum(dim=1)
-    nucleus = ordered.gather(1, num_short.clamp(max=last).unsqueeze(1)).squeeze(1)
-    by_rank = torch.where(top_k > 0, ordered.gather(1, rank).squeeze(1), 0.0)
-    by_mass = torch.where(top_p < 1.0, nucleus, 0.0)
-    is_found = (top_k <= last + 1) & ((top_p >= 1.0) | (num_short <= last))
-    return torch.maximum(by_rank, by_mass), is_found
-
-
-def draw(weights: Tensor, u: Tensor) -> Tensor:
-    """A token per row with odds proportional to its weight; weights [k, tokens], u [k]."""
-    mass = weights.cumsum(1, dtype=torch.float64)
-    # right: the first token whose running sum exceeds the target, so never one of weight 0
-    return torch.searchsorted(mass, u.unsqueeze(1) * mass[:, -1:], right=True).squeeze(1)
-
-
-def sample(logits: Tensor, u: Tensor, params: RowParams) -> Tensor:
-    """Tokens for the sampled rows; logits [k, tokens], u [k] -> int64 [k]."""
-    relative = logits - logits.amax(dim=1, keepdim=True)  # a maximum has no order
-    weights = torch.exp2(relative * params.sharpness)
-    if params.filtered.shape[0] > 0:
-        where = params.filtered
-        weights = weights.index_copy(
-            0, where, keep_likely(weights[where], params.top_k, params.top_p)
-        )
-    if params.any_min_p:
-        # the most likely token's weight is exactly 1
-        weights = torch.where(weights >= params.min_p, weights, 0.0)
-    return draw(weights, u)
-
-
-def choose(logits: Tensor, u: Tensor, params: RowParams) -> Tensor:
-    """One token per row, the most likely one or a sampled one; logits [rows, tokens], u [k]."""
-    num_sampled = params.sampled.shape[0]
-    if num_sampled == logits.shape[0]:
-        return sample(logits, u, params)
-    tokens = logits.argmax(dim=1)  # of equals, the first
-    if num_sampled == 0:
-        return tokens
-    return tokens.index_copy(0, params.sampled, sample(logits[params.sampled], u, params))
-
-
-def forbid_end(logits: Tensor, position: Tensor, params: RowParams, end_id: int) -> Tensor:
-    """Logits [rows, tokens] under which no row ends before its min_tokens."""
-    allowed = logits.clone()
-    never = torch.full_like(logits[:, end_id], -10000.0)
-    allowed[:, end_id] = torch.where(position < params.min_tokens, never, logits[:, end_id])
-    return allowed
-
-
-def score(logits: Tensor, tokens: Tensor, params: RowParams) -> Choice:
-    """What log-probabilities need, by the model's own distribution; logits [rows, tokens]."""
-    if params.scored.shape[0] == 0:
-        none = torch.empty(0)
-        return Choice(tokens, none, none, none, none)
-    raw = logits[params.scored]
+def score(raw: Tensor, tokens: Tensor, num_top: int) -> Scores:
+    """By the model's own distribution; raw logits [l, tokens], tokens int64 [l]."""
     relative = raw - raw.amax(dim=1, keepdim=True)
     total = torch.exp2(relative * 1.4426950408889634).cumsum(1, dtype=torch.float64)[:, -1]
-    chosen = relative.gather(1, tokens[params.scored].unsqueeze(1)).squeeze(1)
-    top, top_ids = relative.topk(min(params.num_top, relative.shape[1]), dim=1)
-    return Choice(tokens, total, chosen, top_ids, top)
+    chosen = relative.gather(1, tokens.unsqueeze(1)).squeeze(1)
+    top, top_ids = relative.topk(min(num_top, relative.shape[1]), dim=1)
+    return Scores(total, chosen, top_ids, top)

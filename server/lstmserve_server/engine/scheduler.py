@@ -1,84 +1,145 @@
-"""Who reads, who decodes, and for how long. Plain Python: no torch, no clock, no threads."""
+"""Who waits, reads and decodes, and for how long. Plain Python: no torch, no clock, no threads."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, OrderedDict
+from collections.abc import Collection
+from itertools import chain
 
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.sequence import Sequence
-from lstmserve_server.engine.slots import Slots
-from lstmserve_server.errors import QueueFullError
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A bounded part of a prompt to read next."""
-
-    sequence: Sequence
-    token_ids: tuple[int, ...]
+from lstmserve_server.engine.admission import Admission
+from lstmserve_server.engine.fair_queue import FairQueue
+from lstmserve_server.engine.ledger import Holdings, Ledger
+from lstmserve_server.engine.pace import Pace
+from lstmserve_server.engine.ranking import Ranking
+from lstmserve_server.engine.reading import Piece, cut_pieces
+from lstmserve_server.engine.sequence import Sequence, Stage
 
 
 class Scheduler:
     """Holds every sequence from arrival to end.
 
-    A sequence waits, then reads its prompt in pieces, then decodes in a row. Reading and
-    running sequences together never exceed ``max_running``; who came first goes first.
+    A sequence waits, then has one of ``max_running`` places: it reads its prompt in pieces
+    and then decodes. It may be set aside meanwhile, because its reader is slow (parked)
+    or because another caller has no place at all; it returns before anything new starts.
+    While a place is free nobody waits.
     """
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, config: EngineConfig, pace: Pace) -> None:
         self._config = config
-        self._waiting: deque[Sequence] = deque()
-        self._reading: list[Sequence] = []
-        self.slots = Slots()
+        self._queue = FairQueue()
+        self._ledger = Ledger()
+        self._admission = Admission(config, self._queue, self._ledger, pace)
+        self._deadlines: Ranking[Sequence] = Ranking()
+        self._pace = pace
+        self._reading: dict[Sequence, None] = {}  # oldest first
+        self._running: dict[Sequence, None] = {}
+        self._returning: OrderedDict[Sequence, None] = OrderedDict()
 
     @property
-    def num_waiting(self) -> int:
-        return len(self._waiting)
+    def holdings(self) -> Holdings:
+        """What is in the engine, by stage."""
+        return self._ledger.all
 
     @property
-    def num_running(self) -> int:
-        return len(self._reading) + len(self.slots)
+    def running(self) -> Collection[Sequence]:
+        """Those that decode."""
+        return self._running.keys()
 
     @property
     def has_work(self) -> bool:
-        return bool(self._waiting or self._reading or len(self.slots))
+        return bool(self._reading or self._running)  # whoever waits, waits for these
 
-    def submit(self, sequence: Sequence) -> None:
-        """Queue a sequence; raises QueueFullError when the queue is at its bound.
+    @property
+    def has_queue(self) -> bool:
+        """Whether anybody waits for a place."""
+        return self.holdings.num_waiting > 0
 
-        Those for which a row is free do not count: they only wait for the next step.
+    # --- coming and going ------------------------------------------------------------
+
+    def submit(self, sequence: Sequence, now: float) -> None:
+        """Queue a sequence, or give it a place at once while there is one.
+
+        Raises DeadlineInfeasibleError, QueueFullError or a kind of it.
         """
-        free = max(0, self._config.max_running - self.num_running)
-        if len(self._waiting) >= self._config.max_waiting + free:
-            raise QueueFullError(
-                f"{len(self._waiting)} requests are waiting already, and the server keeps no more",
-                retry_seconds=1.0,
-            )
-        self._waiting.append(sequence)
+        self._admission.check_deadline(sequence, now)
+        if not self._has_room:
+            self._admission.check_room(sequence)
+        self._deadlines.add(sequence, sequence.claim.deadline)
+        self._ledger.move(sequence, Stage.WAITING)
+        self._queue.push(sequence)
+        self._fill(now)
 
-    def admit(self) -> list[Sequence]:
-        """Let waiting sequences begin to read while there is room; returns those."""
-        admitted = []
-        while self._waiting and self.num_running < self._config.max_running:
-            sequence = self._waiting.popleft()
-            self._reading.append(sequence)
-            admitted.append(sequence)
-        return admitted
+    def drop(self, sequence: Sequence, now: float) -> None:
+        """Forget a sequence, wherever it is."""
+        if sequence.num_worked:
+            self._pace.on_end(sequence.cost, sequence.num_worked)
+        self._withdraw(sequence)
+        self._deadlines.discard(sequence)
+        self._ledger.move(sequence, Stage.NONE)
+        if self._ledger.of(sequence.claim.caller).is_empty:
+            self._queue.forget(sequence.claim.caller)
+        self._fill(now)
+
+    def find_late(self, now: float) -> Sequence | None:
+        """A sequence whose deadline has passed, wherever it is."""
+        sequence = self._deadlines.first()
+        return sequence if sequence is not None and sequence.claim.deadline <= now else None
+
+    def park(self, sequence: Sequence, now: float) -> None:
+        """Take a sequence's place until its reader has caught up."""
+        self._withdraw(sequence)
+        self._ledger.move(sequence, Stage.PARKED)
+        self._fill(now)
+
+    def unpark(self, sequence: Sequence, now: float) -> None:
+        """A parked sequence may go on."""
+        self._ledger.move(sequence, Stage.RETURNING)
+        self._returning[sequence] = None
+        self._fill(now)
+
+    def find_yielding(self) -> Sequence | None:
+        """Who gives its place to the first of the queue.
+
+        When that one's caller has no place and another caller has several, it is the newest
+        sequence of the caller with most, among those of no higher priority.
+        """
+        first = self._queue.first()
+        if first is None or self._ledger.of(first.claim.caller).num_active:
+            return None
+        active = [
+            sequence
+            for sequence in chain(self._reading, self._running)
+            if sequence.claim.priority >= first.claim.priority
+        ]
+        places = Counter(sequence.claim.caller for sequence in active)
+        if not places or max(places.values()) == 1:
+            return None
+        return max(active, key=lambda sequence: (places[sequence.claim.caller], sequence.id))
+
+    def give_way(self, sequence: Sequence, now: float) -> None:
+        """Let the first of the queue have a sequence's place, which returns as soon as it can."""
+        self._withdraw(sequence)
+        first = self._queue.pop()
+        if first is not None:
+            self._enter(first, now)
+        self.unpark(sequence, now)
+
+    # --- what to do next ---------------------------------------------------------------
 
     def next_pieces(self) -> list[Piece]:
-        """The next piece of every prompt that is not read yet, all bounded alike."""
-        bound = self._config.prefill_piece_tokens
-        return [
-            Piece(sequence, sequence.unread[:bound])
-            for sequence in self._reading
-            if sequence.unread
-        ]
+        """The pieces of prompts to read before the next quantum."""
+        return cut_pieces(
+            self._reading, self._config.prefill_piece_tokens, self._config.prefill_budget_tokens
+        )
 
     def take_ready(self) -> list[Sequence]:
-        """Remove and return the sequences that have read all they must."""
-        ready = [sequence for sequence in self._reading if not sequence.unread]
-        self._reading = [sequence for sequence in self._reading if sequence.unread]
+        """The sequences that have read all they must: they decode from now on."""
+        ready = [sequence for sequence in self._reading if not sequence.num_unread]
+        for sequence in ready:
+            del self._reading[sequence]
+            self._running[sequence] = None
+            self._ledger.move(sequence, Stage.RUNNING)
         return ready
 
     def next_steps(self) -> int:
@@ -87,15 +148,40 @@ class Scheduler:
         One while a row has shown nothing yet, so that first tokens go out at once;
         otherwise a quantum, or less when no reply has that many tokens left.
         """
-        running = self.slots.sequences
-        if any(not sequence.has_new_token for sequence in running):
+        if any(not sequence.has_new_token for sequence in self._running):
             return 1
-        longest = max((sequence.num_remaining for sequence in running), default=0)
+        longest = max((sequence.num_remaining for sequence in self._running), default=0)
         return min(self._config.quantum_steps, longest)
 
-    def drop(self, sequence: Sequence) -> None:
-        """Forget a sequence that holds no row; one unknown or gone is no error."""
-        if sequence in self._waiting:
-            self._waiting.remove(sequence)
-        if sequence in self._reading:
-            self._reading.remove(sequence)
+    # --- places --------------------------------------------------------------------------
+
+    @property
+    def _has_room(self) -> bool:
+        return self._ledger.all.num_active < self._config.max_running
+
+    def _fill(self, now: float) -> None:
+        """Give the free places away: first to those that had one before."""
+        while self._has_room:
+            returning = next(iter(self._returning), None)
+            sequence = returning or self._queue.pop()
+            if sequence is None:
+                return
+            self._returning.pop(sequence, None)
+            self._enter(sequence, now)
+
+    def _enter(self, sequence: Sequence, now: float) -> None:
+        sequence.started_at = sequence.started_at or now
+        self._reading[sequence] = None
+        self._ledger.move(sequence, Stage.READING)
+
+    def _withdraw(self, sequence: Sequence) -> None:
+        """Take a sequence out of the line it stands in."""
+        match sequence.stage:
+            case Stage.WAITING:
+                self._queue.remove(sequence)
+            case Stage.READING:
+                del self._reading[sequence]
+            case Stage.RUNNING:
+                del self._running[sequence]
+            case Stage.RETURNING:
+                del self._returning[sequence]

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
+from lstmserve_server.engine.claim import Claim
 from lstmserve_server.engine.output import Finish, Output, Timings, TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.engine.stopping import ReplyText
+
+
+class Stage(Enum):
+    """Where a sequence is."""
+
+    NONE = auto()  # not in the engine yet, or not any more
+    WAITING = auto()
+    READING = auto()  # its prompt, or about to get a row
+    RUNNING = auto()  # in a row
+    PARKED = auto()  # until its reader has caught up
+    RETURNING = auto()  # waits for a place it had before
 
 
 @dataclass(eq=False, slots=True)
@@ -15,8 +28,10 @@ class Sequence:
 
     id: int
     request: GenerationRequest
+    claim: Claim
     reply: ReplyText
     arrived_at: float
+    stage: Stage = Stage.NONE
     token_ids: list[int] = field(init=False)
     _known: tuple[int, ...] = field(init=False)
     num_read: int = 0  # known tokens whose effect is in the state
@@ -29,9 +44,31 @@ class Sequence:
         self._known = self.request.prompt_ids + self.request.resume_ids
 
     @property
-    def unread(self) -> tuple[int, ...]:
+    def cost(self) -> int:
+        """The tokens it may take, read and generated."""
+        return len(self.request.prompt_ids) + self.request.max_tokens
+
+    @property
+    def num_worked(self) -> int:
+        """The tokens it has taken so far, read and generated."""
+        return self.num_read + len(self.token_ids) - len(self.request.resume_ids)
+
+    @property
+    def least_steps(self) -> int:
+        """The tokens that the reply still has at least."""
+        request = self.request
+        if request.stop_sequences:  # which may end it before min_tokens
+            return 1
+        return max(1, request.min_tokens - len(self.token_ids))
+
+    @property
+    def num_unread(self) -> int:
         """What is left to read before decoding; the last known token is read by decoding."""
-        return self._known[self.num_read : -1]
+        return len(self._known) - 1 - self.num_read
+
+    def next_unread(self, count: int) -> tuple[int, ...]:
+        """The next tokens to read, at most so many."""
+        return self._known[self.num_read : self.num_read + min(count, self.num_unread)]
 
     @property
     def next_input(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ from lstmserve.v1 import generation_service_pb2_grpc
 from lstmserve_server.engine.output import Finish
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.rpc.call import Call, current_call
+from lstmserve_server.rpc.claim import to_claim
 from lstmserve_server.rpc.events import find_labels, to_chunk, to_completion, to_started
 from lstmserve_server.rpc.observer import CallObserver
 from lstmserve_server.rpc.request import to_generation_request
@@ -31,13 +33,14 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     async def Generate(
         self, request: pb.GenerateRequest, context: Context
     ) -> AsyncIterator[pb.GenerateResponse]:
-        async for event in self._events(request):
-            yield event
+        async with aclosing(self._events(request, context)) as events:
+            async for event in events:
+                yield event
 
     async def GenerateReply(
         self, request: pb.GenerateReplyRequest, context: Context
     ) -> pb.GenerateReplyResponse:
-        events = [event async for event in self._events(request)]
+        events = [event async for event in self._events(request, context)]
         chunks = [event.chunk for event in events if event.HasField("chunk")]
         return pb.GenerateReplyResponse(
             text="".join(chunk.text for chunk in chunks),
@@ -47,7 +50,9 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
             completion=events[-1].completion,
         )
 
-    async def _events(self, request: Request) -> AsyncIterator[pb.GenerateResponse]:
+    async def _events(
+        self, request: Request, context: Context
+    ) -> AsyncGenerator[pb.GenerateResponse]:
         """Started with the first output, a chunk for each output, the completion last."""
         call = current_call.get()
         model = self._catalog.resolve(request.model, request.model_version)
@@ -55,17 +60,20 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
         self._accept(call, model, wanted)
         labels = find_labels(wanted.resume_ids, model)
         is_first = True
-        async for output in model.engine.generate(wanted):
-            if is_first:
-                yield pb.GenerateResponse(started=to_started(model, wanted, call.request_id))
-                is_first = False
-            call.generated_tokens += len(output.token_ids)
-            self._observer.on_tokens(call, len(output.token_ids))
-            labels += find_labels(output.token_ids, model)
-            yield pb.GenerateResponse(chunk=to_chunk(output, model.bundle.tokenizer))
-            if output.finish is not None:
-                self._finish(call, output.finish)
-                yield pb.GenerateResponse(completion=to_completion(output.finish, wanted, labels))
+        claim = to_claim(request, call, context)
+        async with aclosing(model.engine.generate(wanted, claim)) as outputs:
+            async for output in outputs:
+                if is_first:
+                    yield pb.GenerateResponse(started=to_started(model, wanted, call.request_id))
+                    is_first = False
+                call.generated_tokens += len(output.token_ids)
+                self._observer.on_tokens(call, len(output.token_ids))
+                labels += find_labels(output.token_ids, model)
+                yield pb.GenerateResponse(chunk=to_chunk(output, model.bundle.tokenizer))
+                if output.finish is not None:
+                    self._finish(call, output.finish)
+                    completion = to_completion(output.finish, wanted, labels)
+                    yield pb.GenerateResponse(completion=completion)
 
     def _accept(self, call: Call, model: ServedModel, wanted: GenerationRequest) -> None:
         call.model, call.version, call.cache = model.name, model.version, "bypass"

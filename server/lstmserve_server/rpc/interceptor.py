@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -18,10 +18,10 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import Message
 
 from lstmserve_server.errors import InvalidRequestError
-from lstmserve_server.rpc.call import Call, choose_request_id, current_call
+from lstmserve_server.rpc.call import Call, choose_request_id, current_call, read_caller
 from lstmserve_server.rpc.gate import Gate
 from lstmserve_server.rpc.observer import CallObserver
-from lstmserve_server.rpc.status import to_status
+from lstmserve_server.rpc.status import classify, to_status
 from lstmserve_server.rpc.wire import Malformed, make_reader
 
 OWN_PACKAGE = "/lstmserve.v1."
@@ -65,8 +65,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _stream(self, call: Call, serve: Serve) -> Serve:
         async def stream(request: Message | Malformed, context: Context) -> AsyncIterator[Message]:
-            async with self._around(call, context):
-                async for event in serve(_checked(request), context):
+            # closed with the call, not when it is collected: what it runs ends with it
+            async with (
+                self._around(call, context),
+                aclosing(serve(_checked(request), context)) as events,
+            ):
+                async for event in events:
                     yield event
 
         return stream
@@ -86,6 +90,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         code = grpc.StatusCode.OK
         try:
             with self._gate.enter():
+                call.caller = read_caller(context.invocation_metadata() or ())
                 yield
         except (asyncio.CancelledError, GeneratorExit):
             # the latter when the call ends while grpc is writing an event, not while it waits
@@ -93,6 +98,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             raise
         except Exception as error:  # whatever it is, it gets a status
             code, status = to_status(error, call.request_id)
+            _, call.error = classify(error)
             if code is grpc.StatusCode.INTERNAL:
                 log.exception("a bug", rpc=call.rpc, request_id=call.request_id)
             details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)

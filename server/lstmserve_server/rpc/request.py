@@ -15,6 +15,7 @@ from lstmserve_server.rpc.validation import (
     Request,
     check_input,
     check_not_served,
+    check_priority,
     check_prompt_length,
     check_sampling,
     check_stopping,
@@ -28,6 +29,7 @@ def to_generation_request(request: Request, model: ServedModel) -> GenerationReq
     manifest = model.manifest
     max_tokens = _max_tokens(request.stopping, manifest)
     check_not_served(checks, request)
+    check_priority(checks, request)
     check_sampling(checks, request.sampling, manifest)
     check_stopping(checks, request.stopping, manifest, max_tokens)
     check_input(checks, request, manifest.limits.max_prompt_tokens)
@@ -74,6 +76,12 @@ def _sampling(sampling: pb.SamplingParams, manifest: Manifest) -> SamplingParams
         min_p=value("min_p"),
         seed=_seed(sampling, temperature),
         num_logprobs=sampling.logprobs if sampling.HasField("logprobs") else None,
+        repetition_penalty=(
+            sampling.repetition_penalty if sampling.HasField("repetition_penalty") else 1.0
+        ),
+        frequency_penalty=sampling.frequency_penalty,  # absent reads as 0
+        presence_penalty=sampling.presence_penalty,
+        logit_bias=tuple(sorted(sampling.logit_bias.items())),
     )
 
 

@@ -29,7 +29,12 @@ SERVICES = (
 )
 # requests above rpc.wire's limit, which is lower, are refused by name; above this one by grpc
 MAX_MESSAGE_BYTES = 4 << 20
-OPTIONS = (("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),)
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # a caller whose machine or network vanished says nothing: asked every so often, it is found
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
 # for the RPCs that are cut off to send their last words
 STOP_SECONDS = 0.2
 

@@ -12,6 +12,9 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from lstmserve_server.errors import (
+    CallerShareError,
+    DeadlineError,
+    DeadlineInfeasibleError,
     DrainingError,
     EngineDeadError,
     FieldViolation,
@@ -20,6 +23,7 @@ from lstmserve_server.errors import (
     ModelNotFoundError,
     NotServedError,
     QueueFullError,
+    QueueTokensFullError,
     ResumeMismatchError,
     UnavailableError,
 )
@@ -38,6 +42,10 @@ CODES: dict[type[LstmserveError], tuple[StatusCode, str]] = {
     NotServedError: (StatusCode.UNIMPLEMENTED, "NOT_SERVED"),
     ResumeMismatchError: (StatusCode.FAILED_PRECONDITION, "RESUME_MISMATCH"),
     QueueFullError: (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    QueueTokensFullError: (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_TOKENS_FULL"),
+    CallerShareError: (StatusCode.RESOURCE_EXHAUSTED, "CALLER_SHARE"),
+    DeadlineError: (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
+    DeadlineInfeasibleError: (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_INFEASIBLE"),
     DrainingError: (StatusCode.UNAVAILABLE, "DRAINING"),
     EngineDeadError: (StatusCode.UNAVAILABLE, "ENGINE_DEAD"),
     UnavailableError: (StatusCode.UNAVAILABLE, "UNAVAILABLE"),
@@ -47,7 +55,7 @@ BUG = (StatusCode.INTERNAL, "INTERNAL")
 
 def to_status(error: BaseException, request_id: str) -> tuple[StatusCode, Status]:
     """The code and the full status of an error; a bug's own text never leaves the server."""
-    code, reason = _classify(error)
+    code, reason = classify(error)
     message = _shorten(str(error), MAX_MESSAGE_BYTES)
     if code is StatusCode.INTERNAL:
         message = f"internal error; quote request id {request_id} when reporting it"
@@ -59,7 +67,8 @@ def to_status(error: BaseException, request_id: str) -> tuple[StatusCode, Status
     return code, Status(code=code.value[0], message=message, details=map(_pack, details))
 
 
-def _classify(error: BaseException) -> tuple[StatusCode, str]:
+def classify(error: BaseException) -> tuple[StatusCode, str]:
+    """The code of an error and the reason in its ErrorInfo."""
     kinds = (kind for kind in type(error).__mro__ if kind in CODES)
     kind = next(kinds, None)
     return BUG if kind is None else CODES[kind]

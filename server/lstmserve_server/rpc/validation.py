@@ -6,39 +6,47 @@ from collections.abc import Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Manifest
+from lstmserve_server.engine.claim import Priority
 from lstmserve_server.engine.request import MAX_LOGPROBS
 from lstmserve_server.rpc.fields import FieldChecks
 
 Request = pb.GenerateRequest | pb.GenerateReplyRequest
 
 MAX_TEMPERATURE = 2.0
+MIN_REPETITION_PENALTY = 0.1
+MAX_REPETITION_PENALTY = 10.0
+MAX_PENALTY = 2.0
+MAX_BIAS = 100.0
+MAX_BIASED_TOKENS = 1024
 MAX_STOP_SEQUENCES = 8
 MAX_STOP_CHARACTERS = 64
 # text this much longer than the longest prompt is refused before it is tokenized
 MAX_BYTES_PER_TOKEN = 32
 
 ROLES = {pb.ROLE_USER: "user", pb.ROLE_AGENT: "agent"}
+PRIORITIES = {
+    pb.PRIORITY_UNSPECIFIED: Priority.NORMAL,
+    pb.PRIORITY_LOW: Priority.LOW,
+    pb.PRIORITY_NORMAL: Priority.NORMAL,
+    pb.PRIORITY_HIGH: Priority.HIGH,
+}
 
 
 def check_not_served(checks: FieldChecks, request: Request) -> None:
-    sampling = request.sampling
     checks.not_served(
         (
-            ("sampling.repetition_penalty", sampling.HasField("repetition_penalty")),
-            ("sampling.frequency_penalty", sampling.HasField("frequency_penalty")),
-            ("sampling.presence_penalty", sampling.HasField("presence_penalty")),
-            ("sampling.logit_bias", bool(sampling.logit_bias)),
             # the server keeps no cache yet: every reply bypasses it, as by default
             (
                 "cache_mode",
                 request.cache_mode not in {pb.CACHE_MODE_UNSPECIFIED, pb.CACHE_MODE_BYPASS},
             ),
-            (
-                "priority",
-                request.priority not in {pb.PRIORITY_UNSPECIFIED, pb.PRIORITY_NORMAL},
-            ),
         )
     )
+
+
+def check_priority(checks: FieldChecks, request: Request) -> None:
+    if request.priority not in PRIORITIES:
+        checks.refuse("priority", f"must be one of {', '.join(map(pb.Priority.Name, PRIORITIES))}")
 
 
 def check_sampling(checks: FieldChecks, sampling: pb.SamplingParams, manifest: Manifest) -> None:
@@ -52,6 +60,39 @@ def check_sampling(checks: FieldChecks, sampling: pb.SamplingParams, manifest: M
         checks.below("sampling.min_p", sampling.min_p, 0, 1)
     if sampling.HasField("logprobs"):
         checks.within("sampling.logprobs", sampling.logprobs, 0, MAX_LOGPROBS)
+    _check_adjustments(checks, sampling, manifest.sizes.vocabulary)
+
+
+def _check_adjustments(checks: FieldChecks, sampling: pb.SamplingParams, vocabulary: int) -> None:
+    """What changes logits before anything is chosen."""
+    if sampling.HasField("repetition_penalty"):
+        checks.within(
+            "sampling.repetition_penalty",
+            sampling.repetition_penalty,
+            MIN_REPETITION_PENALTY,
+            MAX_REPETITION_PENALTY,
+        )
+    if sampling.HasField("frequency_penalty"):
+        checks.within(
+            "sampling.frequency_penalty", sampling.frequency_penalty, -MAX_PENALTY, MAX_PENALTY
+        )
+    if sampling.HasField("presence_penalty"):
+        checks.within(
+            "sampling.presence_penalty", sampling.presence_penalty, -MAX_PENALTY, MAX_PENALTY
+        )
+    if len(sampling.logit_bias) > MAX_BIASED_TOKENS:
+        checks.refuse(
+            "sampling.logit_bias",
+            f"at most {MAX_BIASED_TOKENS} tokens may be biased, not {len(sampling.logit_bias)}",
+        )
+        return
+    for token_id, bias in sorted(sampling.logit_bias.items()):
+        if token_id >= vocabulary:
+            checks.refuse(
+                f"sampling.logit_bias[{token_id}]",
+                f"token ids of this model are from 0 to {vocabulary - 1}",
+            )
+        checks.within(f"sampling.logit_bias[{token_id}]", bias, -MAX_BIAS, MAX_BIAS)
 
 
 def check_stopping(

@@ -10,12 +10,16 @@ import torch
 from lstmserve_bundle import Bundle, BundleError, open_bundle
 from lstmserve_server.engine.decode_loop import DecodeLoop
 from lstmserve_server.engine.request import SamplingParams
-from lstmserve_server.engine.runner import DecodeRow, Runner
+from lstmserve_server.engine.row_params import DecodeRow
+from lstmserve_server.engine.runner import Runner
 from lstmserve_server.errors import StartupError
+from lstmserve_server.store.allocator import keep_buffers
 from lstmserve_server.store.repository import StoredVersion
 
 # enough calls for TorchScript's profiling executor to have specialized the loop
 WARM_UP_CALLS = 3
+# from this many rows on oneDNN's AMX product is faster than fbgemm's; the bits are the same
+WIDE_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ def configure_torch(threads: int) -> None:
     """
     if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
         raise StartupError("this CPU has no AVX2: replies would differ from other servers'")
+    keep_buffers()
     torch.set_num_threads(threads)
     # named, because the default engine differs between CPUs, and with it the packed weights
     torch.backends.quantized.engine = "fbgemm"
@@ -55,7 +60,7 @@ def load_version(stored: StoredVersion, max_rows: int) -> LoadedModel:
     try:
         loop = _load_loop(bundle)
         _check_shapes(loop, bundle)
-        runner = Runner(loop, max_rows)
+        runner = Runner(loop, max_rows, manifest.sizes.vocabulary)
         _warm_up(runner, max_rows)
     except RuntimeError as error:  # the only kind that TorchScript raises
         raise StartupError(f"{bundle.model_path}: not a servable model: {_reason(error)}") from None
@@ -67,14 +72,17 @@ def _load_loop(bundle: Bundle) -> torch.jit.ScriptModule:
         # TorchScript is deprecated upstream; torch is pinned, and a successor touches this file
         warnings.simplefilter("ignore", DeprecationWarning)
         model = torch.jit.load(str(bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
-        loop = torch.jit.script(DecodeLoop(model, bundle.template.end_id).eval())
-        frozen: torch.jit.ScriptModule = torch.jit.freeze(
-            loop, preserved_attrs=["prefill", "initial_state", "logits_after"]
+        if has_amx() and hasattr(model, "widen"):
+            model.widen(WIDE_ROWS)
+        loop: torch.jit.ScriptModule = torch.jit.script(
+            DecodeLoop(model, bundle.template.end_id).eval()
         )
-        # an error inside the frozen module reads what it was frozen from: were that gone, the
-        # process would end with SIGSEGV and no word (torch 2.13)
-        frozen.frozen_from = (loop,)
-        return frozen
+        return loop
+
+
+def has_amx() -> bool:
+    """Whether this CPU multiplies INT8 matrices by tiles (Sapphire Rapids and later)."""
+    return bool(torch.cpu.get_capabilities().get("amx_int8"))
 
 
 def _check_shapes(loop: torch.jit.ScriptModule, bundle: Bundle) -> None:

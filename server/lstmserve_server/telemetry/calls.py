@@ -11,13 +11,18 @@ from lstmserve_server.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
-# statuses that refuse a request before any work, by what the metric calls the reason
+# errors that refuse a request before any work, by what the metric calls the reason
 REJECTIONS = {
-    "INVALID_ARGUMENT": "invalid",
-    "NOT_FOUND": "not_found",
-    "RESOURCE_EXHAUSTED": "queue_full",
+    "INVALID_REQUEST": "invalid",
+    "MODEL_NOT_FOUND": "not_found",
+    "QUEUE_FULL": "queue_full",
+    "QUEUE_TOKENS_FULL": "queue_tokens_full",
+    "CALLER_SHARE": "caller_share",
+    "DEADLINE_INFEASIBLE": "deadline",
+    "DRAINING": "unavailable",
+    "ENGINE_DEAD": "unavailable",
     "UNAVAILABLE": "unavailable",
-    "FAILED_PRECONDITION": "resume_mismatch",
+    "RESUME_MISMATCH": "resume_mismatch",
 }
 
 
@@ -26,6 +31,8 @@ class CallFacts(Protocol):
 
     rpc: str
     request_id: str
+    caller: str
+    error: str
     model: str
     version: str
     finish_reason: str
@@ -56,13 +63,15 @@ class CallMetrics:
         metrics = self._metrics
         metrics.requests.labels(call.rpc, code, call.finish_reason, call.cache).inc()
         metrics.request_seconds.labels(call.rpc).observe(seconds)
-        if code in REJECTIONS and not call.generated_tokens:
-            metrics.rejected.labels(REJECTIONS[code]).inc()
+        if call.error in REJECTIONS and not call.generated_tokens:
+            metrics.rejected.labels(REJECTIONS[call.error]).inc()
         log.info(
             "rpc",
             rpc=call.rpc,
             code=code,
             request_id=call.request_id,
+            caller=call.caller,
+            error=call.error,
             model=call.model,
             version=call.version,
             finish_reason=call.finish_reason,

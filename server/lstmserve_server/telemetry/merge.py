@@ -11,6 +11,8 @@ from prometheus_client.metrics_core import Metric
 GAUGES: Mapping[str, Callable[[float, float], float]] = {
     "lstmserve_running_sequences": operator.add,
     "lstmserve_waiting_sequences": operator.add,
+    "lstmserve_waiting_tokens": operator.add,
+    "lstmserve_parked_sequences": operator.add,
     "lstmserve_resident_memory_bytes": operator.add,
     "lstmserve_peak_memory_bytes": operator.add,
     "lstmserve_state_bytes": operator.add,

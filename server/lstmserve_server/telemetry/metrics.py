@@ -60,8 +60,17 @@ class Metrics:
             "wasted_tokens", "Tokens decoded for nobody.", (*MODEL, "reason")
         )
         self.rejected = counter("rejected", "Requests refused before any work.", ("reason",))
+        self.cancel_seconds = seconds(
+            "cancel_seconds", "A caller's leaving, or its deadline, to the freed row."
+        )
         self.running_sequences = gauge("running_sequences", "Replies being generated.", MODEL)
         self.waiting_sequences = gauge("waiting_sequences", "Requests waiting for a row.", MODEL)
+        self.waiting_tokens = gauge(
+            "waiting_tokens", "Prompt tokens and max_tokens of the waiting requests.", MODEL
+        )
+        self.parked_sequences = gauge(
+            "parked_sequences", "Begun replies without a row: slow readers, mostly.", MODEL
+        )
         self.step_seconds = seconds("step_seconds", "One decode step over the whole batch.")
         self.batch_rows = Histogram(
             "batch_rows", "Rows per decode call.", MODEL, namespace=PREFIX, registry=registry,
@@ -91,6 +100,8 @@ class Metrics:
         """Read how busy an engine is at every scrape."""
         self.running_sequences.labels(model, version).set_function(lambda: load().running)
         self.waiting_sequences.labels(model, version).set_function(lambda: load().waiting)
+        self.waiting_tokens.labels(model, version).set_function(lambda: load().waiting_tokens)
+        self.parked_sequences.labels(model, version).set_function(lambda: load().parked)
 
 
 class EngineMetrics:
@@ -101,6 +112,7 @@ class EngineMetrics:
         self._wasted_tokens = metrics.wasted_tokens
         self._step_seconds = metrics.step_seconds.labels(model, version)
         self._batch_rows = metrics.batch_rows.labels(model, version)
+        self._cancel_seconds = metrics.cancel_seconds.labels(model, version)
 
     def on_decode(self, rows: int, steps: int, seconds: float) -> None:
         """A decode call over this many rows and steps took so long."""
@@ -111,3 +123,7 @@ class EngineMetrics:
         """Tokens were decoded for nobody."""
         if tokens:
             self._wasted_tokens.labels(*self._labels, reason).inc(tokens)
+
+    def on_cancelled(self, seconds: float) -> None:
+        """A reply is gone, so long after its caller left or its deadline passed."""
+        self._cancel_seconds.observe(seconds)

@@ -10,19 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmserve_server.engine.request import SamplingParams
-from lstmserve_server.engine.runner import DecodeRow, make_params
+from lstmserve_server.engine.row_params import DecodeRow, make_params
 from lstmserve_server.engine.sampler import (
+    RowParams,
+    adjust,
     choose,
     draw,
     forbid_end,
+    is_kept,
     keep_likely,
+    most_likely,
+    random_bits,
+    remember,
     score,
-    signed,
     uniform,
 )
 
 MASK = (1 << 64) - 1
-NUM_TOKENS = 64
+NUM_TOKENS = 128
 
 
 def _mix(x: int) -> int:
@@ -32,112 +37,211 @@ def _mix(x: int) -> int:
     return x ^ (x >> 31)
 
 
-def _reference_uniform(seed: int, position: int) -> float:
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _reference_bits(seed: int, position: int, number: int) -> int:
     golden = 0x9E3779B97F4A7C15
     stream = _mix((seed + golden) & MASK)
-    return (_mix((stream + (position + 1) * golden) & MASK) >> 32) / 2**32
+    return _mix((stream + (16 * position + number + 1) * golden) & MASK)
 
 
-@given(seed=st.integers(0, MASK), position=st.integers(0, 10_000))
-def test_random_numbers_are_splitmix64_of_seed_and_position(seed: int, position: int) -> None:
-    found = uniform(torch.tensor([signed(seed)]), torch.tensor([position]))
-    assert found.item() == _reference_uniform(seed, position)
-    assert 0 <= found.item() < 1
+@given(seed=st.integers(0, MASK), position=st.integers(0, 10_000), number=st.integers(0, 8))
+def test_random_numbers_are_splitmix64_of_seed_position_and_draw(
+    seed: int, position: int, number: int
+) -> None:
+    found = random_bits(torch.tensor([_signed(seed)]), torch.tensor([position]), number)
+    expected = _reference_bits(seed, position, number)
+    assert found.item() & MASK == expected
+    halves = uniform(torch.tensor([[_signed(seed)]]), torch.tensor([[position]]), number)
+    assert halves.flatten().tolist() == [
+        (expected >> 32) / 2**32,
+        (expected & 0xFFFFFFFF) / 2**32,
+    ]
 
 
-def _reference_keep(weights: list[float], top_k: int, top_p: float) -> list[float]:
-    ordered = sorted(weights, reverse=True)[: top_k or None]
-    lowest = ordered[-1] if top_k else 0.0
-    if top_p < 1:
-        enough = top_p * math.fsum(ordered)
-        reached, place = 0.0, -1
-        while reached < enough and place < len(ordered) - 1:
-            place += 1
-            reached += ordered[place]
-        lowest = max(lowest, ordered[place])
-    return [weight if weight >= lowest else 0.0 for weight in weights]
+def _reference_keep(weights: list[float], top_k: int, top_p: float, min_p: float) -> list[float]:
+    """What passes each filter, by its definition."""
+    limit = top_p * sum(weights) if top_p < 1 else math.inf
+    return [
+        weight
+        if sum(other > weight for other in weights) < (top_k or len(weights))
+        and sum(other for other in weights if other > weight) < limit
+        and weight >= min_p
+        else 0.0
+        for weight in weights
+    ]
 
 
 @given(
-    # halves and quarters: every sum is exact, in any order
-    weights=st.lists(st.integers(0, 1000), min_size=1, max_size=400),
-    top_k=st.integers(0, 400),
+    # multiples of a power of two: every sum is exact, in any order
+    weights=st.lists(st.integers(0, 1000), min_size=1, max_size=127),
+    top_k=st.integers(0, 60),
     top_p=st.sampled_from([0.125, 0.25, 0.5, 0.75, 0.9375, 1.0]),
+    min_p=st.sampled_from([0.0, 0.125, 0.5]),
 )
 @settings(deadline=None)
-def test_top_k_and_top_p_keep_what_they_should(
-    weights: list[int], top_k: int, top_p: float
+def test_each_filter_keeps_what_it_should(
+    weights: list[int], top_k: int, top_p: float, min_p: float
 ) -> None:
-    """Over both the partial order of few tokens and the full order of many."""
+    """By drawing again, and by putting a row in order: both keep the same."""
     values = [1.0, *(weight / 1024 for weight in weights)]
-    top_k = min(top_k, len(values))
-    kept = keep_likely(
-        torch.tensor([values]), torch.tensor([top_k]), torch.tensor([top_p], dtype=torch.float64)
+    values += [0.0] * (NUM_TOKENS - len(values))
+    row = torch.tensor([values])
+    params = make_params(
+        [_row(temperature=1.0, top_k=top_k or NUM_TOKENS, top_p=top_p, min_p=min_p)], NUM_TOKENS
     )
-    assert kept[0].tolist() == _reference_keep(values, top_k, top_p)
+    limit = params.top_p * sum(values)
+    expected = _reference_keep(values, top_k, top_p, min_p)
+    in_order = keep_likely(row, limit, params.top_k, params.min_p)
+    assert in_order[0].tolist() == expected
+    for token in (0, 1, len(weights) // 2, len(weights)):
+        kept = is_kept(row, torch.tensor([[token]]), limit, params.top_k, params.min_p)
+        assert bool(kept) == (values[token] == expected[token]) or not values[token]
 
 
 @given(
-    weights=st.lists(st.integers(0, 8), min_size=1, max_size=40).filter(any),
-    u=st.floats(0, 1, exclude_max=True),
+    weights=st.lists(st.integers(0, 8), min_size=1, max_size=NUM_TOKENS).filter(any),
+    u=st.tuples(*[st.floats(0, 1, exclude_max=True)] * 2),
 )
-def test_a_token_of_weight_zero_is_never_drawn(weights: list[int], u: float) -> None:
-    values = torch.tensor([weights], dtype=torch.float32)
-    token = int(draw(values, torch.tensor([u], dtype=torch.float64)))
-    before = sum(weights[:token])
-    assert weights[token] > 0
-    assert before <= u * sum(weights) < before + weights[token]
+def test_a_token_of_weight_zero_is_never_drawn(weights: list[int], u: tuple[float, float]) -> None:
+    weights += [0] * (NUM_TOKENS - len(weights))
+    token, total = draw(torch.tensor([weights]).float(), torch.tensor([u], dtype=torch.float64))
+    assert weights[int(token)] > 0
+    assert int(total) == sum(weights)
 
 
-def _row(**sampling: float) -> DecodeRow:
+def _row(**sampling: object) -> DecodeRow:
     return DecodeRow(0, 0, SamplingParams(**sampling), min_tokens=3)  # type: ignore[arg-type]
 
 
-def test_greedy_takes_the_first_of_equals() -> None:
-    logits = torch.zeros(1, NUM_TOKENS)
-    logits[0, 9] = logits[0, 30] = 2.0
-    params = make_params([_row(temperature=0.0)])
-    assert choose(logits, torch.empty(0), params).tolist() == [9]
+def _choose(logits: torch.Tensor, rows: list[DecodeRow]) -> list[int]:
+    params = make_params(rows, logits.shape[1])
+    position = torch.tensor([row.position for row in rows])[params.sampled]
+    first = uniform(params.seed, position.unsqueeze(1), 0).squeeze(1)
+    found: list[int] = choose(logits.clone(), position, first, params).tolist()
+    return found
+
+
+@given(st.lists(st.integers(-3, 3), min_size=NUM_TOKENS, max_size=NUM_TOKENS))
+def test_greedy_takes_the_first_of_equals(logits: list[int]) -> None:
+    assert most_likely(torch.tensor([logits]).float()).tolist() == [logits.index(max(logits))]
 
 
 @pytest.mark.parametrize("temperature", [1e-30, 1e-3])
 def test_a_tiny_temperature_is_greedy_and_no_division_by_zero(temperature: float) -> None:
     logits = torch.linspace(-3, 3, NUM_TOKENS).unsqueeze(0)
-    params = make_params([_row(temperature=temperature)])
-    u = torch.tensor([0.999], dtype=torch.float64)
-    assert choose(logits, u, params).tolist() == [NUM_TOKENS - 1]
+    for seed in range(20):
+        assert _choose(logits, [_row(temperature=temperature, seed=seed)]) == [NUM_TOKENS - 1]
 
 
 def test_the_end_token_is_impossible_before_min_tokens() -> None:
     logits = torch.zeros(2, NUM_TOKENS)
     logits[:, 5] = 50.0
-    params = make_params([_row(temperature=0.0), _row(temperature=0.0)])
-    allowed = forbid_end(logits, torch.tensor([2, 3]), params, 5)
-    assert allowed.argmax(dim=1).tolist() == [0, 5]
-    assert logits[0, 5] == 50.0
+    params = make_params([_row(temperature=0.0), _row(temperature=0.0)], NUM_TOKENS)
+    forbid_end(logits, torch.tensor([2, 3]), params, 5)
+    assert logits.argmax(dim=1).tolist() == [0, 5]
 
 
 def test_min_p_drops_what_is_much_less_likely_than_the_best() -> None:
     logits = torch.full((1, NUM_TOKENS), -50.0)
     logits[0, 3], logits[0, 4] = math.log(0.8), math.log(0.2)
-    params = make_params([_row(temperature=1.0, min_p=0.3)])
-    us = torch.linspace(0, 0.999, 50, dtype=torch.float64)
-    assert {choose(logits, us[n : n + 1], params).item() for n in range(50)} == {3}
+    drawn = {
+        _choose(logits, [_row(temperature=1.0, min_p=0.3, seed=seed)])[0] for seed in range(50)
+    }
+    assert drawn == {3}
 
 
-def test_sampled_tokens_follow_the_distribution() -> None:
-    """Chi-squared over 32 tokens and 40,000 draws of one seed.
+@pytest.mark.parametrize(
+    ("filters", "limit"),
+    [
+        # 0.1 % points of chi-squared at the tokens kept less one
+        ({}, 181.99),  # 127
+        ({"top_k": 40}, 72.06),  # 39
+        ({"top_k": 3}, 13.82),  # 2: most of the draws are drawn in order
+        ({"top_p": 0.9}, None),
+        ({"min_p": 0.2}, None),
+        ({"top_k": 50, "top_p": 0.5, "min_p": 0.02}, None),
+    ],
+)
+def test_sampled_tokens_follow_the_distribution(
+    filters: dict[str, float], limit: float | None
+) -> None:
+    """Chi-squared over 40,000 draws of one seed.
 
     The seed is fixed, so this cannot fail by chance on an unchanged sampler; for a changed
-    but right one it fails with odds of one in a thousand (61.1 at 31 degrees of freedom).
+    but right one it fails with odds of about one in a thousand per set of filters.
     """
     draws = 40_000
-    logits = torch.linspace(-2, 2, 32).repeat(draws, 1)
-    rows = [_row(temperature=0.7)] * draws
-    u = uniform(torch.full((draws,), 12345), torch.arange(draws))
-    counts = torch.bincount(choose(logits, u, make_params(rows)), minlength=32)
-    expected = torch.softmax(logits[0].double() / 0.7, dim=0) * draws
-    assert float(((counts - expected) ** 2 / expected).sum()) < 61.1
+    order = torch.randperm(NUM_TOKENS, generator=torch.Generator().manual_seed(1))
+    logits = torch.linspace(-2, 2, NUM_TOKENS)[order]
+    weights = torch.exp((logits - logits.max()).double() / 0.7).tolist()
+    kept = torch.tensor(
+        _reference_keep(
+            weights,
+            int(filters.get("top_k", 0)),
+            filters.get("top_p", 1.0),
+            filters.get("min_p", 0.0),
+        )
+    )
+    rows = [DecodeRow(0, n, SamplingParams(0.7, seed=12345, **filters), 0) for n in range(draws)]  # type: ignore[arg-type]
+    counts = torch.bincount(
+        torch.tensor(_choose(logits.repeat(draws, 1), rows)), minlength=NUM_TOKENS
+    )
+    is_possible = kept > 0
+    assert int(counts[~is_possible].sum()) == 0
+    expected = (kept / kept.sum() * draws)[is_possible]
+    found = float(((counts[is_possible] - expected) ** 2 / expected).sum())
+    assert found < (limit or _chi_squared_limit(len(expected) - 1))
+
+
+def _chi_squared_limit(degrees: int) -> float:
+    """The 0.1 % point by Wilson and Hilferty's cube, good to a percent."""
+    spread = 2 / (9 * degrees)
+    return degrees * (1 - spread + 3.0902 * math.sqrt(spread)) ** 3
+
+
+def _adjusted(row: DecodeRow, logits: list[float]) -> list[float]:
+    values = torch.tensor([logits + [0.0] * (NUM_TOKENS - len(logits))])
+    adjust(values, make_params([row], NUM_TOKENS))
+    found: list[float] = values[0].tolist()
+    return found[: len(logits)]
+
+
+def test_bias_and_penalties_come_in_the_documented_order() -> None:
+    params = SamplingParams(
+        repetition_penalty=2.0,
+        frequency_penalty=0.25,
+        presence_penalty=0.5,
+        logit_bias=((0, 3.0), (1, -4.0)),
+    )
+    row = DecodeRow(0, 3, params, 0, prompt_ids=(0, 1), reply_ids=(2, 3, 3))
+    # biased to 4 and -3, then halved and doubled: in the prompt; 2 and 3 in the reply too
+    expected = [2.0, -6.0, 0.5 - 0.25 - 0.5, -2.0 - 0.5 - 0.5, 1.0]
+    assert _adjusted(row, [1.0, 1.0, 1.0, -1.0, 1.0]) == expected
+
+
+def test_penalties_follow_what_is_chosen() -> None:
+    params = SamplingParams(
+        temperature=0.0, repetition_penalty=2.0, frequency_penalty=1.0, presence_penalty=0.5
+    )
+    before = DecodeRow(0, 0, params, 0, (4,), ())
+    row_params: RowParams = make_params([before], NUM_TOKENS)
+    for token in (7, 9, 7):
+        remember(torch.tensor([token]), row_params)
+    anew = make_params([DecodeRow(0, 3, params, 0, (4,), (7, 9, 7))], NUM_TOKENS)
+    for name in ("repetition", "counts", "presence"):
+        assert torch.equal(getattr(row_params, name), getattr(anew, name))
+
+
+def test_only_the_rows_that_asked_are_adjusted() -> None:
+    logits = torch.randn(3, NUM_TOKENS, generator=torch.Generator().manual_seed(1))
+    before = logits.clone()
+    rows = [_row(), _row(logit_bias=((5, 1.0),)), _row(temperature=0.0)]
+    adjust(logits, make_params(rows, NUM_TOKENS))
+    before[1, 5] += 1.0
+    assert torch.equal(logits, before)
 
 
 def test_equals_are_ranked_alike_however_many_a_batch_mate_wants() -> None:
@@ -146,22 +250,21 @@ def test_equals_are_ranked_alike_however_many_a_batch_mate_wants() -> None:
         DecodeRow(0, 0, SamplingParams(temperature=0.0, num_logprobs=n), 0) for n in (3, 20)
     )
     tokens = logits.argmax(dim=1)
-    alone = score(logits[:1], tokens[:1], make_params([few])).top_ids[0, :3]
-    beside = score(logits, tokens, make_params([few, many])).top_ids[0, :3]
-    assert alone.tolist() == beside.tolist()
+    alone = make_params([few], NUM_TOKENS).num_top
+    beside = make_params([few, many], NUM_TOKENS).num_top
+    assert (
+        score(logits[:1], tokens[:1], alone).top_ids[0, :3].tolist()
+        == score(logits, tokens, beside).top_ids[0, :3].tolist()
+    )
 
 
 def test_a_row_is_filtered_by_its_own_wishes_only() -> None:
-    logits = torch.randn(3, NUM_TOKENS, generator=torch.Generator().manual_seed(1))
-    u = torch.tensor([0.9, 0.5, 0.1], dtype=torch.float64)
+    logits = torch.randn(4, NUM_TOKENS, generator=torch.Generator().manual_seed(1))
     rows = [
-        _row(temperature=1.0, top_k=2),
-        _row(temperature=0.5),
-        _row(temperature=1.5, top_p=0.4, min_p=0.1),
+        _row(temperature=1.0, top_k=2, seed=1),
+        _row(temperature=0.5, seed=2),
+        _row(temperature=0.0),
+        _row(temperature=1.5, top_p=0.4, min_p=0.1, seed=3),
     ]
-    together = choose(logits, u, make_params(rows)).tolist()
-    alone = [
-        choose(logits[n : n + 1], u[n : n + 1], make_params([row])).item()
-        for n, row in enumerate(rows)
-    ]
-    assert together == alone
+    alone = [_choose(logits[n : n + 1], [row])[0] for n, row in enumerate(rows)]
+    assert _choose(logits, rows) == alone

@@ -3,125 +3,192 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.request import GenerationRequest, SamplingParams
+from lstmserve_server.engine.claim import Priority
 from lstmserve_server.engine.scheduler import Scheduler
-from lstmserve_server.engine.sequence import Sequence
-from lstmserve_server.engine.slots import Slots
+from lstmserve_server.engine.sequence import Sequence, Stage
 from lstmserve_server.errors import QueueFullError
+from support.paper import make_scheduler, make_sequence, step
 
 
-class _Text:
-    """Stands for the text of a reply that has not ended."""
-
-    finish_reason = None
-    stop_sequence = ""
-
-    def push(self, token_id: int) -> str:
-        return str(token_id)
+def submitted(scheduler: Scheduler, number: int, first: int = 0, **what: object) -> list[Sequence]:
+    """So many sequences, one after the other."""
+    sequences = [make_sequence(first + n, **what) for n in range(number)]  # type: ignore[arg-type]
+    for sequence in sequences:
+        scheduler.submit(sequence, now=0.0)
+    return sequences
 
 
-def make_sequence(number: int, prompt: int = 1, max_tokens: int = 100) -> Sequence:
-    request = GenerationRequest(tuple(range(prompt)), SamplingParams(), max_tokens)
-    return Sequence(number, request, _Text(), arrived_at=0.0)  # type: ignore[arg-type]
+def make_way(scheduler: Scheduler) -> list[Sequence]:
+    """Who had to yield."""
+    yielded = []
+    while (sequence := scheduler.find_yielding()) is not None:
+        scheduler.give_way(sequence, now=0.0)
+        yielded.append(sequence)
+    return yielded
 
 
-def make_scheduler(**bounds: int) -> Scheduler:
-    return Scheduler(EngineConfig(**bounds))
+def stages(sequences: list[Sequence]) -> list[Stage]:
+    return [sequence.stage for sequence in sequences]
 
 
 def test_who_came_first_runs_first_and_no_more_than_max_running() -> None:
     scheduler = make_scheduler(max_running=2)
-    sequences = [make_sequence(n) for n in range(3)]
-    for sequence in sequences:
-        scheduler.submit(sequence)
-    assert scheduler.admit() == sequences[:2]
-    assert scheduler.admit() == []
-    assert (scheduler.num_running, scheduler.num_waiting) == (2, 1)
+    sequences = submitted(scheduler, 3)
+    assert step(scheduler) == sequences[:2]
+    assert (scheduler.holdings.num_active, scheduler.holdings.num_waiting) == (2, 1)
 
 
-def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
+def test_a_place_that_becomes_free_is_given_away_at_once() -> None:
     scheduler = make_scheduler(max_running=1, max_waiting=1)
-    for number in range(2):
-        scheduler.submit(make_sequence(number))
-    with pytest.raises(QueueFullError) as caught:
-        scheduler.submit(make_sequence(2))
-    assert caught.value.retry_seconds > 0
-
-
-def test_a_burst_that_fits_into_free_rows_is_never_refused() -> None:
-    scheduler = make_scheduler(max_running=8, max_waiting=0)
-    for number in range(8):
-        scheduler.submit(make_sequence(number))
-    with pytest.raises(QueueFullError):
-        scheduler.submit(make_sequence(8))
-    assert len(scheduler.admit()) == 8
-    with pytest.raises(QueueFullError):
-        scheduler.submit(make_sequence(9))
-
-
-def test_prompts_are_read_in_bounded_pieces_all_but_their_last_token() -> None:
-    scheduler = make_scheduler(prefill_piece_tokens=4)
-    sequence = make_sequence(0, prompt=8)
-    scheduler.submit(sequence)
-    scheduler.admit()
-    pieces = []
-    while piece := scheduler.next_pieces():
-        pieces.append(piece[0].token_ids)
-        sequence.num_read += len(piece[0].token_ids)
-    assert pieces == [(0, 1, 2, 3), (4, 5, 6)]
-    assert scheduler.take_ready() == [sequence]
-    assert sequence.next_input == 7
+    first, second = submitted(scheduler, 2)
+    scheduler.drop(first, now=3.0)
+    assert second.stage is Stage.READING
+    assert second.started_at == 3.0
+    submitted(scheduler, 1, first=2)  # the queue has room again
 
 
 def test_a_first_token_does_not_wait_for_a_whole_quantum() -> None:
     scheduler = make_scheduler(quantum_steps=8)
-    old, new = make_sequence(0), make_sequence(1)
-    scheduler.slots.join(old)
-    old.extend([1], [], now=0.0)
+    submitted(scheduler, 1)
+    step(scheduler)
     assert scheduler.next_steps() == 8
-    scheduler.slots.join(new)
+    submitted(scheduler, 1, first=1)
+    scheduler.take_ready()
     assert scheduler.next_steps() == 1
 
 
 def test_a_quantum_is_no_longer_than_the_longest_reply_may_get() -> None:
     scheduler = make_scheduler(quantum_steps=8)
     for number, max_tokens in enumerate((2, 4)):
-        sequence = make_sequence(number, max_tokens=max_tokens)
-        scheduler.slots.join(sequence)
-        sequence.extend([1], [], now=0.0)
+        submitted(scheduler, 1, first=number, max_tokens=max_tokens)
+    step(scheduler)
     assert scheduler.next_steps() == 3
 
 
-@pytest.mark.parametrize("admitted", [False, True])
-def test_a_dropped_sequence_is_never_heard_of_again(*, admitted: bool) -> None:
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_dropped_sequence_is_never_heard_of_again(steps: int) -> None:
+    """Waiting, reading or running."""
+    scheduler = make_scheduler(max_running=1, prefill_piece_tokens=2)
+    (other,) = submitted(scheduler, 1)
+    (sequence,) = submitted(scheduler, 1, first=1, prompt=4)
+    if steps:
+        scheduler.drop(other, now=0.0)
+    for _ in range(steps):
+        step(scheduler)
+    scheduler.drop(sequence, now=0.0)
+    assert sequence.stage is Stage.NONE
+    assert sequence not in step(scheduler)
+    assert scheduler.has_work is (steps == 0)
+
+
+def test_callers_who_left_are_forgotten() -> None:
+    scheduler = make_scheduler(max_running=2)
+    for number in range(100):
+        (sequence,) = submitted(scheduler, 1, first=number, caller=str(number))
+        step(scheduler)
+        scheduler.drop(sequence, now=0.0)
+    assert len(scheduler._ledger) == 0
+    assert not scheduler._queue._levels[Priority.NORMAL].turns._tags
+
+
+# --- deadlines -----------------------------------------------------------------------
+
+
+def test_who_is_late_is_found_wherever_it_is() -> None:
+    scheduler = make_scheduler(max_running=1)
+    (running,) = submitted(scheduler, 1, deadline=9.0)
+    (waiting,) = submitted(scheduler, 1, first=1, deadline=8.0)
+    submitted(scheduler, 1, first=2)
+    step(scheduler)
+    assert scheduler.find_late(now=7.9) is None
+    assert scheduler.find_late(now=9.0) is waiting
+    scheduler.drop(waiting, now=9.0)
+    scheduler.park(running, now=9.0)
+    assert scheduler.find_late(now=9.0) is running
+    scheduler.drop(running, now=9.0)
+    assert scheduler.find_late(now=1e9) is None
+
+
+# --- slow readers --------------------------------------------------------------------
+
+
+def test_a_parked_sequence_neither_decodes_nor_holds_a_place() -> None:
+    scheduler = make_scheduler(max_running=1)
+    slow, next_one = submitted(scheduler, 2)
+    step(scheduler)
+    scheduler.park(slow, now=0.0)
+    assert step(scheduler) == [next_one]
+    assert slow.position == 1
+
+
+def test_a_parked_sequence_returns_before_anything_new_starts() -> None:
+    scheduler = make_scheduler(max_running=1)
+    slow, running, waiting = submitted(scheduler, 3)
+    step(scheduler)
+    scheduler.park(slow, now=0.0)
+    scheduler.unpark(slow, now=0.0)
+    assert step(scheduler) == [running]
+    scheduler.drop(running, now=0.0)
+    assert step(scheduler) == [slow]
+    assert stages([slow, waiting]) == [Stage.RUNNING, Stage.WAITING]
+
+
+def test_an_engine_with_nothing_but_parked_sequences_rests() -> None:
     scheduler = make_scheduler()
-    sequence = make_sequence(0)
-    scheduler.submit(sequence)
-    if admitted:
-        scheduler.admit()
-    scheduler.drop(sequence)
-    scheduler.drop(sequence)
+    (slow,) = submitted(scheduler, 1)
+    step(scheduler)
+    scheduler.park(slow, now=0.0)
     assert not scheduler.has_work
-    assert scheduler.admit() == []
-    assert scheduler.take_ready() == []
+    scheduler.unpark(slow, now=0.0)
+    assert scheduler.has_work
+    assert step(scheduler) == [slow]
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 20)), max_size=60))
-def test_rows_stay_dense_whoever_comes_and_goes(moves: list[tuple[bool, int]]) -> None:
-    slots, rows, count = Slots(), [], 0
-    for joins, place in moves:
-        if joins:
-            sequence = make_sequence(count)
-            count += 1
-            assert slots.join(sequence) == len(rows)
-            rows.append(sequence)
-        elif rows:
-            target, source = slots.leave(rows[place % len(rows)])
-            assert source == len(rows) - 1
-            rows[target] = rows[source]  # what the runner does with the states
-            rows.pop()
-        assert slots.sequences == rows
+def test_parked_sequences_take_room_in_the_queue() -> None:
+    """Else slow readers could pile up without bound."""
+    scheduler = make_scheduler(max_running=1, max_waiting=4)
+    for number in range(3):
+        (slow,) = submitted(scheduler, 1, first=number, caller=str(number))
+        step(scheduler)
+        scheduler.park(slow, now=0.0)
+    submitted(scheduler, 2, first=3, caller="a")  # one of them runs
+    with pytest.raises(QueueFullError):
+        submitted(scheduler, 1, first=5, caller="b")
+
+
+# --- places for everybody --------------------------------------------------------------
+
+
+def test_a_caller_without_a_place_need_not_wait_while_another_has_several() -> None:
+    scheduler = make_scheduler(max_running=3)
+    greedy = submitted(scheduler, 10, caller="a")
+    step(scheduler)
+    (single,) = submitted(scheduler, 1, first=10, caller="b")
+    assert make_way(scheduler) == [greedy[2]]
+    assert step(scheduler) == [greedy[0], greedy[1], single]
+    scheduler.drop(single, now=0.0)
+    assert step(scheduler) == greedy[:3]
+
+
+def test_nobody_gives_up_a_last_place() -> None:
+    scheduler = make_scheduler(max_running=2)
+    for number, caller in enumerate("abc"):
+        submitted(scheduler, 1, first=number, caller=caller)
+    assert make_way(scheduler) == []
+
+
+def test_no_more_than_one_place_is_asked_for() -> None:
+    scheduler = make_scheduler(max_running=4)
+    submitted(scheduler, 10, caller="a")
+    submitted(scheduler, 10, first=10, caller="b")
+    assert len(make_way(scheduler)) == 1
+
+
+def test_a_low_priority_displaces_nothing_above_it() -> None:
+    scheduler = make_scheduler(max_running=2)
+    submitted(scheduler, 2, caller="a", priority=Priority.NORMAL)
+    submitted(scheduler, 1, first=2, caller="b", priority=Priority.LOW)
+    assert make_way(scheduler) == []
+    submitted(scheduler, 1, first=3, caller="c", priority=Priority.HIGH)
+    assert len(make_way(scheduler)) == 1

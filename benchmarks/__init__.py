@@ -1,0 +1,1 @@
+"""Measures lstmserve; see README.md. Every folder is one verb: ``python -m benchmarks.<verb>``."""

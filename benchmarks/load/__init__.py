@@ -1,0 +1,1 @@
+"""What every verb that loads a server shares: requests, transports, records, figures."""

@@ -1,0 +1,64 @@
+"""Command line options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from benchmarks.load.server_process import RunningServer, ServerError, start_server
+
+Target = Annotated[str | None, typer.Option(help="HOST:PORT of a running server.")]
+Start = Annotated[bool, typer.Option("--start", help="Start a server on free ports instead.")]
+ServerArguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--server-arg",
+        metavar="ARGUMENT",
+        help="For the server that --start starts, e.g. --server-arg=--max-running=128; repeatable.",
+    ),
+]
+MetricsUrl = Annotated[
+    str | None, typer.Option(help="Metrics page of --target, to read its memory from.")
+]
+ServerPid = Annotated[
+    int | None, typer.Option(help="Process of --target if it runs here, to read its CPU from.")
+]
+
+
+@contextmanager
+def open_server(
+    target: str | None,
+    *,
+    start: bool,
+    arguments: Sequence[str] | None,
+    metrics_url: str | None = None,
+    pid: int | None = None,
+) -> Iterator[RunningServer]:
+    """The server that the command line names, or a new one."""
+    if start == (target is not None):
+        raise typer.BadParameter("give either --target or --start")
+    if not start and arguments:
+        raise typer.BadParameter("--server-arg goes with --start")
+    if target is not None:
+        yield RunningServer(target, metrics_url, pid)
+        return
+    try:
+        with start_server(arguments or ()) as server:
+            yield server
+    except ServerError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
+def parse_numbers(text: str) -> list[float]:
+    """Numbers separated by commas, all above 0."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: numbers separated by commas") from None
+    if min(numbers) <= 0:
+        raise typer.BadParameter(f"{text!r}: numbers above 0")
+    return numbers

@@ -1,0 +1,98 @@
+"""``python -m benchmarks.replay``: exits 1 if a reply under load differs from the same alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.progress import Progress
+
+from benchmarks.load.measure import ClientKind, Generator
+from benchmarks.load.options import ServerArguments, Start, Target, open_server
+from benchmarks.load.provenance import describe_run
+from benchmarks.load.report import write_json
+from benchmarks.replay.replay import AloneError, Outcome, Replay
+from benchmarks.replay.requests import make_requests
+
+DIFFERENT = 1
+CANNOT_START = 2
+
+
+@dataclass(frozen=True)
+class _Plan:
+    generator: Generator
+    requests: int
+    distinct: int
+    streams: int
+    with_penalties: bool
+    seed: int
+
+
+def run(
+    target: Target = None,
+    start: Start = False,
+    server_arg: ServerArguments = None,
+    requests: Annotated[int, typer.Option(min=1, help="Replies to compare.")] = 100_000,
+    distinct: Annotated[int, typer.Option(min=1, help="Different requests.")] = 500,
+    streams: Annotated[int, typer.Option(min=1, help="Asked at the same time.")] = 64,
+    penalties: Annotated[
+        bool, typer.Option("--penalties", help="Use the penalties and logit_bias as well.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Decides the requests and their order.")] = 0,
+    client: ClientKind = ClientKind.HTTP2,
+    connections: Annotated[int, typer.Option(min=1)] = 1,
+    json: Annotated[Path | None, typer.Option(help="Write the counts to this file.")] = None,
+) -> None:
+    """Replay requests under load and count the replies that differ from the same asked alone."""
+    generator = Generator(client=client, connections=connections)
+    plan = _Plan(generator, requests, distinct, streams, penalties, seed)
+    with open_server(target, start=start, arguments=server_arg) as server:
+        started = monotonic()
+        try:
+            outcome = uvloop.run(_replay(plan, server.target))
+        except AloneError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(CANNOT_START) from None
+    seconds = monotonic() - started
+    _print(outcome, seconds)
+    if json is not None:
+        write_json(json, describe_run(), {**asdict(outcome), "seconds": seconds})
+    if not outcome.is_exact:
+        raise typer.Exit(DIFFERENT)
+
+
+async def _replay(plan: _Plan, target: str) -> Outcome:
+    pool = make_requests(plan.distinct, plan.seed, with_penalties=plan.with_penalties)
+    transport = plan.generator.connect(target)
+    replay = Replay(transport, pool)
+    with Progress(transient=True) as progress:
+        alone = progress.add_task("alone", total=plan.distinct)
+        await replay.ask_alone(lambda done: progress.update(alone, completed=done))
+        together = progress.add_task("together", total=plan.requests)
+        await replay.ask_together(
+            plan.requests,
+            plan.streams,
+            plan.seed,
+            lambda done: progress.update(together, completed=done),
+        )
+    await transport.close()
+    return replay.outcome
+
+
+def _print(outcome: Outcome, seconds: float) -> None:
+    rate = outcome.tokens / seconds
+    typer.echo(
+        f"{outcome.compared:,} replies ({outcome.tokens:,} tokens) compared in {seconds:,.0f} s "
+        f"({rate:,.0f} tokens/s), beside {outcome.cancelled:,} cancelled: "
+        f"{outcome.different} different, {outcome.num_failed} failed"
+    )
+    for example in outcome.examples:
+        typer.echo(example)
+
+
+def main() -> None:
+    typer.run(run)

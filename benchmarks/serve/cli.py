@@ -1,0 +1,128 @@
+"""``python -m benchmarks.serve``: one measurement for every number of streams, or rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.load.dialect import LstmserveDialect
+from benchmarks.load.driver import Closed, Load, Open
+from benchmarks.load.measure import (
+    ClientKind,
+    EventLoop,
+    Generator,
+    Measurement,
+    Plan,
+    measure,
+    start_generators,
+)
+from benchmarks.load.options import (
+    MetricsUrl,
+    ServerArguments,
+    ServerPid,
+    Start,
+    Target,
+    open_server,
+    parse_numbers,
+)
+from benchmarks.load.plot import draw
+from benchmarks.load.provenance import describe_run, name_run
+from benchmarks.load.report import name_load, print_measurements, to_json, write_json
+from benchmarks.load.server_process import RunningServer
+from benchmarks.load.workload import CacheMode, Lengths, Sampling, SamplingOptions, Workload
+
+DEFAULT_STREAMS = "1,8,32,64,256"
+
+
+def run(
+    target: Target = None,
+    start: Start = False,
+    server_arg: ServerArguments = None,
+    metrics_url: MetricsUrl = None,
+    server_pid: ServerPid = None,
+    streams: Annotated[
+        str | None, typer.Option(help=f"Closed loop: concurrent streams.  [{DEFAULT_STREAMS}]")
+    ] = None,
+    rate: Annotated[str | None, typer.Option(help="Open loop: requests per second.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Measured time of each load.")] = 10.0,
+    warm_up: Annotated[float, typer.Option(min=0, help="Seconds of load before it.")] = 2.0,
+    popularity: Annotated[
+        str, typer.Option(help="How often each prompt is asked: uniform or zipf:EXPONENT.")
+    ] = "uniform",
+    sampling: Sampling = Sampling.SAMPLED,
+    temperature: Annotated[float, typer.Option(help="Of sampled replies.")] = 1.0,
+    top_p: Annotated[float | None, typer.Option(help="Of sampled replies.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Of sampled replies.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1)] = 64,
+    lengths: Annotated[
+        Lengths,
+        typer.Option(
+            help="equal: max_tokens; mixed: an eighth of it to all; natural: the model's."
+        ),
+    ] = Lengths.EQUAL,
+    cache_mode: CacheMode = CacheMode.DEFAULT,
+    request_seeds: Annotated[
+        bool, typer.Option(help="A seed per request; without, the server picks.")
+    ] = True,
+    seed: Annotated[int, typer.Option(help="Decides every request of the run.")] = 0,
+    client: ClientKind = ClientKind.HTTP2,
+    connections: Annotated[int, typer.Option(min=1, help="Per generator process.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Generator processes.")] = 1,
+    event_loop: EventLoop = EventLoop.UVLOOP,
+    timeout: Annotated[float, typer.Option(help="Deadline of each request in seconds.")] = 60.0,
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw them into this file.")] = None,
+) -> None:
+    """Load a server with real questions and report rates, latencies and costs."""
+    options = SamplingOptions(temperature=temperature, top_p=top_p, top_k=top_k)
+    workload = Workload(
+        seed=seed,
+        popularity=popularity,
+        sampling=sampling,
+        options=options,
+        lengths=lengths,
+        max_tokens=max_tokens,
+        cache_mode=cache_mode,
+        request_seeds=request_seeds,
+    )
+    generator = Generator(client, connections, processes, timeout, event_loop)
+    plans = [
+        Plan(LstmserveDialect(), generator, workload, load, warm_up, seconds)
+        for load in _read_loads(streams, rate)
+    ]
+    with open_server(
+        target, start=start, arguments=server_arg, metrics_url=metrics_url, pid=server_pid
+    ) as server:
+        measurements = _measure_all(plans, server)
+    print_measurements(measurements)
+    described = describe_run()
+    if json is not None:
+        results = {"workload": asdict(workload), "measurements": [*map(to_json, measurements)]}
+        write_json(json, described, results)
+    if plot is not None:
+        draw(plot, measurements, name_run(described))
+
+
+def _read_loads(streams: str | None, rate: str | None) -> list[Load]:
+    if rate is None:
+        return [Closed(int(number)) for number in parse_numbers(streams or DEFAULT_STREAMS)]
+    if streams is not None:
+        raise typer.BadParameter("give either --streams or --rate")
+    return [Open(number) for number in parse_numbers(rate)]
+
+
+def _measure_all(plans: Sequence[Plan], server: RunningServer) -> list[Measurement]:
+    measurements = []
+    with start_generators(plans[0].generator) as pool:
+        for plan in plans:
+            typer.echo(f"{name_load(plan.load)} ...", err=True)
+            measurements.append(measure(plan, server, pool))
+    return measurements
+
+
+def main() -> None:
+    typer.run(run)

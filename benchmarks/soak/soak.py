@@ -1,0 +1,144 @@
+"""Two loads that would show a leak: a million requests, and thousands that wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from time import monotonic
+
+from benchmarks.load.dialect import LstmserveDialect
+from benchmarks.load.server_process import RunningServer
+from benchmarks.load.transport import Transport
+from benchmarks.load.usage import measure_usage, read_metrics
+from benchmarks.load.workload import Ask, Lengths, Workload
+from benchmarks.soak.growth import Sample
+
+NUM_SAMPLES = 200
+POLL_SECONDS = 0.1
+# long replies, so that few of those that wait get their turn while they are counted
+WAITING_TOKENS = 256
+MAX_POLLS = 600
+WAITING = "lstmserve_waiting_sequences"
+RUNNING = "lstmserve_running_sequences"
+
+
+class SoakError(Exception):
+    """What was to be measured cannot be."""
+
+
+@dataclass
+class RequestsOutcome:
+    """Of many requests."""
+
+    seconds: float = 0.0
+    codes: dict[str, int] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class WaitingOutcome:
+    """Of many requests that wait at the same time."""
+
+    waiting: int
+    resident_before_bytes: int
+    resident_waiting_bytes: int
+    resident_after_bytes: int
+
+    @property
+    def bytes_per_stream(self) -> float:
+        return (self.resident_waiting_bytes - self.resident_before_bytes) / self.waiting
+
+
+class Soak:
+    """Loads one server whose memory can be read."""
+
+    def __init__(self, transport: Transport, server: RunningServer) -> None:
+        self._transport = transport
+        self._server = server
+        self._dialect = LstmserveDialect()
+
+    async def ask_many(
+        self, requests: int, streams: int, max_tokens: int, on_progress: Callable[[int], object]
+    ) -> RequestsOutcome:
+        """Ask so many, so many at a time; memory is read some hundred times on the way."""
+        outcome, started = RequestsOutcome(), monotonic()
+        outcome.samples.append(Sample(0, await self._read_resident()))
+        workload = Workload(lengths=Lengths.EQUAL, max_tokens=max_tokens)
+        every = max(1, requests // NUM_SAMPLES)
+        numbers = iter(range(1, requests + 1))  # all streams take theirs from here
+
+        async def ask_all(stream: int) -> None:
+            asks = workload.asks(stream)
+            for number in numbers:
+                code = await self._ask(next(asks))
+                outcome.codes[code] = outcome.codes.get(code, 0) + 1
+                if number % every == 0:
+                    outcome.samples.append(Sample(number, await self._read_resident()))
+                    on_progress(number)
+
+        async with asyncio.TaskGroup() as group:
+            for stream in range(streams):
+                group.create_task(ask_all(stream))
+        outcome.samples.sort(key=lambda sample: sample.requests)
+        outcome.seconds = monotonic() - started
+        return outcome
+
+    async def wait_many(self, waiting: int) -> WaitingOutcome:
+        """Have so many wait at once, then cancel them all."""
+        before = await self._read_resident()
+        asks = Workload(lengths=Lengths.EQUAL, max_tokens=WAITING_TOKENS).asks(0)
+        calls = [asyncio.ensure_future(self._ask(ask)) for ask in islice(asks, waiting)]
+        try:
+            found, resident = await self._find_most_waiting(waiting)
+        finally:
+            for call in calls:
+                call.cancel()
+            codes = await asyncio.gather(*calls, return_exceptions=True)
+        refused = Counter(code for code in codes if isinstance(code, str) and code != "OK")
+        if refused:
+            raise SoakError(f"not all wait: {dict(refused)}; --max-waiting must allow them")
+        await self._wait_until_idle()
+        return WaitingOutcome(found, before, resident, await self._read_resident())
+
+    async def _ask(self, ask: Ask) -> str:
+        request = self._dialect.encode(ask)
+        return (await self._transport.stream(self._dialect.path, request, _ignore)).code
+
+    async def _find_most_waiting(self, wanted: int) -> tuple[int, int]:
+        """The most that waited at once, and the resident bytes of that moment."""
+        most, resident = 0, 0
+        for _ in range(MAX_POLLS):
+            await asyncio.sleep(POLL_SECONDS)
+            page = await self._read_page()
+            if (now := int(page[WAITING])) < most:
+                break  # all have come, and the first have had their turn
+            most, resident = now, await self._read_resident()
+            if most + page[RUNNING] >= wanted:
+                break
+        return most, resident
+
+    async def _wait_until_idle(self) -> None:
+        for _ in range(MAX_POLLS):
+            page = await self._read_page()
+            if page[WAITING] + page[RUNNING] == 0:
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        raise SoakError("cancelled requests are still in the server")
+
+    async def _read_page(self) -> dict[str, float]:
+        if self._server.metrics_url is None:
+            raise SoakError("how many wait stands on the metrics page: give its URL")
+        return await asyncio.to_thread(read_metrics, self._server.metrics_url)
+
+    async def _read_resident(self) -> int:
+        usage = await asyncio.to_thread(measure_usage, self._server)
+        if usage.resident_bytes is None:
+            raise SoakError("the server's memory is not known: give its metrics page or process")
+        return usage.resident_bytes
+
+
+def _ignore(_message: bytes) -> None:
+    """Replies are not looked at here; benchmarks.replay does."""

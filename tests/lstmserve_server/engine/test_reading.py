@@ -1,0 +1,76 @@
+"""Which prompts are read next: bounded together, and short ones soon."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmserve_server.engine.reading import cut_pieces
+from lstmserve_server.engine.sequence import Sequence
+from support.paper import make_sequence
+
+
+def unread(*lengths: int) -> list[Sequence]:
+    """Prompts with so many tokens to read before decoding, oldest first."""
+    return [make_sequence(number, prompt=length + 1) for number, length in enumerate(lengths)]
+
+
+def read(reading: list[Sequence], piece: int, budget: int) -> dict[int, int]:
+    """One step: the tokens read of each prompt, by its number."""
+    pieces = cut_pieces(reading, piece, budget)
+    for one in pieces:
+        one.sequence.num_read += len(one.token_ids)
+    return {one.sequence.id: len(one.token_ids) for one in pieces}
+
+
+def test_a_prompt_is_read_in_pieces_all_but_its_last_token() -> None:
+    (sequence,) = reading = unread(7)
+    pieces = []
+    while cut := cut_pieces(reading, piece=4, budget=100):
+        pieces.append(cut[0].token_ids)
+        sequence.num_read += len(cut[0].token_ids)
+    assert pieces == [(0, 1, 2, 3), (4, 5, 6)]
+    assert sequence.next_input == 7
+
+
+def test_all_prompts_together_get_no_more_than_the_budget() -> None:
+    reading = unread(*[4000] * 64)
+    assert sum(read(reading, piece=32, budget=512).values()) == 512
+
+
+def test_the_oldest_and_then_the_shortest_go_first() -> None:
+    reading = unread(4000, 1000, 5, 300, 9)
+    assert read(reading, piece=8, budget=24) == {0: 8, 2: 5, 4: 8, 3: 3}
+
+
+def test_a_short_prompt_is_read_at_once_whatever_long_ones_there_are() -> None:
+    reading = unread(*[4000] * 63, 20)
+    assert read(reading, piece=32, budget=64)[63] == 20
+
+
+def test_the_oldest_leaves_something_even_of_a_tiny_budget() -> None:
+    assert read(unread(4000, 20), piece=32, budget=8) == {0: 4, 1: 4}
+
+
+def test_a_long_prompt_is_read_however_many_short_ones_come() -> None:
+    (long,) = unread(320)
+    for step in range(20):
+        assert long.num_read == step * 16
+        read([long, *unread(*[30] * 50)], piece=32, budget=32)
+    assert not long.num_unread
+
+
+@given(st.lists(st.integers(0, 300), max_size=30), st.integers(1, 64), st.integers(2, 600))
+def test_every_prompt_is_read_once_and_in_order(
+    lengths: list[int], piece: int, budget: int
+) -> None:
+    reading = unread(*lengths)
+    seen: dict[int, list[int]] = {sequence.id: [] for sequence in reading}
+    while cut := cut_pieces(reading, piece, budget):
+        assert sum(len(one.token_ids) for one in cut) <= budget
+        assert len({one.sequence for one in cut}) == len(cut)
+        for one in cut:
+            assert 0 < len(one.token_ids) <= piece
+            seen[one.sequence.id] += one.token_ids
+            one.sequence.num_read += len(one.token_ids)
+    assert seen == {number: list(range(length)) for number, length in enumerate(lengths)}

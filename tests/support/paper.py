@@ -1,0 +1,53 @@
+"""Sequences and schedulers for tests with pencil and paper: no model, no clock."""
+
+from __future__ import annotations
+
+import math
+
+from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.claim import Claim, Priority
+from lstmserve_server.engine.pace import Pace
+from lstmserve_server.engine.request import GenerationRequest, SamplingParams
+from lstmserve_server.engine.scheduler import Scheduler
+from lstmserve_server.engine.sequence import Sequence
+
+
+class _Text:
+    """Stands for the text of a reply that has not ended."""
+
+    finish_reason = None
+    stop_sequence = ""
+
+    def push(self, token_id: int) -> str:
+        return str(token_id)
+
+
+def make_sequence(
+    number: int,
+    prompt: int = 1,
+    max_tokens: int = 100,
+    *,
+    min_tokens: int = 0,
+    caller: str = "",
+    priority: Priority = Priority.NORMAL,
+    deadline: float = math.inf,
+) -> Sequence:
+    """A sequence whose prompt is tokens 0, 1, 2…"""
+    request = GenerationRequest(tuple(range(prompt)), SamplingParams(), max_tokens, min_tokens)
+    claim = Claim(caller, priority, deadline)
+    return Sequence(number, request, claim, _Text(), arrived_at=0.0)  # type: ignore[arg-type]
+
+
+def make_scheduler(pace: Pace | None = None, **bounds: int) -> Scheduler:
+    return Scheduler(EngineConfig(**bounds), pace or Pace())
+
+
+def step(scheduler: Scheduler, tokens: int = 1) -> list[Sequence]:
+    """What the engine does in a step, with this many tokens decoded; returns who decodes."""
+    for piece in scheduler.next_pieces():
+        piece.sequence.num_read += len(piece.token_ids)
+    scheduler.take_ready()
+    running = list(scheduler.running)
+    for sequence in running:
+        sequence.extend([7] * tokens, [], now=0.0)
+    return running

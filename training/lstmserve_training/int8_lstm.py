@@ -1,0 +1,198 @@
+"""The served module: an LSTM over exact integer products, in TorchScript.
+
+Activations are whole numbers from -64 to 64 (a hidden value times 64, rounded), weights are
+INT8 with one scale per output channel, a power of two. An integer sum is exact whatever its
+order, stays below 2^24 and so is exact as a float, and its product with a power of two is
+exact as well: only adding the bias rounds, once. Neither the batch, nor the number of threads,
+nor the instruction set, nor the library that multiplies can change a bit.
+
+TorchScript reads annotations as types, so this module does not import ``annotations`` from
+``__future__``.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+ACTIVATION_SCALE = 1 / 64
+ACTIVATION_ZERO_POINT = 64
+NO_ROWS = 1 << 30  # more rows than there can be
+
+
+def onednn_product(x: Tensor, weight: Tensor, scale: Tensor, zero: Tensor, bias: Tensor) -> Tensor:
+    """Bytes uint8 [rows, in], zero point 64 -> float32 [rows, out]; uses AMX where there is any."""
+    # TorchScript's name for the type of the operator's list; Python has none
+    no_arguments: List[Optional[number]] = []  # noqa: F821
+    product: Tensor = torch.ops.onednn.qlinear_pointwise(
+        x, 1.0, 64, weight, scale, zero, bias, 1.0, 0, 6, "none", no_arguments, ""
+    )
+    return product
+
+
+@contextmanager
+def known_deprecations() -> Iterator[None]:
+    """Silence what torch says about quantized tensors: its release is pinned for that reason."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*quantized tensor creation functions")
+        warnings.filterwarnings("ignore", message=r".*torch\.(jit|ao)", category=DeprecationWarning)
+        yield
+
+
+class Int8Linear(nn.Module):
+    """Whole numbers times INT8 weights, times a power of two per channel, plus a bias."""
+
+    scale: Tensor
+    bias: Tensor
+    zero: Tensor
+    wide: Tensor
+
+    def __init__(self, weight: Tensor, exponents: Tensor, bias: Tensor) -> None:
+        """Weight int8 [out, in], exponents of the scales int64 [out], bias float32 [out]."""
+        super().__init__()
+        zeros = torch.zeros(len(exponents), dtype=torch.int64)
+        with known_deprecations():
+            quantized = torch._make_per_channel_quantized_tensor(  # noqa: SLF001 - from whole numbers
+                weight, torch.exp2(exponents.double()), zeros, 0
+            )
+        self.packed = torch.ops.quantized.linear_prepack(quantized, bias)
+        self.register_buffer("scale", torch.exp2(exponents.float()))
+        self.register_buffer("bias", bias)
+        self.register_buffer("zero", torch.zeros(1, dtype=torch.int64))
+        self.wide_rows = NO_ROWS
+        self.wide = torch.empty(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whole numbers float32 [rows, in] from -64 to 64 -> float32 [rows, out]."""
+        if x.shape[0] >= self.wide_rows:
+            bytes_ = torch.add(x, 64).to(torch.uint8)
+            wide: Tensor = onednn_product(bytes_, self.wide, self.scale, self.zero, self.bias)
+            return wide
+        product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
+            x, 1.0, 64, self.packed
+        )
+        return product
+
+    @torch.jit.export
+    def widen(self, rows: int) -> None:
+        """Multiply by oneDNN from this many rows on; the bits are the same."""
+        weight = torch.ops.quantized.linear_unpack(self.packed)[0]
+        self.wide = torch.ops.onednn.qlinear_prepack(weight.int_repr(), None)
+        self.wide_rows = rows
+
+
+class TokenRows(nn.Module):
+    """What a token adds to the gates of the first layer, with its biases: one row per token."""
+
+    rows: Tensor
+    scales: Tensor
+
+    def __init__(self, rows: Tensor, scales: Tensor) -> None:
+        """Rows int8 [tokens, 4 * hidden], scales float32 [tokens, 1]."""
+        super().__init__()
+        self.register_buffer("rows", rows)
+        self.register_buffer("scales", scales)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens int64 [n] -> float32 [n, 4 * hidden]."""
+        return self.rows[tokens] * self.scales[tokens]
+
+
+class Int8Cell(nn.Module):
+    """One LSTM layer, given what its input adds to the gates."""
+
+    def __init__(self, product: Int8Linear) -> None:
+        super().__init__()
+        self.product = product
+
+    def forward(self, added: Tensor, h: Tensor, c: Tensor) -> None:
+        """Added [rows, 4 * hidden]; h and c [rows, hidden] are overwritten.
+
+        h are whole numbers, 64 times the hidden values; c are twice the cell values, because
+        tanh(x) = 2 sigmoid(2x) - 1. Multiplying by 2, 4 or 128 rounds nothing.
+        """
+        i, f, o, g = self.product(h).add_(added).sigmoid_().unsafe_chunk(4, dim=1)
+        # g is sigmoid(2x): c' = f c + 2 i tanh(x) = f c + 4 i g - 2 i
+        c.mul_(f).add_(g.mul_(i), alpha=4).sub_(i, alpha=2)
+        # o tanh(c / 2) = 2 o s - o
+        half = torch.sigmoid(c).mul_(o).add_(o, alpha=-0.5)
+        torch.round(half.mul_(128), out=h)
+
+
+class Int8Lstm(nn.Module):
+    """The three-method TorchScript contract over integer matrix products.
+
+    A state row is ``[64 h of every layer, 2 c of every layer]``, float32. Gates stand in the
+    order i, f, o, 2g, so that one sigmoid serves all four.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenRows,
+        products: list[Int8Linear],
+        cells: list[Int8Cell],
+        output: Int8Linear,
+    ) -> None:
+        """The products are those of the layers' inputs, from the second layer on."""
+        super().__init__()
+        self.inputs = nn.ModuleList([tokens, *products])
+        self.cells = nn.ModuleList(cells)
+        self.output = output
+        self.hidden = tokens.rows.shape[1] // 4
+        self.layers = len(cells)
+        self.num_tokens = tokens.rows.shape[0]
+
+    @torch.jit.export
+    def initial_state(self, rows: int) -> Tensor:
+        """Zeros [rows, 2 * layers * hidden]."""
+        return torch.zeros(rows, 2 * self.layers * self.hidden)
+
+    @torch.jit.export
+    def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Read one token per row, tokens int64 [rows] -> logits [rows, tokens], state.
+
+        The state given is overwritten and given back.
+        """
+        parts = state.split(self.hidden, dim=1)
+        source = tokens
+        for layer, (inputs, cell) in enumerate(zip(self.inputs, self.cells)):  # noqa: B905
+            cell(inputs(source), parts[layer], parts[self.layers + layer])
+            source = parts[layer]
+        return self.output(source), state
+
+    @torch.jit.export
+    def prefill(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Read several tokens per row by the arithmetic of `step`, without its output layer.
+
+        tokens int64 [rows, T] padded to the longest, lengths int64 [rows] -> state. The state
+        given is overwritten and given back. One layer reads all tokens before the next does:
+        its weights stay in the cache, and the input of the next is one product.
+        """
+        # longest first, so that those who still read are always the first rows
+        order = lengths.argsort(descending=True)
+        reading = state[order]
+        parts = reading.split(self.hidden, dim=1)
+        is_read = lengths[order].unsqueeze(0) > torch.arange(tokens.shape[1]).unsqueeze(1)
+        num_rows: list[int] = is_read.sum(dim=1).tolist()
+        source = tokens[order].t()[is_read]  # the first tokens, then the second ones, ...
+        for layer, (inputs, cell) in enumerate(zip(self.inputs, self.cells)):  # noqa: B905
+            h, c = parts[layer], parts[self.layers + layer]
+            after: list[Tensor] = []
+            for added in inputs(source).split(num_rows):
+                rows = added.shape[0]
+                if rows > 0:
+                    cell(added, h[:rows], c[:rows])
+                    after.append(h[:rows].clone())
+            source = torch.cat(after)
+        return state.index_copy_(0, order, reading)
+
+    @torch.jit.export
+    def widen(self, rows: int) -> None:
+        """Multiply by oneDNN from this many rows on; the bits are the same."""
+        for inputs in self.inputs[1:]:
+            inputs.widen(rows)
+        for cell in self.cells:
+            cell.product.widen(rows)
+        self.output.widen(rows)
