@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.load.recording import Recording, Window
+from benchmarks.load.recording import Recording, ReplyRecord, Window
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class Figures:
     inter_message_ms: Percentiles
     reply_ms: Percentiles
     replies: int
-    errors: Mapping[str, int]
+    errors: Mapping[str, int]  # of requests that ran at some time of the window
 
 
 def compute_figures(recording: Recording, window: Window) -> Figures:
@@ -76,5 +76,10 @@ def compute_figures(recording: Recording, window: Window) -> Figures:
         inter_message_ms=Percentiles.of_seconds(gaps[later]),
         reply_ms=Percentiles.of_seconds(np.array([reply.end - reply.intended for reply in whole])),
         replies=len(whole),
-        errors=dict(Counter(reply.code for reply in intended if reply.code != "OK")),
+        errors=dict(Counter(reply.code for reply in recording.replies if _failed(reply, window))),
     )
+
+
+def _failed(reply: ReplyRecord, window: Window) -> bool:
+    # one that never ended counts as well, whenever it began
+    return reply.code != "OK" and reply.intended < window.end and reply.end >= window.start

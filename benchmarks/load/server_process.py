@@ -6,13 +6,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
 STOP_SECONDS = 30
-READY = re.compile(r"lstmserve is ready: .* on (\S+), metrics on (http://\S+/metrics)")
+# this server's line, and that of the other servers under benchmarks/compare
+READY = re.compile(r"(?:lstmserve is ready: .*? on|ready) ([^\s,]+)(?:, metrics on (http://\S+))?")
 FREE_PORTS = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
 # nobody balances load here: the server need not wait before it closes its port
 AT_ONCE = ("--drain-notice-seconds", "0")
@@ -33,10 +34,21 @@ class RunningServer:
 
 @contextmanager
 def start_server(arguments: Sequence[str]) -> Iterator[RunningServer]:
-    """Start the server, wait until it says that it is ready, stop it at the end."""
+    """Start this project's server; raises ServerError if it does not become ready."""
     command = [sys.executable, "-m", "lstmserve_server", *FREE_PORTS, *AT_ONCE, *arguments]
+    with start_process(command) as server:
+        yield server
+
+
+@contextmanager
+def start_process(
+    command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Iterator[RunningServer]:
+    """Start a program, wait until it says that it is ready, stop it at the end."""
     with tempfile.TemporaryFile("a+") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)  # noqa: S603
+        process = subprocess.Popen(  # noqa: S603 - the program is ours
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+        )
         with process:
             try:
                 yield _wait_until_ready(process, log)

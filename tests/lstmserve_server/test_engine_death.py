@@ -16,7 +16,7 @@ from support import dying_server
 from support.calls import LONG, connect, find_detail, read_all
 from support.server_process import ServerProcess
 
-REASONS = {"python": dying_server.WHY, "torch": "out of bounds"}
+REASONS = {"python": dying_server.WHY, "torch": "out of range"}
 
 
 @pytest.mark.parametrize("kind", REASONS)

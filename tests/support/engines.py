@@ -11,7 +11,7 @@ from lstmserve_bundle import Bundle
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.claim import NO_CLAIM, Claim
 from lstmserve_server.engine.engine import Engine
-from lstmserve_server.engine.output import Finish, TokenLogprobs
+from lstmserve_server.engine.output import Finish, Result, TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
@@ -29,6 +29,21 @@ class Reply:
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     finish: Finish | None = None
     error: LstmserveError | None = None
+
+    def take(self, result: Result) -> None:
+        """Add what the engine says next."""
+        assert not self.has_ended
+        if isinstance(result, LstmserveError):
+            self.error = result
+            return
+        self.text += result.text
+        self.token_ids += result.token_ids
+        self.logprobs += result.logprobs
+        self.finish = result.finish
+
+    @property
+    def has_ended(self) -> bool:
+        return self.finish is not None or self.error is not None
 
     @property
     def essence(self) -> tuple[object, ...]:
@@ -88,14 +103,7 @@ class Bench:
 
     def step(self) -> None:
         for number, output in self.engine.step():
-            reply = self.replies[number]
-            if isinstance(output, LstmserveError):
-                reply.error = output
-                continue
-            reply.text += output.text
-            reply.token_ids += output.token_ids
-            reply.logprobs += output.logprobs
-            reply.finish = output.finish
+            self.replies[number].take(output)
 
     def run(self) -> Mapping[int, Reply]:
         while self.engine.has_work:

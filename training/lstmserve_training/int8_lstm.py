@@ -97,7 +97,8 @@ class TokenRows(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens int64 [n] -> float32 [n, 4 * hidden]."""
-        return self.rows[tokens] * self.scales[tokens]
+        # several times as fast as indexing
+        return self.rows.index_select(0, tokens) * self.scales.index_select(0, tokens)
 
 
 class Int8Cell(nn.Module):

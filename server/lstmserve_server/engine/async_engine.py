@@ -21,8 +21,8 @@ class AsyncEngine:
     """Runs an engine in a thread; requests come from one event loop.
 
     Outputs reach the loop once per quantum for all rows, not once per token: waking the
-    loop costs more than a decode step of a small model. A reply of which more than
-    ``park_after_tokens`` lie here untaken is parked until its reader comes for them.
+    loop costs more than a decode step of a small model. A reply that is more than
+    ``park_after_tokens`` ahead of its reader is parked until the reader comes.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class AsyncEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ids = itertools.count()
         self._outboxes: dict[int, Outbox] = {}
-        self._is_dead = False  # like the outboxes, touched by the loop only
+        self._is_dead = False  # like the outboxes, changed by the loop only
         self._commands: deque[Callable[[], None]] = deque()
         self._refused: list[tuple[int, Result]] = []  # touched by the thread only
         self._wake = threading.Condition()
@@ -97,16 +97,9 @@ class AsyncEngine:
                 if isinstance(result, Output):
                     self._engine.count_undelivered(len(result.token_ids))
                 continue
-            outbox.put(result)
+            outbox.put(result, self._engine.message_tokens)
             if outbox.is_complete:
                 del self._outboxes[reply_id]
-            elif outbox.num_tokens > self._park_after_tokens:
-                self._park(reply_id, outbox)
-
-    def _park(self, reply_id: int, outbox: Outbox) -> None:
-        if not outbox.is_parked:
-            outbox.is_parked = True
-            self._send(lambda: self._engine.park(reply_id))
 
     def _unpark(self, reply_id: int, outbox: Outbox) -> None:
         if outbox.is_parked:
@@ -137,7 +130,9 @@ class AsyncEngine:
         try:
             while self._wait_for_work():
                 self._run_commands()
-                self._hand_over(self._engine.step())
+                results = self._engine.step()
+                self._park_slow(results)
+                self._hand_over(results)
         except BaseException as error:  # noqa: BLE001 - a dead engine must never go unnoticed
             self._call_loop(self._die, error)
 
@@ -153,6 +148,19 @@ class AsyncEngine:
             self._commands.popleft()()
         refused, self._refused = self._refused, []
         self._hand_over(refused)
+
+    def _park_slow(self, results: Sequence[tuple[int, Result]]) -> None:
+        """Park what is too far ahead of its reader.
+
+        Before the reader gets what was just made: it comes for that, and sees the mark.
+        """
+        for reply_id, result in results:
+            outbox = self._outboxes.get(reply_id)
+            if outbox is None or isinstance(result, LstmserveError):
+                continue
+            if outbox.count_made(len(result.token_ids)) > self._park_after_tokens:
+                outbox.is_parked = True
+                self._engine.park(reply_id)
 
     def _submit(
         self, reply_id: int, request: GenerationRequest, claim: Claim, arrived_at: float

@@ -71,6 +71,11 @@ class Engine:
         return self._scheduler.has_work
 
     @property
+    def message_tokens(self) -> int:
+        """How many tokens a message should carry, but for a reply's first and last."""
+        return self._scheduler.message_tokens
+
+    @property
     def load(self) -> EngineLoad:
         held = self._scheduler.holdings
         return EngineLoad(held.num_active, held.num_waiting, held.waiting_tokens, held.num_aside)
@@ -122,14 +127,26 @@ class Engine:
         self._pace.on_decode(
             len(decoded), steps, now - started_at, while_waiting=self._scheduler.has_queue
         )
-        return [(reply.id, self._extend(reply, row, now)) for reply, row in decoded]
+        size = self._scheduler.message_tokens
+        return [
+            (reply.id, output)
+            for reply, row in decoded
+            for output in self._extend(reply, row, now, size)
+        ]
 
-    def _extend(self, reply: Sequence, row: Decoded, now: float) -> Output:
-        output = reply.extend(row.token_ids, row.logprobs, now)
-        if output.finish is not None:
-            self._observer.on_wasted(len(row.token_ids) - len(output.token_ids), "finished")
-            self._remove(reply)
-        return output
+    def _extend(self, reply: Sequence, row: Decoded, now: float, size: int) -> list[Output]:
+        """The outputs of a row's tokens, each of so many, up to where the reply ends."""
+        outputs = []
+        for start in range(0, len(row.token_ids), size):
+            end = start + size
+            output = reply.extend(row.token_ids[start:end], row.logprobs[start:end], now)
+            outputs.append(output)
+            if output.finish is not None:
+                num_taken = start + len(output.token_ids)
+                self._observer.on_wasted(len(row.token_ids) - num_taken, "finished")
+                self._remove(reply)
+                break
+        return outputs
 
     # --- between steps ---------------------------------------------------------------
 

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 from lstmserve_server.engine.output import Output, Result
 from lstmserve_server.errors import LstmserveError
 
 
 class Outbox:
-    """Outputs pile up here while the reader is busy, and are taken all at once as one.
+    """Outputs wait here until they are enough for a message.
 
-    How many tokens a message carries is decided here: as many as came since the last one.
+    A first token and the end are given at once, and whatever waits when the reader was
+    busy counts as enough. Touched by the event loop, but for what the engine's thread counts
+    and decides.
     """
 
     def __init__(self) -> None:
-        self._outputs: list[Output] = []
+        self._outputs: deque[Output] = deque()
+        self._message_tokens = 1
         self._error: LstmserveError | None = None
         self._filled = asyncio.Event()
-        self.num_tokens = 0  # that nobody has taken
-        self.is_parked = False  # whether the engine was told to wait for the reader
+        self._num_put = 0
+        self._num_taken = 0  # read by the engine's thread
+        self._num_made = 0  # the engine's thread alone
+        self.is_parked = False  # set by the engine's thread, cleared by the reader
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens are here."""
+        return self._num_put - self._num_taken
+
+    def count_made(self, tokens: int) -> int:
+        """The engine made further tokens; how many it has made ahead of the reader."""
+        self._num_made += tokens
+        return self._num_made - self._num_taken
 
     @property
     def is_complete(self) -> bool:
@@ -28,23 +44,37 @@ class Outbox:
             bool(self._outputs) and self._outputs[-1].finish is not None
         )
 
-    def put(self, result: Result) -> None:
-        """Add a further part, or the error that ends the reply."""
+    def put(self, result: Result, message_tokens: int = 1) -> None:
+        """Add a further part, or the error that ends the reply.
+
+        From now on so many tokens are enough for a message.
+        """
+        self._message_tokens = message_tokens
         if isinstance(result, LstmserveError):
             self._error = result
         else:
             self._outputs.append(result)
-            self.num_tokens += len(result.token_ids)
-        self._filled.set()
+            self._num_put += len(result.token_ids)
+        if self.is_complete or not self._num_taken or self.num_tokens >= message_tokens:
+            self._filled.set()
 
     async def take(self) -> Output:
-        """Wait for something, and take all of it; raises the error once all is taken."""
-        while not self._outputs:
-            if self._error is not None:
-                raise self._error
+        """Wait for a message, and take it; raises the error once all is taken."""
+        await self._filled.wait()
+        if self._error is not None and not self._outputs:
+            raise self._error
+        taken = self._cut()
+        self._num_taken += len(taken.token_ids)
+        if not self._outputs and self._error is None:
             self._filled.clear()
-            await self._filled.wait()
-        taken, self._outputs, self.num_tokens = merge(self._outputs), [], 0
+        return taken
+
+    def _cut(self) -> Output:
+        """The oldest output while messages carry one token, else all that are here."""
+        if self._message_tokens == 1:
+            return self._outputs.popleft()
+        taken = merge(list(self._outputs))
+        self._outputs.clear()
         return taken
 
 

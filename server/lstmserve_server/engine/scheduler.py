@@ -145,13 +145,23 @@ class Scheduler:
     def next_steps(self) -> int:
         """How many tokens the running rows decode before anything else happens.
 
-        One while a row has shown nothing yet, so that first tokens go out at once;
-        otherwise a quantum, or less when no reply has that many tokens left.
+        One while a row has shown nothing yet, so that first tokens go out at once; otherwise
+        a quantum, shorter for few rows, or less when no reply has that many tokens left.
         """
         if any(not sequence.has_new_token for sequence in self._running):
             return 1
         longest = max((sequence.num_remaining for sequence in self._running), default=0)
-        return min(self._config.quantum_steps, longest)
+        return min(self._config.quantum_steps, 2 * len(self._running), longest)
+
+    @property
+    def message_tokens(self) -> int:
+        """How many tokens a message should carry, but for a reply's first and last.
+
+        One for up to three running replies, half as many as there are replies above that, and
+        never more than a quantum: the more streams, the fewer messages for each, so that their
+        number per second stays about the same. It delays a token by a quantum at most.
+        """
+        return max(1, min(self._config.quantum_steps, len(self._running) // 2))
 
     # --- places --------------------------------------------------------------------------
 

@@ -29,8 +29,13 @@ SERVICES = (
 )
 # requests above rpc.wire's limit, which is lower, are refused by name; above this one by grpc
 MAX_MESSAGE_BYTES = 4 << 20
+MAX_PENDING_CALLS = 1 << 16
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # by default grpc answers CANCELLED, at random, once a thousand calls have come that nobody
+    # has looked at yet: who is refused, and how, is for the engine's admission to say
+    ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),
+    ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS),
     # a caller whose machine or network vanished says nothing: asked every so often, it is found
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.claim import Claim
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
-from lstmserve_server.errors import QueueFullError, ResumeMismatchError
+from lstmserve_server.errors import DeadlineError, QueueFullError, ResumeMismatchError
 from lstmserve_server.store.loader import LoadedModel
-from support.engines import Bench, prompt_ids
+from support.engines import Bench, prompt_ids, run_together
 
 GREEDY = SamplingParams(temperature=0.0)
 
@@ -111,3 +114,49 @@ def test_a_finish_tells_the_times_in_order(tiny: LoadedModel) -> None:
     assert finish.num_tokens == 5
     times = finish.timings
     assert 0 < times.queue_seconds < times.time_to_first_token_seconds <= times.total_seconds
+
+
+def test_a_deadline_that_passes_ends_a_reply_and_costs_a_waiting_one_nothing(
+    tiny: LoadedModel,
+) -> None:
+    bench = Bench(tiny, EngineConfig(max_running=1, quantum_steps=1))
+    soon = replace(long_request(tiny), stop_sequences=("no such text",))
+    bench.submit(0, soon, Claim(deadline=60.0))  # ticks of the clock
+    bench.submit(1, soon, Claim(deadline=30.0))
+    replies = bench.run()
+    assert 0 < len(replies[0].token_ids) < 64
+    assert replies[1].token_ids == []
+    assert all(isinstance(reply.error, DeadlineError) for reply in replies.values())
+    assert len(bench.recorder.cancelled) == 2
+
+
+@pytest.mark.parametrize("quantum_steps", [1, 3])
+def test_a_parked_reply_goes_on_exactly_however_often_it_is_parked(
+    tiny: LoadedModel, quantum_steps: int
+) -> None:
+    config = EngineConfig(max_running=4, quantum_steps=quantum_steps)
+    sampled = replace(long_request(tiny), sampling=SamplingParams(seed=5, num_logprobs=3))
+    undisturbed = run_together(tiny, [sampled])[0]
+    bench = Bench(tiny, config)
+    for number in range(6):
+        bench.submit(number, sampled)
+    for turn in range(60):
+        bench.step()
+        bench.engine.park(turn % 6)
+        bench.engine.unpark((turn + 3) % 6)
+    for number in range(6):
+        bench.engine.unpark(number)
+    assert all(reply.essence == undisturbed.essence for reply in bench.run().values())
+
+
+def test_a_reply_that_yields_to_another_caller_goes_on_exactly(tiny: LoadedModel) -> None:
+    undisturbed = run_together(tiny, [long_request(tiny)])[0]
+    bench = Bench(tiny, EngineConfig(max_running=2, quantum_steps=4))
+    for number in range(4):
+        bench.submit(number, long_request(tiny), Claim(caller="greedy"))
+    bench.step()
+    for number in range(4, 8):
+        bench.submit(number, long_request(tiny), Claim(caller=f"modest {number}"))
+        bench.step()
+        assert bench.replies[4].token_ids  # its first token came with its first step
+    assert all(reply.essence == undisturbed.essence for reply in bench.run().values())

@@ -50,16 +50,30 @@ def test_a_place_that_becomes_free_is_given_away_at_once() -> None:
 
 def test_a_first_token_does_not_wait_for_a_whole_quantum() -> None:
     scheduler = make_scheduler(quantum_steps=8)
-    submitted(scheduler, 1)
+    submitted(scheduler, 4)
     step(scheduler)
     assert scheduler.next_steps() == 8
-    submitted(scheduler, 1, first=1)
+    submitted(scheduler, 1, first=4)
     scheduler.take_ready()
     assert scheduler.next_steps() == 1
 
 
+@pytest.mark.parametrize(
+    ("rows", "steps", "message_tokens"),
+    [(1, 2, 1), (2, 4, 1), (3, 6, 1), (4, 8, 2), (10, 8, 5), (16, 8, 8), (64, 8, 8)],
+)
+def test_few_rows_have_short_quanta_and_small_messages(
+    rows: int, steps: int, message_tokens: int
+) -> None:
+    scheduler = make_scheduler(quantum_steps=8, max_running=64, prefill_budget_tokens=1024)
+    submitted(scheduler, rows)
+    step(scheduler)
+    assert scheduler.next_steps() == steps
+    assert scheduler.message_tokens == message_tokens
+
+
 def test_a_quantum_is_no_longer_than_the_longest_reply_may_get() -> None:
-    scheduler = make_scheduler(quantum_steps=8)
+    scheduler = make_scheduler(quantum_steps=4)
     for number, max_tokens in enumerate((2, 4)):
         submitted(scheduler, 1, first=number, max_tokens=max_tokens)
     step(scheduler)

@@ -1,8 +1,9 @@
-"""Stubs on the shared server."""
+"""Stubs on the shared server, and on two that are not alike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -28,3 +29,16 @@ def generation(channel: grpc.Channel) -> GenerationStub:
 @pytest.fixture
 def models(channel: grpc.Channel) -> ModelStub:
     return model_service_pb2_grpc.ModelServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def two_servers(tiny_store: Path) -> Iterator[tuple[GenerationStub, GenerationStub]]:
+    """Two servers of the same model; the first sends every token in a message of its own."""
+    with (
+        ServerProcess(tiny_store, "--quantum-steps", "1", "--prefill-piece-tokens", "1") as one,
+        ServerProcess(tiny_store, "--quantum-steps", "5", "--max-running", "3") as other,
+        grpc.insecure_channel(one.target) as channel,
+        grpc.insecure_channel(other.target) as other_channel,
+    ):
+        stub = generation_service_pb2_grpc.GenerationServiceStub
+        yield stub(channel), stub(other_channel)

@@ -1,0 +1,1 @@
+"""The same load on lstmserve and on other servers that run the same architecture."""

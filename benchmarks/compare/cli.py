@@ -1,0 +1,122 @@
+"""``python -m benchmarks.compare``: a table of servers under the same load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.compare.contestants import (
+    CONTESTANTS,
+    Contestant,
+    find_versions,
+    start_contestant,
+)
+from benchmarks.compare.environments import UnavailableError, default_folder
+from benchmarks.compare.table import Result, to_markdown
+from benchmarks.load.driver import Closed
+from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
+from benchmarks.load.options import ServerArguments, parse_numbers
+from benchmarks.load.provenance import describe_run, name_run
+from benchmarks.load.report import write_json
+from benchmarks.load.server_process import RunningServer, ServerError
+from benchmarks.load.workload import Lengths, Workload
+
+NAMES = ", ".join(contestant.name for contestant in CONTESTANTS)
+TIMEOUT_SECONDS = 120.0
+
+
+def run(
+    only: Annotated[str, typer.Option(help=f"Servers, separated by commas.  [{NAMES}]")] = "",
+    streams: Annotated[str, typer.Option(help="Concurrent streams.")] = "1,8,32,64",
+    lengths: Annotated[str, typer.Option(help="Kinds of reply lengths.")] = "equal,mixed",
+    max_tokens: Annotated[int, typer.Option(min=1)] = 64,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Measured time of each load.")] = 10.0,
+    warm_up: Annotated[float, typer.Option(min=0, help="Seconds of load before it.")] = 3.0,
+    server_arg: ServerArguments = None,
+    connections: Annotated[int, typer.Option(min=1)] = 1,
+    environments: Annotated[
+        Path | None, typer.Option(help=f"Where servers are installed.  [{default_folder()}]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides every request.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
+) -> None:
+    """Load lstmserve and other servers of the same architecture, one after the other."""
+    kinds = [Lengths(name) for name in lengths.split(",")]
+    generator = Generator(connections=connections, timeout_seconds=TIMEOUT_SECONDS)
+    plan = Plan(
+        dialect=CONTESTANTS[0].dialect,
+        generator=generator,
+        workload=Workload(seed=seed, max_tokens=max_tokens),
+        load=Closed(1),
+        warm_up_seconds=warm_up,
+        seconds=seconds,
+    )
+    loads = [Closed(int(count)) for count in parse_numbers(streams)]
+    folder = environments or default_folder()
+    results = [
+        _compare(contestant, folder, server_arg or (), plan, loads, kinds)
+        for contestant in _choose(only)
+    ]
+    described = describe_run()
+    table = f"{to_markdown(results, kinds)}\n`{described['command']}`, {name_run(described)}\n"
+    typer.echo(table)
+    if json is not None:
+        workload = {"workload": asdict(plan.workload), "lengths": [str(kind) for kind in kinds]}
+        write_json(json, described, {**workload, "servers": [asdict(one) for one in results]})
+    if markdown is not None:
+        markdown.write_text(table, "utf-8")
+
+
+def _choose(names: str) -> list[Contestant]:
+    if not names:
+        return [*CONTESTANTS]
+    known = {contestant.name: contestant for contestant in CONTESTANTS}
+    chosen = names.split(",")
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise typer.BadParameter(f"--only: {', '.join(unknown)}: not among {NAMES}")
+    return [known[name] for name in chosen]
+
+
+def _compare(
+    contestant: Contestant,
+    folder: Path,
+    arguments: Sequence[str],
+    plan: Plan,
+    loads: Sequence[Closed],
+    kinds: Sequence[Lengths],
+) -> Result:
+    typer.echo(f"{contestant.name} ...", err=True)
+    try:
+        with start_contestant(contestant, folder, arguments) as server:
+            measurements = _measure(contestant, server, plan, loads, kinds)
+    except (UnavailableError, ServerError) as error:
+        return Result(contestant.name, contestant.what, unavailable=str(error))
+    versions = find_versions(contestant, folder)
+    return Result(contestant.name, contestant.what, versions, measurements)
+
+
+def _measure(
+    contestant: Contestant,
+    server: RunningServer,
+    plan: Plan,
+    loads: Sequence[Closed],
+    kinds: Sequence[Lengths],
+) -> Mapping[Lengths, Sequence[Measurement]]:
+    measurements: dict[Lengths, list[Measurement]] = {kind: [] for kind in kinds}
+    with start_generators(plan.generator) as pool:
+        for kind in kinds:
+            workload = replace(plan.workload, lengths=kind)
+            for load in loads:
+                one = replace(plan, dialect=contestant.dialect, workload=workload, load=load)
+                measurements[kind].append(measure(one, server, pool))
+    return measurements
+
+
+def main() -> None:
+    typer.run(run)

@@ -1,0 +1,193 @@
+"""The engine on its thread, as the event loop sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.async_engine import AsyncEngine
+from lstmserve_server.engine.claim import Claim
+from lstmserve_server.engine.output import Output
+from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.engine.runner import Decoded, DecodeRow
+from lstmserve_server.errors import (
+    DeadlineError,
+    DeadlineInfeasibleError,
+    EngineDeadError,
+    QueueFullError,
+)
+from support.engines import Recorder
+from support.fake_runner import FakeRunner, make_engine, make_request
+
+LONG = make_request(1, max_tokens=10**9, min_tokens=10**9)
+CONFIG = EngineConfig(max_running=1, max_waiting=4, max_waiting_tokens=10**12, park_after_tokens=50)
+PATIENT = replace(CONFIG, park_after_tokens=10**9)
+
+
+class FailingRunner(FakeRunner):
+    """Fails when told to."""
+
+    is_broken = False
+
+    def decode(self, rows: Sequence[DecodeRow], steps: int) -> list[Decoded]:
+        if self.is_broken:
+            raise RuntimeError("out of order")
+        return super().decode(rows, steps)
+
+
+class Running:
+    """An engine on its thread, and what it says of itself."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.runner = FailingRunner()
+        self.recorder = Recorder()
+        self.deaths: list[BaseException] = []
+        engine = make_engine(self.runner, config, self.recorder, time.monotonic)
+        self.engine = AsyncEngine(
+            engine, "test", time.monotonic, self.deaths.append, config.park_after_tokens
+        )
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():  # noqa: ASYNC110 - the engine's thread tells nobody
+            await asyncio.sleep(0)
+
+    async def until_idle(self) -> None:
+        await self.until(lambda: sum(self.counts) == 0)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        load = self.engine.load
+        return load.running, load.waiting, load.parked
+
+
+@asynccontextmanager
+async def running(config: EngineConfig = CONFIG) -> AsyncIterator[Running]:
+    found = Running(config)
+    found.engine.start()
+    try:
+        yield found
+    finally:
+        found.engine.close()
+
+
+async def read_all(outputs: AsyncGenerator[Output]) -> list[int]:
+    async with aclosing(outputs):
+        return [token_id async for output in outputs for token_id in output.token_ids]
+
+
+async def begin(run: Running, request: GenerationRequest = LONG) -> AsyncGenerator[Output]:
+    """A reply of which the first output was read."""
+    outputs = run.engine.generate(request)
+    assert (await anext(outputs)).token_ids
+    return outputs
+
+
+async def test_a_slow_reader_gives_its_place_up_and_loses_nothing() -> None:
+    request = replace(LONG, max_tokens=2000, min_tokens=2000)
+    async with running(CONFIG) as run:
+        undisturbed = await read_all(run.engine.generate(request))
+        slow = run.engine.generate(request)
+        got = (await anext(slow)).token_ids
+        while len(got) < len(undisturbed):
+            # nobody takes anything until the engine has given up on this reader, or is done
+            await run.until(lambda: run.counts in {(0, 0, 1), (0, 0, 0)})
+            others = [run.engine.generate(make_request(7, max_tokens=30)) for _ in range(2)]
+            assert all([await read_all(other) for other in others])
+            piece = (await anext(slow)).token_ids
+            assert len(piece) <= CONFIG.park_after_tokens + CONFIG.quantum_steps
+            got += piece
+        assert got == undisturbed
+        await run.until_idle()
+
+
+async def test_a_cancelled_reply_frees_its_place_and_the_time_it_took_is_told() -> None:
+    async with running(PATIENT) as run:
+        stream = await begin(run)
+        waiting = asyncio.create_task(begin(run))
+        await run.until(lambda: run.counts == (1, 1, 0))
+        await stream.aclose()
+        await (await waiting).aclose()
+        await run.until_idle()
+        assert len(run.recorder.cancelled) == 2
+        assert max(run.recorder.cancelled) < 1
+
+
+@pytest.mark.parametrize(
+    ("config", "counts"), [(PATIENT, (1, 0, 0)), (CONFIG, (0, 0, 1))], ids=["running", "parked"]
+)
+async def test_a_reader_that_leaves_is_forgotten(
+    config: EngineConfig, counts: tuple[int, int, int]
+) -> None:
+    async with running(config) as run:
+        stream = await begin(run)
+        await run.until(lambda: run.counts == counts)
+        await stream.aclose()
+        await run.until_idle()
+        assert not run.engine._outboxes
+
+
+async def test_a_reader_that_leaves_while_it_waits_is_forgotten() -> None:
+    async with running(PATIENT) as run:
+        stream = await begin(run)
+        reader = asyncio.create_task(read_all(run.engine.generate(LONG)))
+        await run.until(lambda: run.counts == (1, 1, 0))
+        reader.cancel()
+        await run.until(lambda: run.counts == (1, 0, 0))
+        await stream.aclose()
+
+
+async def test_a_storm_of_cancellations_leaves_the_others_as_they_were() -> None:
+    request = make_request(3, max_tokens=300, min_tokens=300)
+    async with running(EngineConfig(max_running=4)) as run:
+        expected = await read_all(run.engine.generate(request))
+        readers = [asyncio.create_task(read_all(run.engine.generate(request))) for _ in range(60)]
+        for turn in range(10):
+            await asyncio.sleep(0)
+            for reader in readers[turn::11]:
+                reader.cancel()
+        ended = await asyncio.gather(*readers, return_exceptions=True)
+        assert {type(end) for end in ended} == {asyncio.CancelledError, list}
+        assert all(end == expected for end in ended if isinstance(end, list))
+        await run.until_idle()
+        assert not run.engine._outboxes
+
+
+async def test_refusals_reach_the_caller() -> None:
+    async with running(replace(PATIENT, max_waiting=0)) as run:
+        stream = await begin(run)
+        with pytest.raises(QueueFullError):
+            await read_all(run.engine.generate(LONG))
+        with pytest.raises(DeadlineInfeasibleError):
+            await read_all(run.engine.generate(LONG, Claim(deadline=time.monotonic())))
+        await stream.aclose()
+
+
+async def test_a_deadline_that_passes_ends_a_reply() -> None:
+    async with running() as run:
+        # which may end its reply early, so that the deadline is not impossible from the start
+        endless = replace(LONG, stop_sequences=("no such text",))
+        with pytest.raises(DeadlineError):
+            await read_all(run.engine.generate(endless, Claim(deadline=time.monotonic() + 0.05)))
+        assert run.counts == (0, 0, 0)
+
+
+async def test_a_dead_engine_fails_who_runs_who_waits_and_who_is_parked() -> None:
+    async with running(CONFIG) as run:
+        slow = await begin(run)
+        await run.until(lambda: run.counts == (0, 0, 1))
+        run.runner.is_broken = True
+        others = [asyncio.create_task(read_all(run.engine.generate(LONG))) for _ in range(2)]
+        for other in others:
+            with pytest.raises(EngineDeadError):
+                await other
+        with pytest.raises(EngineDeadError):
+            await read_all(slow)
+        assert [str(death) for death in run.deaths] == ["out of order"]
+        with pytest.raises(EngineDeadError):
+            await read_all(run.engine.generate(LONG))

@@ -1,0 +1,72 @@
+"""What piles up while a reader is busy is taken at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lstmserve_server.engine.outbox import Outbox
+from lstmserve_server.engine.output import Finish, FinishReason, Output, Timings, TokenLogprobs
+from lstmserve_server.errors import EngineDeadError
+
+FINISH = Finish(FinishReason.MAX_TOKENS, "", 3, Timings(0, 0, 0, 0, 0))
+
+
+def output(*token_ids: int, finish: Finish | None = None) -> Output:
+    text = "".join(map(str, token_ids))
+    return Output(text, list(token_ids), [TokenLogprobs(-n, ()) for n in token_ids], finish)
+
+
+async def test_outputs_that_pile_up_become_one() -> None:
+    outbox = Outbox()
+    for part in (output(1), output(2, 3), output(4, finish=FINISH)):
+        outbox.put(part, message_tokens=2)
+    assert outbox.num_tokens == 4
+    assert outbox.is_complete
+    assert await outbox.take() == output(1, 2, 3, 4, finish=FINISH)
+    assert outbox.num_tokens == 0
+
+
+async def test_a_reader_who_is_quick_gets_every_output_as_it_came() -> None:
+    outbox = Outbox()
+    for number in range(3):
+        reader = asyncio.create_task(outbox.take())
+        await asyncio.sleep(0)
+        assert not reader.done()
+        outbox.put(output(number))
+        assert await reader == output(number)
+        assert not outbox.is_complete
+
+
+async def test_a_message_waits_for_enough_tokens_but_for_the_first_and_the_last() -> None:
+    outbox = Outbox()
+    outbox.put(output(1), message_tokens=3)
+    assert await outbox.take() == output(1)
+    reader = asyncio.create_task(outbox.take())
+    for part in (output(2), output(3)):
+        outbox.put(part, message_tokens=3)
+        await asyncio.sleep(0)
+        assert not reader.done()
+    outbox.put(output(4), message_tokens=3)
+    assert await reader == output(2, 3, 4)
+    outbox.put(output(5, finish=FINISH), message_tokens=3)
+    assert await outbox.take() == output(5, finish=FINISH)
+
+
+async def test_a_reader_who_was_late_gets_one_token_a_message_when_alone() -> None:
+    outbox = Outbox()
+    for number in range(3):
+        outbox.put(output(number))
+    assert [await outbox.take() for _ in range(3)] == [output(number) for number in range(3)]
+
+
+async def test_an_error_comes_after_what_came_before_it() -> None:
+    outbox = Outbox()
+    outbox.put(output(1))
+    outbox.put(EngineDeadError("dead"))
+    assert outbox.is_complete
+    assert await outbox.take() == output(1)
+    for _ in range(2):
+        with pytest.raises(EngineDeadError):
+            await outbox.take()

@@ -1,0 +1,165 @@
+"""Storms of arrivals, cancellations, slow readers and deadlines lose nothing and mix up nothing."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.claim import Claim, Priority
+from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.errors import DeadlineError, LstmserveError, QueueFullError
+from support.engines import Recorder, Reply
+from support.fake_runner import FakeRunner, make_engine, make_request
+
+places = st.integers(0, 10_000)
+
+
+@cache
+def alone(request: GenerationRequest) -> tuple[object, ...]:
+    """The reply of an engine that has nothing else to do and reads token by token."""
+    one_by_one = EngineConfig(max_running=1, quantum_steps=1, prefill_piece_tokens=1)
+    engine = make_engine(FakeRunner(), one_by_one, Recorder(), lambda: 0.0)
+    engine.submit(0, request, arrived_at=0.0)
+    reply = Reply()
+    while engine.has_work:
+        for _, result in engine.step():
+            reply.take(result)
+    return reply.essence
+
+
+class Storm(RuleBasedStateMachine):
+    """Whatever happens in whatever order."""
+
+    @initialize(
+        max_running=st.integers(1, 5),
+        max_waiting=st.integers(0, 6),
+        quantum=st.integers(1, 5),
+        piece=st.integers(1, 4),
+        budget=st.integers(2, 9),
+    )
+    def start(
+        self, max_running: int, max_waiting: int, quantum: int, piece: int, budget: int
+    ) -> None:
+        self.config = EngineConfig(
+            max_running=max_running,
+            max_waiting=max_waiting,
+            max_waiting_tokens=200,
+            quantum_steps=quantum,
+            prefill_piece_tokens=piece,
+            prefill_budget_tokens=budget,
+        )
+        self.now = 1.0
+        self.runner, self.recorder = FakeRunner(), Recorder()
+        self.engine = make_engine(self.runner, self.config, self.recorder, lambda: self.now)
+        self.requests: dict[int, GenerationRequest] = {}
+        self.replies: dict[int, Reply] = {}  # of those nobody has cancelled
+        self.deadlines: dict[int, float] = {}
+        self.parked: set[int] = set()
+
+    @rule(
+        caller=st.sampled_from("abc"),
+        priority=st.sampled_from(Priority),
+        prompt=st.integers(1, 12),
+        max_tokens=st.integers(1, 25),
+        patience=st.one_of(st.just(1e9), st.integers(1, 6)),
+        resumed=st.booleans(),
+    )
+    def submit(
+        self,
+        caller: str,
+        priority: Priority,
+        prompt: int,
+        max_tokens: int,
+        patience: float,
+        *,
+        resumed: bool,
+    ) -> None:
+        number = len(self.requests)
+        request = make_request(number, prompt, max_tokens, min_tokens=2 * resumed % max_tokens)
+        self.requests[number] = request
+        claim = Claim(caller, priority, self.now + patience)
+        try:
+            self.engine.submit(number, request, self.now, claim)
+        except QueueFullError:
+            return
+        self.replies[number] = Reply()
+        self.deadlines[number] = claim.deadline
+
+    @rule()
+    def step(self) -> None:
+        for number, result in self.engine.step():
+            assert number in self.replies  # nothing comes of what was cancelled
+            assert number not in self.parked or isinstance(result, LstmserveError)
+            self.replies[number].take(result)
+
+    @rule(place=places)
+    def cancel(self, place: int) -> None:
+        if self.requests:
+            number = place % len(self.requests)
+            self.engine.cancel(number, self.now)
+            if number in self.replies and not self.replies[number].has_ended:
+                del self.replies[number]
+                self.parked.discard(number)
+
+    @rule(place=places)
+    def park(self, place: int) -> None:
+        begun = [n for n, reply in self.replies.items() if reply.token_ids and not reply.has_ended]
+        if begun:
+            number = begun[place % len(begun)]
+            self.engine.park(number)
+            self.parked.add(number)
+
+    @rule(place=places)
+    def unpark(self, place: int) -> None:
+        if self.parked:
+            number = sorted(self.parked)[place % len(self.parked)]
+            self.engine.unpark(number)
+            self.parked.remove(number)
+
+    @rule(seconds=st.integers(1, 3))
+    def wait(self, seconds: int) -> None:
+        self.now += seconds
+
+    @invariant()
+    def bounds_hold(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        load, config = self.engine.load, self.config
+        assert load.running <= config.max_running
+        assert load.waiting == 0 or load.running == config.max_running
+        assert load.waiting <= config.max_waiting
+        assert len(self.runner.rows) <= load.running
+        unfinished = [n for n, reply in self.replies.items() if not reply.has_ended]
+        assert load.running + load.waiting + load.parked == len(unfinished)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        for number in self.parked:
+            self.engine.unpark(number)
+        self.parked.clear()
+        while self.engine.has_work:
+            self.step()
+        for number, reply in self.replies.items():
+            if reply.error is not None:
+                assert isinstance(reply.error, DeadlineError)
+                assert self.deadlines[number] <= self.now
+            else:
+                assert reply.essence == alone(self.requests[number])
+        self.nothing_is_left()
+
+    def nothing_is_left(self) -> None:
+        engine, scheduler = self.engine, self.engine._scheduler
+        assert self.runner.rows == []
+        assert (engine._replies, engine._batch._aside) == ({}, {})
+        assert (len(scheduler._ledger), len(scheduler._deadlines)) == (0, 0)
+        assert engine.load.running == engine.load.waiting == engine.load.parked == 0
+        assert engine.load.waiting_tokens == 0
+
+
+TestStorm = Storm.TestCase
+TestStorm.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
