@@ -13,7 +13,8 @@ from itertools import count
 
 from lstmserve_server import worker
 from lstmserve_server.cli import main
-from lstmserve_server.engine.runner import Decoded, DecodeRow, Runner
+from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.runner import Decoded, Runner
 from lstmserve_server.supervision import process
 
 WHY = "only-the-log-may-say-this"
@@ -26,11 +27,14 @@ def fail_later(*, inside_torch: bool) -> None:
     """Let every Runner of this process fail after its good calls."""
     decode, calls = Runner.decode, count()
 
-    def failing(self: Runner, rows: Sequence[DecodeRow], steps: int) -> list[Decoded]:
+    def failing(
+        self: Runner, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool
+    ) -> list[Decoded]:
         if next(calls) < NUM_GOOD_CALLS:
-            return decode(self, rows, steps)
+            return decode(self, rows, steps, same_rows=same_rows)
         if inside_torch:
-            return decode(self, [replace(row, token_id=NO_TOKEN) for row in rows], steps)
+            lost = [replace(row, token_id=NO_TOKEN) for row in rows]
+            return decode(self, lost, steps, same_rows=same_rows)
         raise RuntimeError(WHY)
 
     Runner.decode = failing  # type: ignore[method-assign]

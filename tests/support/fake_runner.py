@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.decode_row import DecodeRow
 from lstmserve_server.engine.engine import Clock, Engine, EngineObserver
 from lstmserve_server.engine.output import TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
-from lstmserve_server.engine.runner import Decoded, DecodeRow
+from lstmserve_server.engine.runner import Decoded
 
 END_ID = 0
 NUM_TOKENS = 40
@@ -25,41 +26,40 @@ class FakeRunner:
     """A state is a number that depends on every token read, so a mixed-up row shows."""
 
     def __init__(self) -> None:
-        self.rows: list[int] = []
+        self.slots: dict[int, int] = {}
+        self.last_rows: list[DecodeRow] = []
 
-    def initial_state(self) -> int:
-        return 1
+    def clear(self, slots: list[int]) -> None:
+        assert len(set(slots)) == len(slots)
+        self.slots.update(dict.fromkeys(slots, 1))
 
-    def prefill(self, states: Sequence[int], pieces: Sequence[Sequence[int]]) -> list[int]:
-        after = []
-        for state, piece in zip(states, pieces, strict=True):
+    def take(self, slot: int) -> int:
+        return self.slots[slot]
+
+    def put(self, slot: int, state: int) -> None:
+        self.slots[slot] = state
+
+    def read(self, slots: list[int], pieces: Sequence[Sequence[int]]) -> None:
+        assert len(set(slots)) == len(slots)
+        for slot, piece in zip(slots, pieces, strict=True):
             assert piece
             for token_id in piece:
-                state = _read(state, token_id)  # noqa: PLW2901
-            after.append(state)
-        return after
+                self.slots[slot] = _read(self.slots[slot], token_id)
 
-    def join(self, row: int, state: int) -> None:
-        assert row == len(self.rows)
-        self.rows.append(state)
-
-    def take(self, row: int) -> int:
-        return self.rows[row]
-
-    def move(self, target: int, source: int) -> None:
-        assert source == len(self.rows) - 1
-        self.rows[target] = self.rows[source]
-        self.rows.pop()
-
-    def decode(self, rows: Sequence[DecodeRow], steps: int) -> list[Decoded]:
-        assert len(rows) == len(self.rows)
+    def decode(self, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool) -> list[Decoded]:
         assert steps >= 1
-        return [self._decode(number, row, steps) for number, row in enumerate(rows)]
+        assert len({row.slot for row in rows}) == len(rows)
+        if same_rows:
+            assert [(row.slot, row.sampling) for row in rows] == [
+                (row.slot, row.sampling) for row in self.last_rows
+            ]
+        self.last_rows = list(rows)
+        return [self._decode(row, steps) for row in rows]
 
-    def _decode(self, number: int, row: DecodeRow, steps: int) -> Decoded:
+    def _decode(self, row: DecodeRow, steps: int) -> Decoded:
         token_id, token_ids = row.token_id, []
         for position in range(row.position, row.position + steps):
-            state = self.rows[number] = _read(self.rows[number], token_id)
+            state = self.slots[row.slot] = _read(self.slots[row.slot], token_id)
             token_id = (state ^ row.sampling.seed) % NUM_TOKENS
             if token_id == END_ID and position < row.min_tokens:
                 token_id = 1

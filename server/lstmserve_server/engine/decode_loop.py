@@ -1,12 +1,17 @@
-"""Several decode steps in one TorchScript call: Python stays out of the token path."""
+"""All that torch does in a quantum, in one TorchScript call each: no Python in the token path.
+
+Every torch operation that Python calls gives the interpreter away, and on a busy server
+waits to get it back. So numbers cross as plain lists, and few times.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from lstmserve_server.engine.decode_row import RowSettings
+from lstmserve_server.engine.row_params import RowParams, to_params
 from lstmserve_server.engine.sampler import (
-    RowParams,
     Scores,
     adjust,
     choose,
@@ -18,36 +23,52 @@ from lstmserve_server.engine.sampler import (
 
 
 class DecodeLoop(nn.Module):
-    """Steps a loaded model and chooses tokens until all rows have ended or time is up."""
+    """Reads prompts and decodes rows whose states lie in a pool [slots, S]."""
 
-    def __init__(self, model: torch.jit.ScriptModule, end_id: int) -> None:
+    def __init__(
+        self, model: torch.jit.ScriptModule, end_id: int, num_tokens: int, num_top: int
+    ) -> None:
+        """``num_top`` candidates are scored in every batch: the order of equals depends on it."""
         super().__init__()
         self.model = model
         self.end_id = end_id
+        self.num_tokens = num_tokens
+        self.num_top = num_top
 
     def forward(
-        self, state: Tensor, tokens: Tensor, position: Tensor, params: RowParams, steps: int
-    ) -> tuple[Tensor, Tensor, list[Scores]]:
-        """Decode; state [rows, S] may be overwritten, tokens and position are int64 [rows].
+        self,
+        pool: Tensor,
+        slots: list[int],
+        tokens: list[int],
+        positions: list[int],
+        params: RowParams,
+        steps: int,
+    ) -> tuple[list[list[int]], list[Scores]]:
+        """Decode up to so many tokens for each row, whose next token to read is given.
 
-        -> state after, tokens [steps taken, rows], and per step the scored rows' scores if any.
+        -> the tokens of every step taken, and per step the scored rows' scores if any.
         """
+        where = torch.tensor(slots)
+        state = pool.index_select(0, where)
+        last, position = torch.tensor(tokens), torch.tensor(positions)
+        ended = torch.zeros_like(last, dtype=torch.bool)
+        ahead = position[params.sampled].unsqueeze(1) + torch.arange(steps)
+        random = uniform(params.seed, ahead, 0)  # for all steps at once: [k, steps, 2]
         chosen: list[Tensor] = []
         scores: list[Scores] = []
-        ended = torch.zeros_like(tokens, dtype=torch.bool)
-        positions = position[params.sampled].unsqueeze(1) + torch.arange(steps)
-        random = uniform(params.seed, positions, 0)  # for all steps at once: [k, steps, 2]
         for number in range(steps):
-            logits, state = self.model.step(state, tokens)
-            tokens, some = self._choose(
-                logits, position + number, positions[:, number], random[:, number], params
+            logits, state = self.model.step(state, last)
+            last, some = self._choose(
+                logits, position + number, ahead[:, number], random[:, number], params
             )
-            chosen.append(tokens)
+            chosen.append(last)
             scores.extend(some)
-            ended = ended | (tokens == self.end_id)
+            ended = ended | (last == self.end_id)
             if bool(ended.all()):
                 break
-        return state, torch.stack(chosen), scores
+        pool.index_copy_(0, where, state)
+        found: list[list[int]] = torch.stack(chosen).tolist()
+        return found, scores
 
     def _choose(
         self, logits: Tensor, position: Tensor, drawn_at: Tensor, first: Tensor, params: RowParams
@@ -64,18 +85,34 @@ class DecodeLoop(nn.Module):
             remember(tokens, params)
         scores: list[Scores] = []
         if params.scored.shape[0] > 0:
-            scores.append(score(raw, tokens[params.scored], params.num_top))
+            scores.append(score(raw, tokens[params.scored], self.num_top))
         return tokens, scores
 
     @torch.jit.export
-    def prefill(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Read tokens [rows, T] of the given lengths [rows] without choosing any."""
-        after: Tensor = self.model.prefill(state, tokens, lengths)
-        return after
+    def prepare(self, settings: RowSettings) -> RowParams:
+        """The parameters of the rows of the next calls; those calls keep them up to date."""
+        return to_params(settings, self.num_tokens)
+
+    @torch.jit.export
+    def read(self, pool: Tensor, slots: list[int], pieces: list[list[int]]) -> None:
+        """Read a piece of tokens into each slot without choosing any; pieces are not empty."""
+        lengths = [len(piece) for piece in pieces]
+        longest = max(lengths)
+        padded = [piece + [0] * (longest - len(piece)) for piece in pieces]
+        where = torch.tensor(slots)
+        after = self.model.prefill(
+            pool.index_select(0, where), torch.tensor(padded), torch.tensor(lengths)
+        )
+        pool.index_copy_(0, where, after)
+
+    @torch.jit.export
+    def clear(self, pool: Tensor, slots: list[int]) -> None:
+        """Put slots into the state before the first token."""
+        pool.index_copy_(0, torch.tensor(slots), self.model.initial_state(len(slots)))
 
     @torch.jit.export
     def logits_after(self, state: Tensor, tokens: Tensor) -> Tensor:
-        """Read one token per row; -> float32 [rows, tokens]."""
+        """Read one token per row, int64 [rows]; -> float32 [rows, tokens]."""
         logits: Tensor = self.model.step(state, tokens)[0]
         return logits
 

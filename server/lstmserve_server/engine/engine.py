@@ -113,9 +113,10 @@ class Engine:
         self._pace.on_read(lengths, seconds, while_waiting=self._scheduler.has_queue)
 
     def _start_ready(self) -> None:
-        for reply in self._scheduler.take_ready():
+        ready = self._scheduler.take_ready()
+        for reply in ready:
             reply.prefilled_at = reply.prefilled_at or self._clock()
-            self._batch.join(reply)
+        self._batch.join(ready)
 
     def _decode(self) -> list[tuple[int, Result]]:
         started_at = self._clock()

@@ -1,100 +1,96 @@
-"""The sampling parameters of the running rows, as the tensors that the sampler reads."""
+"""The sampling parameters of the running rows, as the tensors that the sampler reads.
 
-from __future__ import annotations
+TorchScript reads the annotations of a NamedTuple as types, so this module does not
+import ``annotations`` from ``__future__``.
+"""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
-from lstmserve_server.engine.sampler import RowParams
-
-LOG2_E = math.log2(math.e)
-NO_LIMIT = 2.0  # a share of the mass that nothing reaches
+from lstmserve_server.engine.decode_row import RowSettings
 
 
-@dataclass(frozen=True, slots=True)
-class DecodeRow:
-    """What one row of a decode call needs to know."""
+class RowParams(NamedTuple):
+    """The sampling parameters of the running rows; what no row asks for costs nothing.
 
-    token_id: int  # read by the first step
-    position: int  # of the token that the first step chooses
-    sampling: SamplingParams
-    min_tokens: int
-    prompt_ids: Sequence[int] = ()  # what penalties look at
-    reply_ids: Sequence[int] = ()
+    k rows are sampled (not greedy), and f of those have top_k, top_p or min_p; l rows want
+    log-probabilities; a rows have penalties or a bias. Parameters stand in the order of the index.
+    """
+
+    sampled: Tensor  # int64 [k]: rows
+    seed: Tensor  # int64 [k, 1]
+    sharpness: Tensor  # float32 [k, 1]: log2(e) / temperature
+    filtered: Tensor  # int64 [f]: places in `sampled`
+    top_k: Tensor  # int64 [f, 1]; as many as there are tokens for all
+    top_p: Tensor  # float64 [f, 1]; 2 for all
+    min_p: Tensor  # float32 [f, 1]
+    adjusted: Tensor  # int64 [a]: rows
+    bias: Tensor  # float32 [a, tokens]
+    any_repetition: bool
+    repetition_of_seen: Tensor  # float32 [a, 1]
+    repetition: Tensor  # float32 [a, tokens]: that of seen, or 1; kept up to date
+    any_counted: bool
+    frequency: Tensor  # float32 [a, 1]
+    counts: Tensor  # float32 [a, tokens]: how often each stands in the reply; kept up to date
+    presence_of_seen: Tensor  # float32 [a, 1]
+    presence: Tensor  # float32 [a, tokens]: that of seen, or 0; kept up to date
+    min_tokens: Tensor  # int64 [rows]
+    any_min_tokens: bool
+    scored: Tensor  # int64 [l]: rows
 
 
-def make_params(rows: Sequence[DecodeRow], num_tokens: int) -> RowParams:
-    """The parameters of rows, of which a model has this many tokens to choose from."""
-    asked = [row.sampling for row in rows]
-    sampled = [number for number, params in enumerate(asked) if params.temperature > 0]
-    drawn = [asked[row] for row in sampled]
-    filtered = [place for place, params in enumerate(drawn) if params.is_filtered]
-    kept = [drawn[place] for place in filtered]
-    adjusted = [number for number, params in enumerate(asked) if params.is_adjusted]
-    changed = [asked[row] for row in adjusted]
-    repetition = _column([params.repetition_penalty for params in changed])
-    presence = _column([params.presence_penalty for params in changed])
-    counts = _counts([rows[number].reply_ids for number in adjusted], num_tokens)
-    seen = counts + _counts([rows[number].prompt_ids for number in adjusted], num_tokens) > 0
+def to_params(settings: RowSettings, num_tokens: int) -> RowParams:
+    """The tensors of lists, for a model of so many tokens; TorchScript."""
+    counts = _counts(settings.reply_ids, num_tokens)
+    seen = counts + _counts(settings.prompt_ids, num_tokens) > 0
+    repetition = _column(settings.repetition)
+    presence = _column(settings.presence)
+    counted = _column(settings.frequency + settings.presence)
     return RowParams(
-        sampled=_integers(sampled),
-        seed=_integers([_signed(params.seed) for params in drawn]).unsqueeze(1),
-        sharpness=_column([_sharpness(params.temperature) for params in drawn]),
-        filtered=_integers(filtered),
-        top_k=_integers([params.top_k or num_tokens for params in kept]).unsqueeze(1),
-        top_p=_column([params.top_p if params.top_p < 1 else NO_LIMIT for params in kept]).double(),
-        min_p=_column([params.min_p for params in kept]),
-        adjusted=_integers(adjusted),
-        bias=_biases(changed, num_tokens),
-        any_repetition=any(params.repetition_penalty != 1 for params in changed),
+        sampled=torch.tensor(settings.sampled, dtype=torch.int64),
+        seed=torch.tensor(settings.seed, dtype=torch.int64).unsqueeze(1),
+        sharpness=_column(settings.sharpness),
+        filtered=torch.tensor(settings.filtered, dtype=torch.int64),
+        top_k=torch.tensor(settings.top_k, dtype=torch.int64).unsqueeze(1),
+        top_p=_column(settings.top_p).to(torch.float64),
+        min_p=_column(settings.min_p),
+        adjusted=torch.tensor(settings.adjusted, dtype=torch.int64),
+        bias=_biases(settings.bias_ids, settings.biases, num_tokens),
+        any_repetition=bool((repetition != 1).any()),
         repetition_of_seen=repetition,
         repetition=torch.where(seen, repetition, 1.0),
-        any_counted=any(params.frequency_penalty or params.presence_penalty for params in changed),
-        frequency=_column([params.frequency_penalty for params in changed]),
+        any_counted=bool((counted != 0).any()),
+        frequency=_column(settings.frequency),
         counts=counts,
         presence_of_seen=presence,
         presence=torch.where(counts > 0, presence, 0.0),
-        min_tokens=_integers([row.min_tokens for row in rows]),
-        any_min_tokens=any(row.position < row.min_tokens for row in rows),
-        scored=_integers([n for n, params in enumerate(asked) if params.num_logprobs is not None]),
-        num_top=MAX_LOGPROBS,
+        min_tokens=torch.tensor(settings.min_tokens, dtype=torch.int64),
+        any_min_tokens=settings.any_min_tokens,
+        scored=torch.tensor(settings.scored, dtype=torch.int64),
     )
 
 
-def _integers(values: Sequence[int]) -> Tensor:
-    return torch.tensor(values, dtype=torch.int64)
-
-
-def _column(values: Sequence[float]) -> Tensor:
+def _column(values: list[float]) -> Tensor:
+    """-> float32 [n, 1]."""
     return torch.tensor(values, dtype=torch.float32).unsqueeze(1)
 
 
-def _signed(value: int) -> int:
-    """An unsigned 64-bit number as the int64 of the same bits."""
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-def _sharpness(temperature: float) -> float:
-    return min(LOG2_E / temperature, 1e6)  # bounded: 0 times infinity would be no number
-
-
-def _biases(params: Sequence[SamplingParams], num_tokens: int) -> Tensor:
+def _biases(token_ids: list[list[int]], biases: list[list[float]], num_tokens: int) -> Tensor:
     """-> float32 [rows, tokens]."""
-    biases = torch.zeros(len(params), num_tokens)
-    for row, one in enumerate(params):
-        for token_id, bias in one.logit_bias:
-            biases[row, token_id] = bias
-    return biases
+    table = torch.zeros(len(token_ids), num_tokens)
+    for row, ids in enumerate(token_ids):
+        table[row].index_copy_(
+            0, torch.tensor(ids, dtype=torch.int64), torch.tensor(biases[row], dtype=torch.float32)
+        )
+    return table
 
 
-def _counts(token_ids: Sequence[Sequence[int]], num_tokens: int) -> Tensor:
+def _counts(token_ids: list[list[int]], num_tokens: int) -> Tensor:
     """How often each token stands in each row; -> float32 [rows, tokens]."""
     counts = torch.zeros(len(token_ids), num_tokens)
     for row, ids in enumerate(token_ids):
-        counts[row] = torch.bincount(_integers(ids), minlength=num_tokens)
+        where = torch.tensor(ids, dtype=torch.int64)
+        counts[row].index_add_(0, where, torch.ones(len(ids)))
     return counts

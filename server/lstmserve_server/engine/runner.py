@@ -1,6 +1,7 @@
-"""Everything torch does for the engine: one model, its running rows, its arithmetic.
+"""Everything torch does for the engine: one model, the states of its sequences, its arithmetic.
 
-A state is an opaque handle to the engine: float32 [1, S]. One thread uses a runner.
+States lie in slots; one that is taken out is an opaque handle: float32 [1, S]. One thread
+uses a runner.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lstmserve_server.engine.decode_row import DecodeRow, gather_settings
 from lstmserve_server.engine.output import TokenLogprobs
-from lstmserve_server.engine.row_params import DecodeRow, make_params
-from lstmserve_server.engine.sampler import RowParams, Scores
+from lstmserve_server.engine.row_params import RowParams
+from lstmserve_server.engine.sampler import Scores
 
 State = Tensor
 
@@ -28,7 +30,7 @@ class Decoded:
 
 
 class Runner:
-    """Runs one loaded decode loop over a pool of rows."""
+    """Runs one loaded decode loop over a pool of slots."""
 
     def __init__(self, loop: torch.jit.ScriptModule, max_rows: int, num_tokens: int) -> None:
         self._loop = loop
@@ -40,63 +42,54 @@ class Runner:
     def state_bytes(self) -> int:
         return self._pool.nbytes
 
-    def initial_state(self) -> State:
-        """The state before the first token."""
-        state: State = self._loop.initial_state(1)
-        return state
+    @torch.inference_mode()
+    def clear(self, slots: list[int]) -> None:
+        """Put slots into the state before the first token."""
+        self._loop.clear(self._pool, slots)
 
     @torch.inference_mode()
-    def prefill(self, states: Sequence[State], pieces: Sequence[Sequence[int]]) -> list[State]:
-        """Read one piece of tokens into each state; returns the states after them."""
-        lengths = torch.tensor([len(piece) for piece in pieces])
-        tokens = torch.zeros(len(pieces), int(lengths.max()), dtype=torch.int64)
-        for row, piece in enumerate(pieces):
-            tokens[row, : len(piece)] = torch.tensor(piece)
-        after = self._loop.prefill(torch.cat(list(states)), tokens, lengths)
-        return list(after.split(1))
+    def take(self, slot: int) -> State:
+        """A copy of a slot's state."""
+        return self._pool[slot : slot + 1].clone()
 
     @torch.inference_mode()
-    def join(self, row: int, state: State) -> None:
-        """Put a state into a row of the running batch."""
-        self._pool[row : row + 1] = state
-        self._params = None
+    def put(self, slot: int, state: State) -> None:
+        """Give a slot a state that was taken."""
+        self._pool[slot : slot + 1] = state
 
     @torch.inference_mode()
-    def take(self, row: int) -> State:
-        """A copy of a row's state, to join with later; the row stays as it is."""
-        return self._pool[row : row + 1].clone()
+    def read(self, slots: list[int], pieces: Sequence[Sequence[int]]) -> None:
+        """Read one piece of tokens, of at least one, into each slot."""
+        self._loop.read(self._pool, slots, [list(piece) for piece in pieces])
 
     @torch.inference_mode()
-    def move(self, target: int, source: int) -> None:
-        """Let the sequence of one row sit in another; the source row is free afterwards."""
-        if target != source:
-            self._pool[target] = self._pool[source]
-        self._params = None
-
-    @torch.inference_mode()
-    def decode(self, rows: Sequence[DecodeRow], steps: int) -> list[Decoded]:
-        """Decode up to ``steps`` tokens for rows 0 to len(rows) - 1.
+    def decode(self, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool) -> list[Decoded]:
+        """Decode up to ``steps`` tokens for every row.
 
         Fewer steps come back when every row has chosen the end token before that.
+        ``same_rows``: they are those of the last call, in the same order, continued.
         """
-        if self._params is None:
-            self._params = make_params(rows, self._num_tokens)
-        state = self._pool[: len(rows)]
-        tokens = torch.tensor([row.token_id for row in rows])
-        position = torch.tensor([row.position for row in rows])
-        after, chosen, scores = self._loop(state, tokens, position, self._params, steps)
-        if after.data_ptr() != state.data_ptr():  # a model may work in place
-            state.copy_(after)
-        logprobs = _read_logprobs(scores, self._params.scored.tolist(), rows)
+        if self._params is None or not same_rows:
+            self._params = self._loop.prepare(gather_settings(rows, self._num_tokens))
+        steps_taken, scores = self._loop(
+            self._pool,
+            [row.slot for row in rows],
+            [row.token_id for row in rows],
+            [row.position for row in rows],
+            self._params,
+            steps,
+        )
+        logprobs = _read_logprobs(scores, rows)
         return [
-            Decoded(token_ids, logprobs.get(row, []))
-            for row, token_ids in enumerate(chosen.t().tolist())
+            Decoded(list(token_ids), logprobs.get(row, []))
+            for row, token_ids in enumerate(zip(*steps_taken, strict=True))
         ]
 
 
 def _read_logprobs(
-    scores: Sequence[Scores], scored: Sequence[int], rows: Sequence[DecodeRow]
+    scores: Sequence[Scores], rows: Sequence[DecodeRow]
 ) -> dict[int, list[TokenLogprobs]]:
+    scored = [number for number, row in enumerate(rows) if row.sampling.num_logprobs is not None]
     found: dict[int, list[TokenLogprobs]] = {row: [] for row in scored}
     for step in scores:
         columns = (column.tolist() for column in step)

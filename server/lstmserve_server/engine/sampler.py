@@ -16,35 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-
-class RowParams(NamedTuple):
-    """The sampling parameters of the running rows; what no row asks for costs nothing.
-
-    k rows are sampled (not greedy), and f of those have top_k, top_p or min_p; l rows want
-    log-probabilities; a rows have penalties or a bias. Parameters stand in the order of the index.
-    """
-
-    sampled: Tensor  # int64 [k]: rows
-    seed: Tensor  # int64 [k, 1]
-    sharpness: Tensor  # float32 [k, 1]: log2(e) / temperature
-    filtered: Tensor  # int64 [f]: places in `sampled`
-    top_k: Tensor  # int64 [f, 1]; as many as there are tokens for all
-    top_p: Tensor  # float64 [f, 1]; 2 for all
-    min_p: Tensor  # float32 [f, 1]
-    adjusted: Tensor  # int64 [a]: rows
-    bias: Tensor  # float32 [a, tokens]
-    any_repetition: bool
-    repetition_of_seen: Tensor  # float32 [a, 1]
-    repetition: Tensor  # float32 [a, tokens]: that of seen, or 1; kept up to date
-    any_counted: bool
-    frequency: Tensor  # float32 [a, 1]
-    counts: Tensor  # float32 [a, tokens]: how often each stands in the reply; kept up to date
-    presence_of_seen: Tensor  # float32 [a, 1]
-    presence: Tensor  # float32 [a, tokens]: that of seen, or 0; kept up to date
-    min_tokens: Tensor  # int64 [rows]
-    any_min_tokens: bool
-    scored: Tensor  # int64 [l]: rows
-    num_top: int  # the same for every batch: the order of equals in `topk` depends on it
+from lstmserve_server.engine.row_params import RowParams
 
 
 class Scores(NamedTuple):

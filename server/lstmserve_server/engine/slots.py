@@ -1,47 +1,34 @@
-"""Which sequence sits in which row of the running batch.
-
-Rows are dense: with n sequences they are rows 0 to n - 1, so the batch is a plain slice
-of the state. A sequence that leaves is replaced by the one in the last row.
-"""
+"""Which sequence's state lies in which slot of the runner's pool."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from lstmserve_server.engine.sequence import Sequence
 
 
 class Slots:
-    """The running sequences by row; joining and leaving are O(1)."""
+    """Gives slots away, the lowest number that was never used or the one freed last; O(1)."""
 
     def __init__(self) -> None:
-        self._sequences: list[Sequence] = []
-        self._rows: dict[Sequence, int] = {}
+        self._slots: dict[Sequence, int] = {}
+        self._free: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._sequences)
-
-    def __iter__(self) -> Iterator[Sequence]:
-        """The running sequences in row order."""
-        return iter(self._sequences)
+        """How many are taken."""
+        return len(self._slots)
 
     def __contains__(self, sequence: Sequence) -> bool:
-        return sequence in self._rows
+        return sequence in self._slots
 
-    def row_of(self, sequence: Sequence) -> int:
-        return self._rows[sequence]
+    def __getitem__(self, sequence: Sequence) -> int:
+        return self._slots[sequence]
 
-    def join(self, sequence: Sequence) -> int:
-        """Give a sequence the next row."""
-        row = self._rows[sequence] = len(self._sequences)
-        self._sequences.append(sequence)
-        return row
+    def take(self, sequence: Sequence) -> int:
+        """Give a sequence that has none a slot."""
+        # with nothing free, exactly the numbers below this are taken
+        slot = self._free.pop() if self._free else len(self._slots)
+        self._slots[sequence] = slot
+        return slot
 
-    def leave(self, sequence: Sequence) -> tuple[int, int]:
-        """Free a sequence's row: (the row, the last row, whose sequence now sits there)."""
-        row, moved = self._rows.pop(sequence), self._sequences.pop()
-        last = len(self._sequences)
-        if moved is not sequence:
-            self._sequences[row] = moved
-            self._rows[moved] = row
-        return row, last
+    def free(self, sequence: Sequence) -> None:
+        """Take a sequence's slot back."""
+        self._free.append(self._slots.pop(sequence))

@@ -9,8 +9,8 @@ import torch
 
 from lstmserve_bundle import Bundle, BundleError, open_bundle
 from lstmserve_server.engine.decode_loop import DecodeLoop
-from lstmserve_server.engine.request import SamplingParams
-from lstmserve_server.engine.row_params import DecodeRow
+from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
 from lstmserve_server.engine.runner import Runner
 from lstmserve_server.errors import StartupError
 from lstmserve_server.store.allocator import keep_buffers
@@ -75,7 +75,9 @@ def _load_loop(bundle: Bundle) -> torch.jit.ScriptModule:
         if has_amx() and hasattr(model, "widen"):
             model.widen(WIDE_ROWS)
         loop: torch.jit.ScriptModule = torch.jit.script(
-            DecodeLoop(model, bundle.template.end_id).eval()
+            DecodeLoop(
+                model, bundle.template.end_id, bundle.manifest.sizes.vocabulary, MAX_LOGPROBS
+            ).eval()
         )
         return loop
 
@@ -111,9 +113,11 @@ def _warm_up(runner: Runner, max_rows: int) -> None:
     """Take the common paths, so that no caller pays for the first time."""
     greedy = SamplingParams(temperature=0.0)
     fancy = SamplingParams(temperature=1.0, top_k=5, top_p=0.9, min_p=0.01, num_logprobs=1)
-    for rows in (1, max_rows):
+    for num_rows in (1, max_rows):
+        slots = list(range(num_rows))
         for sampling in (greedy, SamplingParams(), fancy):
+            rows = [DecodeRow(slot, 0, 0, sampling, 1) for slot in slots]
             for _ in range(WARM_UP_CALLS):
-                runner.prefill([runner.initial_state()] * rows, [(0, 0)] * rows)
-                runner.join(0, runner.initial_state())
-                runner.decode([DecodeRow(0, 0, sampling, 1)] * rows, steps=2)
+                runner.clear(slots)
+                runner.read(slots, [(0, 0)] * num_rows)
+                runner.decode(rows, steps=2, same_rows=False)

@@ -13,9 +13,10 @@ import pytest
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.claim import Claim
+from lstmserve_server.engine.decode_row import DecodeRow
 from lstmserve_server.engine.output import Output
 from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.engine.runner import Decoded, DecodeRow
+from lstmserve_server.engine.runner import Decoded
 from lstmserve_server.errors import (
     DeadlineError,
     DeadlineInfeasibleError,
@@ -35,10 +36,10 @@ class FailingRunner(FakeRunner):
 
     is_broken = False
 
-    def decode(self, rows: Sequence[DecodeRow], steps: int) -> list[Decoded]:
+    def decode(self, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool) -> list[Decoded]:
         if self.is_broken:
             raise RuntimeError("out of order")
-        return super().decode(rows, steps)
+        return super().decode(rows, steps, same_rows=same_rows)
 
 
 class Running:

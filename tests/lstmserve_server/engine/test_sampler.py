@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmserve_server.engine.request import SamplingParams
-from lstmserve_server.engine.row_params import DecodeRow, make_params
+from lstmserve_server.engine.decode_row import DecodeRow, gather_settings
+from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
+from lstmserve_server.engine.row_params import RowParams, to_params
 from lstmserve_server.engine.sampler import (
-    RowParams,
     adjust,
     choose,
     draw,
@@ -112,8 +112,12 @@ def test_a_token_of_weight_zero_is_never_drawn(weights: list[int], u: tuple[floa
     assert int(total) == sum(weights)
 
 
+def make_params(rows: list[DecodeRow], num_tokens: int) -> RowParams:
+    return to_params(gather_settings(rows, num_tokens), num_tokens)
+
+
 def _row(**sampling: object) -> DecodeRow:
-    return DecodeRow(0, 0, SamplingParams(**sampling), min_tokens=3)  # type: ignore[arg-type]
+    return DecodeRow(0, 0, 0, SamplingParams(**sampling), min_tokens=3)  # type: ignore[arg-type]
 
 
 def _choose(logits: torch.Tensor, rows: list[DecodeRow]) -> list[int]:
@@ -185,7 +189,7 @@ def test_sampled_tokens_follow_the_distribution(
             filters.get("min_p", 0.0),
         )
     )
-    rows = [DecodeRow(0, n, SamplingParams(0.7, seed=12345, **filters), 0) for n in range(draws)]  # type: ignore[arg-type]
+    rows = [DecodeRow(0, 0, n, SamplingParams(0.7, seed=12345, **filters), 0) for n in range(draws)]  # type: ignore[arg-type]
     counts = torch.bincount(
         torch.tensor(_choose(logits.repeat(draws, 1), rows)), minlength=NUM_TOKENS
     )
@@ -216,7 +220,7 @@ def test_bias_and_penalties_come_in_the_documented_order() -> None:
         presence_penalty=0.5,
         logit_bias=((0, 3.0), (1, -4.0)),
     )
-    row = DecodeRow(0, 3, params, 0, prompt_ids=(0, 1), reply_ids=(2, 3, 3))
+    row = DecodeRow(0, 0, 3, params, 0, prompt_ids=(0, 1), reply_ids=(2, 3, 3))
     # biased to 4 and -3, then halved and doubled: in the prompt; 2 and 3 in the reply too
     expected = [2.0, -6.0, 0.5 - 0.25 - 0.5, -2.0 - 0.5 - 0.5, 1.0]
     assert _adjusted(row, [1.0, 1.0, 1.0, -1.0, 1.0]) == expected
@@ -226,11 +230,11 @@ def test_penalties_follow_what_is_chosen() -> None:
     params = SamplingParams(
         temperature=0.0, repetition_penalty=2.0, frequency_penalty=1.0, presence_penalty=0.5
     )
-    before = DecodeRow(0, 0, params, 0, (4,), ())
+    before = DecodeRow(0, 0, 0, params, 0, (4,), ())
     row_params: RowParams = make_params([before], NUM_TOKENS)
     for token in (7, 9, 7):
         remember(torch.tensor([token]), row_params)
-    anew = make_params([DecodeRow(0, 3, params, 0, (4,), (7, 9, 7))], NUM_TOKENS)
+    anew = make_params([DecodeRow(0, 0, 3, params, 0, (4,), (7, 9, 7))], NUM_TOKENS)
     for name in ("repetition", "counts", "presence"):
         assert torch.equal(getattr(row_params, name), getattr(anew, name))
 
@@ -244,18 +248,12 @@ def test_only_the_rows_that_asked_are_adjusted() -> None:
     assert torch.equal(logits, before)
 
 
-def test_equals_are_ranked_alike_however_many_a_batch_mate_wants() -> None:
+def test_equals_are_ranked_alike_whoever_else_is_scored() -> None:
     logits = torch.zeros(2, NUM_TOKENS)
-    few, many = (
-        DecodeRow(0, 0, SamplingParams(temperature=0.0, num_logprobs=n), 0) for n in (3, 20)
-    )
     tokens = logits.argmax(dim=1)
-    alone = make_params([few], NUM_TOKENS).num_top
-    beside = make_params([few, many], NUM_TOKENS).num_top
-    assert (
-        score(logits[:1], tokens[:1], alone).top_ids[0, :3].tolist()
-        == score(logits, tokens, beside).top_ids[0, :3].tolist()
-    )
+    alone = score(logits[:1], tokens[:1], MAX_LOGPROBS).top_ids[0]
+    beside = score(logits, tokens, MAX_LOGPROBS).top_ids[0]
+    assert alone.tolist() == beside.tolist()
 
 
 def test_a_row_is_filtered_by_its_own_wishes_only() -> None:

@@ -1,4 +1,4 @@
-"""Rows are dense whoever comes and goes."""
+"""No slot is given twice, and none above the most that were ever taken at once."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from support.paper import make_sequence
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 20)), max_size=60))
-def test_rows_stay_dense_whoever_comes_and_goes(moves: list[tuple[bool, int]]) -> None:
+def test_slots_are_few_and_nobody_shares_one(moves: list[tuple[bool, int]]) -> None:
     slots = Slots()
-    rows: list[Sequence] = []
-    for number, (joins, place) in enumerate(moves):
-        if joins:
+    holders: dict[Sequence, int] = {}
+    most = 0
+    for number, (takes, place) in enumerate(moves):
+        if takes:
             sequence = make_sequence(number)
-            assert slots.join(sequence) == len(rows)
-            rows.append(sequence)
-        elif rows:
-            target, source = slots.leave(rows[place % len(rows)])
-            assert source == len(rows) - 1
-            rows[target] = rows[source]  # what the runner does with the states
-            rows.pop()
-        assert list(slots) == rows
-        assert [slots.row_of(sequence) for sequence in rows] == list(range(len(rows)))
+            holders[sequence] = slots.take(sequence)
+        elif holders:
+            sequence = list(holders)[place % len(holders)]
+            slots.free(sequence)
+            del holders[sequence]
+            assert sequence not in slots
+        most = max(most, len(holders))
+        assert len(slots) == len(holders) == len(set(holders.values()))
+        assert all(slots[sequence] == slot < most for sequence, slot in holders.items())

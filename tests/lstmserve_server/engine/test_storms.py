@@ -132,7 +132,7 @@ class Storm(RuleBasedStateMachine):
         assert load.running <= config.max_running
         assert load.waiting == 0 or load.running == config.max_running
         assert load.waiting <= config.max_waiting
-        assert len(self.runner.rows) <= load.running
+        assert max(self.runner.slots, default=-1) < config.max_running
         unfinished = [n for n, reply in self.replies.items() if not reply.has_ended]
         assert load.running + load.waiting + load.parked == len(unfinished)
 
@@ -154,8 +154,8 @@ class Storm(RuleBasedStateMachine):
 
     def nothing_is_left(self) -> None:
         engine, scheduler = self.engine, self.engine._scheduler
-        assert self.runner.rows == []
-        assert (engine._replies, engine._batch._aside) == ({}, {})
+        assert (engine._replies, engine._batch._aside, engine._batch._running) == ({}, {}, {})
+        assert len(engine._batch._slots) == 0
         assert (len(scheduler._ledger), len(scheduler._deadlines)) == (0, 0)
         assert engine.load.running == engine.load.waiting == engine.load.parked == 0
         assert engine.load.waiting_tokens == 0

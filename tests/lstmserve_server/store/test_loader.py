@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from lstmserve_server.engine.decode_row import DecodeRow
 from lstmserve_server.engine.request import SamplingParams
-from lstmserve_server.engine.runner import DecodeRow
 from lstmserve_server.errors import StartupError
 from lstmserve_server.store.loader import configure_torch, load_version
 from lstmserve_server.store.repository import StoredVersion
@@ -117,13 +117,13 @@ def test_a_model_that_fails_when_it_runs_is_refused_with_the_reason(version: Pat
 
 def test_an_error_inside_a_loaded_model_is_raised_and_the_model_still_runs(version: Path) -> None:
     runner = load_version(StoredVersion("tiny", 1, version), MAX_ROWS).runner
-    runner.join(0, runner.initial_state())
-    good = [DecodeRow(0, 0, SamplingParams(temperature=0.0), 0)]
-    before = runner.decode(good, steps=4)
+    runner.clear([0])
+    good = [DecodeRow(0, 0, 0, SamplingParams(temperature=0.0), 0)]
+    before = runner.decode(good, steps=4, same_rows=False)
     with pytest.raises(RuntimeError, match="out of range"):
-        runner.decode([DecodeRow(1 << 40, 0, SamplingParams(), 0)], steps=4)
-    runner.join(0, runner.initial_state())
-    assert runner.decode(good, steps=4) == before
+        runner.decode([DecodeRow(0, 1 << 40, 0, SamplingParams(), 0)], steps=4, same_rows=False)
+    runner.clear([0])
+    assert runner.decode(good, steps=4, same_rows=False) == before
 
 
 class _Wrong(torch.nn.Module):

@@ -1,0 +1,91 @@
+"""What a decode call is told of each row, as plain lists that cross to TorchScript at once.
+
+TorchScript reads the annotations of a NamedTuple as types, so this module does not
+import ``annotations`` from ``__future__``.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from lstmserve_server.engine.request import SamplingParams
+
+LOG2_E = math.log2(math.e)
+NO_LIMIT = 2.0  # a share of the mass that nothing reaches
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRow:
+    """One row of a decode call."""
+
+    slot: int  # where its state is
+    token_id: int  # read by the first step
+    position: int  # of the token that the first step chooses
+    sampling: SamplingParams
+    min_tokens: int
+    prompt_ids: Sequence[int] = ()  # what penalties look at
+    reply_ids: Sequence[int] = ()
+
+
+class RowSettings(NamedTuple):
+    """The sampling parameters of rows; see RowParams for what each list holds."""
+
+    sampled: list[int]
+    seed: list[int]
+    sharpness: list[float]
+    filtered: list[int]
+    top_k: list[int]
+    top_p: list[float]
+    min_p: list[float]
+    adjusted: list[int]
+    bias_ids: list[list[int]]
+    biases: list[list[float]]
+    repetition: list[float]
+    frequency: list[float]
+    presence: list[float]
+    prompt_ids: list[list[int]]
+    reply_ids: list[list[int]]
+    min_tokens: list[int]
+    any_min_tokens: bool
+    scored: list[int]
+
+
+def gather_settings(rows: Sequence[DecodeRow], num_tokens: int) -> RowSettings:
+    """The parameters of rows, of which a model has this many tokens to choose from."""
+    asked = [row.sampling for row in rows]
+    sampled = [number for number, params in enumerate(asked) if params.temperature > 0]
+    drawn = [asked[row] for row in sampled]
+    filtered = [place for place, params in enumerate(drawn) if params.is_filtered]
+    kept = [drawn[place] for place in filtered]
+    adjusted = [number for number, params in enumerate(asked) if params.is_adjusted]
+    changed = [asked[row] for row in adjusted]
+    return RowSettings(
+        sampled=sampled,
+        seed=[_signed(params.seed) for params in drawn],
+        sharpness=[_sharpness(params.temperature) for params in drawn],
+        filtered=filtered,
+        top_k=[params.top_k or num_tokens for params in kept],
+        top_p=[params.top_p if params.top_p < 1 else NO_LIMIT for params in kept],
+        min_p=[params.min_p for params in kept],
+        adjusted=adjusted,
+        bias_ids=[[token_id for token_id, _ in params.logit_bias] for params in changed],
+        biases=[[bias for _, bias in params.logit_bias] for params in changed],
+        repetition=[params.repetition_penalty for params in changed],
+        frequency=[params.frequency_penalty for params in changed],
+        presence=[params.presence_penalty for params in changed],
+        prompt_ids=[list(rows[number].prompt_ids) for number in adjusted],
+        reply_ids=[list(rows[number].reply_ids) for number in adjusted],
+        min_tokens=[row.min_tokens for row in rows],
+        any_min_tokens=any(row.position < row.min_tokens for row in rows),
+        scored=[n for n, params in enumerate(asked) if params.num_logprobs is not None],
+    )
+
+
+def _signed(value: int) -> int:
+    """An unsigned 64-bit number as the int64 of the same bits."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _sharpness(temperature: float) -> float:
+    return min(LOG2_E / temperature, 1e6)  # bounded: 0 times infinity would be no number
