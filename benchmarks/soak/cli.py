@@ -51,7 +51,7 @@ def run(
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of each reply.")] = 4,
     waiting: Annotated[
         int,
-        typer.Option(min=0, help="Streams that wait at once (--server-arg=--max-waiting=...)."),
+        typer.Option(min=0, help="Streams that wait at once; the server must allow them."),
     ] = 0,
     client: ClientKind = ClientKind.HTTP2,
     connections: Annotated[int, typer.Option(min=1)] = 1,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,7 +10,7 @@ from time import monotonic
 
 from benchmarks.load.dialect import LstmserveDialect
 from benchmarks.load.server_process import RunningServer
-from benchmarks.load.transport import Transport
+from benchmarks.load.transport import Status, Transport
 from benchmarks.load.usage import measure_usage, read_metrics
 from benchmarks.load.workload import Ask, Lengths, Workload
 from benchmarks.soak.growth import Sample
@@ -73,7 +72,7 @@ class Soak:
         async def ask_all(stream: int) -> None:
             asks = workload.asks(stream)
             for number in numbers:
-                code = await self._ask(next(asks))
+                code = (await self._ask(next(asks))).code
                 outcome.codes[code] = outcome.codes.get(code, 0) + 1
                 if number % every == 0:
                     outcome.samples.append(Sample(number, await self._read_resident()))
@@ -96,18 +95,19 @@ class Soak:
         finally:
             for call in calls:
                 call.cancel()
-            codes = await asyncio.gather(*calls, return_exceptions=True)
-        refused = Counter(code for code in codes if isinstance(code, str) and code != "OK")
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+        refused = [one for one in ended if isinstance(one, Status) and one.code != "OK"]
         if refused:
-            raise SoakError(f"not all wait: {dict(refused)}; --max-waiting must allow them")
+            one = refused[0]
+            raise SoakError(f"{len(refused)} do not wait, such as {one.code}: {one.details}")
         if not found:
             raise SoakError("none has to wait: lower --max-running, or ask for more")
         await self._wait_until_idle()
         return WaitingOutcome(found, before, resident, await self._read_resident())
 
-    async def _ask(self, ask: Ask) -> str:
+    async def _ask(self, ask: Ask) -> Status:
         request = self._dialect.encode(ask)
-        return (await self._transport.stream(self._dialect.path, request, _ignore)).code
+        return await self._transport.stream(self._dialect.path, request, _ignore)
 
     async def _find_most_waiting(self, wanted: int) -> tuple[int, int]:
         """The most that waited at once, and the resident bytes of that moment."""
