@@ -12,7 +12,7 @@ from typing import NamedTuple
 from lstmserve_server.engine.request import SamplingParams
 
 LOG2_E = math.log2(math.e)
-NO_LIMIT = 2.0  # a share of the mass that nothing reaches
+NO_LIMIT = math.inf  # a share of the mass that nothing reaches
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,14 +116,15 @@ class Engine:
         ready = self._scheduler.take_ready()
         for reply in ready:
             reply.prefilled_at = reply.prefilled_at or self._clock()
-        self._batch.join(ready)
+        self._batch.place(ready)
 
     def _decode(self) -> list[tuple[int, Result]]:
-        started_at = self._clock()
-        decoded = self._batch.decode(self._scheduler.next_steps())
-        if not decoded:
+        turn = self._scheduler.next_turn()
+        if not turn.rows:
             return []
-        now, steps = self._clock(), len(decoded[0][1].token_ids)
+        started_at = self._clock()
+        decoded = self._batch.decode(turn.rows, turn.steps)
+        now, steps = self._clock(), len(decoded[0].token_ids)
         self._observer.on_decode(len(decoded), steps, now - started_at)
         self._pace.on_decode(
             len(decoded), steps, now - started_at, while_waiting=self._scheduler.has_queue
@@ -131,7 +132,7 @@ class Engine:
         size = self._scheduler.message_tokens
         return [
             (reply.id, output)
-            for reply, row in decoded
+            for reply, row in zip(turn.rows, decoded, strict=True)
             for output in self._extend(reply, row, now, size)
         ]
 

@@ -24,7 +24,7 @@ class RowParams(NamedTuple):
     sharpness: Tensor  # float32 [k, 1]: log2(e) / temperature
     filtered: Tensor  # int64 [f]: places in `sampled`
     top_k: Tensor  # int64 [f, 1]; as many as there are tokens for all
-    top_p: Tensor  # float64 [f, 1]; 2 for all
+    top_p: Tensor  # float64 [f, 1]; infinite for all
     min_p: Tensor  # float32 [f, 1]
     adjusted: Tensor  # int64 [a]: rows
     bias: Tensor  # float32 [a, tokens]

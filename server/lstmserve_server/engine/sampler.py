@@ -158,11 +158,15 @@ def is_kept(weights: Tensor, tokens: Tensor, limit: Tensor, top_k: Tensor, min_p
     it has at least min_p times the highest weight, which is 1.
     """
     own = weights.gather(1, tokens)
-    # ones and zeros as floats: bool masks, and `torch.where` above all, take several times as long
-    heavier = torch.gt(weights, own, out=torch.empty_like(weights))
-    num_heavier = _fold(heavier).sum(dim=1, keepdim=True)
-    mass = _fold(heavier.mul_(weights)).cumsum(1, dtype=torch.float64)[:, -1:]
-    return (num_heavier < top_k) & (mass < limit) & (own >= min_p)
+    kept = own >= min_p
+    # a row asks for most of this only if it has top_k or top_p
+    if bool(((top_k < weights.shape[1]) | limit.isfinite()).any()):
+        # ones and zeros as floats: bool masks, and `torch.where` above all, take much longer
+        heavier = torch.gt(weights, own, out=torch.empty_like(weights))
+        kept = kept & (_fold(heavier).sum(dim=1, keepdim=True) < top_k)
+        mass = _fold(heavier.mul_(weights)).cumsum(1, dtype=torch.float64)[:, -1:]
+        kept = kept & (mass < limit)
+    return kept
 
 
 def keep_likely(weights: Tensor, limit: Tensor, top_k: Tensor, min_p: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import chain
 
 from lstmserve_server.config import EngineConfig
@@ -14,6 +15,14 @@ from lstmserve_server.engine.pace import Pace
 from lstmserve_server.engine.ranking import Ranking
 from lstmserve_server.engine.reading import Piece, cut_pieces
 from lstmserve_server.engine.sequence import Sequence, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Rows to decode, and so many tokens of each."""
+
+    rows: list[Sequence]
+    steps: int
 
 
 class Scheduler:
@@ -34,6 +43,7 @@ class Scheduler:
         self._pace = pace
         self._reading: dict[Sequence, None] = {}  # oldest first
         self._running: dict[Sequence, None] = {}
+        self._was_for_new = False  # the last turn
         self._returning: OrderedDict[Sequence, None] = OrderedDict()
 
     @property
@@ -142,16 +152,22 @@ class Scheduler:
             self._ledger.move(sequence, Stage.RUNNING)
         return ready
 
-    def next_steps(self) -> int:
-        """How many tokens the running rows decode before anything else happens.
+    def next_turn(self) -> Turn:
+        """Which rows decode next, and how many tokens each.
 
-        One while a row has shown nothing yet, so that first tokens go out at once; otherwise
-        a quantum, shorter for few rows, or less when no reply has that many tokens left.
+        Rows that have shown nothing yet take one step by themselves, so that first tokens go
+        out at once and cost the others little; but never two such turns in a row. Otherwise
+        all rows take a quantum, shorter for few rows, or less when no reply has that many
+        tokens left.
         """
-        if any(not sequence.has_new_token for sequence in self._running):
-            return 1
-        longest = max((sequence.num_remaining for sequence in self._running), default=0)
-        return min(self._config.quantum_steps, 2 * len(self._running), longest)
+        new = [sequence for sequence in self._running if not sequence.has_new_token]
+        if new and not self._was_for_new:
+            self._was_for_new = True
+            return Turn(new, 1)
+        self._was_for_new = False
+        rows = list(self._running)
+        longest = max((sequence.num_remaining for sequence in rows), default=0)
+        return Turn(rows, min(self._config.quantum_steps, 2 * len(rows), longest))
 
     @property
     def message_tokens(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lstmserve_server.engine.claim import Priority
-from lstmserve_server.engine.scheduler import Scheduler
+from lstmserve_server.engine.scheduler import Scheduler, Turn
 from lstmserve_server.engine.sequence import Sequence, Stage
 from lstmserve_server.errors import QueueFullError
 from support.paper import make_scheduler, make_sequence, step
@@ -50,12 +50,16 @@ def test_a_place_that_becomes_free_is_given_away_at_once() -> None:
 
 def test_a_first_token_does_not_wait_for_a_whole_quantum() -> None:
     scheduler = make_scheduler(quantum_steps=8)
-    submitted(scheduler, 4)
+    old = submitted(scheduler, 4)
     step(scheduler)
-    assert scheduler.next_steps() == 8
-    submitted(scheduler, 1, first=4)
+    assert scheduler.next_turn() == Turn(old, 8)
+    (new,) = submitted(scheduler, 1, first=4)
     scheduler.take_ready()
-    assert scheduler.next_steps() == 1
+    assert scheduler.next_turn() == Turn([new], 1)
+    # one that comes now cannot keep the others waiting: it takes part in their quantum
+    (newer,) = submitted(scheduler, 1, first=5)
+    scheduler.take_ready()
+    assert scheduler.next_turn() == Turn([*old, new, newer], 8)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,7 @@ def test_few_rows_have_short_quanta_and_small_messages(
     scheduler = make_scheduler(quantum_steps=8, max_running=64, prefill_budget_tokens=1024)
     submitted(scheduler, rows)
     step(scheduler)
-    assert scheduler.next_steps() == steps
+    assert scheduler.next_turn().steps == steps
     assert scheduler.message_tokens == message_tokens
 
 
@@ -77,7 +81,7 @@ def test_a_quantum_is_no_longer_than_the_longest_reply_may_get() -> None:
     for number, max_tokens in enumerate((2, 4)):
         submitted(scheduler, 1, first=number, max_tokens=max_tokens)
     step(scheduler)
-    assert scheduler.next_steps() == 3
+    assert scheduler.next_turn().steps == 3
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2])

@@ -154,7 +154,7 @@ class Storm(RuleBasedStateMachine):
 
     def nothing_is_left(self) -> None:
         engine, scheduler = self.engine, self.engine._scheduler
-        assert (engine._replies, engine._batch._aside, engine._batch._running) == ({}, {}, {})
+        assert (engine._replies, engine._batch._aside) == ({}, {})
         assert len(engine._batch._slots) == 0
         assert (len(scheduler._ledger), len(scheduler._deadlines)) == (0, 0)
         assert engine.load.running == engine.load.waiting == engine.load.parked == 0
