@@ -15,7 +15,7 @@ from torch import Tensor, nn
 VOCABULARY = 4096
 HIDDEN = 512
 LAYERS = 2
-TOKENIZER = Path(__file__).parents[3] / "model_store/support-en/1/tokenizer.json"
+TOKENIZERS = Path(__file__).parents[3] / "model_store/support-en"  # every version has the same
 
 
 class StockLstm(nn.Module):
@@ -52,7 +52,7 @@ def zero_state(rows: int) -> Tensor:
 
 
 def load_tokenizer() -> Tokenizer:
-    return Tokenizer.from_file(str(TOKENIZER))
+    return Tokenizer.from_file(str(next(TOKENIZERS.glob("*/tokenizer.json"))))
 
 
 def sample_multinomial(logits: Tensor, temperatures: Tensor) -> Tensor:

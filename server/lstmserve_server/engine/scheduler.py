@@ -167,7 +167,7 @@ class Scheduler:
         self._was_for_new = False
         rows = list(self._running)
         longest = max((sequence.num_remaining for sequence in rows), default=0)
-        return Turn(rows, min(self._config.quantum_steps, 2 * len(rows), longest))
+        return Turn(rows, min(self._config.quantum_steps, 4 * len(rows), longest))
 
     @property
     def message_tokens(self) -> int:

@@ -40,9 +40,7 @@ def test_a_long_prompt_of_one_does_not_stall_another(tiny: LoadedModel) -> None:
         before = len(bench.replies[0].token_ids)
         bench.step()
         is_first_token = len(bench.replies[1].token_ids) == 1
-        assert (
-            len(bench.replies[0].token_ids) > before or bench.replies[0].finish or is_first_token
-        )
+        assert len(bench.replies[0].token_ids) > before or bench.replies[0].finish or is_first_token
 
 
 def test_a_cancelled_reply_decodes_nothing_more(tiny: LoadedModel) -> None:

@@ -64,7 +64,7 @@ def test_a_first_token_does_not_wait_for_a_whole_quantum() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "steps", "message_tokens"),
-    [(1, 2, 1), (2, 4, 1), (3, 6, 1), (4, 8, 2), (10, 8, 5), (16, 8, 8), (64, 8, 8)],
+    [(1, 4, 1), (2, 8, 1), (3, 8, 1), (4, 8, 2), (10, 8, 5), (16, 8, 8), (64, 8, 8)],
 )
 def test_few_rows_have_short_quanta_and_small_messages(
     rows: int, steps: int, message_tokens: int

@@ -1,0 +1,120 @@
+"""What is timed: each decodes a number of rows for a number of steps, on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.compare.servers.stock import (
+    HIDDEN,
+    VOCABULARY,
+    StockLstm,
+    make_stock_model,
+    sample_inverse_cdf,
+    sample_multinomial,
+    zero_state,
+)
+from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.request import SamplingParams
+from lstmserve_server.store.loader import WIDE_ROWS, configure_torch, has_amx, load_version
+from lstmserve_server.store.repository import ModelRepository
+from lstmserve_training.int8_lstm import Int8Linear
+
+STEPS = 8  # a quantum
+MAX_ROWS = 128
+NEVER_ENDS = 1 << 40  # min_tokens: random replies would end, and rows with them
+SAMPLINGS = {
+    "engine": SamplingParams(temperature=0.8),
+    "engine, greedy": SamplingParams(temperature=0.0),
+    "engine, top_k 40": SamplingParams(temperature=0.8, top_k=40),
+    "engine, top_p 0.95": SamplingParams(temperature=0.8, top_p=0.95),
+    "engine, min_p 0.05": SamplingParams(temperature=0.8, min_p=0.05),
+}
+
+Round = Callable[[], object]  # STEPS decode steps
+Contestant = Callable[[int], Round]  # for so many rows
+
+
+def make_contestants(store: Path) -> dict[str, Contestant]:
+    """By name; the first two are the products alone."""
+    configure_torch(threads=1)
+    products = {
+        "products, fbgemm": _products(wide_rows=None),
+        "products, as served": _products(wide_rows=WIDE_ROWS if has_amx() else None),
+    }
+    stock = make_stock_model()
+    others = {
+        "fp32 eager, inverse CDF": _loop(StockLstm().eval(), sample_inverse_cdf),
+        "stock INT8, multinomial": _loop(stock, sample_multinomial),
+        "stock INT8, inverse CDF": _loop(stock, sample_inverse_cdf),
+    }
+    return {**products, **dict(_engines(store)), **others}
+
+
+def _engines(store: Path) -> Iterator[tuple[str, Contestant]]:
+    """The runner as the server uses it, over the default model of a store."""
+    runner = load_version(next(iter(ModelRepository(store).scan().values()))[0], MAX_ROWS).runner
+
+    def contestant(sampling: SamplingParams) -> Contestant:
+        def prepare(num_rows: int) -> Round:
+            rows = [DecodeRow(n, 5, 0, sampling, NEVER_ENDS) for n in range(num_rows)]
+            runner.clear(list(range(num_rows)))
+            runner.decode(rows, STEPS, same_rows=False)
+            return lambda: runner.decode(rows, STEPS, same_rows=True)
+
+        return prepare
+
+    for name, sampling in SAMPLINGS.items():
+        yield name, contestant(sampling)
+
+
+def _products(wide_rows: int | None) -> Contestant:
+    """The INT8 products of one step in their order, the weights of each read once a step."""
+    shapes = [(4 * HIDDEN, HIDDEN)] * 3 + [(VOCABULARY, HIDDEN)]
+    layers = [torch.jit.script(_random_layer(*shape)) for shape in shapes]
+    if wide_rows is not None:
+        for layer in layers:
+            layer.widen(wide_rows)
+
+    def prepare(num_rows: int) -> Round:
+        x = torch.randint(-64, 65, (num_rows, HIDDEN)).float()
+
+        @torch.inference_mode()
+        def run() -> None:
+            for _ in range(STEPS):
+                for layer in layers:
+                    layer(x)
+
+        return run
+
+    return prepare
+
+
+def _random_layer(out: int, columns: int) -> Int8Linear:
+    weight = torch.randint(-127, 128, (out, columns), dtype=torch.int8)
+    return Int8Linear(weight, torch.full((out,), -14), torch.zeros(out))
+
+
+def _loop(
+    model: Callable[..., tuple[Tensor, Tensor, Tensor]], sample: Callable[[Tensor, Tensor], Tensor]
+) -> Contestant:
+    """A loop in Python, as one writes it."""
+
+    def prepare(num_rows: int) -> Round:
+        temperatures = torch.full((num_rows, 1), 0.8)
+
+        @torch.inference_mode()
+        def run() -> None:
+            tokens = torch.full((num_rows, 1), 5)
+            h, c = zero_state(num_rows), zero_state(num_rows)
+            for _ in range(STEPS):
+                logits, h, c = model(tokens, h, c)
+                tokens = sample(logits, temperatures)
+                tokens.flatten().tolist()  # a server has to know them
+
+        return run
+
+    return prepare
