@@ -47,6 +47,16 @@ class Counter(Uniform):
         return logits, state + tokens[:, None]
 
 
+class InPlace(Uniform):
+    """What comes depends on the state, which a step overwrites."""
+
+    def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        state.mul_(3).add_(tokens[:, None]).remainder_(1009)
+        logits = torch.full((len(tokens), NUM_TOKENS), -100.0)
+        logits[torch.arange(len(tokens)), 10 + state[:, 0].long() % 40] = 0.0
+        return logits, state
+
+
 def document(*token_ids: int) -> Document:
     return Document(list(token_ids), [0.0] + [1.0] * (len(token_ids) - 1))
 
@@ -107,6 +117,13 @@ def test_accuracy_over_everything_and_among_candidates() -> None:
 def test_replies_stop_before_the_end_token_or_at_the_limit() -> None:
     replies = sample_replies(Counter(), [[3, 6], [1], [20]], END, 5, seed=1)
     assert replies == [[7, 8], [2, 3, 4, 5, 6], [21, 22, 23, 24, 25]]
+
+
+def test_a_module_may_work_in_place() -> None:
+    prompts = [[3, 6, 8], [1], [20, 4, 4, 5, 7], [2, 2]]
+    together = sample_replies(InPlace(), prompts, END, 5, seed=1)
+    alone = [sample_replies(InPlace(), [prompt], END, 5, seed=1)[0] for prompt in prompts]
+    assert together == alone
 
 
 def test_a_reply_does_not_depend_on_the_other_prompts() -> None:

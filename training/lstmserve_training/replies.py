@@ -97,7 +97,8 @@ def _read(stepper: Stepper, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, T
     logits, state = stepper.step(stepper.initial_state(len(prompts)), token_ids[:, 0])
     for position in range(1, token_ids.shape[1]):
         is_reading = (position < lengths)[:, None]
-        next_ones, after = stepper.step(state, token_ids[:, position])
+        # a step may work in place, and who has read all keeps the state from before it
+        next_ones, after = stepper.step(state.clone(), token_ids[:, position])
         logits = torch.where(is_reading, next_ones, logits)
         state = torch.where(is_reading, after, state)
     return logits, state

@@ -23,7 +23,10 @@ class Stepper(Protocol):
         """Zeros [rows, state]."""
 
     def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Read one token per row, int64 [rows] -> logits [rows, tokens], state."""
+        """Read one token per row, int64 [rows] -> logits [rows, tokens], state.
+
+        The state given may be overwritten.
+        """
 
 
 class FloatLstm(nn.Module):

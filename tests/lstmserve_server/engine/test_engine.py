@@ -161,3 +161,28 @@ def test_a_reply_that_yields_to_another_caller_goes_on_exactly(tiny: LoadedModel
         bench.step()
         assert bench.replies[4].token_ids  # its first token came with its first step
     assert all(reply.essence == undisturbed.essence for reply in bench.run().values())
+
+
+def test_a_prompt_of_4000_tokens_delays_neither_running_replies_nor_first_tokens(
+    tiny: LoadedModel,
+) -> None:
+    """With 32 replies running: bounded reading between two quanta, whatever arrives."""
+    config = EngineConfig()
+    bench = Bench(tiny, config)
+    for number in range(32):
+        bench.submit(number, long_request(tiny, 2000))
+    while not all(reply.token_ids for reply in bench.replies.values()):
+        bench.step()
+    huge = prompt_ids(tiny.bundle, "hello " * 800)[:4000]
+    bench.submit(32, GenerationRequest((huge * 4)[:4000], GREEDY, max_tokens=2))
+    bench.submit(33, GenerationRequest(prompt_ids(tiny.bundle, "hello"), GREEDY, max_tokens=2))
+    bench.step()
+    assert bench.replies[33].token_ids  # at once, though it came after the huge one
+    num_steps = 0
+    while not bench.replies[32].token_ids:
+        before = sum(len(bench.replies[number].token_ids) for number in range(32))
+        bench.step()
+        num_steps += 1
+        decoded = sum(len(bench.replies[number].token_ids) for number in range(32)) - before
+        assert decoded == 32 * config.quantum_steps or bench.replies[32].token_ids or num_steps == 1
+    assert num_steps >= 4000 // config.prefill_piece_tokens - 1
