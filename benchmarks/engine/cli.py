@@ -20,6 +20,7 @@ from benchmarks.load.report import write_json
 Found = dict[int, dict[str, float]]  # seconds or such, by rows and name
 
 ENGINE = "engine"
+WIDTH = 110
 # what the engine's speed is given as a multiple of
 YARDSTICKS = (
     "products, fbgemm",
@@ -61,9 +62,9 @@ def _time(rounds: Mapping[str, Round], seconds: float) -> dict[str, float]:
     stop = time.perf_counter() + seconds
     while time.perf_counter() < stop:
         for name, each in rounds.items():
-            each()
+            each.warm_up()
             start = time.perf_counter()
-            each()
+            each.timed()
             spent[name].append(time.perf_counter() - start)
     return {name: median(times) for name, times in spent.items()}
 
@@ -73,7 +74,7 @@ def _print(title: str, found: Found, show: Callable[[int, float], float]) -> Non
     for name in next(iter(found.values())):
         values = (show(number, times[name]) for number, times in found.items())
         table.add_row(name, *(f"{value:,.0f}" for value in values))
-    Console().print(table)
+    Console(width=WIDTH).print(table)
 
 
 def _print_ratios(found: Found) -> None:
@@ -81,12 +82,12 @@ def _print_ratios(found: Found) -> None:
     for name in YARDSTICKS:
         ratios = (times[name] / times[ENGINE] for times in found.values())
         table.add_row(name, *(f"{ratio:.2f}" for ratio in ratios))
-    Console().print(table)
+    Console(width=WIDTH).print(table)
 
 
 def _table(title: str, found: Found) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column("rows")
+    table.add_column("rows", no_wrap=True)
     for number in found:
         table.add_column(str(number), justify="right")
     return table

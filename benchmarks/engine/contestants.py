@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -34,7 +35,15 @@ SAMPLINGS = {
     "engine, min_p 0.05": SamplingParams(temperature=0.8, min_p=0.05),
 }
 
-Round = Callable[[], object]  # STEPS decode steps
+
+@dataclass(frozen=True)
+class Round:
+    """STEPS decode steps: first to fill the caches, then to be timed."""
+
+    warm_up: Callable[[], object]
+    timed: Callable[[], object]
+
+
 Contestant = Callable[[int], Round]  # for so many rows
 
 
@@ -62,8 +71,11 @@ def _engines(store: Path) -> Iterator[tuple[str, Contestant]]:
         def prepare(num_rows: int) -> Round:
             rows = [DecodeRow(n, 5, 0, sampling, NEVER_ENDS) for n in range(num_rows)]
             runner.clear(list(range(num_rows)))
-            runner.decode(rows, STEPS, same_rows=False)
-            return lambda: runner.decode(rows, STEPS, same_rows=True)
+            # others use the same runner in between
+            return Round(
+                lambda: runner.decode(rows, STEPS, same_rows=False),
+                lambda: runner.decode(rows, STEPS, same_rows=True),
+            )
 
         return prepare
 
@@ -88,7 +100,7 @@ def _products(wide_rows: int | None) -> Contestant:
                 for layer in layers:
                     layer(x)
 
-        return run
+        return Round(run, run)
 
     return prepare
 
@@ -115,6 +127,6 @@ def _loop(
                 tokens = sample(logits, temperatures)
                 tokens.flatten().tolist()  # a server has to know them
 
-        return run
+        return Round(run, run)
 
     return prepare
