@@ -57,7 +57,9 @@ class ReplyText:
 
     def _num_held_back(self) -> int:
         """Length of the longest end of the held text that begins a stop sequence."""
-        longest = max(map(len, self._stops), default=1) - 1
+        if not self._stops:
+            return 0
+        longest = max(map(len, self._stops)) - 1
         for length in range(min(longest, len(self._held)), 0, -1):
             if any(stop.startswith(self._held[-length:]) for stop in self._stops):
                 return length
