@@ -30,7 +30,7 @@ TIMEOUT_SECONDS = 120.0
 
 
 def run(
-    only: Annotated[str, typer.Option(help=f"Servers, separated by commas.  [{NAMES}]")] = "",
+    only: Annotated[str, typer.Option(help=f"Servers, separated by commas, of: {NAMES}.")] = "",
     streams: Annotated[str, typer.Option(help="Concurrent streams.")] = "1,8,32,64",
     lengths: Annotated[str, typer.Option(help="Kinds of reply lengths.")] = "equal,mixed",
     max_tokens: Annotated[int, typer.Option(min=1)] = 64,
@@ -39,7 +39,8 @@ def run(
     server_arg: ServerArguments = None,
     connections: Annotated[int, typer.Option(min=1)] = 1,
     environments: Annotated[
-        Path | None, typer.Option(help=f"Where servers are installed.  [{default_folder()}]")
+        Path | None,
+        typer.Option(help="Where servers are installed; ~/.cache/lstmserve-benchmarks otherwise."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides every request.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,

@@ -45,7 +45,10 @@ def run(
     metrics_url: MetricsUrl = None,
     server_pid: ServerPid = None,
     streams: Annotated[
-        str | None, typer.Option(help=f"Closed loop: concurrent streams.  [{DEFAULT_STREAMS}]")
+        str | None,
+        typer.Option(
+            help=f"Closed loop: concurrent streams; {DEFAULT_STREAMS} if no rate is given."
+        ),
     ] = None,
     rate: Annotated[str | None, typer.Option(help="Open loop: requests per second.")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="Measured time of each load.")] = 10.0,
