@@ -7,7 +7,6 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any
 
 from lstmserve_server.engine.claim import NO_CLAIM, Claim
 from lstmserve_server.engine.engine import Clock, Engine, EngineLoad
@@ -73,8 +72,8 @@ class AsyncEngine:
         Raises what ``Engine.submit`` raises, DeadlineError or EngineDeadError. Leaving early
         cancels the reply: close the iterator.
         """
-        if self._is_dead:
-            raise EngineDeadError("the engine has failed")
+        if self._is_dead or self._closing:
+            raise EngineDeadError("the engine has failed or was closed")
         reply_id, arrived_at = next(self._ids), self._clock()
         outbox = self._outboxes[reply_id] = Outbox()
         self._send(lambda: self._submit(reply_id, request, claim, arrived_at))
@@ -90,19 +89,20 @@ class AsyncEngine:
 
     # --- on the event loop -----------------------------------------------------------
 
-    def _deliver(self, results: Sequence[tuple[int, Result]]) -> None:
+    def _deliver(self, results: Sequence[tuple[int, Result]], message_tokens: int = 1) -> None:
         for reply_id, result in results:
             outbox = self._outboxes.get(reply_id)
             if outbox is None:  # cancelled while the engine was at work
                 if isinstance(result, Output):
                     self._engine.count_undelivered(len(result.token_ids))
                 continue
-            outbox.put(result, self._engine.message_tokens)
+            outbox.put(result, message_tokens)
             if outbox.is_complete:
                 del self._outboxes[reply_id]
 
     def _unpark(self, reply_id: int, outbox: Outbox) -> None:
-        if outbox.is_parked:
+        # the mark is older than what it was made for: with nothing left, all has been taken
+        if outbox.is_parked and not outbox.num_tokens:
             outbox.is_parked = False
             self._send(lambda: self._engine.unpark(reply_id))
 
@@ -172,8 +172,8 @@ class AsyncEngine:
 
     def _hand_over(self, results: Sequence[tuple[int, Result]]) -> None:
         if results:
-            self._call_loop(self._deliver, results)
+            self._call_loop(self._deliver, results, self._engine.message_tokens)
 
-    def _call_loop(self, callback: Callable[[Any], None], argument: object) -> None:
+    def _call_loop(self, callback: Callable[..., None], *arguments: object) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(callback, argument)
+            self._loop.call_soon_threadsafe(callback, *arguments)

@@ -12,9 +12,8 @@ from lstmserve_server.errors import LstmserveError
 class Outbox:
     """Outputs wait here until they are enough for a message.
 
-    A first token and the end are given at once, and whatever waits when the reader was
-    busy counts as enough. Touched by the event loop, but for what the engine's thread counts
-    and decides.
+    A first token, the end, and what a parked reply has made are given at once. Touched by
+    the event loop, but for what the engine's thread counts and decides.
     """
 
     def __init__(self) -> None:
@@ -55,7 +54,9 @@ class Outbox:
         else:
             self._outputs.append(result)
             self._num_put += len(result.token_ids)
-        if self.is_complete or not self._num_taken or self.num_tokens >= message_tokens:
+        is_first = not self._num_taken
+        is_enough = self.num_tokens >= message_tokens or self.is_parked
+        if is_first or is_enough or self.is_complete:
             self._filled.set()
 
     async def take(self) -> Output:
@@ -70,8 +71,8 @@ class Outbox:
         return taken
 
     def _cut(self) -> Output:
-        """The oldest output while messages carry one token, else all that are here."""
-        if self._message_tokens == 1:
+        """All that are here, or one while a message carries one token and the reader keeps up."""
+        if self._message_tokens == 1 and not self.is_parked:
             return self._outputs.popleft()
         taken = merge(list(self._outputs))
         self._outputs.clear()

@@ -47,7 +47,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A further part of one reply: what one quantum added, or several did."""
+    """A further part of one reply."""
 
     text: str
     token_ids: list[int]

@@ -12,8 +12,8 @@ class SamplingParams:
     """How one sequence chooses its tokens; every value is within its range.
 
     Applied in this order: logit_bias, repetition_penalty, frequency_penalty,
-    presence_penalty, temperature. Of the distribution after that, top_k, top_p and min_p each
-    keep some tokens, and what all of them keep is sampled from.
+    presence_penalty, the request's min_tokens, temperature. Of the distribution after that,
+    top_k, top_p and min_p each keep some tokens, and what all of them keep is sampled from.
     """
 
     temperature: float = 1.0  # 0: greedy

@@ -16,6 +16,8 @@ from lstmserve_server.engine.ranking import Ranking
 from lstmserve_server.engine.reading import Piece, cut_pieces
 from lstmserve_server.engine.sequence import Sequence, Stage
 
+SINGLE_TOKEN_ROWS = 3  # while so few replies run, every token is a message
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -73,7 +75,8 @@ class Scheduler:
         Raises DeadlineInfeasibleError, QueueFullError or a kind of it.
         """
         self._admission.check_deadline(sequence, now)
-        if not self._has_room:
+        # those set aside free their places, and would otherwise be without bound
+        if not self._has_room or self.holdings.num_aside:
             self._admission.check_room(sequence)
         self._deadlines.add(sequence, sequence.claim.deadline)
         self._ledger.move(sequence, Stage.WAITING)
@@ -161,7 +164,7 @@ class Scheduler:
         tokens left.
         """
         new = [sequence for sequence in self._running if not sequence.has_new_token]
-        if new and not self._was_for_new:
+        if len(new) == len(self._running) or (new and not self._was_for_new):
             self._was_for_new = True
             return Turn(new, 1)
         self._was_for_new = False
@@ -173,11 +176,10 @@ class Scheduler:
     def message_tokens(self) -> int:
         """How many tokens a message should carry, but for a reply's first and last.
 
-        One for up to three running replies, half as many as there are replies above that, and
-        never more than a quantum: the more streams, the fewer messages for each, so that their
-        number per second stays about the same. It delays a token by a quantum at most.
+        One for up to three running replies, a quantum's for more: the messages of many streams
+        would cost more than their tokens. It delays a token by a quantum at most.
         """
-        return max(1, min(self._config.quantum_steps, len(self._running) // 2))
+        return 1 if len(self._running) <= SINGLE_TOKEN_ROWS else self._config.quantum_steps
 
     # --- places --------------------------------------------------------------------------
 

@@ -93,7 +93,7 @@ class Sequence:
         return self.reply.finish_reason is not None
 
     def extend(self, token_ids: list[int], logprobs: list[TokenLogprobs], now: float) -> Output:
-        """Take the tokens of one quantum up to where the reply ends."""
+        """Take further tokens up to where the reply ends."""
         if not self.has_new_token:
             self.first_token_at = now
         text, taken = "", 0

@@ -113,10 +113,11 @@ def _warm_up(runner: Runner, max_rows: int) -> None:
     """Take the common paths, so that no caller pays for the first time."""
     greedy = SamplingParams(temperature=0.0)
     fancy = SamplingParams(temperature=1.0, top_k=5, top_p=0.9, min_p=0.01, num_logprobs=1)
+    adjusted = SamplingParams(repetition_penalty=1.1, logit_bias=((0, 1.0),))
     for num_rows in (1, max_rows):
         slots = list(range(num_rows))
-        for sampling in (greedy, SamplingParams(), fancy):
-            rows = [DecodeRow(slot, 0, 0, sampling, 1) for slot in slots]
+        for kinds in ((greedy,), (SamplingParams(),), (fancy,), (adjusted, greedy, fancy)):
+            rows = [DecodeRow(n, 0, 0, kinds[n % len(kinds)], 1, (0,)) for n in slots]
             for _ in range(WARM_UP_CALLS):
                 runner.clear(slots)
                 runner.read(slots, [(0, 0)] * num_rows)

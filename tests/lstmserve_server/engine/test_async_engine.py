@@ -107,6 +107,19 @@ async def test_a_slow_reader_gives_its_place_up_and_loses_nothing() -> None:
         await run.until_idle()
 
 
+async def test_what_is_kept_for_a_reader_who_always_lags_is_bounded() -> None:
+    request = replace(LONG, max_tokens=2000, min_tokens=2000)
+    async with running(CONFIG) as run:
+        slow = run.engine.generate(request)
+        num_taken = 0
+        while num_taken < request.max_tokens:
+            num_taken += len((await anext(slow)).token_ids)
+            # until the engine has run ahead as far as it may
+            await run.until(lambda: run.counts in {(0, 0, 1), (0, 0, 0)})
+            kept = [outbox.num_tokens for outbox in run.engine._outboxes.values()]
+            assert sum(kept) <= CONFIG.park_after_tokens + CONFIG.quantum_steps
+
+
 async def test_a_cancelled_reply_frees_its_place_and_the_time_it_took_is_told() -> None:
     async with running(PATIENT) as run:
         stream = await begin(run)

@@ -61,6 +61,19 @@ async def test_a_reader_who_was_late_gets_one_token_a_message_when_alone() -> No
     assert [await outbox.take() for _ in range(3)] == [output(number) for number in range(3)]
 
 
+@pytest.mark.parametrize("message_tokens", [1, 8])
+async def test_what_a_parked_reply_has_made_is_taken_whole_however_little_it_is(
+    message_tokens: int,
+) -> None:
+    outbox = Outbox()
+    outbox.put(output(1), message_tokens)
+    assert await outbox.take() == output(1)
+    outbox.is_parked = True
+    outbox.put(output(2), message_tokens)
+    outbox.put(output(3), message_tokens)
+    assert await outbox.take() == output(2, 3)
+
+
 async def test_an_error_comes_after_what_came_before_it() -> None:
     outbox = Outbox()
     outbox.put(output(1))
