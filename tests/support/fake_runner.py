@@ -50,7 +50,7 @@ class FakeRunner:
         assert steps >= 1
         assert len({row.slot for row in rows}) == len(rows)
         if same_rows:  # wherever their states lie by now
-            assert [row.sampling for row in rows] == [row.sampling for row in self.last_rows]
+            assert list(map(_identity, rows)) == list(map(_identity, self.last_rows))
         self.last_rows = list(rows)
         return [self._decode(row, steps) for row in rows]
 
@@ -64,6 +64,10 @@ class FakeRunner:
             token_ids.append(token_id)
         wanted = row.sampling.num_logprobs is not None
         return Decoded(token_ids, [TokenLogprobs(-i, ()) for i in token_ids] if wanted else [])
+
+
+def _identity(row: DecodeRow) -> tuple[object, ...]:
+    return row.sampling, row.min_tokens, row.prompt_ids
 
 
 def _read(state: int, token_id: int) -> int:
