@@ -66,10 +66,13 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Whole numbers float32 [rows, in] from -64 to 64 -> float32 [rows, out]."""
-        if x.shape[0] >= self.wide_rows:
-            bytes_ = torch.add(x, 64).to(torch.uint8)
-            wide: Tensor = onednn_product(bytes_, self.wide, self.scale, self.zero, self.bias)
-            return wide
+        rows = x.shape[0]
+        if rows >= self.wide_rows:
+            # whole tiles: oneDNN compiles, and keeps, a product for every number of rows it meets
+            tiles = torch.zeros((rows + 15) // 16 * 16, x.shape[1], dtype=torch.uint8)
+            tiles[:rows] = torch.add(x, 64)
+            wide: Tensor = onednn_product(tiles, self.wide, self.scale, self.zero, self.bias)
+            return wide[:rows]
         product: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
             x, 1.0, 64, self.packed
         )
