@@ -18,8 +18,8 @@ from lstmserve_server.engine.sampler import (
     forbid_end,
     remember,
     score,
-    uniform,
 )
+from lstmserve_server.engine.uniform import uniform
 
 
 class DecodeLoop(nn.Module):

@@ -1,4 +1,4 @@
-"""From a folder to a model that runs: verify, load, freeze, warm up."""
+"""From a folder to a model that runs: verify, load, warm up."""
 
 from __future__ import annotations
 

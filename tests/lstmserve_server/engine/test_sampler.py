@@ -10,21 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmserve_server.engine.decode_row import DecodeRow, gather_settings
+from lstmserve_server.engine.drawing import draw
+from lstmserve_server.engine.filters import is_kept, keep_likely
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
 from lstmserve_server.engine.row_params import RowParams, to_params
 from lstmserve_server.engine.sampler import (
     adjust,
     choose,
-    draw,
     forbid_end,
-    is_kept,
-    keep_likely,
     most_likely,
-    random_bits,
     remember,
     score,
-    uniform,
 )
+from lstmserve_server.engine.uniform import random_bits, uniform
 
 MASK = (1 << 64) - 1
 NUM_TOKENS = 128
