@@ -42,6 +42,42 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RedisConfig:
+    """How Redis is reached, and what it may cost."""
+
+    url: str = field(repr=False)  # may hold a password
+    prefix: str = "lstmserve"  # of every key
+    budget_seconds: float = 0.02  # for each operation, connecting included
+    max_connections: int = 32
+    max_queued_writes: int = 1024
+    breaker_failures: int = 5  # in a row, until Redis is left alone
+    breaker_seconds: float = 1.0  # until it is asked again, the first time
+
+
+@dataclass(frozen=True, slots=True)
+class CacheConfig:
+    """What is kept of replies and states, where, and for how long."""
+
+    reply_bytes: int = 64 << 20  # in process; 0: no replies are kept in process
+    state_bytes: int = 32 << 20  # in process; 0: no states are kept in process
+    threshold: int = 2  # a reply asked for so often within the window is stored
+    window_seconds: float = 3600.0
+    ttl_seconds: float = 86400.0
+    variants: int = 8  # replies of one sampled request without a seed
+    is_per_caller: bool = False  # callers do not share entries
+    state_stride_tokens: int = 64  # a state is kept every so many tokens of a prompt
+    redis: RedisConfig | None = None
+
+    @property
+    def keeps_replies(self) -> bool:
+        return self.reply_bytes > 0 or self.redis is not None
+
+    @property
+    def keeps_states(self) -> bool:
+        return self.state_bytes > 0 or self.redis is not None
+
+
+@dataclass(frozen=True, slots=True)
 class DrainConfig:
     """How the server shuts down."""
 
@@ -65,6 +101,7 @@ class ServerConfig:
     metrics_listen: Address
     store: StoreConfig
     engine: EngineConfig = field(default_factory=EngineConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
     drain: DrainConfig = field(default_factory=DrainConfig)
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     reuse_port: bool = False  # other processes of this server listen at the same address

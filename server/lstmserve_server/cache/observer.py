@@ -1,0 +1,61 @@
+"""What the caches tell to whoever counts: handed in, never imported."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+from lstmserve_server.cache.entry_key import Kind
+
+
+class StoreName(Enum):
+    """Where entries are kept."""
+
+    MEMORY = "memory"
+    REDIS = "redis"
+
+
+class Lookup(Enum):
+    """What came of asking one store for one entry."""
+
+    HIT = "hit"
+    MISS = "miss"
+    ERROR = "error"  # the store failed or was too slow: for the caller a miss
+    SKIPPED = "skipped"  # not asked, because its breaker is open: for the caller a miss
+
+
+class Problem(Enum):
+    """What went wrong with a store, or with what it held."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    CREDENTIALS = "credentials"
+    FULL = "full"  # it takes no more entries
+    CORRUPT = "corrupt"  # an entry that cannot be read, or is another key's
+    DROPPED = "dropped"  # a write, because too many waited
+    OTHER = "other"
+
+
+class CacheObserver(Protocol):
+    """Told what happens to the entries of each kind; must be quick and must not raise."""
+
+    def on_lookup(self, kind: Kind, store: StoreName, outcome: Lookup, seconds: float) -> None:
+        """A store was asked for an entry, or would have been."""
+
+    def on_stored(self, kind: Kind, store: StoreName) -> None:
+        """An entry was written."""
+
+    def on_evicted(self, kind: Kind, store: StoreName, cause: str) -> None:
+        """An entry is gone: size, expired or purged."""
+
+    def on_problem(self, kind: Kind, problem: Problem) -> None:
+        """Something went wrong, and no caller noticed."""
+
+    def on_breaker(self, *, is_open: bool) -> None:
+        """Redis is left alone from now on, or asked again."""
+
+    def on_coalesced(self) -> None:
+        """A request joined an identical one in flight."""
+
+    def on_saved(self, seconds: float) -> None:
+        """So much generating was not done again."""
