@@ -50,25 +50,29 @@ class _CacheMode:
 class _CacheModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CacheMode.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CACHE_MODE_UNSPECIFIED: _CacheMode.ValueType  # 0
-    """A cached reply may answer, and this one may be stored."""
+    """A cached reply may answer, and this one may be stored. Without a seed, one of a few that
+    belong to the request: what many ask gets several replies, and all of them from the cache.
+    """
     CACHE_MODE_BYPASS: _CacheMode.ValueType  # 1
     """Neither read nor write; without a seed, a fresh random one."""
     CACHE_MODE_REFRESH: _CacheMode.ValueType  # 2
-    """Do not read, but store the new reply."""
+    """Do not read, but generate the reply and store it."""
     CACHE_MODE_ONLY_IF_CACHED: _CacheMode.ValueType  # 3
-    """Answer from the cache or not at all."""
+    """Answer from the cache or not at all: then the status is NOT_FOUND, reason NOT_CACHED."""
 
 class CacheMode(_CacheMode, metaclass=_CacheModeEnumTypeWrapper):
     """How one request may use the reply cache."""
 
 CACHE_MODE_UNSPECIFIED: CacheMode.ValueType  # 0
-"""A cached reply may answer, and this one may be stored."""
+"""A cached reply may answer, and this one may be stored. Without a seed, one of a few that
+belong to the request: what many ask gets several replies, and all of them from the cache.
+"""
 CACHE_MODE_BYPASS: CacheMode.ValueType  # 1
 """Neither read nor write; without a seed, a fresh random one."""
 CACHE_MODE_REFRESH: CacheMode.ValueType  # 2
-"""Do not read, but store the new reply."""
+"""Do not read, but generate the reply and store it."""
 CACHE_MODE_ONLY_IF_CACHED: CacheMode.ValueType  # 3
-"""Answer from the cache or not at all."""
+"""Answer from the cache or not at all: then the status is NOT_FOUND, reason NOT_CACHED."""
 Global___CacheMode: _TypeAlias = CacheMode  # noqa: Y015
 
 class _Priority:
@@ -769,8 +773,9 @@ class Timings(_message.Message):
     DECODE_SECONDS_FIELD_NUMBER: _builtins.int
     TIME_TO_FIRST_TOKEN_SECONDS_FIELD_NUMBER: _builtins.int
     TOTAL_SECONDS_FIELD_NUMBER: _builtins.int
+    SAVED_SECONDS_FIELD_NUMBER: _builtins.int
     queue_seconds: _builtins.float
-    """From acceptance to the first work."""
+    """From acceptance by the engine to the first work; 0 when it had none."""
     prefill_seconds: _builtins.float
     """Reading the prompt."""
     decode_seconds: _builtins.float
@@ -779,6 +784,10 @@ class Timings(_message.Message):
     """From acceptance to the first token."""
     total_seconds: _builtins.float
     """From acceptance to the last token."""
+    saved_seconds: _builtins.float
+    """What generating took the model before, and did not take it again for this request: of
+    replies from the cache, or shared with an identical request.
+    """
     def __init__(
         self,
         *,
@@ -787,10 +796,11 @@ class Timings(_message.Message):
         decode_seconds: _builtins.float = ...,
         time_to_first_token_seconds: _builtins.float = ...,
         total_seconds: _builtins.float = ...,
+        saved_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode_seconds", b"decode_seconds", "prefill_seconds", b"prefill_seconds", "queue_seconds", b"queue_seconds", "time_to_first_token_seconds", b"time_to_first_token_seconds", "total_seconds", b"total_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode_seconds", b"decode_seconds", "prefill_seconds", b"prefill_seconds", "queue_seconds", b"queue_seconds", "saved_seconds", b"saved_seconds", "time_to_first_token_seconds", b"time_to_first_token_seconds", "total_seconds", b"total_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
