@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.errors import LstmserveError
 
 
@@ -55,5 +56,5 @@ class Output:
     finish: Finish | None = None
 
 
-Result = Output | LstmserveError
-"""What comes of a reply: a further part of it, or why there is no more."""
+Result = Output | KnownState | LstmserveError
+"""What comes of a reply: a further part, a wanted state of its prompt, or why there is no more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.claim import Claim
 from lstmserve_server.engine.decode_row import DecodeRow
-from lstmserve_server.engine.output import Output
+from lstmserve_server.engine.reply_stream import ReplyStream
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.engine.runner import Decoded
 from lstmserve_server.errors import (
@@ -77,12 +77,12 @@ async def running(config: EngineConfig = CONFIG) -> AsyncIterator[Running]:
         found.engine.close()
 
 
-async def read_all(outputs: AsyncGenerator[Output]) -> list[int]:
+async def read_all(outputs: ReplyStream) -> list[int]:
     async with aclosing(outputs):
         return [token_id async for output in outputs for token_id in output.token_ids]
 
 
-async def begin(run: Running, request: GenerationRequest = LONG) -> AsyncGenerator[Output]:
+async def begin(run: Running, request: GenerationRequest = LONG) -> ReplyStream:
     """A reply of which the first output was read."""
     outputs = run.engine.generate(request)
     assert (await anext(outputs)).token_ids
