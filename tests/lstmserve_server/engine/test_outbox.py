@@ -29,6 +29,28 @@ async def test_outputs_that_pile_up_become_one() -> None:
     assert [await outbox.take() for _ in range(2)] == [None, None]
 
 
+async def test_a_reader_that_is_cancelled_with_its_message_at_hand_takes_nothing() -> None:
+    outbox = Outbox()
+    reader = asyncio.create_task(outbox.take())
+    await asyncio.sleep(0)
+    outbox.put(output(1))
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert await outbox.take() == output(1)
+
+
+async def test_of_two_readers_each_gets_a_message() -> None:
+    outbox = Outbox()
+    readers = [asyncio.create_task(outbox.take()) for _ in range(2)]
+    await asyncio.sleep(0)
+    outbox.put(output(1))
+    assert await readers[0] == output(1)
+    await asyncio.sleep(0)
+    outbox.put(output(2))
+    assert await readers[1] == output(2)
+
+
 async def test_nothing_comes_of_what_is_closed() -> None:
     outbox = Outbox()
     for part in (output(1), output(2, 3)):
