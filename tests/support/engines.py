@@ -125,12 +125,17 @@ class Bench:
 
 
 def run_together(
-    model: LoadedModel, requests: Iterable[GenerationRequest], config: EngineConfig | None = None
+    model: LoadedModel,
+    requests: Iterable[GenerationRequest],
+    config: EngineConfig | None = None,
+    *,
+    with_states: bool = False,
 ) -> list[Reply]:
-    """The replies to requests that all arrive at once."""
+    """The replies to requests that all arrive at once; if so, with the states of their prompts."""
     bench = Bench(model, config)
     for number, request in enumerate(requests):
-        bench.submit(number, request)
+        wanted = range(1, len(request.prompt_ids) if with_states else 0)
+        bench.submit(number, request, reading=Reading(wanted=tuple(wanted)))
     return list(bench.run().values())
 
 
