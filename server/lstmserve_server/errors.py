@@ -11,6 +11,7 @@ LstmserveError
 ├── DeadlineError           the caller's deadline passed before the reply was complete
 │   └── DeadlineInfeasibleError  it is certain to pass: nothing was generated
 ├── UnavailableError        this server cannot answer now; another one may
+│   ├── CacheUnavailableError   Redis does not answer an administrator
 │   ├── DrainingError       it is shutting down
 │   └── EngineDeadError     its engine has failed; the process is about to end
 └── StartupError            the server cannot start: configuration, store or port
@@ -85,6 +86,10 @@ class UnavailableError(LstmserveError):
     """This server cannot answer now."""
 
     retry_seconds = 1.0
+
+
+class CacheUnavailableError(UnavailableError):
+    """Redis does not answer; only administration is told, for a lookup it is a miss."""
 
 
 class DrainingError(UnavailableError):

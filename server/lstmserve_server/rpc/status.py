@@ -12,6 +12,7 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from lstmserve_server.errors import (
+    CacheUnavailableError,
     CallerShareError,
     DeadlineError,
     DeadlineInfeasibleError,
@@ -46,6 +47,7 @@ CODES: dict[type[LstmserveError], tuple[StatusCode, str]] = {
     CallerShareError: (StatusCode.RESOURCE_EXHAUSTED, "CALLER_SHARE"),
     DeadlineError: (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     DeadlineInfeasibleError: (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_INFEASIBLE"),
+    CacheUnavailableError: (StatusCode.UNAVAILABLE, "CACHE_UNAVAILABLE"),
     DrainingError: (StatusCode.UNAVAILABLE, "DRAINING"),
     EngineDeadError: (StatusCode.UNAVAILABLE, "ENGINE_DEAD"),
     UnavailableError: (StatusCode.UNAVAILABLE, "UNAVAILABLE"),
