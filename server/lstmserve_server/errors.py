@@ -3,6 +3,7 @@
 LstmserveError
 ├── InvalidRequestError     a field is missing, out of range, or not served
 ├── ModelNotFoundError      no such model, or no such version of it
+├── NotCachedError          only a cached reply was wanted, and there is none
 ├── NotServedError          a method that this version of the server does not serve
 ├── ResumeMismatchError     resume tokens that nothing can follow
 ├── QueueFullError          more waiting requests than the server keeps
@@ -48,6 +49,10 @@ class ModelNotFoundError(LstmserveError):
     def __init__(self, message: str, resource: str) -> None:
         super().__init__(message)
         self.resource = resource
+
+
+class NotCachedError(LstmserveError):
+    """Only a cached reply was wanted, and there is none."""
 
 
 class NotServedError(LstmserveError):

@@ -47,7 +47,8 @@ class RedisStore:
         self._address = parse_url(redis.url)
         self._names = KeyNames(redis.prefix)
         self._link = RedisLink(self._address, redis.max_connections)
-        self._guard = Guard(redis, describe(redis.url), lambda: self._link.ask("PING"), observer)
+        self.address = describe(redis.url)  # without credentials
+        self._guard = Guard(redis, self.address, lambda: self._link.ask("PING"), observer)
         shared = (self._link, self._guard, self._names, observer)
         self._reader = RedisReader(*shared, redis=redis, cache=cache, clock=clock)
         self._writer = RedisWriter(

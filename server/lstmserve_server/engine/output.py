@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from lstmserve_server.engine.prefix import KnownState
@@ -34,6 +34,19 @@ class Timings:
     decode_seconds: float  # duration
     time_to_first_token_seconds: float
     total_seconds: float
+
+    @property
+    def work_seconds(self) -> float:
+        """That the engine was at work on it."""
+        return self.prefill_seconds + self.decode_seconds
+
+    def delayed(self, seconds: float) -> Timings:
+        """The times of one who waited so much longer before the engine was asked."""
+        return replace(
+            self,
+            time_to_first_token_seconds=self.time_to_first_token_seconds + seconds,
+            total_seconds=self.total_seconds + seconds,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from lstmserve_server.errors import (
     InvalidRequestError,
     LstmserveError,
     ModelNotFoundError,
+    NotCachedError,
     NotServedError,
     QueueFullError,
     QueueTokensFullError,
@@ -40,6 +41,7 @@ MAX_NAME_BYTES = 500
 CODES: dict[type[LstmserveError], tuple[StatusCode, str]] = {
     InvalidRequestError: (StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     ModelNotFoundError: (StatusCode.NOT_FOUND, "MODEL_NOT_FOUND"),
+    NotCachedError: (StatusCode.NOT_FOUND, "NOT_CACHED"),
     NotServedError: (StatusCode.UNIMPLEMENTED, "NOT_SERVED"),
     ResumeMismatchError: (StatusCode.FAILED_PRECONDITION, "RESUME_MISMATCH"),
     QueueFullError: (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
