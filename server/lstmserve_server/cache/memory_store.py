@@ -1,4 +1,4 @@
-"""Entries kept in this process, within a bound of bytes, the most frequent ones longest."""
+"""Entries kept in this process, within a bound of bytes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from moka_py import Moka
 
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner, Selection
 from lstmserve_server.cache.observer import CacheObserver, Lookup, StoreName
 
+# Of replies the most frequent are kept longest; a state is asked for once or twice, soon after
+# it was made, so there the latest are.
+POLICIES: dict[Kind, Literal["tiny_lfu", "lru"]] = {Kind.REPLY: "tiny_lfu", Kind.STATE: "lru"}
 # what an entry takes besides its bytes: measured with tracemalloc and resident memory
 OVERHEAD_BYTES = 400
 
@@ -25,7 +29,7 @@ class Kept:
 
 
 class MemoryStore:
-    """Entries of one kind. Eviction by TinyLFU and by age is moka's."""
+    """Entries of one kind. What goes first, and when it is too old, is moka's work."""
 
     def __init__(
         self, kind: Kind, max_bytes: int, ttl_seconds: float, observer: CacheObserver
@@ -39,6 +43,7 @@ class MemoryStore:
             ttl=ttl_seconds,
             weigher=lambda _digest, kept: len(kept.data) + OVERHEAD_BYTES,
             eviction_listener=self._on_gone,
+            policy=POLICIES[kind],
         )
 
     @property

@@ -7,7 +7,7 @@ it is told.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -72,7 +72,7 @@ class ReplyCache:
         self._shelf.count(run)
         match ask.mode:
             case CacheMode.ONLY_IF_CACHED:
-                answer.outputs = self._only_cached(run, runs, answer)
+                answer.outputs = self._only_cached([run, *runs], answer)
             case CacheMode.REFRESH:
                 answer.outputs = self._anew(run, answer)
             case _:
@@ -102,21 +102,16 @@ class ReplyCache:
             return self._alone(run, answer)
         return self._share(run, answer)
 
-    async def _only_cached(
-        self, first: Run, others: Iterator[Run], answer: Answer
-    ) -> AsyncGenerator[Output]:
-        run, reply = await self._find_any(first, others)
+    async def _only_cached(self, runs: Sequence[Run], answer: Answer) -> AsyncGenerator[Output]:
+        found = await self._shelf.find_any(runs)
+        if found is None:
+            raise NotCachedError(
+                "this reply is not in the cache; without cache_mode it is generated"
+            )
+        run, reply = found
         answer.request = run.request
         async for output in _tell(lambda: self._replay(run, reply), answer):
             yield output
-
-    async def _find_any(self, first: Run, others: Iterator[Run]) -> tuple[Run, CachedReply]:
-        """Any of the replies that may answer; raises NotCachedError when none is kept."""
-        for run in (first, *others):
-            reply = self._shelf.find_near(run) or await self._shelf.find_far(run)
-            if reply is not None:
-                return run, reply
-        raise NotCachedError("this reply is not in the cache; without cache_mode it is generated")
 
     async def _anew(self, run: Run, answer: Answer) -> AsyncGenerator[Output]:
         made: list[Output] = []
@@ -184,7 +179,7 @@ class ReplyCache:
         started_at = time.perf_counter()
         reply = await self._shelf.find_far(run)
         if reply is not None:
-            return self._replay(run, reply)
+            return self._replay(run, reply, is_shared=True)
         return await self._generate(run, claim, started_at)
 
     async def _generate(self, run: Run, claim: Callable[[], Claim], started_at: float) -> Opened:
@@ -195,8 +190,9 @@ class ReplyCache:
         lookup_seconds = time.perf_counter() - started_at
         return Opened(outputs, Provenance(Outcome.MISS, reading.num_known, lookup_seconds))
 
-    def _replay(self, run: Run, reply: CachedReply) -> Opened:
-        message_tokens = self._message_tokens if run.ask.is_streamed else None
+    def _replay(self, run: Run, reply: CachedReply, *, is_shared: bool = False) -> Opened:
+        in_pieces = run.ask.is_streamed or is_shared  # others may want a stream
+        message_tokens = self._message_tokens if in_pieces else None
         outputs = Replay(reply, len(run.request.resume_ids), message_tokens)
         return Opened(outputs, Provenance(Outcome.HIT, saved_seconds=reply.seconds))
 

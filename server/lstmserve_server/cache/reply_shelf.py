@@ -42,12 +42,21 @@ class ReplyShelf:
         run.is_stored = found.entry is not None
         return _fitting(found.entry, run)
 
+    async def find_any(self, runs: Sequence[Run]) -> tuple[Run, CachedReply] | None:
+        """Any of several replies of one question that is kept; counts nothing."""
+        keys = [run.key for run in runs]
+        found = self._shelf.find_first_near(keys) or await self._shelf.find_first_far(keys)
+        if found is None:
+            return None
+        run, reply = runs[found[0]], _fitting(found[1], runs[found[0]])
+        return None if reply is None else (run, reply)
+
     async def is_kept(self, run: Run) -> bool:
         """Whether the reply is wherever replies are kept; one that is only here goes there."""
         near = self._shelf.find_near(run.key)
         if not self._shelf.has_far:
             return near is not None
-        far = await self.find_far(run)
+        far = await self._shelf.find_first_far([run.key])
         if near is not None and far is None:
             self._shelf.keep(run.key, near)
         return near is not None or far is not None

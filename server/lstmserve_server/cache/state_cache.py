@@ -22,8 +22,8 @@ from lstmserve_server.engine.revision import REVISION
 SCHEMA = "lstmserve state 1"
 DIGEST_BYTES = 32
 WORD = "I"  # 32 bits, little-endian on all that AVX2 runs on
-# reading fewer tokens takes less time than looking them up
-LEAST_TOKENS = 16
+# the first turn's marker and a token: what all beginnings of one prompt have in common
+SHARD_TOKENS = 2
 # of a prompt's beginnings the longest ones; each is a key of one lookup
 MOST_PREFIXES = 32
 
@@ -44,7 +44,7 @@ class StateCache:
     ) -> tuple[Reading, Keep]:
         """How to read a prompt whose turns end there, and what takes the states it gives."""
         strides = range(self._stride_tokens, len(prompt_ids), self._stride_tokens)
-        lengths = _choose({*turn_ends, *strides})
+        lengths = sorted({*turn_ends, *strides})[-MOST_PREFIXES:]
         keys = dict(_prefix_keys(owner, prompt_ids, lengths))
         known = await self._find(keys, lengths)
         start = known.num_tokens if known else 0
@@ -57,15 +57,12 @@ class StateCache:
         """The longest of the beginnings whose state is known, here or else in Redis."""
         longest_first = lengths[::-1]
         near = self._shelf.find_first_near([keys[length] for length in longest_first])
-        missing = longest_first[: near[0]] if near else longest_first
-        far = await self._shelf.find_first_far([keys[length] for length in missing])
-        found = far or near
-        return KnownState(longest_first[found[0]], found[1]) if found else None
-
-
-def _choose(lengths: set[int]) -> list[int]:
-    """The beginnings to look for and to keep, shortest first."""
-    return sorted(length for length in lengths if length >= LEAST_TOKENS)[-MOST_PREFIXES:]
+        # not the whole prompt: who asks the same again is better answered by the reply cache
+        start, end = 1, near[0] if near else len(lengths)
+        far = await self._shelf.find_first_far([keys[n] for n in longest_first[start:end]])
+        if far is not None:
+            return KnownState(longest_first[start + far[0]], far[1])
+        return KnownState(longest_first[near[0]], near[1]) if near else None
 
 
 def _prefix_keys(
@@ -75,8 +72,7 @@ def _prefix_keys(
     facts = (SCHEMA, REVISION, owner.model, owner.version, owner.digest, owner.scope)
     running = blake2b(msgspec.msgpack.encode(facts), digest_size=DIGEST_BYTES)
     shard = ""
-    # all beginnings of one prompt share the first tokens, and so the shard
-    for start, end in pairwise((0, LEAST_TOKENS, *lengths)):
+    for start, end in pairwise((0, SHARD_TOKENS, *lengths)):
         running.update(array(WORD, prompt_ids[start:end]).tobytes())
         shard = shard or running.hexdigest()[:2]
         if end in lengths:
