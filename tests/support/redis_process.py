@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,6 +23,8 @@ from redis.retry import Retry
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
 PAUSE_SECONDS = 0.005
+# below those that connections are given; a cluster's node also listens 10,000 above
+PORTS = range(12_000, 22_000)
 
 
 def find_server() -> str:
@@ -34,20 +38,23 @@ def find_server() -> str:
 
 
 def find_free_port() -> int:
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        return int(free.getsockname()[1])
+    """A port that no connection of anybody is given meanwhile."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as free, suppress(OSError):
+            free.bind((HOST, port))
+            return port
+    raise AssertionError("no free port")
 
 
 class RedisProcess:
     """Starts Redis and waits until it answers; ends it, whatever state it is in."""
 
     def __init__(self, *arguments: str, password: str | None = None) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="redis-")  # short: a socket lies in it
+        self.folder = Path(tempfile.mkdtemp(prefix="redis-"))  # short: a socket lies in it
         self._arguments = arguments
         self.password = password
         self.port = find_free_port()
-        self.socket_path = Path(self._folder.name) / "redis.sock"
+        self.socket_path = self.folder / "redis.sock"
         self.client = redis.Redis(
             host=HOST,
             port=self.port,
@@ -62,12 +69,12 @@ class RedisProcess:
         login = f":{self.password}@" if self.password else ""
         return f"redis://{login}{HOST}:{self.port}"
 
-    @property
-    def folder(self) -> Path:
-        return Path(self._folder.name)
-
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -78,7 +85,7 @@ class RedisProcess:
     ) -> None:
         self.kill()
         self.client.close()
-        self._folder.cleanup()
+        shutil.rmtree(self.folder)
 
     def start(self) -> None:
         """Start, also again after an end; the port stays the same."""
@@ -89,7 +96,8 @@ class RedisProcess:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self.client.ping()  # tries again until somebody listens
+        self.client.ping()  # tries again until it listens
+        assert self.process.poll() is None, "another server answers"
 
     def kill(self) -> None:
         """End at once, frozen or not; what was in memory is gone."""

@@ -7,9 +7,10 @@ percent-encoded, so that none of them can hold a separator or a wildcard.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from urllib.parse import quote
 
-from lstmserve_server.cache.entry_key import EntryKey, Selection
+from lstmserve_server.cache.entry_key import EntryKey, Owner, Selection
 
 SCHEMA = 1  # of the keys and of what stands under them
 MAX_DIGEST = 16  # hexadecimal digits of a version's digest
@@ -24,16 +25,14 @@ class KeyNames:
         self.purges = f"{self._prefix}:purges"
 
     def entry(self, key: EntryKey) -> str:
-        owner = key.owner
-        version = f"{_encode(owner.model)}/{_encode(owner.version)}"
-        whose = f"{version}@{_encode(owner.digest[:MAX_DIGEST])}:{_tag(owner.scope)}"
-        return f"{self._prefix}:{key.kind.value}:{whose}:{_place(key)}:{key.digest.hex()}"
+        kind, whose, place = key.kind.value, _describe(key.owner), _place(key.shard)
+        return f"{self._prefix}:{kind}:{whose}:{place}:{key.digest.hex()}"
 
     def lease(self, key: EntryKey) -> str:
-        return f"{self._prefix}:lease:{_place(key)}:{key.digest.hex()}"
+        return f"{self._prefix}:lease:{_place(key.shard)}:{key.digest.hex()}"
 
     def asked(self, key: EntryKey, window: int) -> str:
-        return f"{self._prefix}:asked:{_place(key)}:{window}"
+        return f"{self._prefix}:asked:{_place(key.shard)}:{window}"
 
     def pattern(self, selection: Selection) -> bytes:
         """The glob of the entries that are selected; of all keys, only entries have / and @."""
@@ -45,8 +44,16 @@ class KeyNames:
         return f"{prefix}:*:{model}/{version}@*:{scope}:{{*}}:*".encode()
 
 
-def _place(key: EntryKey) -> str:
-    return f"{{{_encode(key.shard)}}}"
+# encoding takes as long as the rest of a lookup's preparations
+@lru_cache(maxsize=1024)
+def _describe(owner: Owner) -> str:
+    version = f"{_encode(owner.model)}/{_encode(owner.version)}"
+    return f"{version}@{_encode(owner.digest[:MAX_DIGEST])}:{_tag(owner.scope)}"
+
+
+@lru_cache(maxsize=1024)
+def _place(shard: str) -> str:
+    return f"{{{_encode(shard)}}}"
 
 
 def _encode(name: str) -> str:

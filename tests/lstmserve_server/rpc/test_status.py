@@ -69,6 +69,12 @@ TABLE: list[tuple[LstmserveError, StatusCode, str, type[Message] | None]] = [
         "DEADLINE_INFEASIBLE",
         None,
     ),
+    (
+        errors.CacheUnavailableError("no Redis"),
+        StatusCode.UNAVAILABLE,
+        "CACHE_UNAVAILABLE",
+        RetryInfo,
+    ),
     (errors.DrainingError("bye"), StatusCode.UNAVAILABLE, "DRAINING", RetryInfo),
     (errors.EngineDeadError("dead"), StatusCode.UNAVAILABLE, "ENGINE_DEAD", RetryInfo),
     (errors.CacheUnavailableError("away"), StatusCode.UNAVAILABLE, "CACHE_UNAVAILABLE", RetryInfo),
