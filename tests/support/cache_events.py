@@ -18,8 +18,10 @@ class CacheEvents:
     def __init__(self) -> None:
         self.lookups: Counter[tuple[Kind, StoreName, Lookup]] = Counter()
         self.stored: Counter[Kind] = Counter()
+        self.evicted: Counter[tuple[Kind, str]] = Counter()  # by kind and cause
         self.problems: Counter[Problem] = Counter()
         self.breaker: list[bool] = []
+        self.num_coalesced = 0
         self._changed = asyncio.Event()
 
     async def wait_for(self, condition: Callable[[], bool]) -> None:
@@ -41,6 +43,7 @@ class CacheEvents:
         self._changed.set()
 
     def on_evicted(self, kind: Kind, store: StoreName, cause: str) -> None:
+        self.evicted[kind, cause] += 1
         self._changed.set()
 
     def on_problem(self, kind: Kind, problem: Problem) -> None:
@@ -52,7 +55,5 @@ class CacheEvents:
         self._changed.set()
 
     def on_coalesced(self) -> None:
-        self._changed.set()
-
-    def on_saved(self, seconds: float) -> None:
+        self.num_coalesced += 1
         self._changed.set()

@@ -8,7 +8,7 @@ import random
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner, Selection
 from lstmserve_server.cache.memory_store import OVERHEAD_BYTES, MemoryStore
 from lstmserve_server.cache.observer import Lookup, StoreName
-from support.cache_recorder import CacheRecorder
+from support.cache_events import CacheEvents
 
 TINY = Owner("tiny", "1", "d" * 64)
 MEMORY = StoreName.MEMORY
@@ -19,27 +19,27 @@ def key_of(number: int, owner: Owner = TINY) -> EntryKey:
 
 
 def make_store(max_bytes: int = 1 << 20, ttl_seconds: float = 3600) -> MemoryStore:
-    return MemoryStore(Kind.REPLY, max_bytes, ttl_seconds, CacheRecorder())
+    return MemoryStore(Kind.REPLY, max_bytes, ttl_seconds, CacheEvents())
 
 
 def test_an_entry_is_found_under_its_key_alone() -> None:
-    recorder = CacheRecorder()
-    store = MemoryStore(Kind.REPLY, 1 << 20, 3600, recorder)
+    events = CacheEvents()
+    store = MemoryStore(Kind.REPLY, 1 << 20, 3600, events)
     store.put(key_of(1), b"one")
     store.put(key_of(2), b"two")
     store.put(key_of(2), b"too")
     assert [store.get(key_of(n)) for n in range(1, 4)] == [b"one", b"too", None]
     assert store.num_entries == 2
     assert store.num_bytes == 6 + 2 * OVERHEAD_BYTES
-    assert recorder.lookups[Kind.REPLY, MEMORY, Lookup.HIT] == 2
-    assert recorder.lookups[Kind.REPLY, MEMORY, Lookup.MISS] == 1
-    assert recorder.stored[Kind.REPLY, MEMORY] == 3
-    assert not recorder.evicted
+    assert events.lookups[Kind.REPLY, MEMORY, Lookup.HIT] == 2
+    assert events.lookups[Kind.REPLY, MEMORY, Lookup.MISS] == 1
+    assert events.stored[Kind.REPLY] == 3
+    assert not events.evicted
 
 
 def test_the_bound_of_bytes_holds_and_frequent_entries_stay() -> None:
-    recorder = CacheRecorder()
-    store = MemoryStore(Kind.REPLY, 100 * (1000 + OVERHEAD_BYTES), 3600, recorder)
+    events = CacheEvents()
+    store = MemoryStore(Kind.REPLY, 100 * (1000 + OVERHEAD_BYTES), 3600, events)
     for number in range(1000):
         store.put(key_of(number), bytes(1000))
         for frequent in range(10):
@@ -47,7 +47,7 @@ def test_the_bound_of_bytes_holds_and_frequent_entries_stay() -> None:
     assert store.num_bytes <= store.max_bytes
     assert 90 <= store.num_entries <= 100
     assert all(store.get(key_of(frequent)) for frequent in range(10))
-    assert recorder.evicted[Kind.REPLY, MEMORY, "size"] >= 900
+    assert events.evicted[Kind.REPLY, "size"] >= 900
 
 
 def test_popular_things_are_found_nearly_as_often_as_they_could_be() -> None:
@@ -97,11 +97,11 @@ def test_what_was_purged_or_replaced_can_be_purged_again() -> None:
 
 
 def test_an_entry_is_gone_when_it_is_too_old() -> None:
-    recorder = CacheRecorder()
-    store = MemoryStore(Kind.REPLY, 1 << 20, 0.05, recorder)
+    events = CacheEvents()
+    store = MemoryStore(Kind.REPLY, 1 << 20, 0.05, events)
     store.put(key_of(1), b"entry")
     while store.get(key_of(1)) is not None or store.num_entries:
         pass  # until it is
-    assert recorder.evicted[Kind.REPLY, MEMORY, "expired"] == 1
+    assert events.evicted[Kind.REPLY, "expired"] == 1
     store.put(key_of(1), b"again")
     assert store.purge(Selection()) == 1
