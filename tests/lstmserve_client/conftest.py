@@ -52,7 +52,9 @@ def _completion() -> pb.Completion:
     return pb.Completion(
         finish_reason=pb.FINISH_REASON_END_OF_TEXT,
         usage=pb.Usage(prompt_tokens=4, generated_tokens=3, cached_prompt_tokens=1),
-        timings=pb.Timings(time_to_first_token_seconds=0.0015, total_seconds=0.0075),
+        timings=pb.Timings(
+            time_to_first_token_seconds=0.0015, total_seconds=0.0075, saved_seconds=0.25
+        ),
         cache=pb.CACHE_OUTCOME_MISS,
         labels=["intent:greet"],
     )
