@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from lstmserve_client.cache.prompts import BadLinesError, PromptLine, read_lines
 from lstmserve_client.connected import connected
 from lstmserve_client.options import ReplyOptions, ServerOptions, grouped
+from lstmserve_client.types import RequestOptions
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,11 +39,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before everything i
 PromptFile = Annotated[
     Path,
     typer.Argument(
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        allow_dash=True,
-        help="The prompts, one per line; - reads them from standard input.",
+        metavar="FILE", help="The prompts, one per line; - reads them from standard input."
     ),
 ]
 Concurrency = Annotated[int, typer.Option(min=1, metavar="N", help="Prompts at the same time.")]
@@ -96,18 +94,12 @@ def warm(
     stopping. The options below hold for every line that does not say otherwise. Requests
     of a higher priority go first meanwhile.
     """
-    from lstmserve_client.cache.prompts import BadLinesError, read_lines
     from lstmserve_client.cache.report import WarmReport
     from lstmserve_client.cache.warm import run_warming
     from lstmserve_client.console import write_note
 
     with connected(server) as client:
-        try:
-            lines = read_lines(_read(file), options.request_options)
-        except BadLinesError as error:
-            for problem in error.problems:
-                write_note(f"error: {problem}")
-            raise typer.Exit(2) from error
+        lines = _read_lines(file, options.request_options)
         if not client.cache_stats(timeout_seconds=server.timeout).enabled:
             write_note("error: no cache is configured on the server: it would keep nothing")
             raise typer.Exit(1)
@@ -119,18 +111,33 @@ def warm(
 
 def _confirm(target: str) -> None:
     """Ask the person who sits there; a script has to say so beforehand."""
-    if sys.stdin.isatty():
-        typer.confirm(f"Drop everything that is cached at {target}?", abort=True, err=True)
-        return
     from lstmserve_client.console import write_note
 
-    write_note(
-        "error: this drops everything; say so with --yes, or select with --model, "
-        "--model-version or --caller"
-    )
-    raise typer.Exit(2)
+    if not sys.stdin.isatty():
+        write_note(
+            "error: this drops everything; say so with --yes, or select with --model, "
+            "--model-version or --caller"
+        )
+        raise typer.Exit(2)
+    # typer's own question would put a part of itself into the output
+    sys.stderr.write(f"Drop everything that is cached at {target}? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        write_note("nothing was dropped")
+        raise typer.Exit(1)
 
 
-def _read(file: Path) -> str:
-    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    return data.decode("utf-8-sig")  # some editors begin a file with a mark
+def _read_lines(file: Path, options: RequestOptions) -> list[PromptLine]:
+    from lstmserve_client.console import write_note
+
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        # some editors begin a file with a mark
+        return read_lines(data.decode("utf-8-sig"), options)
+    except OSError as error:
+        write_note(f"error: cannot read {file}: {error.strerror}")
+        raise typer.Exit(2) from error
+    except BadLinesError as error:
+        for problem in error.problems:
+            write_note(f"error: {problem}")
+        raise typer.Exit(2) from error

@@ -68,21 +68,26 @@ def _refused(path: str, wanted: str, value: object) -> ValueError:
     return ValueError(f'"{path}" must be {wanted}, not {shown}')
 
 
+def _or_null(check: Check) -> Check:
+    """A null follows the model's default, whatever holds for the other lines."""
+    return lambda path, value: None if value is None else check(path, value)
+
+
 SAMPLING: dict[str, Check] = {
-    "temperature": _number,
-    "top_k": _whole,
-    "top_p": _number,
-    "min_p": _number,
-    "repetition_penalty": _number,
-    "frequency_penalty": _number,
-    "presence_penalty": _number,
+    "temperature": _or_null(_number),
+    "top_k": _or_null(_whole),
+    "top_p": _or_null(_number),
+    "min_p": _or_null(_number),
+    "repetition_penalty": _or_null(_number),
+    "frequency_penalty": _or_null(_number),
+    "presence_penalty": _or_null(_number),
     "logit_bias": _biases,
-    "seed": _whole,
-    "logprobs": _whole,
+    "seed": _or_null(_whole),
+    "logprobs": _or_null(_whole),
 }
 STOPPING: dict[str, Check] = {
-    "max_tokens": _whole,
-    "min_tokens": _whole,
+    "max_tokens": _or_null(_whole),
+    "min_tokens": _or_null(_whole),
     "stop_sequences": _texts,
 }
 LINE: dict[str, Check] = {

@@ -1,12 +1,19 @@
 """The figures of a cache, for a person."""
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from lstmserve_client.console import write
-from lstmserve_client.types import CacheStats, CacheStoreStats, RedisStats
+from lstmserve_client.types import CacheEntryKind, CacheStats, CacheStoreStats, RedisStats
 
+_KINDS = {
+    CacheEntryKind.REPLY: "replies",
+    CacheEntryKind.STATE: "states",
+    CacheEntryKind.UNKNOWN: "(unknown)",  # which only a newer server keeps
+}
 _NOT_COUNTED = "-"
 _STEP = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB")
@@ -26,7 +33,7 @@ def _stores_table(stats: CacheStats) -> Table:
     """A column per store and kind: four of them fit on a terminal, ten figures would not."""
     table = Table("")
     for store in stats.stores:
-        table.add_column(Text(f"{store.store}\n{store.kind}"), justify="right")
+        table.add_column(Text(f"{store.store} {_KINDS[store.kind]}"), justify="right")
     columns = [_figures(store) for store in stats.stores]
     for name in columns[0] if columns else ():
         table.add_row(name, *(figures[name] for figures in columns))
@@ -53,19 +60,21 @@ def _facts_table(stats: CacheStats) -> Table:
     table.add_row("seconds saved", f"{stats.saved_seconds:,.3f}")
     table.add_row("coalesced requests", f"{stats.coalesced_requests:,}")
     table.add_row("requests until a reply is stored", f"{stats.threshold:,}")
-    table.add_row("replies to a sampled request without a seed", f"{stats.variants:,}")
-    table.add_row("Redis", Text(_redis(stats.redis) if stats.redis else "none is configured"))
+    table.add_row("replies per unseeded sampled request", f"{stats.variants:,}")
+    for name, value in _redis_facts(stats.redis):
+        table.add_row(name, Text(value))
     return table
 
 
-def _redis(redis: RedisStats) -> str:
-    if not redis.available:
-        return f"{redis.address}, does not answer"
-    limit = f"of {_size(redis.max_bytes)}" if redis.max_bytes else "without a limit"
-    return (
-        f"{redis.address}, {_size(redis.used_bytes)} {limit} in use, "
-        f"{redis.eviction_policy or 'unknown policy'} when full"
-    )
+def _redis_facts(redis: RedisStats | None) -> Iterator[tuple[str, str]]:
+    if redis is None:
+        yield "Redis", "not configured"
+        return
+    yield "Redis", f"{redis.address}, {'available' if redis.available else 'does not answer'}"
+    if redis.available:
+        limit = f"of {_size(redis.max_bytes)}" if redis.max_bytes else "without a limit"
+        yield "Redis memory in use", f"{_size(redis.used_bytes)} {limit}"
+        yield "Redis when full", redis.eviction_policy or "not known"
 
 
 def _size(num_bytes: int) -> str:
