@@ -11,15 +11,18 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from lstmserve_server.cache.caches import Caches
 from lstmserve_server.config import ServerConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.engine import Engine
 from lstmserve_server.errors import StartupError
 from lstmserve_server.ready import Ready
 from lstmserve_server.rpc.server import RpcServer
+from lstmserve_server.rpc.service import Service
 from lstmserve_server.store.catalog import ModelCatalog, ServedModel
 from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
 from lstmserve_server.store.repository import ModelRepository, StoredVersion
+from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.calls import CallMetrics
 from lstmserve_server.telemetry.exporter import MetricsExporter
 from lstmserve_server.telemetry.memory import watch_memory
@@ -39,6 +42,7 @@ class App:
         self._config = config
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry)
+        self._cache_metrics = CacheMetrics(self._metrics)
         self._stop = asyncio.Event()
         self._death: BaseException | None = None
 
@@ -57,22 +61,28 @@ class App:
         if self._stop.is_set():
             return 0
         catalog = ModelCatalog(models, default_model)
+        caches = self._make_caches()
         exporter = MetricsExporter(self._config.metrics_listen, self._registry)
         try:
             for model in models:
                 model.engine.start()
+            caches.start()
             server = RpcServer(
-                catalog, CallMetrics(self._metrics), reuse_port=self._config.reuse_port
+                Service(catalog, caches, self._config.cache, self._cache_metrics),
+                CallMetrics(self._metrics),
+                reuse_port=self._config.reuse_port,
             )
             listen = await server.start(self._config.listen)
             on_ready(Ready(_list_versions(catalog), listen, exporter.address))
             await self._stop.wait()
-            await self._shut_down(server, models)
+            await self._shut_down(server, models, caches)
         finally:
             exporter.close()
         return 1 if self._death else 0
 
-    async def _shut_down(self, server: RpcServer, models: list[ServedModel]) -> None:
+    async def _shut_down(
+        self, server: RpcServer, models: list[ServedModel], caches: Caches
+    ) -> None:
         if self._death is None:
             log.info("draining", grace_seconds=self._config.drain.grace_seconds)
             await server.drain(self._config.drain)
@@ -80,6 +90,7 @@ class App:
             await server.fail()
         for model in models:
             model.engine.close()
+        await caches.close()
         log.info("stopped")
 
     def _handle_signals(self) -> None:
@@ -91,6 +102,15 @@ class App:
         log.error("the engine has failed; the server ends", exc_info=error)
         self._death = error
         self._stop.set()
+
+    def _make_caches(self) -> Caches:
+        config = self._config.cache
+        caches = Caches(config, self._config.engine.quantum_steps, self._cache_metrics)
+        for kind, store in caches.memory.items():
+            self._cache_metrics.watch(kind, store)
+        for kind, name in caches.stores:
+            self._cache_metrics.begin(kind, name)
+        return caches
 
     # --- models ----------------------------------------------------------------------
 

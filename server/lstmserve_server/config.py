@@ -69,12 +69,9 @@ class CacheConfig:
     redis: RedisConfig | None = None
 
     @property
-    def keeps_replies(self) -> bool:
+    def is_on(self) -> bool:
+        """Whether there is anywhere to keep replies; if not, everything is generated."""
         return self.reply_bytes > 0 or self.redis is not None
-
-    @property
-    def keeps_states(self) -> bool:
-        return self.state_bytes > 0 or self.redis is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 LstmserveError
 ├── InvalidRequestError     a field is missing, out of range, or not served
 ├── ModelNotFoundError      no such model, or no such version of it
+├── NotCachedError          only a cached reply was wanted, and there is none
 ├── NotServedError          a method that this version of the server does not serve
 ├── ResumeMismatchError     resume tokens that nothing can follow
 ├── QueueFullError          more waiting requests than the server keeps
@@ -11,6 +12,7 @@ LstmserveError
 ├── DeadlineError           the caller's deadline passed before the reply was complete
 │   └── DeadlineInfeasibleError  it is certain to pass: nothing was generated
 ├── UnavailableError        this server cannot answer now; another one may
+│   ├── CacheUnavailableError   Redis does not answer an administrator
 │   ├── DrainingError       it is shutting down
 │   └── EngineDeadError     its engine has failed; the process is about to end
 └── StartupError            the server cannot start: configuration, store or port
@@ -49,6 +51,10 @@ class ModelNotFoundError(LstmserveError):
         self.resource = resource
 
 
+class NotCachedError(LstmserveError):
+    """Only a cached reply was wanted, and there is none."""
+
+
 class NotServedError(LstmserveError):
     """The method exists on the wire, but not yet in this server."""
 
@@ -85,6 +91,10 @@ class UnavailableError(LstmserveError):
     """This server cannot answer now."""
 
     retry_seconds = 1.0
+
+
+class CacheUnavailableError(UnavailableError):
+    """Redis does not answer; only administration is told, for a lookup it is a miss."""
 
 
 class DrainingError(UnavailableError):

@@ -22,10 +22,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from lstmserve_server.cache.redis_address import check_url
 from lstmserve_server.config import (
     Address,
+    CacheConfig,
     DrainConfig,
     EngineConfig,
+    RedisConfig,
     ServerConfig,
     StoreConfig,
     WorkersConfig,
@@ -55,6 +58,17 @@ def _check_address(text: str) -> str:
 
 
 AddressText = Annotated[str, AfterValidator(_check_address)]
+
+
+def _check_redis_url(url: str) -> str:
+    if url:
+        check_url(url)
+    return url
+
+
+RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
+# what is given for these is not repeated in errors: it may hold a password
+SECRET_OPTIONS = frozenset({"redis_url"})
 
 
 class Settings(BaseSettings):
@@ -113,6 +127,45 @@ class Settings(BaseSettings):
     torch_threads: int = Field(
         1, ge=1, le=2, description="Threads per decode step; two help large batches only."
     )
+    cache_bytes: int = Field(
+        64 << 20,
+        ge=0,
+        description="Bytes of replies kept in process; 0 without --redis-url: no cache.",
+    )
+    state_cache_bytes: int = Field(
+        32 << 20, ge=0, description="Bytes of prompt states kept in process."
+    )
+    cache_threshold: int = Field(
+        2, ge=1, le=100, description="A reply is kept once asked for so often within the window."
+    )
+    cache_window_seconds: float = Field(
+        3600.0, gt=0, le=30 * 86400, description="The window of --cache-threshold."
+    )
+    cache_ttl_seconds: float = Field(
+        86400.0, ge=1, le=365 * 86400, description="How long replies and states are kept."
+    )
+    cache_variants: int = Field(
+        8, ge=1, le=64, description="Different replies to a sampled request without a seed."
+    )
+    cache_scope: Literal["shared", "caller"] = Field(
+        "shared", description="caller: no caller gets what was kept for another."
+    )
+    state_stride_tokens: int = Field(
+        64, ge=16, le=65536, description="States are kept at turns' ends and every so many tokens."
+    )
+    redis_url: RedisUrl = Field(
+        "",
+        description="Redis behind the cache: redis://, rediss:// or unix://; redis+sentinel://, "
+        "redis+cluster:// and their rediss+ forms. It may hold a password: better in the "
+        "environment than on the command line.",
+    )
+    redis_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = Field(
+        "lstmserve", description="What every key in Redis begins with."
+    )
+    redis_budget_ms: float = Field(
+        20.0, ge=1, le=10_000, description="The longest that a request may wait for Redis."
+    )
+    redis_connections: int = Field(32, ge=1, le=1024, description="Connections to Redis.")
     drain_seconds: float = Field(
         30.0, ge=0, le=3600, description="How long running replies may finish after SIGTERM."
     )
@@ -155,8 +208,30 @@ class Settings(BaseSettings):
                 prefill_budget_tokens=self.prefill_budget_tokens,
                 park_after_tokens=self.park_after_tokens,
             ),
+            cache=self._cache_config(),
             drain=DrainConfig(self.drain_seconds, self.drain_notice_seconds),
             workers=WorkersConfig(self.workers, pin=self.pin == "auto"),
+        )
+
+    def _cache_config(self) -> CacheConfig:
+        return CacheConfig(
+            reply_bytes=self.cache_bytes,
+            state_bytes=self.state_cache_bytes,
+            threshold=self.cache_threshold,
+            window_seconds=self.cache_window_seconds,
+            ttl_seconds=self.cache_ttl_seconds,
+            variants=self.cache_variants,
+            is_per_caller=self.cache_scope == "caller",
+            state_stride_tokens=self.state_stride_tokens,
+            redis=self._redis_config() if self.redis_url else None,
+        )
+
+    def _redis_config(self) -> RedisConfig:
+        return RedisConfig(
+            self.redis_url,
+            prefix=self.redis_prefix,
+            budget_seconds=self.redis_budget_ms / 1000,
+            max_connections=self.redis_connections,
         )
 
 
@@ -224,8 +299,9 @@ def _describe(error: ValidationError) -> str:
 
 
 def _describe_one(problem: ErrorDetails) -> str:
-    name, given = ".".join(map(str, problem["loc"])), f"(given: {problem['input']!r})"
+    name = ".".join(map(str, problem["loc"]))
+    given = "" if name in SECRET_OPTIONS else f" (given: {problem['input']!r})"
     if problem["type"] == "extra_forbidden":  # unknown flags and variables end earlier
-        return f"unknown key {name!r} in the configuration file {given}"
+        return f"unknown key {name!r} in the configuration file{given}"
     reason = problem["msg"].removeprefix("Value error, ")
-    return f"--{name.replace('_', '-')}: {reason} {given}"
+    return f"--{name.replace('_', '-')}: {reason}{given}"

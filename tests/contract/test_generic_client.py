@@ -17,6 +17,7 @@ from support.server_process import ServerProcess
 SERVICES = {
     "grpc.health.v1.Health",
     "grpc.reflection.v1alpha.ServerReflection",
+    "lstmserve.v1.CacheService",
     "lstmserve.v1.GenerationService",
     "lstmserve.v1.ModelService",
 }

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from lstmserve_bundle import Bundle, Turn
 
-turns = st.lists(st.builds(Turn, st.sampled_from(["user", "agent"]), st.text(max_size=30)))
+texts = st.text(max_size=30) | st.sampled_from(["<|user|>", "so <|agent|> said", "<|end|>"])
+turns = st.lists(st.builds(Turn, st.sampled_from(["user", "agent"]), texts))
 
 
 def test_a_prompt_is_a_conversation_of_one_user_turn(bundle: Bundle) -> None:
@@ -46,6 +47,29 @@ def test_markers_come_from_turns_only(bundle: Bundle, past: list[Turn]) -> None:
     markers = {tokenizer.special_id(token) for token in ("<|user|>", "<|agent|>")}
     rendered = bundle.template.render_conversation(past)
     assert sum(token_id in markers for token_id in rendered) == len(past) + 1
+
+
+def test_turns_end_where_the_next_marker_stands(bundle: Bundle) -> None:
+    template = bundle.template
+    past = [Turn("user", "hi"), Turn("agent", "hello"), Turn("user", "bye <|agent|>")]
+    lengths = [len(template.render_turn(turn)) for turn in past]
+    assert template.turn_ends(template.render_conversation(past)) == [
+        lengths[0],
+        lengths[0] + lengths[1],
+        sum(lengths),
+    ]
+
+
+@given(turns, turns)
+def test_turns_end_where_they_ended_before_the_conversation_went_on(
+    bundle: Bundle, past: list[Turn], later: list[Turn]
+) -> None:
+    template = bundle.template
+    before, after = (template.render_conversation(said) for said in (past, [*past, *later]))
+    ends = template.turn_ends(before)
+    assert len(ends) == len(past)
+    assert template.turn_ends(after)[: len(ends)] == ends
+    assert all(after[:end] == before[:end] for end in ends)
 
 
 def test_labels_are_named_by_token_id(bundle: Bundle) -> None:

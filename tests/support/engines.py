@@ -12,6 +12,7 @@ from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.claim import NO_CLAIM, Claim
 from lstmserve_server.engine.engine import Engine
 from lstmserve_server.engine.output import Finish, Result, TokenLogprobs
+from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, Reading
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
@@ -29,12 +30,18 @@ class Reply:
     logprobs: list[TokenLogprobs] = field(default_factory=list)
     finish: Finish | None = None
     error: LstmserveError | None = None
+    states: dict[int, bytes] = field(default_factory=dict)  # of the prompt, by tokens read
 
     def take(self, result: Result) -> None:
         """Add what the engine says next."""
         assert not self.has_ended
         if isinstance(result, LstmserveError):
             self.error = result
+            return
+        if isinstance(result, KnownState):
+            assert not self.token_ids
+            assert result.num_tokens > max(self.states, default=0)
+            self.states[result.num_tokens] = result.data
             return
         self.text += result.text
         self.token_ids += result.token_ids
@@ -96,9 +103,15 @@ class Bench:
         )
         self.replies: dict[int, Reply] = {}
 
-    def submit(self, number: int, request: GenerationRequest, claim: Claim = NO_CLAIM) -> None:
+    def submit(
+        self,
+        number: int,
+        request: GenerationRequest,
+        claim: Claim = NO_CLAIM,
+        reading: Reading = WHOLE_PROMPT,
+    ) -> None:
         """Raises what the engine raises, and then knows of no such reply."""
-        self.engine.submit(number, request, arrived_at=0.0, claim=claim)
+        self.engine.submit(number, request, arrived_at=0.0, claim=claim, reading=reading)
         self.replies[number] = Reply()
 
     def step(self) -> None:
@@ -112,12 +125,17 @@ class Bench:
 
 
 def run_together(
-    model: LoadedModel, requests: Iterable[GenerationRequest], config: EngineConfig | None = None
+    model: LoadedModel,
+    requests: Iterable[GenerationRequest],
+    config: EngineConfig | None = None,
+    *,
+    with_states: bool = False,
 ) -> list[Reply]:
-    """The replies to requests that all arrive at once."""
+    """The replies to requests that all arrive at once; if so, with the states of their prompts."""
     bench = Bench(model, config)
     for number, request in enumerate(requests):
-        bench.submit(number, request)
+        wanted = range(1, len(request.prompt_ids) if with_states else 0)
+        bench.submit(number, request, reading=Reading(wanted=tuple(wanted)))
     return list(bench.run().values())
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.decode_row import DecodeRow
-from lstmserve_server.engine.engine import Clock, Engine, EngineObserver
+from lstmserve_server.engine.engine import Clock, Engine
+from lstmserve_server.engine.observer import EngineObserver
 from lstmserve_server.engine.output import TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.engine.runner import Decoded
@@ -25,6 +26,8 @@ class FakeTokenizer:
 class FakeRunner:
     """A state is a number that depends on every token read, so a mixed-up row shows."""
 
+    row_bytes = 8
+
     def __init__(self) -> None:
         self.slots: dict[int, int] = {}
         self.last_rows: list[DecodeRow] = []
@@ -38,6 +41,12 @@ class FakeRunner:
 
     def put(self, slot: int, state: int) -> None:
         self.slots[slot] = state
+
+    def to_bytes(self, state: int) -> bytes:
+        return state.to_bytes(self.row_bytes, "little")
+
+    def to_state(self, data: bytes) -> int:
+        return int.from_bytes(data, "little")
 
     def read(self, slots: list[int], pieces: Sequence[Sequence[int]]) -> None:
         assert len(set(slots)) == len(slots)

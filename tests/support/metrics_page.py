@@ -35,12 +35,13 @@ class MetricsPage:
         ]
 
     def values(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-        """The samples of one name, by these of their labels."""
-        return {
-            tuple(sample.labels[label] for label in labels): sample.value
-            for sample in self.samples
-            if sample.name == name
-        }
+        """The samples of one name, by these of their labels; summed over the others."""
+        found: dict[tuple[str, ...], float] = {}
+        for sample in self.samples:
+            if sample.name == name:
+                key = tuple(sample.labels[label] for label in labels)
+                found[key] = found.get(key, 0) + sample.value
+        return found
 
     def total(self, name: str) -> float:
         return sum(sample.value for sample in self.samples if sample.name == name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.claim import Claim, Priority
@@ -31,11 +32,14 @@ def make_sequence(
     caller: str = "",
     priority: Priority = Priority.NORMAL,
     deadline: float = math.inf,
+    num_known: int = 0,
+    wanted: tuple[int, ...] = (),
 ) -> Sequence:
     """A sequence whose prompt is tokens 0, 1, 2…"""
     request = GenerationRequest(tuple(range(prompt)), SamplingParams(), max_tokens, min_tokens)
     claim = Claim(caller, priority, deadline)
-    return Sequence(number, request, claim, _Text(), arrived_at=0.0)  # type: ignore[arg-type]
+    text: Any = _Text()
+    return Sequence(number, request, claim, text, 0.0, num_known, wanted)
 
 
 def make_scheduler(pace: Pace | None = None, **bounds: int) -> Scheduler:

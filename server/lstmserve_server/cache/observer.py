@@ -56,6 +56,3 @@ class CacheObserver(Protocol):
 
     def on_coalesced(self) -> None:
         """A request joined an identical one in flight."""
-
-    def on_saved(self, seconds: float) -> None:
-        """So much generating was not done again."""

@@ -6,12 +6,14 @@ import asyncio
 import itertools
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from lstmserve_server.engine.claim import NO_CLAIM, Claim
 from lstmserve_server.engine.engine import Clock, Engine, EngineLoad
-from lstmserve_server.engine.outbox import Outbox
+from lstmserve_server.engine.outbox import OnState, Outbox
 from lstmserve_server.engine.output import Output, Result
+from lstmserve_server.engine.prefix import WHOLE_PROMPT, Reading
+from lstmserve_server.engine.reply_stream import ReplyStream
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.errors import EngineDeadError, LstmserveError
 
@@ -64,30 +66,42 @@ class AsyncEngine:
         """How busy the engine is, as of its last quantum."""
         return self._engine.load
 
-    async def generate(
-        self, request: GenerationRequest, claim: Claim = NO_CLAIM
-    ) -> AsyncGenerator[Output]:
-        """The outputs of one reply, the last of which has ``finish``.
+    # --- on the event loop -----------------------------------------------------------
 
-        Raises what ``Engine.submit`` raises, DeadlineError or EngineDeadError. Leaving early
-        cancels the reply: close the iterator.
+    def generate(
+        self,
+        request: GenerationRequest,
+        claim: Claim = NO_CLAIM,
+        reading: Reading = WHOLE_PROMPT,
+        on_state: OnState | None = None,
+    ) -> ReplyStream:
+        """Begin a reply; close what comes back to leave it.
+
+        Wanted states go to ``on_state``, in order and before the reply's later outputs. Raises
+        EngineDeadError, or ValueError when the reading does not fit the prompt or the model.
         """
         if self._is_dead or self._closing:
             raise EngineDeadError("the engine has failed or was closed")
+        self._engine.check(request, reading)  # here: on the thread it would end the engine
         reply_id, arrived_at = next(self._ids), self._clock()
-        outbox = self._outboxes[reply_id] = Outbox()
-        self._send(lambda: self._submit(reply_id, request, claim, arrived_at))
-        try:
-            while True:
-                output = await outbox.take()
-                self._unpark(reply_id, outbox)
-                yield output
-                if output.finish is not None:
-                    return
-        finally:
-            self._leave(reply_id, outbox)
+        outbox = self._outboxes[reply_id] = Outbox(on_state)
+        self._send(lambda: self._submit(reply_id, request, arrived_at, claim, reading))
+        return ReplyStream(reply_id, outbox, self)
 
-    # --- on the event loop -----------------------------------------------------------
+    def unpark(self, reply_id: int) -> None:
+        """The reader has taken all there was."""
+        self._send(lambda: self._engine.unpark(reply_id))
+
+    def amend(self, reply_id: int, claim: Claim) -> None:
+        """Give a reply another deadline and priority."""
+        self._send(lambda: self._engine.amend(reply_id, claim))
+
+    def leave(self, reply_id: int, num_left: int) -> None:
+        """The reader is gone: cancel the reply, unless its end was delivered."""
+        self._engine.count_undelivered(num_left)
+        if self._outboxes.pop(reply_id, None) is not None:
+            requested_at = self._clock()
+            self._send(lambda: self._engine.cancel(reply_id, requested_at))
 
     def _deliver(self, results: Sequence[tuple[int, Result]], message_tokens: int = 1) -> None:
         for reply_id, result in results:
@@ -99,19 +113,6 @@ class AsyncEngine:
             outbox.put(result, message_tokens)
             if outbox.is_complete:
                 del self._outboxes[reply_id]
-
-    def _unpark(self, reply_id: int, outbox: Outbox) -> None:
-        # the mark is older than what it was made for: with nothing left, all has been taken
-        if outbox.is_parked and not outbox.num_tokens:
-            outbox.is_parked = False
-            self._send(lambda: self._engine.unpark(reply_id))
-
-    def _leave(self, reply_id: int, outbox: Outbox) -> None:
-        """The reader is gone: cancel the reply, unless its end was delivered."""
-        self._engine.count_undelivered(outbox.num_tokens)
-        if self._outboxes.pop(reply_id, None) is not None:
-            requested_at = self._clock()
-            self._send(lambda: self._engine.cancel(reply_id, requested_at))
 
     def _die(self, error: BaseException) -> None:
         self._is_dead = True
@@ -156,17 +157,22 @@ class AsyncEngine:
         """
         for reply_id, result in results:
             outbox = self._outboxes.get(reply_id)
-            if outbox is None or isinstance(result, LstmserveError):
+            if outbox is None or not isinstance(result, Output):
                 continue
             if outbox.count_made(len(result.token_ids)) > self._park_after_tokens:
                 outbox.is_parked = True
                 self._engine.park(reply_id)
 
     def _submit(
-        self, reply_id: int, request: GenerationRequest, claim: Claim, arrived_at: float
+        self,
+        reply_id: int,
+        request: GenerationRequest,
+        arrived_at: float,
+        claim: Claim,
+        reading: Reading,
     ) -> None:
         try:
-            self._engine.submit(reply_id, request, arrived_at, claim)
+            self._engine.submit(reply_id, request, arrived_at, claim, reading)
         except LstmserveError as error:
             self._refused.append((reply_id, error))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as List
 
 from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.engine.reading import Piece
 from lstmserve_server.engine.runner import Decoded, Runner, State
 from lstmserve_server.engine.sequence import Sequence
@@ -23,13 +24,19 @@ class Batch:
         self._aside: dict[Sequence, State] = {}  # of those that have begun and hold no slot
         self._last_rows: List[Sequence] = ()
 
-    def read(self, pieces: List[Piece]) -> None:
-        """Read a piece into the state of each sequence."""
+    def begin(self, sequence: Sequence, known: KnownState) -> None:
+        """Let a sequence have a state before it has read anything."""
+        self._aside[sequence] = self._runner.to_state(known.data)
+
+    def read(self, pieces: List[Piece]) -> list[tuple[int, KnownState]]:
+        """Read a piece into the state of each sequence; returns the wanted states, by its id."""
         self.place([piece.sequence for piece in pieces])
         slots = [self._slots[piece.sequence] for piece in pieces]
         self._runner.read(slots, [piece.token_ids for piece in pieces])
         for piece in pieces:
             piece.sequence.num_read += len(piece.token_ids)
+        wanted = [piece.sequence for piece in pieces if piece.sequence.is_state_wanted]
+        return [(sequence.id, self._give_out(sequence)) for sequence in wanted]
 
     def set_aside(self, sequence: Sequence) -> None:
         """Free the slot of a sequence, if it has one, and keep its state."""
@@ -60,6 +67,10 @@ class Batch:
         for sequence, slot in slots.items():
             if sequence in self._aside:
                 self._runner.put(slot, self._aside.pop(sequence))
+
+    def _give_out(self, sequence: Sequence) -> KnownState:
+        state = self._runner.take(self._slots[sequence])
+        return KnownState(sequence.num_read, self._runner.to_bytes(state))
 
     def _to_row(self, sequence: Sequence) -> DecodeRow:
         request = sequence.request

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from lstmserve_bundle import Tokenizer
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.batch import Batch
 from lstmserve_server.engine.claim import NO_CLAIM, Claim
+from lstmserve_server.engine.observer import EngineObserver
 from lstmserve_server.engine.output import Output, Result
 from lstmserve_server.engine.pace import Pace
+from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, Reading
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.engine.runner import Decoded, Runner
 from lstmserve_server.engine.scheduler import Scheduler
 from lstmserve_server.engine.sequence import Sequence, Stage
-from lstmserve_server.engine.stopping import ReplyText
-from lstmserve_server.errors import DeadlineError, ResumeMismatchError
+from lstmserve_server.engine.stopping import begin_text
+from lstmserve_server.errors import DeadlineError
 
 Clock = Callable[[], float]
-
-
-class EngineObserver(Protocol):
-    """Told what the engine does; must be quick and must not raise."""
-
-    def on_decode(self, rows: int, steps: int, seconds: float) -> None:
-        """A decode call over this many rows and steps took so long."""
-
-    def on_wasted(self, tokens: int, reason: str) -> None:
-        """Tokens were decoded for nobody."""
-
-    def on_cancelled(self, seconds: float) -> None:
-        """A reply is gone, so long after its caller left or its deadline passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +46,7 @@ class Engine:
         clock: Clock,
     ) -> None:
         self._batch = Batch(runner)
+        self._state_bytes = runner.row_bytes
         self._tokenizer = tokenizer
         self._end_id = end_id
         self._observer = observer
@@ -86,9 +75,9 @@ class Engine:
         """Drop who is late, make way for who has no place, read prompts, decode a quantum."""
         late = self._drop_late()
         self._make_way()
-        self._read_pieces()
+        states = self._read_pieces()
         self._start_ready()
-        return late + self._decode()
+        return [*late, *states, *self._decode()]
 
     def _drop_late(self) -> list[tuple[int, Result]]:
         dropped: list[tuple[int, Result]] = []
@@ -103,14 +92,15 @@ class Engine:
             self._batch.set_aside(reply)
             self._scheduler.give_way(reply, self._clock())
 
-    def _read_pieces(self) -> None:
+    def _read_pieces(self) -> list[tuple[int, KnownState]]:
         pieces = self._scheduler.next_pieces()
         if not pieces:
-            return
+            return []
         started_at = self._clock()
-        self._batch.read(pieces)
+        states = self._batch.read(pieces)
         lengths, seconds = [len(p.token_ids) for p in pieces], self._clock() - started_at
         self._pace.on_read(lengths, seconds, while_waiting=self._scheduler.has_queue)
+        return states
 
     def _start_ready(self) -> None:
         ready = self._scheduler.take_ready()
@@ -152,17 +142,38 @@ class Engine:
 
     # --- between steps ---------------------------------------------------------------
 
-    def submit(
-        self, reply_id: int, request: GenerationRequest, arrived_at: float, claim: Claim = NO_CLAIM
-    ) -> None:
-        """Queue a request; its outputs carry the id.
+    def check(self, request: GenerationRequest, reading: Reading) -> None:
+        """Raise ValueError when a prompt cannot be read like this; safe from any thread."""
+        reading.check(len(request.prompt_ids), self._state_bytes)
 
-        Raises QueueFullError or a kind of it, DeadlineInfeasibleError, or ResumeMismatchError
-        when nothing can follow its resume_ids.
+    def submit(
+        self,
+        reply_id: int,
+        request: GenerationRequest,
+        arrived_at: float,
+        claim: Claim = NO_CLAIM,
+        reading: Reading = WHOLE_PROMPT,
+    ) -> None:
+        """Queue a request; its outputs, and before them the wanted states, carry the id.
+
+        Raises QueueFullError or a kind of it, DeadlineInfeasibleError, ResumeMismatchError
+        when nothing can follow its resume_ids, or what ``check`` raises.
         """
-        reply = Sequence(reply_id, request, claim, self._begin_text(request), arrived_at)
+        self.check(request, reading)
+        text = begin_text(self._tokenizer, self._end_id, request)
+        reply = Sequence(
+            reply_id, request, claim, text, arrived_at, reading.num_known, reading.wanted
+        )
         self._scheduler.submit(reply, self._clock())
         self._replies[reply_id] = reply
+        if reading.known is not None:
+            self._batch.begin(reply, reading.known)
+
+    def amend(self, reply_id: int, claim: Claim) -> None:
+        """Give a reply another deadline and priority; one that is gone is no error."""
+        reply = self._replies.get(reply_id)
+        if reply is not None:
+            self._scheduler.amend(reply, claim)
 
     def cancel(self, reply_id: int, requested_at: float | None = None) -> None:
         """Forget a reply, wherever it is; one that is gone already is no error."""
@@ -188,17 +199,6 @@ class Engine:
     def count_undelivered(self, tokens: int) -> None:
         """Tokens came for a reply that nobody waits for any more; safe from any thread."""
         self._observer.on_wasted(tokens, "cancelled")
-
-    def _begin_text(self, request: GenerationRequest) -> ReplyText:
-        """The text up to where the reply is to go on."""
-        text = ReplyText(self._tokenizer, self._end_id, request.max_tokens, request.stop_sequences)
-        for token_id in request.resume_ids:
-            if text.finish_reason is not None:
-                raise ResumeMismatchError("resume_tokens: the reply ends before the last of them")
-            text.push(token_id)
-        if text.finish_reason is not None:
-            raise ResumeMismatchError("resume_tokens: this reply is complete; nothing follows")
-        return text
 
     def _remove(self, reply: Sequence) -> None:
         del self._replies[reply.id]

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from lstmserve_server.engine.output import Output, Result
+from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.errors import LstmserveError
+
+OnState = Callable[[int, bytes], None]
+"""Given the state after so many tokens of the prompt; must be quick and must not raise."""
 
 
 class Outbox:
     """Outputs wait here until they are enough for a message.
 
-    A first token, the end, and what a parked reply has made are given at once. Touched by
-    the event loop, but for what the engine's thread counts and decides.
+    A first token, the end, and what a parked reply has made are given at once; states of the
+    prompt do not even wait for the reader. Touched by the event loop, but for what the engine's
+    thread counts and decides.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_state: OnState | None = None) -> None:
+        self._on_state = on_state
         self._outputs: deque[Output] = deque()
         self._message_tokens = 1
         self._error: LstmserveError | None = None
         self._filled = asyncio.Event()
+        self.is_complete = False  # nothing more comes
         self._num_put = 0
         self._num_taken = 0  # read by the engine's thread
         self._num_made = 0  # the engine's thread alone
@@ -36,39 +44,53 @@ class Outbox:
         self._num_made += tokens
         return self._num_made - self._num_taken
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing more comes."""
-        return self._error is not None or (
-            bool(self._outputs) and self._outputs[-1].finish is not None
-        )
-
     def put(self, result: Result, message_tokens: int = 1) -> None:
         """Add a further part, or the error that ends the reply.
 
         From now on so many tokens are enough for a message.
         """
+        if isinstance(result, KnownState):
+            if self._on_state is not None:
+                self._on_state(result.num_tokens, result.data)
+            return
         self._message_tokens = message_tokens
         if isinstance(result, LstmserveError):
             self._error = result
+            self.is_complete = True
         else:
             self._outputs.append(result)
             self._num_put += len(result.token_ids)
+            self.is_complete = result.finish is not None
         is_first = not self._num_taken
         is_enough = self.num_tokens >= message_tokens or self.is_parked
         if is_first or is_enough or self.is_complete:
             self._filled.set()
 
-    async def take(self) -> Output:
-        """Wait for a message, and take it; raises the error once all is taken."""
-        await self._filled.wait()
-        if self._error is not None and not self._outputs:
-            raise self._error
+    async def take(self) -> Output | None:
+        """Wait for a message, and take it; once all is taken None, or the error is raised.
+
+        What is cancelled has only waited: nothing is lost.
+        """
+        while not self._filled.is_set():  # again, when another reader was quicker
+            await self._filled.wait()
+        if not self._outputs:
+            if self._error is not None:
+                raise self._error
+            return None
         taken = self._cut()
         self._num_taken += len(taken.token_ids)
-        if not self._outputs and self._error is None:
+        if not self._outputs and not self.is_complete:
             self._filled.clear()
         return taken
+
+    def close(self) -> int:
+        """Nobody wants more; returns how many tokens are thrown away."""
+        num_left = self.num_tokens
+        self._outputs.clear()
+        self._num_taken = self._num_put
+        self.is_complete = True
+        self._filled.set()
+        return num_left
 
     def _cut(self) -> Output:
         """All that are here, or one while a message carries one token and the reader keeps up."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
+from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.errors import LstmserveError
 
 
@@ -34,6 +35,19 @@ class Timings:
     time_to_first_token_seconds: float
     total_seconds: float
 
+    @property
+    def work_seconds(self) -> float:
+        """That the engine was at work on it."""
+        return self.prefill_seconds + self.decode_seconds
+
+    def delayed(self, seconds: float) -> Timings:
+        """The times of one who waited so much longer before the engine was asked."""
+        return replace(
+            self,
+            time_to_first_token_seconds=self.time_to_first_token_seconds + seconds,
+            total_seconds=self.total_seconds + seconds,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Finish:
@@ -55,5 +69,5 @@ class Output:
     finish: Finish | None = None
 
 
-Result = Output | LstmserveError
-"""What comes of a reply: a further part of it, or why there is no more."""
+Result = Output | KnownState | LstmserveError
+"""What comes of a reply: a further part, a wanted state of its prompt, or why there is no more."""

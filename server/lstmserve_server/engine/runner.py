@@ -1,7 +1,7 @@
 """Everything torch does for the engine: one model, the states of its sequences, its arithmetic.
 
-States lie in slots; one that is taken out is an opaque handle: float32 [1, S]. One thread
-uses a runner.
+States lie in slots; one that is taken out is an opaque handle: float32 [1, S]. Outside the
+engine a state is bytes, little-endian. One thread uses a runner.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from lstmserve_server.engine.row_params import RowParams
 from lstmserve_server.engine.sampler import Scores
 
 State = Tensor
+FORMAT = "<f4"  # of a state as bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,11 @@ class Runner:
     def state_bytes(self) -> int:
         return self._pool.nbytes
 
+    @property
+    def row_bytes(self) -> int:
+        """The size of one state as bytes."""
+        return self._pool[0].nbytes
+
     @torch.inference_mode()
     def clear(self, slots: list[int]) -> None:
         """Put slots into the state before the first token."""
@@ -56,6 +63,14 @@ class Runner:
     def put(self, slot: int, state: State) -> None:
         """Give a slot a state that was taken."""
         self._pool[slot : slot + 1] = state
+
+    def to_bytes(self, state: State) -> bytes:
+        """A state as ``to_state`` takes it."""
+        return state.numpy().astype(FORMAT, copy=False).tobytes()
+
+    def to_state(self, data: bytes) -> State:
+        """The state that these bytes, of which there are ``row_bytes``, were made of."""
+        return torch.from_numpy(np.frombuffer(data, FORMAT).astype(np.float32)).unsqueeze(0)
 
     @torch.inference_mode()
     def read(self, slots: list[int], pieces: Sequence[Sequence[int]]) -> None:

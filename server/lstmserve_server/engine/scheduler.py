@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.admission import Admission
+from lstmserve_server.engine.claim import Claim
 from lstmserve_server.engine.fair_queue import FairQueue
 from lstmserve_server.engine.ledger import Holdings, Ledger
 from lstmserve_server.engine.pace import Pace
 from lstmserve_server.engine.ranking import Ranking
 from lstmserve_server.engine.reading import Piece, cut_pieces
 from lstmserve_server.engine.sequence import Sequence, Stage
+from lstmserve_server.engine.yielding import find_yielding
 
 SINGLE_TOKEN_ROWS = 3  # while so few replies run, every token is a message
 
@@ -94,6 +96,20 @@ class Scheduler:
             self._queue.forget(sequence.claim.caller)
         self._fill(now)
 
+    def amend(self, sequence: Sequence, claim: Claim) -> None:
+        """Give a sequence another deadline and priority, wherever it is; its caller stays.
+
+        One that waits goes behind those of its new priority; it is charged when it starts.
+        """
+        is_moved = sequence.stage is Stage.WAITING and claim.priority != sequence.claim.priority
+        if is_moved:
+            self._queue.remove(sequence)
+        sequence.claim = replace(claim, caller=sequence.claim.caller)
+        if is_moved:
+            self._queue.push(sequence)
+        self._deadlines.discard(sequence)
+        self._deadlines.add(sequence, claim.deadline)
+
     def find_late(self, now: float) -> Sequence | None:
         """A sequence whose deadline has passed, wherever it is."""
         sequence = self._deadlines.first()
@@ -112,23 +128,11 @@ class Scheduler:
         self._fill(now)
 
     def find_yielding(self) -> Sequence | None:
-        """Who gives its place to the first of the queue.
-
-        When that one's caller has no place and another caller has several, it is the newest
-        sequence of the caller with most, among those of no higher priority.
-        """
+        """Who gives its place to the first of the queue, whose caller has none."""
         first = self._queue.first()
         if first is None or self._ledger.of(first.claim.caller).num_active:
             return None
-        active = [
-            sequence
-            for sequence in chain(self._reading, self._running)
-            if sequence.claim.priority >= first.claim.priority
-        ]
-        places = Counter(sequence.claim.caller for sequence in active)
-        if not places or max(places.values()) == 1:
-            return None
-        return max(active, key=lambda sequence: (places[sequence.claim.caller], sequence.id))
+        return find_yielding(first, chain(self._reading, self._running))
 
     def give_way(self, sequence: Sequence, now: float) -> None:
         """Let the first of the queue have a sequence's place, which returns as soon as it can."""

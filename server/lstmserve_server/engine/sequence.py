@@ -31,27 +31,31 @@ class Sequence:
     claim: Claim
     reply: ReplyText
     arrived_at: float
+    num_known: int = 0  # tokens of the prompt whose effect is in the state from the start
+    wanted: tuple[int, ...] = ()  # the states after so many tokens each
     stage: Stage = Stage.NONE
     token_ids: list[int] = field(init=False)
-    _known: tuple[int, ...] = field(init=False)
-    num_read: int = 0  # known tokens whose effect is in the state
+    _given: tuple[int, ...] = field(init=False)
+    num_read: int = field(init=False)  # given tokens whose effect is in the state
     started_at: float = 0.0
     prefilled_at: float = 0.0
     first_token_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.token_ids = list(self.request.resume_ids)
-        self._known = self.request.prompt_ids + self.request.resume_ids
+        self._given = self.request.prompt_ids + self.request.resume_ids
+        self.num_read = self.num_known
 
     @property
     def cost(self) -> int:
         """The tokens it may take, read and generated."""
-        return len(self.request.prompt_ids) + self.request.max_tokens
+        return len(self.request.prompt_ids) - self.num_known + self.request.max_tokens
 
     @property
     def num_worked(self) -> int:
         """The tokens it has taken so far, read and generated."""
-        return self.num_read + len(self.token_ids) - len(self.request.resume_ids)
+        generated = len(self.token_ids) - len(self.request.resume_ids)
+        return self.num_read - self.num_known + generated
 
     @property
     def least_steps(self) -> int:
@@ -63,17 +67,25 @@ class Sequence:
 
     @property
     def num_unread(self) -> int:
-        """What is left to read before decoding; the last known token is read by decoding."""
-        return len(self._known) - 1 - self.num_read
+        """What is left to read before decoding; the last given token is read by decoding."""
+        return len(self._given) - 1 - self.num_read
 
     def next_unread(self, count: int) -> tuple[int, ...]:
-        """The next tokens to read, at most so many."""
-        return self._known[self.num_read : self.num_read + min(count, self.num_unread)]
+        """The next tokens to read, at most so many and none after a wanted state."""
+        end = self.num_read + min(count, self.num_unread)
+        if self.wanted:
+            end = min([end, *(n for n in self.wanted if n > self.num_read)])
+        return self._given[self.num_read : end]
+
+    @property
+    def is_state_wanted(self) -> bool:
+        """Whether the state after what was just read is to be given out."""
+        return self.num_read in self.wanted
 
     @property
     def next_input(self) -> int:
         """The token that the next decode step reads."""
-        return self.token_ids[-1] if self.token_ids else self._known[-1]
+        return self.token_ids[-1] if self.token_ids else self._given[-1]
 
     @property
     def position(self) -> int:

@@ -6,6 +6,23 @@ from collections.abc import Sequence
 
 from lstmserve_bundle import IncrementalDetokenizer, Tokenizer
 from lstmserve_server.engine.output import FinishReason
+from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.errors import ResumeMismatchError
+
+
+def begin_text(tokenizer: Tokenizer, end_id: int, request: GenerationRequest) -> ReplyText:
+    """The text up to where the reply is to go on.
+
+    Raises ResumeMismatchError when nothing can follow the request's resume_ids.
+    """
+    text = ReplyText(tokenizer, end_id, request.max_tokens, request.stop_sequences)
+    for token_id in request.resume_ids:
+        if text.finish_reason is not None:
+            raise ResumeMismatchError("resume_tokens: the reply ends before the last of them")
+        text.push(token_id)
+    if text.finish_reason is not None:
+        raise ResumeMismatchError("resume_tokens: this reply is complete; nothing follows")
+    return text
 
 
 class ReplyText:

@@ -31,6 +31,7 @@ class Call:
     finish_reason: str = ""
     cache: str = ""
     generated_tokens: int = 0
+    saved_seconds: float = 0.0  # of the model's work, by the cache
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")

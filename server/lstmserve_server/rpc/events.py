@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Tokenizer
+from lstmserve_server.cache.answer import Answer
+from lstmserve_server.cache.outcome import Outcome
 from lstmserve_server.engine.output import Finish, FinishReason, Output, TokenLogprobs
-from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.store.catalog import ServedModel
 
 FINISH_REASONS = {
@@ -17,14 +18,23 @@ FINISH_REASONS = {
 }
 
 
-def to_started(model: ServedModel, wanted: GenerationRequest, request_id: str) -> pb.Started:
+CACHE_OUTCOMES = {
+    Outcome.BYPASS: pb.CACHE_OUTCOME_BYPASS,
+    Outcome.MISS: pb.CACHE_OUTCOME_MISS,
+    Outcome.HIT: pb.CACHE_OUTCOME_HIT,
+    Outcome.COALESCED: pb.CACHE_OUTCOME_COALESCED,
+}
+
+
+def to_started(model: ServedModel, answer: Answer, request_id: str) -> pb.Started:
+    """An answer that has an output, as its first event."""
     return pb.Started(
         model=model.name,
         model_version=model.version,
         model_digest=model.manifest.digest,
-        seed=wanted.sampling.seed,
-        prompt_tokens=len(wanted.prompt_ids),
-        cache=pb.CACHE_OUTCOME_BYPASS,
+        seed=answer.request.sampling.seed,
+        prompt_tokens=len(answer.request.prompt_ids),
+        cache=CACHE_OUTCOMES[answer.provenance.outcome],
         request_id=request_id,
     )
 
@@ -37,22 +47,25 @@ def to_chunk(output: Output, tokenizer: Tokenizer) -> pb.Chunk:
     )
 
 
-def to_completion(
-    finish: Finish, wanted: GenerationRequest, labels: Sequence[str]
-) -> pb.Completion:
+def to_completion(finish: Finish, answer: Answer, labels: Sequence[str]) -> pb.Completion:
     timings = finish.timings
     return pb.Completion(
         finish_reason=FINISH_REASONS[finish.reason],
         stop_sequence=finish.stop_sequence,
-        usage=pb.Usage(prompt_tokens=len(wanted.prompt_ids), generated_tokens=finish.num_tokens),
+        usage=pb.Usage(
+            prompt_tokens=len(answer.request.prompt_ids),
+            generated_tokens=finish.num_tokens,
+            cached_prompt_tokens=answer.provenance.num_known,
+        ),
         timings=pb.Timings(
             queue_seconds=timings.queue_seconds,
             prefill_seconds=timings.prefill_seconds,
             decode_seconds=timings.decode_seconds,
             time_to_first_token_seconds=timings.time_to_first_token_seconds,
             total_seconds=timings.total_seconds,
+            saved_seconds=answer.saved_seconds,
         ),
-        cache=pb.CACHE_OUTCOME_BYPASS,
+        cache=CACHE_OUTCOMES[answer.provenance.outcome],
         labels=labels,
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
 
 # more help nobody, and cost time that other callers wait for
@@ -34,12 +32,6 @@ class FieldChecks:
         """Range closed below and open above."""
         if not low <= value < high:
             self.refuse(field, f"must be at least {low:g} and below {high:g}, not {_show(value)}")
-
-    def not_served(self, fields: Iterable[tuple[str, bool]]) -> None:
-        """Refuse fields that are set but that this server cannot honor yet."""
-        for field, is_set in fields:
-            if is_set:
-                self.refuse(field, "is not served by this version of the server; leave it out")
 
     def finish(self) -> None:
         """Raise InvalidRequestError if anything was refused."""

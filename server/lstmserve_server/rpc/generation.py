@@ -10,15 +10,14 @@ import grpc
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
+from lstmserve_server.cache.ask import Ask
 from lstmserve_server.engine.output import Finish
-from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.rpc.ask import to_ask
 from lstmserve_server.rpc.call import Call, current_call
-from lstmserve_server.rpc.claim import to_claim
 from lstmserve_server.rpc.events import find_labels, to_chunk, to_completion, to_started
 from lstmserve_server.rpc.observer import CallObserver
-from lstmserve_server.rpc.request import to_generation_request
+from lstmserve_server.rpc.service import Service
 from lstmserve_server.rpc.validation import Request
-from lstmserve_server.store.catalog import ModelCatalog, ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -26,8 +25,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     """Both methods are the same events, streamed or folded."""
 
-    def __init__(self, catalog: ModelCatalog, observer: CallObserver) -> None:
-        self._catalog = catalog
+    def __init__(self, service: Service, observer: CallObserver) -> None:
+        self._catalog = service.catalog
+        self._caches = service.caches
+        self._is_per_caller = service.cache_config.is_per_caller
         self._observer = observer
 
     async def Generate(
@@ -56,28 +57,30 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
         """Started with the first output, a chunk for each output, the completion last."""
         call = current_call.get()
         model = self._catalog.resolve(request.model, request.model_version)
-        wanted = to_generation_request(request, model)
-        self._accept(call, model, wanted)
-        labels = find_labels(wanted.resume_ids, model)
+        ask = to_ask(request, call, context, model, is_per_caller=self._is_per_caller)
+        self._accept(call, ask)
+        labels = find_labels(ask.request.resume_ids, model)
+        answer = self._caches.answer(ask)
         is_first = True
-        claim = to_claim(request, call, context)
-        async with aclosing(model.engine.generate(wanted, claim)) as outputs:
+        async with aclosing(answer.outputs) as outputs:
             async for output in outputs:
                 if is_first:
-                    yield pb.GenerateResponse(started=to_started(model, wanted, call.request_id))
+                    call.cache = answer.provenance.outcome.value
+                    yield pb.GenerateResponse(started=to_started(model, answer, call.request_id))
                     is_first = False
                 call.generated_tokens += len(output.token_ids)
                 self._observer.on_tokens(call, len(output.token_ids))
                 labels += find_labels(output.token_ids, model)
                 yield pb.GenerateResponse(chunk=to_chunk(output, model.bundle.tokenizer))
                 if output.finish is not None:
+                    call.saved_seconds = answer.saved_seconds
                     self._finish(call, output.finish)
-                    completion = to_completion(output.finish, wanted, labels)
+                    completion = to_completion(output.finish, answer, labels)
                     yield pb.GenerateResponse(completion=completion)
 
-    def _accept(self, call: Call, model: ServedModel, wanted: GenerationRequest) -> None:
-        call.model, call.version, call.cache = model.name, model.version, "bypass"
-        self._observer.on_accepted(call, len(wanted.prompt_ids))
+    def _accept(self, call: Call, ask: Ask) -> None:
+        call.model, call.version = ask.owner.model, ask.owner.version
+        self._observer.on_accepted(call, len(ask.request.prompt_ids))
 
     def _finish(self, call: Call, finish: Finish) -> None:
         call.finish_reason = finish.reason.name.lower()

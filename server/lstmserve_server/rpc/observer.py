@@ -12,10 +12,10 @@ class CallObserver(Protocol):
     """Told what callers do; must be quick and must not raise."""
 
     def on_accepted(self, call: Call, prompt_tokens: int) -> None:
-        """A request passed every check and went to the engine."""
+        """A request passed every check."""
 
     def on_tokens(self, call: Call, count: int) -> None:
-        """Tokens of a reply came from the engine."""
+        """Tokens of a reply came, from the model or from the cache."""
 
     def on_finished(self, call: Call, finish: Finish) -> None:
         """A reply is complete."""

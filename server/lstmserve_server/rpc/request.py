@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
@@ -13,8 +12,8 @@ from lstmserve_server.rpc.fields import FieldChecks
 from lstmserve_server.rpc.validation import (
     ROLES,
     Request,
+    check_cache_mode,
     check_input,
-    check_not_served,
     check_priority,
     check_prompt_length,
     check_sampling,
@@ -28,7 +27,7 @@ def to_generation_request(request: Request, model: ServedModel) -> GenerationReq
     checks = FieldChecks()
     manifest = model.manifest
     max_tokens = _max_tokens(request.stopping, manifest)
-    check_not_served(checks, request)
+    check_cache_mode(checks, request)
     check_priority(checks, request)
     check_sampling(checks, request.sampling, manifest)
     check_stopping(checks, request.stopping, manifest, max_tokens)
@@ -68,13 +67,12 @@ def _sampling(sampling: pb.SamplingParams, manifest: Manifest) -> SamplingParams
         found = getattr(sampling if sampling.HasField(field) else defaults, field)  # type: ignore[arg-type]
         return float(found)
 
-    temperature = value("temperature")
     return SamplingParams(
-        temperature=temperature,
+        temperature=value("temperature"),
         top_k=int(value("top_k")),
         top_p=value("top_p"),
         min_p=value("min_p"),
-        seed=_seed(sampling, temperature),
+        seed=sampling.seed,  # absent reads as 0, and another is chosen where one matters
         num_logprobs=sampling.logprobs if sampling.HasField("logprobs") else None,
         repetition_penalty=(
             sampling.repetition_penalty if sampling.HasField("repetition_penalty") else 1.0
@@ -83,12 +81,6 @@ def _sampling(sampling: pb.SamplingParams, manifest: Manifest) -> SamplingParams
         presence_penalty=sampling.presence_penalty,
         logit_bias=tuple(sorted(sampling.logit_bias.items())),
     )
-
-
-def _seed(sampling: pb.SamplingParams, temperature: float) -> int:
-    if sampling.HasField("seed"):
-        return sampling.seed
-    return secrets.randbits(64) if temperature > 0 else 0  # a greedy reply needs none
 
 
 def _resume_ids(request: Request, model: ServedModel, *, is_sampled: bool) -> tuple[int, ...]:

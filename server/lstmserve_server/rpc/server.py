@@ -9,6 +9,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from lstmserve.v1 import (
+    cache_service_pb2,
+    cache_service_pb2_grpc,
     generation_service_pb2,
     generation_service_pb2_grpc,
     model_service_pb2,
@@ -16,14 +18,16 @@ from lstmserve.v1 import (
 )
 from lstmserve_server.config import Address, DrainConfig
 from lstmserve_server.errors import StartupError
+from lstmserve_server.rpc.cache import CacheServicer
 from lstmserve_server.rpc.gate import Gate
 from lstmserve_server.rpc.generation import GenerationServicer
 from lstmserve_server.rpc.interceptor import CallInterceptor
 from lstmserve_server.rpc.models import ModelServicer
 from lstmserve_server.rpc.observer import CallObserver
-from lstmserve_server.store.catalog import ModelCatalog
+from lstmserve_server.rpc.service import Service
 
 SERVICES = (
+    cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"].full_name,
     generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
@@ -48,7 +52,7 @@ class RpcServer:
     """Serves a catalog until it is drained."""
 
     def __init__(
-        self, catalog: ModelCatalog, observer: CallObserver, *, reuse_port: bool = False
+        self, service: Service, observer: CallObserver, *, reuse_port: bool = False
     ) -> None:
         """With ``reuse_port`` other processes may listen at the same address."""
         self._gate = Gate()
@@ -59,10 +63,13 @@ class RpcServer:
         )
         self._health = health.aio.HealthServicer()
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
-            GenerationServicer(catalog, observer), self._server
+            GenerationServicer(service, observer), self._server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelServicer(catalog), self._server
+            ModelServicer(service.catalog), self._server
+        )
+        cache_service_pb2_grpc.add_CacheServiceServicer_to_server(
+            CacheServicer(service), self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

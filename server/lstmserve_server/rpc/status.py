@@ -12,6 +12,7 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from lstmserve_server.errors import (
+    CacheUnavailableError,
     CallerShareError,
     DeadlineError,
     DeadlineInfeasibleError,
@@ -21,6 +22,7 @@ from lstmserve_server.errors import (
     InvalidRequestError,
     LstmserveError,
     ModelNotFoundError,
+    NotCachedError,
     NotServedError,
     QueueFullError,
     QueueTokensFullError,
@@ -39,6 +41,7 @@ MAX_NAME_BYTES = 500
 CODES: dict[type[LstmserveError], tuple[StatusCode, str]] = {
     InvalidRequestError: (StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     ModelNotFoundError: (StatusCode.NOT_FOUND, "MODEL_NOT_FOUND"),
+    NotCachedError: (StatusCode.NOT_FOUND, "NOT_CACHED"),
     NotServedError: (StatusCode.UNIMPLEMENTED, "NOT_SERVED"),
     ResumeMismatchError: (StatusCode.FAILED_PRECONDITION, "RESUME_MISMATCH"),
     QueueFullError: (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
@@ -46,6 +49,7 @@ CODES: dict[type[LstmserveError], tuple[StatusCode, str]] = {
     CallerShareError: (StatusCode.RESOURCE_EXHAUSTED, "CALLER_SHARE"),
     DeadlineError: (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     DeadlineInfeasibleError: (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_INFEASIBLE"),
+    CacheUnavailableError: (StatusCode.UNAVAILABLE, "CACHE_UNAVAILABLE"),
     DrainingError: (StatusCode.UNAVAILABLE, "DRAINING"),
     EngineDeadError: (StatusCode.UNAVAILABLE, "ENGINE_DEAD"),
     UnavailableError: (StatusCode.UNAVAILABLE, "UNAVAILABLE"),

@@ -32,16 +32,10 @@ PRIORITIES = {
 }
 
 
-def check_not_served(checks: FieldChecks, request: Request) -> None:
-    checks.not_served(
-        (
-            # the server keeps no cache yet: every reply bypasses it, as by default
-            (
-                "cache_mode",
-                request.cache_mode not in {pb.CACHE_MODE_UNSPECIFIED, pb.CACHE_MODE_BYPASS},
-            ),
-        )
-    )
+def check_cache_mode(checks: FieldChecks, request: Request) -> None:
+    if request.cache_mode not in pb.CacheMode.values():
+        names = ", ".join(map(pb.CacheMode.Name, pb.CacheMode.values()))
+        checks.refuse("cache_mode", f"must be one of {names}")
 
 
 def check_priority(checks: FieldChecks, request: Request) -> None:

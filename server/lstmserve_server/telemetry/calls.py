@@ -25,6 +25,9 @@ REJECTIONS = {
     "RESUME_MISMATCH": "resume_mismatch",
 }
 
+# where tokens come from that no model made for the call, by what the cache did
+SOURCES = {"hit": "cache", "coalesced": "coalesced"}
+
 
 class CallFacts(Protocol):
     """What is read of a call."""
@@ -38,6 +41,7 @@ class CallFacts(Protocol):
     finish_reason: str
     cache: str
     generated_tokens: int
+    saved_seconds: float
 
 
 class CallMetrics:
@@ -47,16 +51,20 @@ class CallMetrics:
         self._metrics = metrics
 
     def on_accepted(self, call: CallFacts, prompt_tokens: int) -> None:
-        """A request passed every check and went to the engine."""
+        """A request passed every check."""
         self._metrics.prompt_tokens.labels(call.model, call.version).inc(prompt_tokens)
 
     def on_tokens(self, call: CallFacts, count: int) -> None:
-        """Tokens of a reply came from the engine."""
-        self._metrics.generated_tokens.labels(call.model, call.version, "model").inc(count)
+        """Tokens of a reply came from wherever the call says."""
+        source = SOURCES.get(call.cache, "model")
+        self._metrics.generated_tokens.labels(call.model, call.version, source).inc(count)
 
     def on_finished(self, call: CallFacts, finish: Finish) -> None:
         """A reply is complete."""
-        self._metrics.observe_timings(call.model, call.version, finish.timings)
+        self._metrics.observe_timings(
+            call.model, call.version, finish.timings, is_own_work=call.cache not in SOURCES
+        )
+        self._metrics.saved_seconds.inc(call.saved_seconds)
 
     def on_call_end(self, call: CallFacts, code: str, seconds: float) -> None:
         """An RPC ended with this status code, after so long."""
@@ -75,6 +83,7 @@ class CallMetrics:
             model=call.model,
             version=call.version,
             finish_reason=call.finish_reason,
+            cache=call.cache,
             tokens=call.generated_tokens,
             seconds=round(seconds, 6),
         )

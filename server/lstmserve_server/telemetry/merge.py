@@ -18,6 +18,12 @@ GAUGES: Mapping[str, Callable[[float, float], float]] = {
     "lstmserve_state_bytes": operator.add,
     "lstmserve_model_bytes": max,  # all have loaded the same files
     "lstmserve_workers": operator.add,
+    **{
+        f"lstmserve_{cache}_{name}": operator.add
+        for cache in ("cache", "state_cache")
+        for name in ("bytes", "max_bytes", "entries")
+    },
+    "lstmserve_cache_breaker_open": max,  # of any
 }
 TYPES: Mapping[str, Callable[[float, float], float]] = {
     "counter": operator.add,

@@ -28,21 +28,54 @@ SECONDS_BUCKETS = (
 ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
+class Makers:
+    """Makes metrics of one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(name, text, labels, namespace=PREFIX, registry=self._registry)
+
+    def gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(name, text, labels, namespace=PREFIX, registry=self._registry)
+
+    def seconds(self, name: str, text: str, labels: tuple[str, ...] = MODEL) -> Histogram:
+        return Histogram(
+            name, text, labels, namespace=PREFIX, registry=self._registry, buckets=SECONDS_BUCKETS
+        )
+
+
+class EntryMetrics:
+    """What becomes of cached entries of one kind; the parts of a cache."""
+
+    def __init__(self, prefix: str, what: str, make: Makers) -> None:
+        """``what`` they are, for the help texts."""
+        self.lookups = make.counter(
+            f"{prefix}_lookups", f"Lookups of {what}, by store and outcome.", ("store", "outcome")
+        )
+        self.lookup_seconds = make.seconds(
+            f"{prefix}_lookup_seconds", f"Lookups of {what}.", ("store",)
+        )
+        self.stores = make.counter(f"{prefix}_stores", f"Writes of {what}.", ("store",))
+        self.evictions = make.counter(
+            f"{prefix}_evictions", f"What became of {what}: size, expired or purged.",
+            ("store", "cause"),
+        )  # fmt: skip
+        self.errors = make.counter(
+            f"{prefix}_errors", f"What went wrong with {what}, unseen by callers.", ("kind",)
+        )
+        self.bytes = make.gauge(f"{prefix}_bytes", f"Memory of {what}.", ("store",))
+        self.max_bytes = make.gauge(f"{prefix}_max_bytes", f"Bound of {what}.", ("store",))
+        self.entries = make.gauge(f"{prefix}_entries", f"Number of {what}.", ("store",))
+
+
 class Metrics:
     """The metrics of one server, in a registry of its own."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, labels: tuple[str, ...]) -> Counter:
-            return Counter(name, text, labels, namespace=PREFIX, registry=registry)
-
-        def gauge(name: str, text: str, labels: tuple[str, ...]) -> Gauge:
-            return Gauge(name, text, labels, namespace=PREFIX, registry=registry)
-
-        def seconds(name: str, text: str, labels: tuple[str, ...] = MODEL) -> Histogram:
-            return Histogram(
-                name, text, labels, namespace=PREFIX, registry=registry, buckets=SECONDS_BUCKETS
-            )
-
+        make = Makers(registry)
+        counter, gauge, seconds = make.counter, make.gauge, make.seconds
         self.requests = counter(
             "requests", "RPCs ended.", ("rpc", "code", "finish_reason", "cache")
         )
@@ -76,6 +109,17 @@ class Metrics:
             "batch_rows", "Rows per decode call.", MODEL, namespace=PREFIX, registry=registry,
             buckets=ROWS_BUCKETS,
         )  # fmt: skip
+        self.replies = EntryMetrics("cache", "cached replies", make)
+        self.states = EntryMetrics("state_cache", "cached states", make)
+        self.coalesced_requests = counter(
+            "cache_coalesced_requests", "Requests that joined an identical one in flight.", ()
+        )
+        self.saved_seconds = counter(
+            "cache_saved_seconds", "Generating that was not done again.", ()
+        )
+        self.breaker_open = gauge(
+            "cache_breaker_open", "1 while Redis is left alone because it failed.", ()
+        )
         self.resident_memory_bytes = gauge(
             "resident_memory_bytes", "Resident memory now, summed over the server's processes.", ()
         )
@@ -88,13 +132,16 @@ class Metrics:
             "model", "Facts of a served model.", MODEL, namespace=PREFIX, registry=registry
         )
 
-    def observe_timings(self, model: str, version: str, timings: Timings) -> None:
-        """Record where one reply's time went."""
-        self.queue_seconds.labels(model, version).observe(timings.queue_seconds)
-        self.prefill_seconds.labels(model, version).observe(timings.prefill_seconds)
+    def observe_timings(
+        self, model: str, version: str, timings: Timings, *, is_own_work: bool
+    ) -> None:
+        """Record where one reply's time went; only the model's own work is queued and reads."""
         self.time_to_first_token_seconds.labels(model, version).observe(
             timings.time_to_first_token_seconds
         )
+        if is_own_work:
+            self.queue_seconds.labels(model, version).observe(timings.queue_seconds)
+            self.prefill_seconds.labels(model, version).observe(timings.prefill_seconds)
 
     def watch_load(self, model: str, version: str, load: Callable[[], EngineLoad]) -> None:
         """Read how busy an engine is at every scrape."""

@@ -75,6 +75,13 @@ def test_the_queue_is_bounded_by_tokens_too() -> None:
     submit(scheduler, "f", tokens=4)
 
 
+def test_what_is_known_of_a_prompt_takes_no_room() -> None:
+    scheduler = make_scheduler(max_running=1)
+    submit(scheduler)
+    scheduler.submit(make_sequence(next(numbers), 1000, 50, num_known=990), now=0.0)
+    assert scheduler.holdings.waiting_tokens == 60
+
+
 def test_a_request_larger_than_the_bound_on_tokens_may_wait_alone() -> None:
     scheduler = make_scheduler(max_running=1, max_waiting_tokens=50)
     submit(scheduler, "a")
@@ -168,14 +175,17 @@ def least_work_measured() -> Pace:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "min_tokens", "least"), [(101, 0, 0.11), (1, 0, 0.01), (1, 50, 0.5), (101, 50, 0.6)]
+    ("prompt", "num_known", "min_tokens", "least"),
+    [(101, 0, 0, 0.11), (1, 0, 0, 0.01), (1, 0, 50, 0.5), (101, 0, 50, 0.6), (101, 80, 0, 0.03)],
 )
 def test_a_deadline_shorter_than_the_least_work_is_refused_at_once(
-    prompt: int, min_tokens: int, least: float
+    prompt: int, num_known: int, min_tokens: int, least: float
 ) -> None:
     def try_with(seconds: float) -> None:
         scheduler = make_scheduler(least_work_measured())
-        sequence = make_sequence(0, prompt, 100, min_tokens=min_tokens, deadline=7.0 + seconds)
+        sequence = make_sequence(
+            0, prompt, min_tokens=min_tokens, deadline=7.0 + seconds, num_known=num_known
+        )
         scheduler.submit(sequence, now=7.0)
 
     try_with(least * 1.01)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
-from lstmserve_server.engine.claim import Claim
+from lstmserve_server.engine.claim import Claim, Priority
 from lstmserve_server.engine.decode_row import DecodeRow
-from lstmserve_server.engine.output import Output
+from lstmserve_server.engine.prefix import KnownState, Reading
+from lstmserve_server.engine.reply_stream import ReplyStream
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.engine.runner import Decoded
 from lstmserve_server.errors import (
@@ -77,12 +79,12 @@ async def running(config: EngineConfig = CONFIG) -> AsyncIterator[Running]:
         found.engine.close()
 
 
-async def read_all(outputs: AsyncGenerator[Output]) -> list[int]:
+async def read_all(outputs: ReplyStream) -> list[int]:
     async with aclosing(outputs):
         return [token_id async for output in outputs for token_id in output.token_ids]
 
 
-async def begin(run: Running, request: GenerationRequest = LONG) -> AsyncGenerator[Output]:
+async def begin(run: Running, request: GenerationRequest = LONG) -> ReplyStream:
     """A reply of which the first output was read."""
     outputs = run.engine.generate(request)
     assert (await anext(outputs)).token_ids
@@ -169,6 +171,109 @@ async def test_a_storm_of_cancellations_leaves_the_others_as_they_were() -> None
         assert {type(end) for end in ended} == {asyncio.CancelledError, list}
         assert all(end == expected for end in ended if isinstance(end, list))
         await run.until_idle()
+        assert not run.engine._outboxes
+
+
+async def test_a_reader_that_leaves_before_it_took_anything_is_forgotten() -> None:
+    async with running(PATIENT) as run:
+        stream = run.engine.generate(LONG)
+        await run.until(lambda: run.counts == (1, 0, 0))
+        await stream.aclose()
+        await stream.aclose()
+        await run.until_idle()
+        assert not run.engine._outboxes
+        assert await read_all(stream) == []
+
+
+async def test_a_step_that_is_cancelled_loses_nothing() -> None:
+    """Whenever it happens, and whoever goes on."""
+    request = replace(LONG, max_tokens=600, min_tokens=600)
+    async with running() as run:
+        undisturbed = await read_all(run.engine.generate(request))
+        stream = run.engine.generate(request)
+        got: list[int] = []
+        for turn in itertools.count():
+            step = asyncio.ensure_future(anext(stream))
+            for _ in range(turn % 4):
+                await asyncio.sleep(0)
+            step.cancel()
+            with suppress(asyncio.CancelledError):
+                got += (await step).token_ids
+            if len(got) == len(undisturbed):
+                break
+        assert got == undisturbed
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+
+
+async def test_several_tasks_may_take_turns() -> None:
+    request = replace(LONG, max_tokens=600, min_tokens=600)
+    async with running() as run:
+        undisturbed = await read_all(run.engine.generate(request))
+        stream, got = run.engine.generate(request), list[int]()
+
+        async def read() -> None:
+            async for output in stream:
+                got.extend(output.token_ids)
+
+        await asyncio.gather(*(read() for _ in range(3)))
+        assert got == undisturbed
+
+
+async def test_closing_ends_a_step_that_waits() -> None:
+    async with running(PATIENT) as run:
+        first = await begin(run)
+        stream = run.engine.generate(LONG)
+        step = asyncio.ensure_future(anext(stream))
+        await run.until(lambda: run.counts == (1, 1, 0))
+        await stream.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await step
+        await first.aclose()
+
+
+async def test_an_amended_deadline_ends_a_reply_and_one_that_has_ended_stays_so() -> None:
+    async with running() as run:
+        begun, untouched = await begin(run), run.engine.generate(LONG)
+        await run.until(lambda: run.counts == (0, 0, 2))
+        for stream in (begun, untouched):
+            stream.amend(Claim(priority=Priority.LOW, deadline=time.monotonic()))
+        for stream in (begun, untouched):
+            with pytest.raises(DeadlineError):
+                await read_all(stream)
+            stream.amend(Claim())
+        short = run.engine.generate(make_request(2))
+        expected = await read_all(run.engine.generate(make_request(2)))
+        assert await read_all(short) == expected
+        short.amend(Claim(deadline=time.monotonic()))
+        assert await read_all(run.engine.generate(make_request(2))) == expected
+
+
+async def test_states_come_in_order_and_before_any_token() -> None:
+    config = replace(CONFIG, prefill_piece_tokens=2)
+    request = make_request(5, prompt=9)
+    async with running(config) as run:
+        expected = await read_all(run.engine.generate(request))
+        states: dict[int, bytes] = {}
+        wanted = Reading(wanted=(2, 3, 8))
+        stream = run.engine.generate(request, reading=wanted, on_state=states.setdefault)
+        first = (await anext(stream)).token_ids
+        assert list(states) == [2, 3, 8]
+        assert first + await read_all(stream) == expected
+        for num_tokens, data in states.items():
+            known = Reading(KnownState(num_tokens, data), wanted=(1, 8))
+            later: dict[int, bytes] = {}
+            again = run.engine.generate(request, reading=known, on_state=later.setdefault)
+            assert await read_all(again) == expected
+            assert later == ({} if num_tokens == 8 else {8: states[8]})
+
+
+async def test_a_state_of_another_model_is_refused_and_harms_nobody() -> None:
+    async with running() as run:
+        for known in (KnownState(2, b"short"), KnownState(3, bytes(8))):
+            with pytest.raises(ValueError, match="known: "):
+                run.engine.generate(make_request(2, prompt=3), reading=Reading(known))
+        assert await read_all(run.engine.generate(make_request(2, prompt=3)))
         assert not run.engine._outboxes
 
 

@@ -124,8 +124,10 @@ CPUS = {
 
 
 @pytest.mark.parametrize("cpu", CPUS)
-def test_another_cpu_changes_nothing(tiny_store: Path, alone: Alone, cpu: str) -> None:
-    """A process that may use no more than this gives the same tokens and log-probabilities."""
+def test_another_cpu_changes_nothing(
+    tiny_store: Path, tiny: LoadedModel, alone: Alone, cpu: str
+) -> None:
+    """A process that may use no more gives the same tokens, log-probabilities and states."""
     script = Path(__file__).parents[2] / "support" / "print_replies.py"
     path = os.pathsep.join(sys.path)  # the code that is tested here, wherever it was found
     found = subprocess.run(
@@ -136,4 +138,6 @@ def test_another_cpu_changes_nothing(tiny_store: Path, alone: Alone, cpu: str) -
         text=True,
         check=True,
     )
-    assert found.stdout.splitlines() == [repr(essence) for _, essence in alone]
+    own = run_together(tiny, [request for request, _ in alone], with_states=True)
+    assert [reply.essence for reply in own] == [essence for _, essence in alone]
+    assert found.stdout.splitlines() == [repr((reply.essence, reply.states)) for reply in own]

@@ -26,6 +26,38 @@ async def test_outputs_that_pile_up_become_one() -> None:
     assert outbox.is_complete
     assert await outbox.take() == output(1, 2, 3, 4, finish=FINISH)
     assert outbox.num_tokens == 0
+    assert [await outbox.take() for _ in range(2)] == [None, None]
+
+
+async def test_a_reader_that_is_cancelled_with_its_message_at_hand_takes_nothing() -> None:
+    outbox = Outbox()
+    reader = asyncio.create_task(outbox.take())
+    await asyncio.sleep(0)
+    outbox.put(output(1))
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert await outbox.take() == output(1)
+
+
+async def test_of_two_readers_each_gets_a_message() -> None:
+    outbox = Outbox()
+    readers = [asyncio.create_task(outbox.take()) for _ in range(2)]
+    await asyncio.sleep(0)
+    outbox.put(output(1))
+    assert await readers[0] == output(1)
+    await asyncio.sleep(0)
+    outbox.put(output(2))
+    assert await readers[1] == output(2)
+
+
+async def test_nothing_comes_of_what_is_closed() -> None:
+    outbox = Outbox()
+    for part in (output(1), output(2, 3)):
+        outbox.put(part)
+    assert await outbox.take() == output(1)
+    assert [outbox.close(), outbox.close()] == [2, 0]
+    assert await outbox.take() is None
 
 
 async def test_a_reader_who_is_quick_gets_every_output_as_it_came() -> None:

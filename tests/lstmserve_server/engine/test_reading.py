@@ -60,6 +60,42 @@ def test_a_long_prompt_is_read_however_many_short_ones_come() -> None:
     assert not long.num_unread
 
 
+def test_a_piece_ends_where_a_state_is_wanted_and_other_prompts_keep_theirs() -> None:
+    reading = [make_sequence(1, prompt=21, wanted=(3, 5, 20)), *unread(20)]
+    pieces = [read(reading, piece=8, budget=100) for _ in range(4)]
+    assert [piece[1] for piece in pieces] == [3, 2, 8, 7]
+    assert [piece.get(0, 0) for piece in pieces] == [8, 8, 4, 0]
+
+
+def test_what_is_known_is_not_read() -> None:
+    (sequence,) = reading = [make_sequence(0, prompt=10, num_known=6, wanted=(2, 6, 8))]
+    assert [one.token_ids for one in cut_pieces(reading, 4, 100)] == [(6, 7)]
+    assert (sequence.num_unread, sequence.num_worked, sequence.cost) == (3, 0, 104)
+    for _ in range(2):
+        read(reading, piece=4, budget=100)
+    assert (sequence.num_unread, sequence.num_worked, sequence.cost) == (0, 3, 104)
+    assert sequence.next_input == 9
+
+
+@given(
+    prompt=st.integers(1, 100),
+    wanted=st.sets(st.integers(1, 99)),
+    num_known=st.integers(0, 99),
+    piece=st.integers(1, 40),
+)
+def test_every_wanted_state_is_met_once(
+    prompt: int, wanted: set[int], num_known: int, piece: int
+) -> None:
+    num_known %= prompt
+    asked = tuple(sorted(n for n in wanted if n < prompt))
+    sequence = make_sequence(0, prompt=prompt, num_known=num_known, wanted=asked)
+    met = []
+    while read([sequence], piece, budget=100):
+        met += [sequence.num_read] * sequence.is_state_wanted
+    assert met == [n for n in asked if n > num_known]
+    assert not sequence.num_unread
+
+
 @given(st.lists(st.integers(0, 300), max_size=30), st.integers(1, 64), st.integers(2, 600))
 def test_every_prompt_is_read_once_and_in_order(
     lengths: list[int], piece: int, budget: int

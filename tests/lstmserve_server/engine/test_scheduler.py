@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lstmserve_server.engine.claim import Priority
+from lstmserve_server.engine.claim import Claim, Priority
 from lstmserve_server.engine.scheduler import Scheduler, Turn
 from lstmserve_server.engine.sequence import Sequence, Stage
 from lstmserve_server.errors import QueueFullError
@@ -126,6 +126,84 @@ def test_who_is_late_is_found_wherever_it_is() -> None:
     assert scheduler.find_late(now=9.0) is running
     scheduler.drop(running, now=9.0)
     assert scheduler.find_late(now=1e9) is None
+
+
+# --- claims that change ----------------------------------------------------------------
+
+
+def test_an_amended_deadline_holds_wherever_the_sequence_is() -> None:
+    scheduler = make_scheduler(max_running=2)
+    parked, returning, running, reading, waiting = submitted(scheduler, 5, deadline=50.0)
+    step(scheduler)
+    for slow in (parked, returning):
+        scheduler.park(slow, now=0.0)
+    scheduler.unpark(returning, now=0.0)
+    assert [stage.name for stage in stages([parked, returning, running, reading, waiting])] == [
+        *("PARKED", "RETURNING", "READING", "READING", "WAITING")
+    ]
+    for sequence, deadline in ((parked, 7.0), (running, 8.0), (returning, 9.0), (waiting, 6.0)):
+        scheduler.amend(sequence, Claim(deadline=deadline))
+    found = []
+    while (late := scheduler.find_late(now=20.0)) is not None:
+        found.append(late)
+        scheduler.drop(late, now=20.0)
+    assert found == [waiting, parked, running, returning]
+
+
+def test_a_deadline_that_is_put_off_does_not_end_a_reply() -> None:
+    scheduler = make_scheduler()
+    (sequence,) = submitted(scheduler, 1, deadline=5.0)
+    scheduler.amend(sequence, Claim(deadline=9.0))
+    assert scheduler.find_late(now=8.0) is None
+    assert scheduler.find_late(now=9.0) is sequence
+
+
+def test_who_waits_starts_by_its_new_priority() -> None:
+    scheduler = make_scheduler(max_running=1)
+    first, second, third = submitted(scheduler, 3)
+    scheduler.amend(third, Claim(priority=Priority.HIGH))
+    scheduler.drop(first, now=0.0)
+    assert stages([second, third]) == [Stage.WAITING, Stage.READING]
+
+
+def test_who_waits_keeps_its_place_when_only_the_deadline_changes() -> None:
+    scheduler = make_scheduler(max_running=1)
+    first, second, third = submitted(scheduler, 3)
+    scheduler.amend(second, Claim(deadline=100.0))
+    scheduler.drop(first, now=0.0)
+    assert stages([second, third]) == [Stage.READING, Stage.WAITING]
+
+
+def test_a_claim_that_changes_costs_its_caller_nothing() -> None:
+    """However often: who starts when is as if it had come with the last one."""
+    starts = []
+    for num_changes in (0, 9):
+        scheduler = make_scheduler(max_running=1)
+        waiting = [*submitted(scheduler, 4, caller="a"), *submitted(scheduler, 4, 4, caller="b")]
+        (single,) = submitted(scheduler, 1, first=8, caller="c", priority=Priority.HIGH)
+        for change in range(num_changes):
+            priority = list(Priority)[change % 3]
+            scheduler.amend(single, Claim("ignored", priority, deadline=1e3 + change))
+        scheduler.amend(single, Claim("ignored", Priority.HIGH))
+        waiting.append(single)
+        order = []
+        while running := step(scheduler):
+            order.append(running[0].id)
+            scheduler.drop(running[0], now=0.0)
+        assert single.claim == Claim("c", Priority.HIGH)
+        assert len(scheduler._ledger) == 0
+        starts.append(order)
+    assert starts[0] == starts[1]
+
+
+def test_a_running_reply_that_became_less_urgent_makes_way() -> None:
+    scheduler = make_scheduler(max_running=2)
+    greedy = submitted(scheduler, 2, caller="a", priority=Priority.HIGH)
+    submitted(scheduler, 1, first=2, caller="b")
+    assert make_way(scheduler) == []
+    for sequence in greedy:
+        scheduler.amend(sequence, Claim(priority=Priority.LOW))
+    assert make_way(scheduler) == [greedy[1]]
 
 
 # --- slow readers --------------------------------------------------------------------

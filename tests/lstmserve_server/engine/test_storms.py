@@ -10,7 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.claim import Claim, Priority
+from lstmserve_server.engine.prefix import KnownState, Reading
 from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.engine.sequence import Sequence, Stage
 from lstmserve_server.errors import DeadlineError, LstmserveError, QueueFullError
 from support.engines import Recorder, Reply
 from support.fake_runner import FakeRunner, make_engine, make_request
@@ -29,6 +31,15 @@ def alone(request: GenerationRequest) -> tuple[object, ...]:
         for _, result in engine.step():
             reply.take(result)
     return reply.essence
+
+
+@cache
+def state_after(num_tokens: int) -> bytes:
+    """The state that reading so many tokens of any prompt gives."""
+    runner = FakeRunner()
+    runner.clear([0])
+    runner.read([0], [make_request(0, num_tokens).prompt_ids])
+    return runner.to_bytes(runner.take(0))
 
 
 class Storm(RuleBasedStateMachine):
@@ -58,6 +69,7 @@ class Storm(RuleBasedStateMachine):
         self.requests: dict[int, GenerationRequest] = {}
         self.replies: dict[int, Reply] = {}  # of those nobody has cancelled
         self.deadlines: dict[int, float] = {}
+        self.readings: dict[int, Reading] = {}
         self.parked: set[int] = set()
 
     @rule(
@@ -66,6 +78,8 @@ class Storm(RuleBasedStateMachine):
         prompt=st.integers(1, 12),
         max_tokens=st.integers(1, 25),
         patience=st.one_of(st.just(1e9), st.integers(1, 6)),
+        known=st.integers(0, 11),
+        wanted=st.sets(st.integers(1, 11)),
         resumed=st.booleans(),
     )
     def submit(
@@ -75,6 +89,8 @@ class Storm(RuleBasedStateMachine):
         prompt: int,
         max_tokens: int,
         patience: float,
+        known: int,
+        wanted: set[int],
         *,
         resumed: bool,
     ) -> None:
@@ -82,12 +98,17 @@ class Storm(RuleBasedStateMachine):
         request = make_request(number, prompt, max_tokens, min_tokens=2 * resumed % max_tokens)
         self.requests[number] = request
         claim = Claim(caller, priority, self.now + patience)
+        reading = Reading(
+            KnownState(known, state_after(known)) if 0 < known < prompt else None,
+            tuple(sorted(n for n in wanted if n < prompt)),
+        )
         try:
-            self.engine.submit(number, request, self.now, claim)
+            self.engine.submit(number, request, self.now, claim, reading)
         except QueueFullError:
             return
         self.replies[number] = Reply()
         self.deadlines[number] = claim.deadline
+        self.readings[number] = reading
 
     @rule()
     def step(self) -> None:
@@ -95,6 +116,19 @@ class Storm(RuleBasedStateMachine):
             assert number in self.replies  # nothing comes of what was cancelled
             assert number not in self.parked or isinstance(result, LstmserveError)
             self.replies[number].take(result)
+        assert all(self.deadlines[number] > self.now for number in self.unfinished)
+
+    @rule(
+        place=places,
+        priority=st.sampled_from(Priority),
+        patience=st.one_of(st.just(1e9), st.integers(0, 6)),
+    )
+    def amend(self, place: int, priority: Priority, patience: float) -> None:
+        if self.requests:
+            number = place % len(self.requests)
+            self.engine.amend(number, Claim("ignored", priority, self.now + patience))
+            if number in self.unfinished:
+                self.deadlines[number] = self.now + patience
 
     @rule(place=places)
     def cancel(self, place: int) -> None:
@@ -124,6 +158,29 @@ class Storm(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += seconds
 
+    @property
+    def unfinished(self) -> list[int]:
+        return [number for number, reply in self.replies.items() if not reply.has_ended]
+
+    @invariant()
+    def whoever_waits_stands_in_the_line_of_its_claim(self) -> None:
+        if not hasattr(self, "engine"):
+            return
+        waiting = [r for r in self.engine._replies.values() if r.stage is Stage.WAITING]
+        levels = self.engine._scheduler._queue._levels
+        lines = {
+            (caller, priority): (set(line.sequences), line.tokens)
+            for priority, level in levels.items()
+            for caller, line in level.lines.items()
+        }
+        for (caller, priority), (sequences, tokens) in lines.items():
+            assert {(r.claim.caller, r.claim.priority) for r in sequences} == {(caller, priority)}
+            assert tokens == sum(reply.cost for reply in sequences)
+        assert set[Sequence]().union(*(found for found, _ in lines.values())) == set(waiting)
+        assert self.engine.load.waiting_tokens == sum(reply.cost for reply in waiting)
+        callers = {reply.claim.caller for reply in self.engine._replies.values()}
+        assert set(self.engine._scheduler._ledger._callers) == callers <= set("abc")
+
     @invariant()
     def bounds_hold(self) -> None:
         if not hasattr(self, "engine"):
@@ -133,8 +190,7 @@ class Storm(RuleBasedStateMachine):
         assert load.waiting == 0 or load.running == config.max_running
         assert load.waiting <= config.max_waiting
         assert max(self.runner.slots, default=-1) < config.max_running
-        unfinished = [n for n, reply in self.replies.items() if not reply.has_ended]
-        assert load.running + load.waiting + load.parked == len(unfinished)
+        assert load.running + load.waiting + load.parked == len(self.unfinished)
 
     def teardown(self) -> None:
         if not hasattr(self, "engine"):
@@ -150,6 +206,9 @@ class Storm(RuleBasedStateMachine):
                 assert self.deadlines[number] <= self.now
             else:
                 assert reply.essence == alone(self.requests[number])
+                reading = self.readings[number]
+                new = [n for n in reading.wanted if n > reading.num_known]
+                assert reply.states == {n: state_after(n) for n in new}
         self.nothing_is_left()
 
     def nothing_is_left(self) -> None:

@@ -90,9 +90,7 @@ def refuse(generation: GenerationStub, fields: dict[str, Any]) -> dict[str, str]
             "at most 1024",
         ),
         ({"priority": 4}, "priority", "PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH"),
-        ({"cacheMode": "CACHE_MODE_REFRESH"}, "cache_mode", "not served"),
-        ({"cacheMode": "CACHE_MODE_ONLY_IF_CACHED"}, "cache_mode", "not served"),
-        ({"cacheMode": 77}, "cache_mode", "not served"),
+        ({"cacheMode": 77}, "cache_mode", "CACHE_MODE_BYPASS"),
         (
             {"resumeTokens": [7], "sampling": {"seed": 1}},
             "model_version",

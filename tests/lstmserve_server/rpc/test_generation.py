@@ -56,7 +56,12 @@ def random_request(rng: random.Random) -> pb.GenerateRequest:
     stopping.stop_sequences.extend(
         rng.sample([".", " the", "order", "好", "zz"], rng.randint(0, 2))
     )
-    return pb.GenerateRequest(prompt=rng.choice(PROMPTS), sampling=sampling, stopping=stopping)
+    return pb.GenerateRequest(
+        prompt=rng.choice(PROMPTS),
+        sampling=sampling,
+        stopping=stopping,
+        cache_mode=pb.CACHE_MODE_BYPASS,  # every reply from the model
+    )
 
 
 def test_a_stream_is_started_chunks_and_one_completion(generation: GenerationStub) -> None:
@@ -67,7 +72,7 @@ def test_a_stream_is_started_chunks_and_one_completion(generation: GenerationStu
     started, completion = events[0].started, events[-1].completion
     assert (started.model, started.model_version, started.seed) == ("tiny", "1", 3)
     assert len(started.model_digest) == 64
-    assert started.cache == pb.CACHE_OUTCOME_BYPASS
+    assert started.cache == completion.cache == pb.CACHE_OUTCOME_MISS
     assert completion.usage.prompt_tokens == started.prompt_tokens > 0
     assert completion.usage.generated_tokens == len(tokens_of(events))
     timings = completion.timings
@@ -115,11 +120,8 @@ def test_an_unseeded_reply_tells_the_seed_that_repeats_it(generation: Generation
     hot.seed = first[0].started.seed
     again = streamed(generation, pb.GenerateRequest(prompt=PROMPTS[0], sampling=hot))
     assert essence(again) == essence(first)
-    others = {
-        streamed(generation, pb.GenerateRequest(prompt=PROMPTS[0]))[0].started.seed
-        for _ in range(3)
-    }
-    assert len(others) == 3
+    fresh = pb.GenerateRequest(prompt=PROMPTS[0], cache_mode=pb.CACHE_MODE_BYPASS)
+    assert len({streamed(generation, fresh)[0].started.seed for _ in range(3)}) == 3
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.2])

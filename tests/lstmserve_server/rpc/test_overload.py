@@ -35,6 +35,8 @@ def is_idle(page: MetricsPage) -> bool:
 
 @contextmanager
 def serving(store: Path, *arguments: str) -> Iterator[tuple[ServerProcess, GenerationServiceStub]]:
+    # what is asked for twice is to be generated twice
+    arguments = ("--cache-bytes", "0", *arguments)
     with ServerProcess(store, *arguments) as server, connect(server.target) as channel:
         yield server, GenerationServiceStub(channel)
 

@@ -36,6 +36,7 @@ TABLE: list[tuple[LstmserveError, StatusCode, str, type[Message] | None]] = [
         "MODEL_NOT_FOUND",
         ResourceInfo,
     ),
+    (errors.NotCachedError("not there"), StatusCode.NOT_FOUND, "NOT_CACHED", None),
     (errors.NotServedError("later"), StatusCode.UNIMPLEMENTED, "NOT_SERVED", None),
     (
         errors.ResumeMismatchError("not mine"),
@@ -68,8 +69,15 @@ TABLE: list[tuple[LstmserveError, StatusCode, str, type[Message] | None]] = [
         "DEADLINE_INFEASIBLE",
         None,
     ),
+    (
+        errors.CacheUnavailableError("no Redis"),
+        StatusCode.UNAVAILABLE,
+        "CACHE_UNAVAILABLE",
+        RetryInfo,
+    ),
     (errors.DrainingError("bye"), StatusCode.UNAVAILABLE, "DRAINING", RetryInfo),
     (errors.EngineDeadError("dead"), StatusCode.UNAVAILABLE, "ENGINE_DEAD", RetryInfo),
+    (errors.CacheUnavailableError("away"), StatusCode.UNAVAILABLE, "CACHE_UNAVAILABLE", RetryInfo),
     (errors.UnavailableError("busy"), StatusCode.UNAVAILABLE, "UNAVAILABLE", RetryInfo),
 ]
 

@@ -43,9 +43,13 @@ def done(tiny_store: Path) -> Iterator[Done]:
 def make_calls(server: ServerProcess, channel: grpc.Channel) -> Done:
     stub, models = GenerationServiceStub(channel), ModelServiceStub(channel)
     ten = pb.StoppingCriteria(min_tokens=10, max_tokens=10)
-    streamed, _ = read_all(stub.Generate(pb.GenerateRequest(prompt="hello", stopping=ten)))
+    seeds = [pb.SamplingParams(seed=seed) for seed in range(3)]  # three different replies
+    streamed, _ = read_all(
+        stub.Generate(pb.GenerateRequest(prompt="hello", stopping=ten, sampling=seeds[0]))
+    )
     whole = [
-        stub.GenerateReply(pb.GenerateReplyRequest(prompt="hello", stopping=ten)) for _ in range(2)
+        stub.GenerateReply(pb.GenerateReplyRequest(prompt="hello", stopping=ten, sampling=seed))
+        for seed in seeds[1:]
     ]
     models.GetModel(model_service_pb2.GetModelRequest())
 
@@ -85,11 +89,11 @@ def make_calls(server: ServerProcess, channel: grpc.Channel) -> Done:
 def test_every_call_is_counted_once_with_how_it_ended(done: Done) -> None:
     found = done.page.values("requests_total", "rpc", "code", "finish_reason", "cache")
     assert found == {
-        ("Generate", "OK", "max_tokens", "bypass"): 1,
+        ("Generate", "OK", "max_tokens", "miss"): 1,
         ("Generate", "INVALID_ARGUMENT", "", ""): 1,
         ("Generate", "FAILED_PRECONDITION", "", ""): 1,
-        ("Generate", "CANCELLED", "", "bypass"): 1,
-        ("GenerateReply", "OK", "max_tokens", "bypass"): 2,
+        ("Generate", "CANCELLED", "", "miss"): 1,
+        ("GenerateReply", "OK", "max_tokens", "miss"): 2,
         ("GenerateReply", "INVALID_ARGUMENT", "", ""): 1,
         ("GenerateReply", "NOT_FOUND", "", ""): 1,
         ("GetModel", "OK", "", ""): 1,

@@ -1,0 +1,72 @@
+"""When a store that fails is left alone, and when it is asked again. Plain logic, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+MAX_SECONDS = 30.0
+DOUBLINGS = 16  # more than it takes to reach the maximum; keeps the power small
+
+
+def backoff_seconds(failures: int, first_seconds: float) -> float:
+    """The wait after so many failures in a row, of which there was at least one."""
+    return min(MAX_SECONDS, first_seconds * 2.0 ** min(failures - 1, DOUBLINGS))
+
+
+class Phase(Enum):
+    """What the breaker lets through."""
+
+    CLOSED = "closed"  # everything
+    OPEN = "open"  # nothing
+    HALF_OPEN = "half open"  # nothing but the probe that runs
+
+
+class Breaker:
+    """Opens after some failures in a row, and closes at the first probe that succeeds."""
+
+    def __init__(self, max_failures: int, first_seconds: float, clock: Callable[[], float]) -> None:
+        """``first_seconds``: from opening to the first probe; doubled after each that fails."""
+        self._max_failures = max_failures
+        self._first_seconds = first_seconds
+        self._clock = clock
+        self._failures = 0  # of requests while closed, of probes since
+        self._probe_at = 0.0
+        self.phase = Phase.CLOSED
+
+    @property
+    def is_closed(self) -> bool:
+        return self.phase is Phase.CLOSED
+
+    def record(self, *, is_success: bool) -> bool:
+        """A request has ended; returns whether that has opened the breaker.
+
+        Requests that began before it opened tell nothing new, whatever came of them.
+        """
+        if not self.is_closed:
+            return False
+        self._failures = 0 if is_success else self._failures + 1
+        if self._failures < self._max_failures:
+            return False
+        self._failures = 0
+        self._open()
+        return True
+
+    def seconds_to_probe(self) -> float:
+        """How long until the next probe is due."""
+        return max(0.0, self._probe_at - self._clock())
+
+    def begin_probe(self) -> None:
+        self.phase = Phase.HALF_OPEN
+
+    def end_probe(self, *, is_success: bool) -> None:
+        if is_success:
+            self._failures = 0
+            self.phase = Phase.CLOSED
+        else:
+            self._open()
+
+    def _open(self) -> None:
+        self.phase = Phase.OPEN
+        self._failures += 1
+        self._probe_at = self._clock() + backoff_seconds(self._failures, self._first_seconds)

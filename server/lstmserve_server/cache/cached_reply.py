@@ -1,0 +1,94 @@
+"""A whole reply as it is kept: enough to send it again as the stream it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from lstmserve_server.cache.seal import CorruptEntryError
+from lstmserve_server.engine.output import Finish, FinishReason, Output, Timings, TokenLogprobs
+from lstmserve_server.engine.stopping import ReplyText
+
+Scores = tuple[float, tuple[tuple[int, float], ...]]
+
+
+class CachedReply(msgspec.Struct, frozen=True, array_like=True):
+    """One reply; its text is cut by tokens, so that a replay may begin and pause at any."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    text_ends: tuple[int, ...]  # characters of the text that are out after each token
+    logprobs: tuple[Scores, ...]  # one per token, or none
+    reason: FinishReason
+    stop_sequence: str
+    seconds: float  # that the model was at work on it
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether its parts fit each other."""
+        return (
+            0 < len(self.token_ids) == len(self.text_ends)
+            and len(self.logprobs) in {0, len(self.token_ids)}
+            and list(self.text_ends) == sorted(self.text_ends)
+            and self.text_ends[-1] == len(self.text)
+        )
+
+    def cut(self, start: int, end: int) -> Output:
+        """The part of the tokens from start to end, without what comes last."""
+        text_start = self.text_ends[start - 1] if start else 0
+        return Output(
+            self.text[text_start : self.text_ends[end - 1]],
+            list(self.token_ids[start:end]),
+            [TokenLogprobs(*scores) for scores in self.logprobs[start:end]],
+        )
+
+    def finish(self, timings: Timings) -> Finish:
+        return Finish(self.reason, self.stop_sequence, len(self.token_ids), timings)
+
+
+def gather(outputs: Sequence[Output], text: ReplyText) -> CachedReply | None:
+    """A finished reply from its outputs, the text of which is cut anew.
+
+    None when that gives another text: then something is wrong, and nothing must be kept.
+    """
+    finish = outputs[-1].finish
+    token_ids = tuple(token_id for output in outputs for token_id in output.token_ids)
+    parts = [text.push(token_id) for token_id in token_ids]
+    whole = "".join(parts)
+    if finish is None or whole != "".join(output.text for output in outputs):
+        return None
+    return CachedReply(
+        whole,
+        token_ids,
+        tuple(_ends(parts)),
+        tuple((entry.logprob, entry.top) for output in outputs for entry in output.logprobs),
+        finish.reason,
+        finish.stop_sequence,
+        finish.timings.work_seconds,
+    )
+
+
+def encode_reply(reply: CachedReply) -> bytes:
+    return msgspec.msgpack.encode(reply)
+
+
+def decode_reply(data: bytes) -> CachedReply:
+    """Raises CorruptEntryError for what is no reply."""
+    try:
+        reply = _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptEntryError(str(error)) from None
+    if not reply.is_consistent:
+        raise CorruptEntryError("its parts do not fit each other")
+    return reply
+
+
+_DECODER = msgspec.msgpack.Decoder(CachedReply)
+
+
+def _ends(parts: Iterable[str]) -> Iterator[int]:
+    end = 0
+    for part in parts:
+        end += len(part)
+        yield end

@@ -1,0 +1,131 @@
+"""One generation for all who ask for the same reply at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lstmserve_server.cache.answer import Provenance
+from lstmserve_server.engine.claim import Claim
+from lstmserve_server.engine.outbox import merge
+from lstmserve_server.engine.output import Output
+from lstmserve_server.errors import LstmserveError
+
+
+class Outputs(Protocol):
+    """The outputs of one reply, the last of which has ``finish``; a step may be cancelled."""
+
+    def __aiter__(self) -> AsyncIterator[Output]: ...
+
+    async def __anext__(self) -> Output: ...
+
+    async def aclose(self) -> None:
+        """Nobody wants the rest."""
+
+    def amend(self, claim: Claim) -> None:
+        """Who wants them has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A reply that has begun."""
+
+    outputs: Outputs
+    provenance: Provenance
+
+
+Opening = Callable[[Callable[[], Claim]], Coroutine[Any, Any, Opened]]
+"""Begins the reply; the claim is asked for when it is needed, as others may have joined."""
+
+
+class Flight:
+    """A reply in the making, and all who follow it.
+
+    What is there is kept, so that who joins late first gets that. One of them at a time asks
+    for more, at the pace of the fastest; whoever leaves, the others go on. The last one to
+    leave ends it.
+    """
+
+    def __init__(
+        self, claim: Claim, opening: Opening, on_end: Callable[[Sequence[Output]], None]
+    ) -> None:
+        """``on_end`` is told all outputs when the reply is complete, and none when it failed."""
+        self._claim = claim
+        self._on_end = on_end
+        self._opening = asyncio.create_task(opening(lambda: self._claim))
+        self._log: list[Output] = []
+        self._asking = asyncio.Lock()
+        self._failure: LstmserveError | None = None
+        self._num_followers = 0
+        self.started_with = claim
+        self.is_joinable = True
+
+    @property
+    def opened(self) -> Opened:
+        """How it began; known once it has an output."""
+        return self._opening.result()
+
+    async def follow(self, claim: Claim) -> AsyncGenerator[Output]:
+        """All outputs from the first on; raises what the reply failed with."""
+        self._join(claim)
+        position = 0
+        try:
+            while True:
+                if position == len(self._log):
+                    await self._ask_beyond(position)
+                output = merge(self._log[position:])
+                position = len(self._log)
+                yield output
+                if output.finish is not None:
+                    return
+        finally:
+            await self._leave()
+
+    def _join(self, claim: Claim) -> None:
+        """Let the reply be as urgent as the most urgent of all, and wait for the last."""
+        self._num_followers += 1
+        urgent = min(self._claim.priority, claim.priority)
+        latest = max(self._claim.deadline, claim.deadline)
+        merged = Claim(self._claim.caller, urgent, latest)
+        if merged != self._claim:
+            self._claim = merged
+            if self._has_opened:
+                self.opened.outputs.amend(merged)
+
+    async def _ask_beyond(self, position: int) -> None:
+        """Wait until there is more than this many outputs."""
+        async with self._asking:
+            if self._failure is not None:
+                raise self._failure
+            if position < len(self._log):  # somebody else has asked
+                return
+            try:
+                opened = await asyncio.shield(self._opening)
+                output = await anext(opened.outputs)
+            except LstmserveError as error:
+                self._failure = error
+                self._end(())
+                raise
+            self._log.append(output)
+            if output.finish is not None:
+                self._end(self._log)
+
+    async def _leave(self) -> None:
+        self._num_followers -= 1
+        if self._num_followers:
+            return
+        if self.is_joinable:  # the last one leaves before the end
+            self._end(())
+        if not self._opening.cancel() and self._has_opened:
+            await self.opened.outputs.aclose()
+
+    def _end(self, outputs: Sequence[Output]) -> None:
+        self.is_joinable = False
+        self._on_end(outputs)
+
+    @property
+    def _has_opened(self) -> bool:
+        task = self._opening
+        return task.done() and not task.cancelled() and task.exception() is None

@@ -1,0 +1,65 @@
+"""What Redis keys are called. Pure.
+
+All keys of one lookup have their shard in braces: a cluster keeps them in one place. Names are
+percent-encoded, so that none of them can hold a separator or a wildcard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from urllib.parse import quote
+
+from lstmserve_server.cache.entry_key import EntryKey, Owner, Selection
+
+SCHEMA = 1  # of the keys and of what stands under them
+MAX_DIGEST = 16  # hexadecimal digits of a version's digest
+WILDCARDS = "\\*?[]^-"
+
+
+class KeyNames:
+    """The names of all keys with one prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = f"{prefix}:{SCHEMA}"
+        self.purges = f"{self._prefix}:purges"
+
+    def entry(self, key: EntryKey) -> str:
+        kind, whose, place = key.kind.value, _describe(key.owner), _place(key.shard)
+        return f"{self._prefix}:{kind}:{whose}:{place}:{key.digest.hex()}"
+
+    def lease(self, key: EntryKey) -> str:
+        return f"{self._prefix}:lease:{_place(key.shard)}:{key.digest.hex()}"
+
+    def asked(self, key: EntryKey, window: int) -> str:
+        return f"{self._prefix}:asked:{_place(key.shard)}:{window}"
+
+    def pattern(self, selection: Selection) -> bytes:
+        """The glob of the entries that are selected; of all keys, only entries have / and @."""
+        prefix = "".join(f"\\{sign}" if sign in WILDCARDS else sign for sign in self._prefix)
+        model, version = (
+            "*" if name is None else _encode(name) for name in (selection.model, selection.version)
+        )
+        scope = "*" if selection.scope is None else _tag(selection.scope)
+        return f"{prefix}:*:{model}/{version}@*:{scope}:{{*}}:*".encode()
+
+
+# encoding takes as long as the rest of a lookup's preparations
+@lru_cache(maxsize=1024)
+def _describe(owner: Owner) -> str:
+    version = f"{_encode(owner.model)}/{_encode(owner.version)}"
+    return f"{version}@{_encode(owner.digest[:MAX_DIGEST])}:{_tag(owner.scope)}"
+
+
+@lru_cache(maxsize=1024)
+def _place(shard: str) -> str:
+    return f"{{{_encode(shard)}}}"
+
+
+def _encode(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _tag(scope: str) -> str:
+    """Who a caller is does not stand in a key."""
+    return hashlib.blake2b(scope.encode(), digest_size=8).hexdigest() if scope else "-"

@@ -1,0 +1,144 @@
+"""Asking Redis for entries: one round trip, and never longer than the budget."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+from lstmserve_server.cache.entry_key import EntryKey, Kind
+from lstmserve_server.cache.guard import Guard, NoAnswer, classify
+from lstmserve_server.cache.observer import CacheObserver, Lookup, StoreName
+from lstmserve_server.cache.redis_keys import KeyNames
+from lstmserve_server.cache.redis_link import Command, RedisLink
+from lstmserve_server.cache.redis_scripts import FIND_FIRST, LOOK_UP
+from lstmserve_server.config import CacheConfig, RedisConfig
+
+# how long a process may take for a reply that others need too, before another one also begins
+LEASE_MS = 2000
+# a count-min sketch: of 1,000 other requests of a shard, 0.4 fall on a given counter of a row;
+# a count is wrong only if some do in all four rows
+ROWS = struct.Struct("<4H")
+ROW_COUNTERS = 1024
+# pauses of those who wait for another process's entry: a twentieth of a millisecond of Redis's
+# time each, and the last leaves time for its answer
+WAITS_PER_BUDGET = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteLookup:
+    """What Redis said of an entry."""
+
+    data: bytes | None
+    count: int  # requests in this window and the one before, this one included
+    is_leased_elsewhere: bool  # another process is making the entry
+
+
+class RedisReader:
+    """Lookups, told to the observer."""
+
+    def __init__(
+        self,
+        link: RedisLink,
+        guard: Guard,
+        names: KeyNames,
+        observer: CacheObserver,
+        *,
+        redis: RedisConfig,
+        cache: CacheConfig,
+        clock: Callable[[], float],
+    ) -> None:
+        self._link = link
+        self._guard = guard
+        self._names = names
+        self._observer = observer
+        self._budget_seconds = redis.budget_seconds
+        self._threshold = cache.threshold
+        self._window_seconds = cache.window_seconds
+        self._clock = clock
+        self._token = secrets.token_bytes(8)  # whose a lease is
+
+    async def look_up(self, key: EntryKey, counted: bytes) -> RemoteLookup | None:
+        """The entry, having counted the request; None when Redis does not answer."""
+        began_at = time.monotonic()
+        found = await self._guard.run(key.kind, lambda: self._ask(key, counted))
+        if not isinstance(found, NoAnswer) and found.is_leased_elsewhere:
+            found = replace(found, data=await self._wait_for(key, began_at))
+        hit = None if isinstance(found, NoAnswer) else found.data
+        self._tell(key.kind, began_at, found, is_hit=hit is not None)
+        return None if isinstance(found, NoAnswer) else found
+
+    async def find_first(self, keys: Sequence[EntryKey]) -> tuple[int, bytes] | None:
+        """The first of several entries of one shard that is there: its place and its data."""
+        if not keys:
+            return None
+        began_at = time.monotonic()
+        names = [self._names.entry(key) for key in keys]
+        kind = keys[0].kind
+        found = await self._guard.run(kind, lambda: self._ask_first(names))
+        hit = None if isinstance(found, NoAnswer) else found
+        self._tell(kind, began_at, found, is_hit=hit is not None)
+        return hit
+
+    async def _ask(self, key: EntryKey, counted: bytes) -> RemoteLookup:
+        window = int(self._clock() // self._window_seconds)
+        names = [
+            self._names.entry(key),
+            self._names.asked(key, window),
+            self._names.asked(key, window - 1),
+            self._names.lease(key),
+        ]
+        life_ms = max(1, round(2000 * self._window_seconds))
+        arguments: Command = (
+            self._threshold,
+            LEASE_MS,
+            life_ms,
+            self._token,
+            *find_counters(counted),
+        )
+        data, count, is_elsewhere, refusal = await self._link.run(LOOK_UP, names, arguments)
+        if refusal:
+            self._observer.on_problem(key.kind, classify(_as_error(refusal)))
+        return RemoteLookup(data, count, bool(is_elsewhere))
+
+    async def _ask_first(self, names: Sequence[str]) -> tuple[int, bytes] | None:
+        found = await self._link.run(FIND_FIRST, names)
+        return None if found is None else (found[0], found[1])
+
+    async def _wait_for(self, key: EntryKey, began_at: float) -> bytes | None:
+        """The entry that another process is making, if it comes within the budget."""
+        pause = self._budget_seconds / WAITS_PER_BUDGET
+        ends_at = began_at + self._budget_seconds
+        name = self._names.entry(key)
+        while ends_at - time.monotonic() > 2 * pause:
+            await asyncio.sleep(pause)
+            left = max(0.0, ends_at - time.monotonic())
+            data = await self._guard.run(key.kind, lambda: self._link.ask("GET", name), left)
+            if isinstance(data, NoAnswer):
+                return None
+            if data is not None:
+                return bytes(data)
+        return None
+
+    def _tell(self, kind: Kind, began_at: float, answer: object, *, is_hit: bool) -> None:
+        found = Lookup.HIT if is_hit else Lookup.MISS
+        outcome = answer.value if isinstance(answer, NoAnswer) else found
+        seconds = time.monotonic() - began_at
+        self._observer.on_lookup(kind, StoreName.REDIS, outcome, seconds)
+
+
+def find_counters(counted: bytes) -> list[str]:
+    """Where a digest of eight bytes or more is counted: one counter of each row, for BITFIELD."""
+    places = ROWS.unpack_from(counted)
+    return [f"#{row * ROW_COUNTERS + place % ROW_COUNTERS}" for row, place in enumerate(places)]
+
+
+def _as_error(refusal: bytes) -> ResponseError:
+    """A refused write inside a script, as redis-py would have raised it."""
+    text = refusal.decode(errors="replace")
+    return OutOfMemoryError(text) if "OOM" in text else ResponseError(text)

@@ -1,0 +1,123 @@
+"""Entries in Redis, as bytes: whatever becomes of Redis, a request notices a miss at most."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lstmserve_server.cache.entry_key import EntryKey, Selection
+from lstmserve_server.cache.guard import PROBE_SECONDS, Guard
+from lstmserve_server.cache.observer import CacheObserver
+from lstmserve_server.cache.redis_address import describe, parse_url
+from lstmserve_server.cache.redis_keys import KeyNames
+from lstmserve_server.cache.redis_link import RedisLink
+from lstmserve_server.cache.redis_lookup import RedisReader, RemoteLookup
+from lstmserve_server.cache.redis_purge import PurgeWatch, purge_entries
+from lstmserve_server.cache.redis_writer import RedisWriter
+from lstmserve_server.config import CacheConfig, RedisConfig
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStats:
+    """How Redis is, of one server of it in a cluster."""
+
+    is_asked: bool  # False: it is left alone for now
+    used_memory_bytes: int
+    max_memory_bytes: int  # 0: no limit
+    max_memory_policy: str
+
+
+class RedisStore:
+    """What the caches know of Redis."""
+
+    def __init__(
+        self,
+        redis: RedisConfig,
+        cache: CacheConfig,
+        observer: CacheObserver,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Connects to nothing; ``clock`` is shared by all processes: it numbers the windows.
+
+        Raises ValueError when the URL cannot be used. Call in a running event loop.
+        """
+        self._address = parse_url(redis.url)
+        self._names = KeyNames(redis.prefix)
+        self._link = RedisLink(self._address, redis.max_connections)
+        self.address = describe(redis.url)  # without credentials
+        self._guard = Guard(redis, self.address, lambda: self._link.ask("PING"), observer)
+        shared = (self._link, self._guard, self._names, observer)
+        self._reader = RedisReader(*shared, redis=redis, cache=cache, clock=clock)
+        self._writer = RedisWriter(
+            *shared, max_queued=redis.max_queued_writes, ttl_seconds=cache.ttl_seconds
+        )
+        self._writing: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to write and to probe; Redis need not be there."""
+        self._writing = asyncio.create_task(self._writer.run())
+        self._probing = asyncio.create_task(self._guard.keep_probing())
+
+    async def close(self) -> None:
+        """Write what waits, for a second at most, and let go of Redis."""
+        if self._writing is not None and self._probing is not None:
+            await self._writer.close(self._writing)
+            self._probing.cancel()
+            await asyncio.gather(self._writing, self._probing, return_exceptions=True)
+        await self._guard.close()
+        await self._link.close()
+
+    async def look_up(self, key: EntryKey, counted: bytes) -> RemoteLookup | None:
+        """The entry, having counted the request under a digest; None when Redis does not answer.
+
+        When another process is making the entry, waits for it within the budget.
+        """
+        return await self._reader.look_up(key, counted)
+
+    async def find_first(self, keys: Sequence[EntryKey]) -> tuple[int, bytes] | None:
+        """The first of several entries of one shard that is there: its place and its data."""
+        return await self._reader.find_first(keys)
+
+    def put(self, key: EntryKey, data: bytes) -> None:
+        """Write an entry soon; dropped when too many writes wait or Redis is left alone."""
+        self._writer.put(key, data)
+
+    def discard(self, key: EntryKey) -> None:
+        """Delete an entry soon."""
+        self._writer.discard(key)
+
+    async def purge(self, selection: Selection) -> int:
+        """Delete what is selected, here and in every process that watches; how many in Redis.
+
+        Raises CacheUnavailableError.
+        """
+        self._writer.forget(selection)
+        return await purge_entries(self._address, self._names, selection)
+
+    async def watch_purges(self, on_purge: Callable[[Selection], None]) -> None:
+        """Tell of every purge, our own included, until canceled; at first of all that are kept."""
+
+        def hear(selection: Selection) -> None:
+            self._writer.forget(selection)
+            on_purge(selection)
+
+        await PurgeWatch(self._address, self._names, hear).run()
+
+    async def stats(self) -> RemoteStats | None:
+        """How Redis is; None when it does not answer."""
+        try:
+            memory: dict[str, Any] = await self._guard.attempt(
+                lambda: self._link.ask("INFO", "memory"), PROBE_SECONDS
+            )
+        except Exception:  # noqa: BLE001 - that it does not answer is the answer
+            return None
+        return RemoteStats(
+            is_asked=self._guard.is_closed,
+            used_memory_bytes=memory["used_memory"],
+            max_memory_bytes=memory["maxmemory"],
+            max_memory_policy=memory["maxmemory_policy"],
+        )

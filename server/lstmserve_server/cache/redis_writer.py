@@ -1,0 +1,116 @@
+"""Writes to Redis that nobody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lstmserve_server.cache.entry_key import EntryKey, Selection
+from lstmserve_server.cache.guard import Guard, NoAnswer, classify
+from lstmserve_server.cache.observer import CacheObserver, Problem, StoreName
+from lstmserve_server.cache.redis_keys import KeyNames
+from lstmserve_server.cache.redis_link import Command, RedisLink
+
+MAX_BATCH = 64  # writes in one go: half a megabyte of states, a few milliseconds
+CLOSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    key: EntryKey
+    data: bytes | None  # None: the entry is to go
+
+
+class RedisWriter:
+    """A bounded queue of writes, and the task that makes them."""
+
+    def __init__(
+        self,
+        link: RedisLink,
+        guard: Guard,
+        names: KeyNames,
+        observer: CacheObserver,
+        *,
+        max_queued: int,
+        ttl_seconds: float,
+    ) -> None:
+        self._link = link
+        self._guard = guard
+        self._names = names
+        self._observer = observer
+        self._max_queued = max_queued
+        self._ttl_ms = max(1, round(ttl_seconds * 1000))
+        self._queue: deque[_Write] = deque()
+        self._changed = asyncio.Event()
+        self._is_closing = False
+
+    def put(self, key: EntryKey, data: bytes) -> None:
+        """Write an entry soon; dropped when too many writes wait."""
+        self._add(_Write(key, data))
+
+    def discard(self, key: EntryKey) -> None:
+        """Delete an entry soon; dropped when too many writes wait."""
+        self._add(_Write(key, None))
+
+    def forget(self, selection: Selection) -> None:
+        """Entries that are purged are not written any more."""
+        self._queue = deque(
+            write for write in self._queue if not selection.includes(write.key.owner)
+        )
+
+    async def run(self) -> None:
+        """Write until told to close, and then what still waits."""
+        while not (self._is_closing and not self._queue):
+            await self._changed.wait()
+            self._changed.clear()
+            while self._queue:
+                num_writes = min(len(self._queue), MAX_BATCH)
+                await self._write([self._queue.popleft() for _ in range(num_writes)])
+
+    async def close(self, running: asyncio.Task[None]) -> None:
+        """Let ``run`` end, which may take a second; what then still waits is dropped."""
+        self._is_closing = True
+        self._changed.set()
+        await asyncio.wait((running,), timeout=CLOSE_SECONDS)
+        running.cancel()
+        self._drop(self._queue)
+        self._queue.clear()
+
+    def _add(self, write: _Write) -> None:
+        if self._is_closing or len(self._queue) >= self._max_queued:
+            self._drop([write])
+            return
+        self._queue.append(write)
+        self._changed.set()
+
+    async def _write(self, batch: Sequence[_Write]) -> None:
+        commands = [self._command(write) for write in batch]
+        releases = [
+            ("UNLINK", self._names.lease(write.key)) for write in batch if write.data is not None
+        ]
+        answers = await self._guard.run(
+            batch[0].key.kind, lambda: self._link.ask_all([*commands, *releases])
+        )
+        if isinstance(answers, NoAnswer):
+            self._drop(batch)
+            return
+        for write, answer in zip(batch, answers, strict=False):  # the releases' follow
+            self._tell(write, answer)
+
+    def _command(self, write: _Write) -> Command:
+        name = self._names.entry(write.key)
+        if write.data is None:
+            return ("UNLINK", name)
+        return ("SET", name, write.data, "PX", self._ttl_ms)
+
+    def _tell(self, write: _Write, answer: object) -> None:
+        if isinstance(answer, Exception):
+            self._observer.on_problem(write.key.kind, classify(answer))
+        elif write.data is not None:
+            self._observer.on_stored(write.key.kind, StoreName.REDIS)
+
+    def _drop(self, writes: Sequence[_Write] | deque[_Write]) -> None:
+        for write in writes:
+            self._observer.on_problem(write.key.kind, Problem.DROPPED)

@@ -1,0 +1,79 @@
+"""States after prompts' beginnings: the next turn of a conversation reads its new tokens only.
+
+An LSTM's state is a small row, whatever it has read, so one is kept where a prompt's last
+turn ends, which is where the next one's begins, and every so many tokens. It is a function of
+the tokens alone: going on from it gives the same bits as reading everything again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from itertools import pairwise
+
+import msgspec
+
+from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner
+from lstmserve_server.cache.shelf import Codec, Shelf
+from lstmserve_server.engine.prefix import KnownState, Reading
+from lstmserve_server.engine.revision import REVISION
+
+SCHEMA = "lstmserve state 1"
+DIGEST_BYTES = 32
+WORD = "I"  # 32 bits, little-endian on all that AVX2 runs on
+# the first turn's marker and a token: what all beginnings of one prompt have in common
+SHARD_TOKENS = 2
+# of a prompt's beginnings the longest ones; each is a key of one lookup
+MOST_PREFIXES = 32
+
+STATES: Codec[bytes] = Codec(encode=bytes, decode=bytes)
+
+Keep = Callable[[int, bytes], None]
+
+
+class StateCache:
+    """Finds the longest known beginning of a prompt, and keeps further ones."""
+
+    def __init__(self, shelf: Shelf[bytes], stride_tokens: int) -> None:
+        self._shelf = shelf
+        self._stride_tokens = stride_tokens
+
+    async def prepare(
+        self, owner: Owner, prompt_ids: Sequence[int], turn_ends: Sequence[int]
+    ) -> tuple[Reading, Keep]:
+        """How to read a prompt whose turns end there, and what takes the states it gives."""
+        strides = range(self._stride_tokens, len(prompt_ids), self._stride_tokens)
+        lengths = sorted({*turn_ends, *strides})[-MOST_PREFIXES:]
+        keys = dict(_prefix_keys(owner, prompt_ids, lengths))
+        known = await self._find(keys, lengths)
+        start = known.num_tokens if known else 0
+        # other turns' ends cost a step of the engine each, and nobody will begin there
+        useful = {*turn_ends[-1:], *strides}
+        wanted = tuple(length for length in lengths if length > start and length in useful)
+        return Reading(known, wanted), lambda length, state: self._shelf.keep(keys[length], state)
+
+    async def _find(self, keys: dict[int, EntryKey], lengths: Sequence[int]) -> KnownState | None:
+        """The longest of the beginnings whose state is known, here or else in Redis."""
+        longest_first = lengths[::-1]
+        near = self._shelf.find_first_near([keys[length] for length in longest_first])
+        # not the whole prompt: who asks the same again is better answered by the reply cache
+        start, end = 1, near[0] if near else len(lengths)
+        far = await self._shelf.find_first_far([keys[n] for n in longest_first[start:end]])
+        if far is not None:
+            return KnownState(longest_first[start + far[0]], far[1])
+        return KnownState(longest_first[near[0]], near[1]) if near else None
+
+
+def _prefix_keys(
+    owner: Owner, prompt_ids: Sequence[int], lengths: Sequence[int]
+) -> Iterator[tuple[int, EntryKey]]:
+    """The key of each beginning, in one pass over the tokens."""
+    facts = (SCHEMA, REVISION, owner.model, owner.version, owner.digest, owner.scope)
+    running = blake2b(msgspec.msgpack.encode(facts), digest_size=DIGEST_BYTES)
+    shard = ""
+    for start, end in pairwise((0, SHARD_TOKENS, *lengths)):
+        running.update(array(WORD, prompt_ids[start:end]).tobytes())
+        shard = shard or running.hexdigest()[:2]
+        if end in lengths:
+            yield end, EntryKey(Kind.STATE, owner, shard, running.digest())

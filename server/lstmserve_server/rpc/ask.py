@@ -1,0 +1,50 @@
+"""From a request on the wire to what is asked of the caches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_server.cache.ask import Ask
+from lstmserve_server.cache.entry_key import Owner
+from lstmserve_server.cache.outcome import CacheMode
+from lstmserve_server.rpc.call import Call
+from lstmserve_server.rpc.claim import to_claim
+from lstmserve_server.rpc.request import to_generation_request
+from lstmserve_server.rpc.validation import Request
+from lstmserve_server.store.catalog import ServedModel
+
+CACHE_MODES = {
+    pb.CACHE_MODE_UNSPECIFIED: CacheMode.DEFAULT,
+    pb.CACHE_MODE_BYPASS: CacheMode.BYPASS,
+    pb.CACHE_MODE_REFRESH: CacheMode.REFRESH,
+    pb.CACHE_MODE_ONLY_IF_CACHED: CacheMode.ONLY_IF_CACHED,
+}
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+def to_ask(
+    request: Request, call: Call, context: Context, model: ServedModel, *, is_per_caller: bool
+) -> Ask:
+    """Check and convert; raises InvalidRequestError naming every wrong field.
+
+    With ``is_per_caller`` no caller gets what was kept for another.
+    """
+    return Ask(
+        owner=Owner(
+            model.name,
+            model.version,
+            model.manifest.digest,
+            call.caller if is_per_caller else "",
+        ),
+        bundle=model.bundle,
+        engine=model.engine,
+        request=to_generation_request(request, model),
+        claim=to_claim(request, call, context),
+        is_seeded=request.sampling.HasField("seed"),
+        mode=CACHE_MODES[request.cache_mode],
+        is_streamed=isinstance(request, pb.GenerateRequest),
+    )

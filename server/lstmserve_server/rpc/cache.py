@@ -1,0 +1,59 @@
+"""CacheService: what administrators see of the caches, and do to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from lstmserve.v1 import cache_service_pb2 as pb
+from lstmserve.v1 import cache_service_pb2_grpc
+from lstmserve_server.cache.entry_key import Selection
+from lstmserve_server.errors import FieldViolation, InvalidRequestError
+from lstmserve_server.rpc.ask import to_ask
+from lstmserve_server.rpc.cache_stats import to_stats
+from lstmserve_server.rpc.call import current_call
+from lstmserve_server.rpc.service import Service
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
+    """Looks into the caches, fills and empties them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def GetCacheStats(
+        self, request: pb.GetCacheStatsRequest, context: Context
+    ) -> pb.GetCacheStatsResponse:
+        return await to_stats(self._service)
+
+    async def PurgeCache(
+        self, request: pb.PurgeCacheRequest, context: Context
+    ) -> pb.PurgeCacheResponse:
+        purged = await self._service.caches.purge(self._to_selection(request))
+        return pb.PurgeCacheResponse(memory_entries=purged.near, redis_entries=purged.far)
+
+    async def WarmCache(
+        self, request: pb.WarmCacheRequest, context: Context
+    ) -> pb.WarmCacheResponse:
+        wanted, config = request.request, self._service.cache_config
+        model = self._service.catalog.resolve(wanted.model, wanted.model_version)
+        call = current_call.get()
+        ask = to_ask(wanted, call, context, model, is_per_caller=config.is_per_caller)
+        warmed = await self._service.caches.warm(ask)
+        return pb.WarmCacheResponse(
+            generated=warmed.generated, already_stored=warmed.already_stored
+        )
+
+    def _to_selection(self, request: pb.PurgeCacheRequest) -> Selection:
+        """Raises InvalidRequestError when it names a caller where callers own nothing."""
+        if request.HasField("caller") and not self._service.cache_config.is_per_caller:
+            reason = "callers share what is kept (--cache-scope shared); leave it out"
+            raise InvalidRequestError([FieldViolation("caller", reason)])
+        return Selection(
+            request.model if request.HasField("model") else None,
+            request.model_version if request.HasField("model_version") else None,
+            request.caller if request.HasField("caller") else None,
+        )

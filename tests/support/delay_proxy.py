@@ -1,0 +1,95 @@
+"""A TCP proxy that can be slow, swallow what it is given, or cut connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+CHUNK_BYTES = 1 << 16
+ACCEPT_TURNS = 10  # of the event loop, until a connection that was accepted is served
+
+
+class DelayProxy:
+    """Stands before a server; what it does to replies may be changed at any time."""
+
+    def __init__(self, port: int) -> None:
+        """``port`` is the server's, on this machine."""
+        self._server_port = port
+        self.reply_delay: Callable[[], float] = lambda: 0.0  # seconds, asked for each piece
+        self.is_swallowing = False  # nothing comes back
+        self.cut_after: int | None = None  # bytes of the next reply, whose connection then ends
+        self.num_connections = 0  # ever made
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
+        for writer in self._writers:
+            await _close(writer)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.num_connections += 1
+        self._writers.append(writer)
+        task = asyncio.create_task(self._relay(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        self._writers.append(server_writer)
+        pumps = (
+            asyncio.create_task(_pump(reader, server_writer)),
+            asyncio.create_task(self._pump_replies(server_reader, writer)),
+        )
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            writer.close()
+            server_writer.close()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _pump_replies(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while piece := await reader.read(CHUNK_BYTES):
+            await asyncio.sleep(self.reply_delay())
+            if self.is_swallowing:
+                continue
+            cut_after, self.cut_after = self.cut_after, None
+            writer.write(piece[:cut_after])
+            await writer.drain()
+            if cut_after is not None:
+                return
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(CHUNK_BYTES):
+        writer.write(piece)
+        await writer.drain()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
