@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from lstmserve_client import AsyncClient, CacheMode, CacheOutcome, Client, NotCachedError
 from lstmserve_client.cli import app
+from support.redis_process import RedisProcess, until
 from support.server_process import ServerProcess
 
 VARIANTS = 3
@@ -145,3 +147,36 @@ def test_a_server_without_a_cache_says_so(tiny_store: Path) -> None:
         result = CliRunner().invoke(app, ["cache", "warm", "-"], input="hello\n", env=env)
     assert result.exit_code == 1
     assert "no cache is configured" in result.stderr
+
+
+def test_what_one_server_was_warmed_with_another_has_through_redis(tiny_store: Path) -> None:
+    with (
+        RedisProcess() as redis,
+        ServerProcess(tiny_store, "--redis-url", redis.url) as warmed,
+        ServerProcess(tiny_store, "--redis-url", redis.url) as other,
+        Client(warmed.target) as client,
+        Client(other.target) as elsewhere,
+    ):
+        num_replies = client.warm_cache("hello").generated
+        asyncio.run(until(lambda: replies_in_redis(client) == num_replies))
+        stats = client.cache_stats()
+        assert stats.redis is not None
+        assert (stats.redis.available, stats.redis.used_bytes > 0) == (True, True)
+        assert "available" in show_stats(warmed.target)
+        assert client.purge_cache("another model").redis_entries == 0
+        assert elsewhere.warm_cache("hello").already_stored == num_replies
+        assert only_cached(elsewhere, "hello") is CacheOutcome.HIT
+        assert elsewhere.purge_cache().redis_entries >= num_replies
+        assert elsewhere.warm_cache("hello").generated == num_replies
+
+
+def replies_in_redis(client: Client) -> int:
+    """How many were written; that is done beside answering."""
+    stores = client.cache_stats().stores
+    return sum(each.stored for each in stores if (each.store, each.kind) == ("redis", "reply"))
+
+
+def show_stats(target: str) -> str:
+    result = CliRunner().invoke(app, ["cache", "stats"], env={"LSTMSERVE_TARGET": target})
+    assert result.exit_code == 0
+    return result.stdout
