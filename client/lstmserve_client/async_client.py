@@ -9,15 +9,30 @@ from typing import Any, Self, Unpack
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from lstmserve.v1 import cache_service_pb2 as cache_pb
+from lstmserve.v1 import (
+    cache_service_pb2_grpc,
+    generation_service_pb2_grpc,
+    model_service_pb2_grpc,
+)
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve.v1 import generation_service_pb2_grpc, model_service_pb2_grpc
 from lstmserve.v1 import model_service_pb2 as model_pb
-from lstmserve_client import convert, status
+from lstmserve_client import convert, convert_cache, status
 from lstmserve_client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
 from lstmserve_client.errors import RequestCancelledError
-from lstmserve_client.request import fill_request
+from lstmserve_client.request import fill_request, purge_request
 from lstmserve_client.stream import EventOrder, whole_reply
-from lstmserve_client.types import Event, Model, Prompt, Reply, RequestOptions, ServingStatus
+from lstmserve_client.types import (
+    CachePurged,
+    CacheStats,
+    CacheWarmed,
+    Event,
+    Model,
+    Prompt,
+    Reply,
+    RequestOptions,
+    ServingStatus,
+)
 
 
 class AsyncClient:
@@ -38,6 +53,7 @@ class AsyncClient:
         )
         self._generation = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._cache = cache_service_pb2_grpc.CacheServiceStub(self._channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # typed without methods
 
     async def __aenter__(self) -> Self:
@@ -117,6 +133,49 @@ class AsyncClient:
         except grpc.RpcError as error:
             return status.health_of_error(error)
         return convert.serving_status(answer)
+
+    async def cache_stats(
+        self, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
+    ) -> CacheStats:
+        """What the cache of the server process that answers holds, and how well it does."""
+        request = cache_pb.GetCacheStatsRequest()
+        with _raises_own_errors():
+            found = await self._cache.GetCacheStats(request, timeout=timeout_seconds)
+        return convert_cache.cache_stats(found)
+
+    async def purge_cache(
+        self,
+        model: str | None = None,
+        model_version: str | None = None,
+        caller: str | None = None,
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+    ) -> CachePurged:
+        """Drop the replies and states that fit all that is given; everything if nothing is.
+
+        An empty ``caller`` stands for those who give no name.
+        """
+        request = purge_request(model, model_version, caller)
+        with _raises_own_errors():
+            gone = await self._cache.PurgeCache(request, timeout=timeout_seconds)
+        return convert_cache.cache_purged(gone)
+
+    async def warm_cache(
+        self,
+        prompt: Prompt,
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+        **options: Unpack[RequestOptions],
+    ) -> CacheWarmed:
+        """Store every reply that this request may get, before anybody asks; waits until done.
+
+        A sampled request without a seed has several. ``cache_mode`` means nothing here.
+        """
+        request = cache_pb.WarmCacheRequest()
+        fill_request(request.request, prompt, **options)
+        with _raises_own_errors():
+            warmed = await self._cache.WarmCache(request, timeout=timeout_seconds)
+        return convert_cache.cache_warmed(warmed)
 
     async def _events(
         self, request: pb.GenerateRequest, timeout_seconds: float | None

@@ -2,16 +2,17 @@
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
 
-from lstmserve_client.client import Client
+from lstmserve_client.cache.cli import app as cache_app
+from lstmserve_client.connected import connected
 from lstmserve_client.errors import LstmserveError
-from lstmserve_client.options import ReplyOptions, ServerOptions, grouped
+from lstmserve_client.options import CacheOptions, ReplyOptions, ServerOptions, grouped
 from lstmserve_client.types import Reply, ServingStatus, Turn
 
 app = typer.Typer(
@@ -20,13 +21,14 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Ask an lstmserve server.",
 )
+app.add_typer(cache_app, name="cache")
 
 PromptText = Annotated[str, typer.Argument(help="The question; - reads it from standard input.")]
 ShowStats = Annotated[
     bool,
     typer.Option(
         "--show-stats",
-        help="Tell seed, token counts and times on standard error.",
+        help="Tell seed, token counts, times and what the cache did on standard error.",
         rich_help_panel="Output",
     ),
 ]
@@ -69,6 +71,7 @@ def _root(
 def generate(
     prompt: PromptText,
     options: ReplyOptions,
+    caching: CacheOptions,
     server: ServerOptions,
     show_stats: ShowStats = False,
     as_json: AsJson = False,
@@ -76,22 +79,35 @@ def generate(
     """Print the reply to one prompt as it arrives."""
     from lstmserve_client.console import show_reply
 
-    with _connected(server) as client:
+    with connected(server) as client:
         text = sys.stdin.read().removesuffix("\n") if prompt == "-" else prompt
-        events = client.generate(text, timeout_seconds=server.timeout, **options.request_options)
+        events = client.generate(
+            text,
+            timeout_seconds=server.timeout,
+            **caching.over(options.request_options),
+        )
         with closing(events):
             show_reply(events, as_json=as_json, show_stats=show_stats)
 
 
 @app.command()
 @grouped
-def chat(options: ReplyOptions, server: ServerOptions, show_stats: ShowStats = False) -> None:
+def chat(
+    options: ReplyOptions,
+    caching: CacheOptions,
+    server: ServerOptions,
+    show_stats: ShowStats = False,
+) -> None:
     """Hold a conversation; /reset starts a new one, /quit leaves."""
     from lstmserve_client.chat import HELP, converse, is_interactive, piped_lines, typed_lines
     from lstmserve_client.console import describe, show_reply, write_note
 
     def ask(turns: Sequence[Turn]) -> Reply:
-        events = client.generate(turns, timeout_seconds=server.timeout, **options.request_options)
+        events = client.generate(
+            turns,
+            timeout_seconds=server.timeout,
+            **caching.over(options.request_options),
+        )
         with closing(events):
             return show_reply(events, show_stats=show_stats)
 
@@ -101,7 +117,7 @@ def chat(options: ReplyOptions, server: ServerOptions, show_stats: ShowStats = F
     def leave(error: LstmserveError) -> None:
         raise error
 
-    with _connected(server) as client:
+    with connected(server) as client:
         if is_interactive():
             write_note(HELP)
             converse(typed_lines(), ask, on_error=stay)
@@ -115,7 +131,7 @@ def models(server: ServerOptions, as_json: AsJson = False) -> None:
     """List the models and versions that the server knows."""
     from lstmserve_client.console import show_models, write_json
 
-    with _connected(server) as client:
+    with connected(server) as client:
         found = client.models(timeout_seconds=server.timeout)
     if as_json:
         for model in found:
@@ -131,24 +147,8 @@ def health(
     service: Annotated[str, typer.Option(help="One service; empty for the whole server.")] = "",
 ) -> None:
     """Print whether the server takes requests; the exit code is 0 only if it does."""
-    with _connected(server) as client:
+    with connected(server) as client:
         status = client.health(service, timeout_seconds=server.timeout)
     typer.echo(status)
     if status is not ServingStatus.SERVING:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _connected(server: ServerOptions) -> Iterator[Client]:
-    """A client; what goes wrong with it ends the command with one line."""
-    from lstmserve_client.console import describe, write_note
-
-    try:
-        with Client(server.target) as client:
-            yield client
-    except LstmserveError as error:
-        write_note(f"error: {describe(error, server.target)}")
-        raise typer.Exit(1) from error
-    except UnicodeError as error:  # of standard input, or of an argument
-        write_note("error: the input is not UTF-8 text")
-        raise typer.Exit(2) from error

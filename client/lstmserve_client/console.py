@@ -5,6 +5,7 @@ The server's text is printed as it is: rich never reads it as markup.
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,14 +16,25 @@ from rich.text import Text
 from lstmserve_client.errors import (
     InvalidRequestError,
     LstmserveError,
+    NotCachedError,
     OverloadedError,
     UnavailableError,
 )
 from lstmserve_client.stream import join
-from lstmserve_client.types import Chunk, Completion, Event, Model, ModelState, Reply, Started
+from lstmserve_client.types import (
+    CacheStats,
+    Chunk,
+    Completion,
+    Event,
+    Model,
+    ModelState,
+    Reply,
+    Started,
+)
 
 _DIGEST_LETTERS = 12
 _BYTES_PER_MB = 1e6
+_WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def write(text: str) -> None:
@@ -31,10 +43,10 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def write_json(event: Event | Model) -> None:
+def write_json(value: Event | Model | CacheStats) -> None:
     """One line that is a JSON object, with the kind of value under ``"type"``."""
-    kind = type(event).__name__.lower()
-    write(json.dumps({"type": kind, **dataclasses.asdict(event)}) + "\n")
+    kind = _WORD_START.sub("_", type(value).__name__).lower()
+    write(json.dumps({"type": kind, **dataclasses.asdict(value)}) + "\n")
 
 
 def write_note(text: str) -> None:
@@ -87,6 +99,8 @@ def describe(error: LstmserveError, target: str) -> str:
             f"no server answers at {target} ({error}); start one with `make serve`, "
             "or check --target"
         )
+    if isinstance(error, NotCachedError):  # the server's words name the wire's field
+        return f"no such reply is cached; without --cache it is generated{_advice(error)}"
     return f"{error}{_advice(error)}"
 
 
@@ -106,15 +120,16 @@ def _stats_line(started: Started, completion: Completion) -> str:
         "seed": started.seed,
         "finish": completion.finish_reason,
         "prompt_tokens": usage.prompt_tokens,
-        "cached_prompt_tokens": usage.cached_prompt_tokens,
+        "cached_prompt_tokens": usage.cached_prompt_tokens or None,
         "generated_tokens": usage.generated_tokens,
         "cache": completion.cache,
+        "saved": f"{timings.saved_seconds * 1e3:.1f}ms" if timings.saved_seconds else None,
         "labels": ",".join(completion.labels) or "-",
         "first_token": f"{timings.time_to_first_token_seconds * 1e3:.1f}ms",
         "total": f"{timings.total_seconds * 1e3:.1f}ms",
         "request": started.request_id or "-",
     }
-    return " ".join(f"{name}={value}" for name, value in facts.items())
+    return " ".join(f"{name}={value}" for name, value in facts.items() if value is not None)
 
 
 def _show_logprobs(reply: Reply) -> None:

@@ -139,6 +139,7 @@ def _timings(message: pb.Timings) -> types.Timings:
         decode_seconds=message.decode_seconds,
         time_to_first_token_seconds=message.time_to_first_token_seconds,
         total_seconds=message.total_seconds,
+        saved_seconds=message.saved_seconds,
     )
 
 

@@ -3,6 +3,7 @@
     LstmserveError
     ├── InvalidRequestError       a field is wrong: see its violations
     ├── ModelNotFoundError        no such model or version
+    ├── NotCachedError            only a cached reply was wanted, and there is none
     ├── OverloadedError           too many requests: come back after the delay
     ├── UnavailableError          no server, or one that is loading or draining
     ├── DeadlineExceededError     the reply did not come, or could not come, in time
@@ -71,6 +72,10 @@ class ModelNotFoundError(LstmserveError):
     ) -> None:
         super().__init__(message, request_id=request_id, reason=reason)
         self.resource = resource
+
+
+class NotCachedError(LstmserveError):
+    """Only a cached reply was wanted, and the server has none."""
 
 
 class _RetryableError(LstmserveError):

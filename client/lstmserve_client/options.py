@@ -10,7 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from lstmserve_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
-from lstmserve_client.types import RequestOptions, SamplingParams, StoppingCriteria
+from lstmserve_client.types import (
+    CacheMode,
+    RequestOptions,
+    SamplingParams,
+    StoppingCriteria,
+)
 
 _REQUEST = "Request"
 _SAMPLING = "Sampling (the model's defaults where absent)"
@@ -106,7 +111,7 @@ class ReplyOptions:
         ),
     ] = None
     logprobs: Annotated[
-        int | None, _count("Show the log-probabilities of this many tokens.", "Output")
+        int | None, _count("Ask for the log-probabilities of this many tokens.", "Output")
     ] = None
 
     @property
@@ -134,6 +139,24 @@ class ReplyOptions:
             seed=self.seed,
             logprobs=self.logprobs,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheOptions:
+    """How the reply cache may be used."""
+
+    cache: Annotated[
+        CacheMode,
+        typer.Option(
+            metavar="MODE",
+            help="The reply cache: default, bypass (neither read nor store), refresh (generate "
+            "and store) or only_if_cached (fail rather than generate).",
+            rich_help_panel=_REQUEST,
+        ),
+    ] = CacheMode.DEFAULT
+
+    def over(self, options: RequestOptions) -> RequestOptions:
+        return {**options, "cache_mode": self.cache}
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import TypeVar
 
+from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client import types
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
@@ -52,6 +53,19 @@ def fill_request(
         _set_stopping(request.stopping, stopping)
     request.cache_mode = _CACHE_MODES[types.CacheMode(cache_mode)]
     request.priority = _PRIORITIES[types.Priority(priority)]
+    return request
+
+
+def purge_request(
+    model: str | None, model_version: str | None, caller: str | None
+) -> cache_pb.PurgeCacheRequest:
+    """What to drop; raises InvalidRequestError for a name that is not Unicode text."""
+    request = cache_pb.PurgeCacheRequest()
+    selection = {"model": model, "model_version": model_version, "caller": caller}
+    for name, value in selection.items():
+        if value is not None:  # an empty name is a name
+            with _refusing(name):
+                setattr(request, name, value)
     return request
 
 

@@ -14,6 +14,7 @@ from lstmserve_client.types import ServingStatus
 
 Detail = TypeVar("Detail", bound=Message)
 
+_NOT_CACHED = "NOT_CACHED"  # all else that is not found is a model
 _ERROR_OF_CODE: dict[grpc.StatusCode, type[errors.LstmserveError]] = {
     grpc.StatusCode.UNAUTHENTICATED: errors.UnauthenticatedError,
     grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDeniedError,
@@ -40,6 +41,8 @@ def error_from_rpc(
             return errors.InvalidRequestError(
                 message, violations=details.violations, request_id=request_id, reason=reason
             )
+        case grpc.StatusCode.NOT_FOUND if reason == _NOT_CACHED:
+            return errors.NotCachedError(message, request_id=request_id, reason=reason)
         case grpc.StatusCode.NOT_FOUND:
             return errors.ModelNotFoundError(
                 message, resource=details.resource, request_id=request_id, reason=reason

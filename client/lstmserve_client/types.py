@@ -35,6 +35,14 @@ class CacheOutcome(StrEnum):
     COALESCED = "coalesced"  # shared with an identical request that was already running
 
 
+class CacheEntryKind(StrEnum):
+    """What a cache keeps."""
+
+    UNKNOWN = "unknown"
+    REPLY = "reply"  # whole replies
+    STATE = "state"  # states of a model after the beginning of a prompt
+
+
 class FinishReason(StrEnum):
     """Why a reply ended. Failures are exceptions, never finish reasons."""
 
@@ -172,6 +180,7 @@ class Timings:
     decode_seconds: float
     time_to_first_token_seconds: float
     total_seconds: float
+    saved_seconds: float  # that generating took before, and did not take for this request
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,3 +248,65 @@ class Model:
     default_max_tokens: int
     labels: tuple[str, ...]
     evaluation: Mapping[str, str] = field(hash=False)  # figures by name, as published
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStoreStats:
+    """Figures of one kind of entry in one store, since the server process started."""
+
+    store: str  # "memory" or "redis"
+    kind: CacheEntryKind
+    hits: int
+    misses: int
+    failures: int  # lookups that failed, took too long, or were left out
+    stored: int
+    evicted: int  # this and what follows: of memory only
+    entries: int
+    used_bytes: int
+    max_bytes: int
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """Hits among all lookups, failed ones too; ``None`` before the first."""
+        lookups = self.hits + self.misses + self.failures
+        return self.hits / lookups if lookups else None
+
+
+@dataclass(frozen=True, slots=True)
+class RedisStats:
+    """One Redis, as the server process sees it."""
+
+    address: str  # without credentials
+    available: bool
+    used_bytes: int  # for whatever it holds
+    max_bytes: int  # 0: no limit
+    eviction_policy: str  # such as "allkeys-lfu"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """What the cache of one server process holds and how well it does."""
+
+    enabled: bool  # False: no cache is configured, and every reply is generated
+    stores: tuple[CacheStoreStats, ...]  # one per store and kind of entry
+    redis: RedisStats | None  # None: none is configured
+    coalesced_requests: int  # that joined an identical one in flight
+    saved_seconds: float  # of generating
+    threshold: int  # a reply is stored when it has been asked for so often within a window
+    variants: int  # replies that a sampled request without a seed may get
+
+
+@dataclass(frozen=True, slots=True)
+class CachePurged:
+    """How many entries were dropped."""
+
+    memory_entries: int  # of the server process that was asked
+    redis_entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheWarmed:
+    """What came of the replies that a request may get."""
+
+    generated: int  # and stored now
+    already_stored: int

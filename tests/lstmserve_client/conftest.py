@@ -14,13 +14,22 @@ from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+from typer.testing import CliRunner, Result
 
+from lstmserve.v1 import cache_service_pb2 as cache_pb
+from lstmserve.v1 import (
+    cache_service_pb2_grpc,
+    generation_service_pb2_grpc,
+    model_service_pb2_grpc,
+)
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve.v1 import generation_service_pb2_grpc, model_service_pb2_grpc
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve_client import AsyncClient, Client
+from lstmserve_client.cli import app
 
 Answer = TypeVar("Answer", pb.GenerateResponse, pb.GenerateReplyResponse)
+
+Lstmserve = Callable[..., Result]
 
 WAIT_SECONDS = 30  # far more than anything here takes
 
@@ -52,7 +61,9 @@ def _completion() -> pb.Completion:
     return pb.Completion(
         finish_reason=pb.FINISH_REASON_END_OF_TEXT,
         usage=pb.Usage(prompt_tokens=4, generated_tokens=3, cached_prompt_tokens=1),
-        timings=pb.Timings(time_to_first_token_seconds=0.0015, total_seconds=0.0075),
+        timings=pb.Timings(
+            time_to_first_token_seconds=0.0015, total_seconds=0.0075, saved_seconds=0.25
+        ),
         cache=pb.CACHE_OUTCOME_MISS,
         labels=["intent:greet"],
     )
@@ -76,6 +87,31 @@ def _model() -> model_pb.Model:
     )
 
 
+def _cache_stats() -> cache_pb.GetCacheStatsResponse:
+    replies, states = cache_pb.CACHE_ENTRY_KIND_REPLY, cache_pb.CACHE_ENTRY_KIND_STATE
+    figures = {"entries": 3210, "bytes": 53 << 20, "max_bytes": 64 << 20}
+    return cache_pb.GetCacheStatsResponse(
+        enabled=True,
+        stores=[
+            cache_pb.CacheStoreStats(
+                store="memory", kind=replies, hits=1500, misses=500, stored=7, evicted=2, **figures
+            ),
+            cache_pb.CacheStoreStats(store="redis", kind=states, hits=1, misses=2, failures=5),
+        ],
+        redis=cache_pb.RedisStats(
+            address="127.0.0.1:6379",
+            available=True,
+            used_bytes=3 << 19,
+            max_bytes=1 << 30,
+            eviction_policy="allkeys-lfu",
+        ),
+        coalesced_requests=17,
+        saved_seconds=1234.5,
+        threshold=2,
+        variants=8,
+    )
+
+
 def _as_asked(answer: Answer, request: pb.GenerateRequest | pb.GenerateReplyRequest) -> Answer:
     """The answer, without log-probabilities if the request wants none."""
     if request.sampling.HasField("logprobs"):
@@ -88,11 +124,22 @@ def _as_asked(answer: Answer, request: pb.GenerateRequest | pb.GenerateReplyRequ
     return copy
 
 
+def _to_status(code: grpc.StatusCode, message: str, *details: Message) -> grpc.Status:
+    status = status_pb2.Status(code=code.value[0], message=message)
+    for detail in details:
+        packed = PackedAny()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return rpc_status.to_status(status)
+
+
 class FakeServer(
     generation_service_pb2_grpc.GenerationServiceServicer,
     model_service_pb2_grpc.ModelServiceServicer,
+    cache_service_pb2_grpc.CacheServiceServicer,
 ):
-    """Answers with ``events`` and ``reply``, or fails with ``failure``.
+    """Answers with ``events`` and ``reply``, or fails with ``failure``; ``failures`` are
+    those of prompts that are warmed, each used up by its call.
 
     With ``hangs`` a call never ends by itself, with ``floods`` a stream repeats its second
     event; ``cancelled`` is set once the call is over, as when its caller left.
@@ -114,10 +161,15 @@ class FakeServer(
             started=_started(),
             completion=_completion(),
         )
+        self.cache_stats = _cache_stats()
+        self.purges: list[cache_pb.PurgeCacheRequest] = []
+        self.warmed: list[pb.GenerateReplyRequest] = []
+        self.failures: dict[str, list[grpc.Status]] = {}
         self.failure: grpc.Status | None = None
         self.hangs = False
         self.floods = False
         self.cancelled = threading.Event()
+        self.warming = threading.Event()
         self.health = health.HealthServicer()
         self.health.set("", health_pb2.HealthCheckResponse.SERVING)
         self.health.set(
@@ -126,12 +178,13 @@ class FakeServer(
 
     def fail(self, code: grpc.StatusCode, message: str, *details: Message) -> None:
         """Let every call end with this status, streams after their events."""
-        status = status_pb2.Status(code=code.value[0], message=message)
-        for detail in details:
-            packed = PackedAny()
-            packed.Pack(detail)
-            status.details.append(packed)
-        self.failure = rpc_status.to_status(status)
+        self.failure = _to_status(code, message, *details)
+
+    def fail_to_warm(
+        self, prompt: str, code: grpc.StatusCode, message: str, *details: Message, times: int = 1
+    ) -> None:
+        """Let so many calls for this prompt end with this status."""
+        self.failures[prompt] = [_to_status(code, message, *details)] * times
 
     def Generate(  # noqa: N802 - named by the wire
         self, request: pb.GenerateRequest, context: grpc.ServicerContext
@@ -173,6 +226,32 @@ class FakeServer(
         card.version = request.version or card.version
         return model_pb.GetModelResponse(model=card)
 
+    def GetCacheStats(  # noqa: N802 - named by the wire
+        self, request: cache_pb.GetCacheStatsRequest, context: grpc.ServicerContext
+    ) -> cache_pb.GetCacheStatsResponse:
+        self._end(context)
+        return self.cache_stats
+
+    def PurgeCache(  # noqa: N802 - named by the wire
+        self, request: cache_pb.PurgeCacheRequest, context: grpc.ServicerContext
+    ) -> cache_pb.PurgeCacheResponse:
+        self.purges.append(request)
+        self._end(context)
+        return cache_pb.PurgeCacheResponse(memory_entries=1200, redis_entries=34)
+
+    def WarmCache(  # noqa: N802 - named by the wire
+        self, request: cache_pb.WarmCacheRequest, context: grpc.ServicerContext
+    ) -> cache_pb.WarmCacheResponse:
+        self.warmed.append(request.request)
+        self.warming.set()
+        context.add_callback(self.cancelled.set)
+        if self.hangs:
+            self.cancelled.wait(WAIT_SECONDS)
+        self._end(context)
+        if self.failures.get(request.request.prompt):
+            context.abort_with_status(self.failures[request.request.prompt].pop())
+        return cache_pb.WarmCacheResponse(generated=3, already_stored=5)
+
     def _end(self, context: grpc.ServicerContext) -> None:
         if self.failure is not None:
             context.abort_with_status(self.failure)
@@ -185,6 +264,7 @@ def fake() -> Iterator[FakeServer]:
         server = grpc.server(pool)
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(servicer, server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicer, server)
+        cache_service_pb2_grpc.add_CacheServiceServicer_to_server(servicer, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicer.health, server)
         servicer.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         server.start()
@@ -224,5 +304,19 @@ def call(request: pytest.FixtureRequest, fake: FakeServer) -> Callable[..., Any]
 
     def run(method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - as above
         return request.param(fake.target, method, *args, **options)
+
+    return run
+
+
+@pytest.fixture
+def lstmserve(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Lstmserve:
+    """Run the command against the fake server, with a pipe for each standard stream."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)  # typer would color its errors there
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*args: str, stdin: str | bytes = "") -> Result:
+        env = {"LSTMSERVE_TARGET": fake.target}
+        return CliRunner().invoke(app, args, input=stdin, env=env)
 
     return run

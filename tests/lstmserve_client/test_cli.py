@@ -10,33 +10,11 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2 as details
 from grpc_health.v1 import health_pb2
-from typer.testing import CliRunner
 
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_client.cli import app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from typer.testing import Result
-
-    from conftest import FakeServer
-
-    Lstmserve = Callable[..., Result]
-
-
-@pytest.fixture
-def lstmserve(fake: FakeServer, monkeypatch: pytest.MonkeyPatch) -> Lstmserve:
-    """Run the command against the fake server, with a pipe for each standard stream."""
-    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)  # typer would color its errors there
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
-    monkeypatch.setenv("COLUMNS", "160")
-
-    def run(*args: str, stdin: str | bytes = "") -> Result:
-        env = {"LSTMSERVE_TARGET": fake.target}
-        return CliRunner().invoke(app, args, input=stdin, env=env)
-
-    return run
+    from conftest import FakeServer, Lstmserve
 
 
 def test_generate_prints_the_reply_and_nothing_else(lstmserve: Lstmserve) -> None:
@@ -51,6 +29,7 @@ def test_generate_sends_what_its_options_say(lstmserve: Lstmserve, fake: FakeSer
         *("--repetition-penalty", "1.5", "--frequency-penalty", "-1"),
         *("--presence-penalty", "2", "--seed", str(2**64 - 1), "--logprobs", "2"),
         *("--max-tokens", "9", "--min-tokens", "1", "--stop", "a", "--stop", "b c"),
+        *("--cache", "refresh"),
     )
     assert fake.requests == [
         pb.GenerateRequest(
@@ -69,6 +48,7 @@ def test_generate_sends_what_its_options_say(lstmserve: Lstmserve, fake: FakeSer
                 logprobs=2,
             ),
             stopping=pb.StoppingCriteria(max_tokens=9, min_tokens=1, stop_sequences=["a", "b c"]),
+            cache_mode=pb.CACHE_MODE_REFRESH,
             priority=pb.PRIORITY_NORMAL,
         )
     ]
@@ -100,9 +80,34 @@ def test_show_stats_tells_the_rest_on_standard_error(lstmserve: Lstmserve) -> No
     assert result.stdout == "Hello [bold]you\n"
     assert result.stderr == (
         f"model=support-en/3 seed={2**64 - 1} finish=end_of_text prompt_tokens=4 "
-        "cached_prompt_tokens=1 generated_tokens=3 cache=miss labels=intent:greet "
+        "cached_prompt_tokens=1 generated_tokens=3 cache=miss saved=250.0ms labels=intent:greet "
         "first_token=1.5ms total=7.5ms request=req-1\n"
     )
+
+
+def test_show_stats_leaves_out_what_the_cache_did_not_do(
+    lstmserve: Lstmserve, fake: FakeServer
+) -> None:
+    fake.events[-1].completion.usage.cached_prompt_tokens = 0
+    fake.events[-1].completion.timings.saved_seconds = 0
+    fake.events[-1].completion.cache = pb.CACHE_OUTCOME_BYPASS
+    stats = lstmserve("generate", "hi", "--show-stats").stderr
+    assert " cache=bypass " in stats
+    assert "cached_prompt_tokens" not in stats
+    assert "saved" not in stats
+
+
+@pytest.mark.parametrize("verb", [["generate", "hi"], ["chat"]], ids=["generate", "chat"])
+def test_a_reply_that_is_not_cached_is_one_clear_line(
+    lstmserve: Lstmserve, fake: FakeServer, verb: list[str]
+) -> None:
+    fake.events = []
+    info = details.ErrorInfo(reason="NOT_CACHED", domain="lstmserve")
+    fake.fail(grpc.StatusCode.NOT_FOUND, "without cache_mode it is generated", info)
+    result = lstmserve(*verb, "--cache", "only_if_cached", stdin="hi\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: no such reply is cached; without --cache it is generated\n"
+    assert fake.requests[0].cache_mode == pb.CACHE_MODE_ONLY_IF_CACHED
 
 
 def test_logprobs_are_a_table_beside_the_text(lstmserve: Lstmserve) -> None:
@@ -201,6 +206,7 @@ def test_the_timeout_is_the_deadline(lstmserve: Lstmserve, fake: FakeServer) -> 
         ("--timeout", "0"),
         ("--timeout", "inf"),
         ("--target", " "),
+        ("--cache", "sometimes"),
     ],
 )
 def test_what_cannot_be_sent_is_a_usage_error_naming_the_option(

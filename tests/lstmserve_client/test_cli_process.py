@@ -125,3 +125,57 @@ def test_chat_on_a_terminal(fake: FakeServer, how: str) -> None:
     assert running.returncode == (130 if how == "interrupt" else 0)
     assert b"Traceback" not in err
     assert [turn.text for turn in fake.requests[0].conversation.turns] == ["hi"]
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 1), (b"\n", 1)])
+def test_a_person_is_asked_before_everything_is_dropped(
+    fake: FakeServer, answer: bytes, code: int
+) -> None:
+    terminal, slave = pty.openpty()
+    env = os.environ | {"LSTMSERVE_TARGET": fake.target, "TERM": "dumb"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*COMMAND, "cache", "purge"], stdin=slave, stdout=pipe, stderr=slave, env=env
+    ) as running:
+        asked = read_until(terminal, b"[y/N] ")
+        os.write(terminal, answer)
+        out, _ = running.communicate(timeout=WAIT_SECONDS)
+    os.close(slave)
+    os.close(terminal)
+    assert fake.target.encode() in asked
+    assert running.returncode == code
+    assert len(fake.purges) == (1 if code == 0 else 0)
+    assert out == (b"dropped 1,200 entries from memory and 34 from Redis\n" if code == 0 else b"")
+
+
+def test_warming_shows_how_far_it_is_to_whoever_watches(fake: FakeServer) -> None:
+    terminal, slave = pty.openpty()
+    env = os.environ | {"LSTMSERVE_TARGET": fake.target, "TERM": "xterm", "COLUMNS": "100"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*COMMAND, "cache", "warm", "-"], stdin=pipe, stdout=pipe, stderr=slave, env=env
+    ) as running:
+        os.close(slave)
+        out, _ = running.communicate(b"hi\nwhy?\n", timeout=WAIT_SECONDS)
+        bar = read_until(terminal, b"2/2")
+    os.close(terminal)
+    assert running.returncode == 0
+    assert b"0/2" in bar
+    assert out.startswith(b"2 prompts: 6 replies generated, ")
+
+
+def test_warming_that_is_interrupted_stops_here_and_there_and_says_how_far_it_came(
+    fake: FakeServer,
+) -> None:
+    fake.hangs = True
+    with process(fake, "cache", "warm", "-") as running:
+        assert running.stdin is not None
+        running.stdin.write(b"hi\nwhy?\n")
+        running.stdin.close()
+        running.stdin = None
+        assert fake.warming.wait(WAIT_SECONDS)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=WAIT_SECONDS)
+    assert (running.returncode, err) == (130, b"")
+    assert out.startswith(b"0 of 2 prompts: 0 replies generated, ")
+    assert fake.cancelled.wait(WAIT_SECONDS)

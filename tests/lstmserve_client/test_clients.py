@@ -46,7 +46,7 @@ COMPLETION = Completion(
     FinishReason.END_OF_TEXT,
     "",
     Usage(4, 3, 1),
-    Timings(0.0, 0.0, 0.0, 0.0015, 0.0075),
+    Timings(0.0, 0.0, 0.0, 0.0015, 0.0075, 0.25),
     CacheOutcome.MISS,
     ("intent:greet",),
 )

@@ -7,12 +7,13 @@ import sys
 import lstmserve_client
 
 NAMES = """
-AsyncClient BrokenReplyError CacheMode CacheOutcome Chunk Client Completion DeadlineExceededError
-Event FieldViolation FinishReason InvalidRequestError LstmserveError Model ModelLimits
-ModelNotFoundError ModelSizes ModelState OverloadedError PermissionDeniedError Priority Prompt
-Reply RequestCancelledError RequestOptions ResumeError SamplingParams ServerError ServingStatus
-Started StoppingCriteria Timings TokenLogprob TokenLogprobs Turn UnauthenticatedError
-UnavailableError Usage
+AsyncClient BrokenReplyError CacheEntryKind CacheMode CacheOutcome CachePurged CacheStats
+CacheStoreStats CacheWarmed Chunk Client Completion DeadlineExceededError Event FieldViolation
+FinishReason InvalidRequestError LstmserveError Model ModelLimits ModelNotFoundError ModelSizes
+ModelState NotCachedError OverloadedError PermissionDeniedError Priority Prompt RedisStats Reply
+RequestCancelledError RequestOptions ResumeError SamplingParams ServerError ServingStatus Started
+StoppingCriteria Timings TokenLogprob TokenLogprobs Turn UnauthenticatedError UnavailableError
+Usage
 """
 HEAVY = {"torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}
 

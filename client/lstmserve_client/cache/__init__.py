@@ -1,0 +1,1 @@
+"""The verbs of ``lstmserve cache``: what they read, do and show."""
