@@ -35,7 +35,6 @@ class PromptTemplate:
         self._role_ids = {
             role: tokenizer.special_id(token) for role, token in manifest.role_tokens.items()
         }
-        self._markers = frozenset(self._role_ids.values())
         self._reply_role = manifest.reply_role
         self.end_id = tokenizer.special_id(manifest.end_token)
         self.label_of_id = {
@@ -57,10 +56,11 @@ class PromptTemplate:
         token_ids = [self._role_ids[turn.role], *self._tokenizer.encode(turn.text)]
         return [*token_ids, self.end_id] if turn.role == self._reply_role else token_ids
 
-    def turn_ends(self, token_ids: Sequence[int]) -> list[int]:
-        """After how many tokens of a rendered conversation each of its turns ends, ascending.
+    def reply_starts(self, token_ids: Sequence[int]) -> list[int]:
+        """After how many tokens of a rendered conversation each of its replies starts, ascending.
 
-        That is where the next role's marker stands. Whatever continues the conversation has
-        the same tokens up to there, and ends turns there too.
+        That is where the reply role's marker stands, and the last is the reply to come. What
+        continues the conversation has the same tokens up to there.
         """
-        return [n for n, token_id in enumerate(token_ids) if n and token_id in self._markers]
+        marker = self._role_ids[self._reply_role]
+        return [n for n, token_id in enumerate(token_ids) if n and token_id == marker]

@@ -53,23 +53,21 @@ def test_turns_end_where_the_next_marker_stands(bundle: Bundle) -> None:
     template = bundle.template
     past = [Turn("user", "hi"), Turn("agent", "hello"), Turn("user", "bye <|agent|>")]
     lengths = [len(template.render_turn(turn)) for turn in past]
-    assert template.turn_ends(template.render_conversation(past)) == [
-        lengths[0],
-        lengths[0] + lengths[1],
-        sum(lengths),
-    ]
+    assert template.reply_starts(template.render_conversation(past)) == [lengths[0], sum(lengths)]
 
 
-@given(turns, turns)
-def test_turns_end_where_they_ended_before_the_conversation_went_on(
-    bundle: Bundle, past: list[Turn], later: list[Turn]
+@given(turns, turns, st.text(min_size=1))
+def test_replies_start_where_they_started_before_the_conversation_went_on(
+    bundle: Bundle, past: list[Turn], later: list[Turn], question: str
 ) -> None:
     template = bundle.template
-    before, after = (template.render_conversation(said) for said in (past, [*past, *later]))
-    ends = template.turn_ends(before)
-    assert len(ends) == len(past)
-    assert template.turn_ends(after)[: len(ends)] == ends
-    assert all(after[:end] == before[:end] for end in ends)
+    asked = [*past, Turn("user", question)]
+    said = [*asked, Turn("agent", "answer"), *later]
+    before, after = map(template.render_conversation, (asked, said))
+    starts = template.reply_starts(before)
+    assert starts[-1] == len(before) - 1
+    assert template.reply_starts(after)[: len(starts)] == starts
+    assert all(after[:start] == before[:start] for start in starts)
 
 
 def test_labels_are_named_by_token_id(bundle: Bundle) -> None:

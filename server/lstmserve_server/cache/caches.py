@@ -19,7 +19,7 @@ from lstmserve_server.cache.shelf import Shelf
 from lstmserve_server.cache.sketch import Sketch
 from lstmserve_server.cache.state_cache import STATES, StateCache
 from lstmserve_server.config import CacheConfig
-from lstmserve_server.errors import NotCachedError
+from lstmserve_server.errors import NotCachedError, NotServedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,9 @@ class Caches:
         return answer_alone(ask)
 
     async def warm(self, ask: Ask) -> Warmed:
-        """Store all replies that a request may get."""
+        """Keep all replies that a request may get; raises NotServedError when none are kept."""
+        if not self._config.is_on:
+            raise NotServedError("this server keeps no replies; start it with a cache")
         return await self._cache.warm(ask)
 
     async def purge(self, selection: Selection) -> Purged:

@@ -184,8 +184,9 @@ class ReplyCache:
 
     async def _generate(self, run: Run, claim: Callable[[], Claim], started_at: float) -> Opened:
         ask = run.ask
-        turn_ends = ask.bundle.template.turn_ends(run.request.prompt_ids)
-        reading, keep = await self._states.prepare(ask.owner, run.request.prompt_ids, turn_ends)
+        prompt_ids = run.request.prompt_ids
+        reply_starts = ask.bundle.template.reply_starts(prompt_ids)
+        reading, keep = await self._states.prepare(ask.owner, prompt_ids, reply_starts)
         outputs = ask.engine.generate(run.request, claim(), reading, keep)
         lookup_seconds = time.perf_counter() - started_at
         return Opened(outputs, Provenance(Outcome.MISS, reading.num_known, lookup_seconds))

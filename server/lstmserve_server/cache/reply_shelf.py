@@ -52,14 +52,8 @@ class ReplyShelf:
         return None if reply is None else (run, reply)
 
     async def is_kept(self, run: Run) -> bool:
-        """Whether the reply is wherever replies are kept; one that is only here goes there."""
-        near = self._shelf.find_near(run.key)
-        if not self._shelf.has_far:
-            return near is not None
-        far = await self._shelf.find_first_far([run.key])
-        if near is not None and far is None:
-            self._shelf.keep(run.key, near)
-        return near is not None or far is not None
+        """Whether the reply is wherever replies are kept; counts nothing."""
+        return await self._shelf.is_kept(run.key)
 
     def keep_if_frequent(self, run: Run, outputs: Sequence[Output]) -> None:
         """Keep a complete reply, unless it is kept or rarely asked for."""

@@ -50,10 +50,6 @@ class Shelf(Generic[Entry]):
         self._redis = redis
         self._observer = observer
 
-    @property
-    def has_far(self) -> bool:
-        return self._redis is not None
-
     def find_near(self, key: EntryKey) -> Entry | None:
         """An entry, if it is in this process."""
         data = None if self._memory is None else self._memory.get(key)
@@ -76,6 +72,17 @@ class Shelf(Generic[Entry]):
         """The first of several entries that is in Redis, and its place; then it is near, too."""
         found = None if self._redis is None or not keys else await self._redis.find_first(keys)
         return None if found is None else _placed(found[0], self._take(keys[found[0]], found[1]))
+
+    async def is_kept(self, key: EntryKey) -> bool:
+        """Whether an entry is wherever entries are kept; what is only near goes to Redis."""
+        near = self.find_near(key)
+        if self._redis is None:
+            return near is not None
+        if await self._redis.find_first([key]) is not None:
+            return True
+        if near is not None:
+            self.keep(key, near)
+        return near is not None
 
     def keep(self, key: EntryKey, entry: Entry) -> None:
         """Keep an entry in both; takes no time that anybody waits for."""

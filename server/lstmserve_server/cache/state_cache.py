@@ -1,8 +1,8 @@
 """States after prompts' beginnings: the next turn of a conversation reads its new tokens only.
 
-An LSTM's state is a small row, whatever it has read, so one is kept where a prompt's last
-turn ends, which is where the next one's begins, and every so many tokens. It is a function of
-the tokens alone: going on from it gives the same bits as reading everything again.
+An LSTM's state is a small row, whatever it has read, so one is kept where the reply starts, which
+is where the next turn's prompt goes on, and every so many tokens. It is a function of the
+tokens alone: going on from it gives the same bits as reading everything again.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ class StateCache:
         self._stride_tokens = stride_tokens
 
     async def prepare(
-        self, owner: Owner, prompt_ids: Sequence[int], turn_ends: Sequence[int]
+        self, owner: Owner, prompt_ids: Sequence[int], reply_starts: Sequence[int]
     ) -> tuple[Reading, Keep]:
-        """How to read a prompt whose turns end there, and what takes the states it gives."""
+        """How to read a prompt in which replies start there, and what takes its states."""
         strides = range(self._stride_tokens, len(prompt_ids), self._stride_tokens)
-        lengths = sorted({*turn_ends, *strides})[-MOST_PREFIXES:]
+        lengths = sorted({*reply_starts, *strides})[-MOST_PREFIXES:]
         keys = dict(_prefix_keys(owner, prompt_ids, lengths))
         known = await self._find(keys, lengths)
         start = known.num_tokens if known else 0
-        # other turns' ends cost a step of the engine each, and nobody will begin there
-        useful = {*turn_ends[-1:], *strides}
+        # an earlier reply's start would cost a step of the engine, and whoever had it kept it
+        useful = {*reply_starts[-1:], *strides}
         wanted = tuple(length for length in lengths if length > start and length in useful)
         return Reading(known, wanted), lambda length, state: self._shelf.keep(keys[length], state)
 

@@ -41,7 +41,7 @@ class Reader:
         """The greedy reply to a conversation, with log-probabilities."""
         template = self._tiny.bundle.template
         ids = tuple(template.render_conversation(turns))
-        reading, keep = await self._states.prepare(owner, ids, template.turn_ends(ids))
+        reading, keep = await self._states.prepare(owner, ids, template.reply_starts(ids))
         self.lengths.append(len(ids))
         self.known.append(reading.num_known)
         self.wanted.append(reading.wanted)
@@ -91,7 +91,7 @@ async def test_whoever_has_the_same_beginning_goes_on_from_it(tiny: LoadedModel)
     assert reader.known[2] == max(reader.lengths[0] - 1, shared // STRIDE * STRIDE)
 
 
-async def test_states_are_wanted_at_strides_and_where_the_next_turn_begins(
+async def test_states_are_wanted_at_strides_and_where_the_reply_starts(
     tiny: LoadedModel,
 ) -> None:
     reader = Reader(tiny, make_states())
@@ -135,3 +135,4 @@ async def test_a_first_turn_asks_redis_for_nothing(
     assert not events.lookups[Kind.STATE, StoreName.REDIS, Lookup.MISS]
     await reader.read(SECOND)
     assert events.lookups[Kind.STATE, StoreName.REDIS, Lookup.MISS] == 1
+    assert reader.known == [0, 0]
