@@ -11,10 +11,12 @@ from lstmserve_server.cache.ask import Ask
 from lstmserve_server.cache.entry_key import Kind, Selection
 from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.observer import CacheObserver, StoreName
+from lstmserve_server.cache.origin import Origin
 from lstmserve_server.cache.outcome import CacheMode
 from lstmserve_server.cache.redis_store import RedisStore
 from lstmserve_server.cache.reply_cache import ReplyCache, Warmed, answer_alone
 from lstmserve_server.cache.reply_shelf import REPLIES, ReplyShelf
+from lstmserve_server.cache.sharing import Sharing
 from lstmserve_server.cache.shelf import Shelf
 from lstmserve_server.cache.sketch import Sketch
 from lstmserve_server.cache.state_cache import STATES, StateCache
@@ -48,13 +50,11 @@ class Caches:
         self._replies = Shelf(REPLIES, self.memory.get(Kind.REPLY), self.redis, observer)
         self._states = Shelf(STATES, self.memory.get(Kind.STATE), self.redis, observer)
         sketch = Sketch(config.window_seconds, time.monotonic)
-        self._cache = ReplyCache(
-            ReplyShelf(self._replies, sketch, config.threshold, observer),
-            StateCache(self._states, config.state_stride_tokens),
-            observer,
-            config.variants,
-            message_tokens,
-        )
+        shelf = ReplyShelf(self._replies, sketch, config.threshold, observer)
+        states = StateCache(self._states, config.state_stride_tokens)
+        origin = Origin(shelf, states, message_tokens)
+        sharing = Sharing(origin, shelf, observer)
+        self._cache = ReplyCache(shelf, origin, sharing, config.variants)
 
     @property
     def stores(self) -> list[tuple[Kind, StoreName]]:

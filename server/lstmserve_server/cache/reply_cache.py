@@ -6,29 +6,21 @@ it is told.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lstmserve_server.cache.answer import Answer, Provenance
 from lstmserve_server.cache.ask import Ask
 from lstmserve_server.cache.cached_reply import CachedReply
-from lstmserve_server.cache.flight import Flight, Opened
-from lstmserve_server.cache.observer import CacheObserver
+from lstmserve_server.cache.flight import Opened
+from lstmserve_server.cache.origin import Origin
 from lstmserve_server.cache.outcome import CacheMode, Outcome
-from lstmserve_server.cache.replay import Replay
 from lstmserve_server.cache.reply_shelf import ReplyShelf
 from lstmserve_server.cache.run import Run, settle_alone, settle_runs
-from lstmserve_server.cache.state_cache import StateCache
-from lstmserve_server.engine.claim import Claim
+from lstmserve_server.cache.sharing import Sharing
 from lstmserve_server.engine.output import Output
-from lstmserve_server.errors import (
-    CallerShareError,
-    DeadlineError,
-    LstmserveError,
-    NotCachedError,
-)
+from lstmserve_server.errors import NotCachedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +34,12 @@ class Warmed:
 class ReplyCache:
     """Answers requests; used on one event loop."""
 
-    def __init__(
-        self,
-        shelf: ReplyShelf,
-        states: StateCache,
-        observer: CacheObserver,
-        variants: int,
-        message_tokens: int,
-    ) -> None:
-        """``variants``: of a sampled request without a seed; ``message_tokens``: of a replayed
-        stream, but for its first message.
-        """
+    def __init__(self, shelf: ReplyShelf, origin: Origin, sharing: Sharing, variants: int) -> None:
+        """``variants``: of a sampled request without a seed."""
         self._shelf = shelf
-        self._states = states
-        self._observer = observer
+        self._origin = origin
+        self._sharing = sharing
         self._variants = variants
-        self._message_tokens = message_tokens
-        self._flights: dict[bytes, Flight] = {}
 
     def answer(self, ask: Ask) -> Answer:
         """The reply to one request. Its outputs raise what the engine raises, or
@@ -92,15 +73,13 @@ class ReplyCache:
             generated += 1
         return Warmed(generated, stored)
 
-    # --- by mode ---------------------------------------------------------------------
-
     def _cached_or_not(self, run: Run, answer: Answer) -> AsyncGenerator[Output]:
         reply = self._shelf.find_near(run)
         if reply is not None:
             return _tell(lambda: self._replay(run, reply), answer)
         if run.request.resume_ids:  # nobody else wants just the rest of this reply
             return self._alone(run, answer)
-        return self._share(run, answer)
+        return self._sharing.follow(run, answer)
 
     async def _only_cached(self, runs: Sequence[Run], answer: Answer) -> AsyncGenerator[Output]:
         found = await self._shelf.find_any(runs)
@@ -115,7 +94,7 @@ class ReplyCache:
 
     async def _anew(self, run: Run, answer: Answer) -> AsyncGenerator[Output]:
         made: list[Output] = []
-        opened = await self._generate(run, lambda: run.ask.claim, time.perf_counter())
+        opened = await self._origin.generate(run, lambda: run.ask.claim)
         async with aclosing(_tell(lambda: opened, answer)) as outputs:
             async for output in outputs:
                 made.append(output)
@@ -124,78 +103,13 @@ class ReplyCache:
                 yield output
 
     async def _alone(self, run: Run, answer: Answer) -> AsyncGenerator[Output]:
-        opened = await self._open(run, lambda: run.ask.claim)
+        opened = await self._origin.open(run, lambda: run.ask.claim)
         async with aclosing(_tell(lambda: opened, answer)) as outputs:
             async for output in outputs:
                 yield output
 
-    async def _share(self, run: Run, answer: Answer) -> AsyncGenerator[Output]:
-        """The outputs of a reply that others may be waiting for, too."""
-        had: list[int] = []
-        while not had:
-            flight, is_first = self._join(run)
-            try:
-                async with aclosing(flight.follow(run.ask.claim)) as outputs:
-                    async for output in outputs:
-                        had += output.token_ids
-                        answer.provenance = _seen_by(flight.opened.provenance, is_first=is_first)
-                        yield answer.time(output)
-            except (DeadlineError, CallerShareError) as error:
-                if is_first or not _spares(error, flight.started_with, run.ask.claim):
-                    raise
-            else:
-                return
-        # the first one's time was up just when this one, which has more, had joined
-        rest = replace(run.request, resume_ids=tuple(had))
-        async with aclosing(run.ask.engine.generate(rest, run.ask.claim)) as outputs:
-            async for output in outputs:
-                yield answer.time(output)
-
-    # --- together with others ----------------------------------------------------------
-
-    def _join(self, run: Run) -> tuple[Flight, bool]:
-        """The flight of a reply, and whether this request is its first."""
-        flight = self._flights.get(run.key.digest)
-        if flight is not None:
-            self._observer.on_coalesced()
-            return flight, False
-        flight = self._flights[run.key.digest] = Flight(
-            run.ask.claim,
-            lambda claim: self._open(run, claim),
-            lambda outputs: self._land(run, outputs),
-        )
-        return flight, True
-
-    def _land(self, run: Run, outputs: Sequence[Output]) -> None:
-        """Nobody can join any more: the reply is complete, or has no outputs and never will."""
-        del self._flights[run.key.digest]
-        if outputs:
-            self._shelf.keep_if_frequent(run, outputs)
-
-    # --- from where --------------------------------------------------------------------
-
-    async def _open(self, run: Run, claim: Callable[[], Claim]) -> Opened:
-        """Begin a reply that is not near."""
-        started_at = time.perf_counter()
-        reply = await self._shelf.find_far(run)
-        if reply is not None:
-            return self._replay(run, reply, is_shared=True)
-        return await self._generate(run, claim, started_at)
-
-    async def _generate(self, run: Run, claim: Callable[[], Claim], started_at: float) -> Opened:
-        ask = run.ask
-        prompt_ids = run.request.prompt_ids
-        reply_starts = ask.bundle.template.reply_starts(prompt_ids)
-        reading, keep = await self._states.prepare(ask.owner, prompt_ids, reply_starts)
-        outputs = ask.engine.generate(run.request, claim(), reading, keep)
-        lookup_seconds = time.perf_counter() - started_at
-        return Opened(outputs, Provenance(Outcome.MISS, reading.num_known, lookup_seconds))
-
-    def _replay(self, run: Run, reply: CachedReply, *, is_shared: bool = False) -> Opened:
-        in_pieces = run.ask.is_streamed or is_shared  # others may want a stream
-        message_tokens = self._message_tokens if in_pieces else None
-        outputs = Replay(reply, len(run.request.resume_ids), message_tokens)
-        return Opened(outputs, Provenance(Outcome.HIT, saved_seconds=reply.seconds))
+    def _replay(self, run: Run, reply: CachedReply) -> Opened:
+        return self._origin.replay(run, reply, is_streamed=run.ask.is_streamed)
 
 
 def answer_alone(ask: Ask) -> Answer:
@@ -217,16 +131,3 @@ async def _tell(begin: Callable[[], Opened], answer: Answer) -> AsyncGenerator[O
     async with aclosing(opened.outputs) as outputs:
         async for output in outputs:
             yield answer.time(output)
-
-
-def _seen_by(provenance: Provenance, *, is_first: bool) -> Provenance:
-    """For all but the first, what the model makes is made for somebody else."""
-    is_shared = provenance.outcome is Outcome.MISS and not is_first
-    return replace(provenance, outcome=Outcome.COALESCED) if is_shared else provenance
-
-
-def _spares(error: LstmserveError, first: Claim, other: Claim) -> bool:
-    """Whether what the first request failed with says nothing about another one."""
-    if isinstance(error, CallerShareError):
-        return other.caller != first.caller
-    return other.deadline > first.deadline
