@@ -115,6 +115,7 @@ def essence(reply: pb.GenerateReplyResponse) -> bytes:
     same.started.ClearField("cache")
     same.completion.ClearField("timings")
     same.completion.ClearField("cache")
+    same.completion.usage.ClearField("cached_prompt_tokens")
     return same.SerializeToString(deterministic=True)
 
 

@@ -131,7 +131,11 @@ def test_a_reply_cut_after_any_token_is_resumed_bit_for_bit(
     sampling = pb.SamplingParams(seed=5, temperature=temperature, logprobs=1)
     stopping = pb.StoppingCriteria(max_tokens=24, min_tokens=24, stop_sequences=["zzz"])
     request = pb.GenerateRequest(
-        prompt=PROMPTS[2], model_version="1", sampling=sampling, stopping=stopping
+        prompt=PROMPTS[2],
+        model_version="1",
+        sampling=sampling,
+        stopping=stopping,
+        cache_mode=pb.CACHE_MODE_BYPASS,
     )
     whole = streamed(generation, request)
     tokens = tokens_of(whole)
