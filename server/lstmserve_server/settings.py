@@ -22,7 +22,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from lstmserve_server.cache.redis_address import check_url
+from lstmserve_server.cache.redis.address import check_url
 from lstmserve_server.config import (
     Address,
     CacheConfig,

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner
-from lstmserve_server.cache.redis_store import RedisStore
+from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.config import CacheConfig, RedisConfig
 from support.cache_events import CacheEvents
 

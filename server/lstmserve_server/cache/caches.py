@@ -13,7 +13,7 @@ from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.observer import CacheObserver, StoreName
 from lstmserve_server.cache.origin import Origin
 from lstmserve_server.cache.outcome import CacheMode
-from lstmserve_server.cache.redis_store import RedisStore
+from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.cache.reply_cache import ReplyCache, Warmed, answer_alone
 from lstmserve_server.cache.reply_shelf import REPLIES, ReplyShelf
 from lstmserve_server.cache.sharing import Sharing

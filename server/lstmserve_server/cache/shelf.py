@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from lstmserve_server.cache.entry_key import EntryKey, Selection
 from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.observer import CacheObserver, Problem
-from lstmserve_server.cache.redis_store import RedisStore
+from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.cache.seal import CorruptEntryError, seal, unseal
 
 Entry = TypeVar("Entry")

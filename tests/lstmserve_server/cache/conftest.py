@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmserve_server.cache.redis_store import RedisStore
+from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.store.loader import LoadedModel
 from support.cache_events import CacheEvents
 from support.engines import load_tiny

@@ -10,7 +10,7 @@ from lstmserve_bundle import Turn
 from lstmserve_server.cache.entry_key import Kind, Owner
 from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.observer import Lookup, StoreName
-from lstmserve_server.cache.redis_store import RedisStore
+from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.cache.shelf import Shelf
 from lstmserve_server.cache.state_cache import STATES, StateCache
 from lstmserve_server.engine.prefix import Reading

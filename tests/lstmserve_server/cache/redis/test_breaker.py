@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.cache.breaker import MAX_SECONDS, Breaker, Phase, backoff_seconds
+from lstmserve_server.cache.redis.breaker import MAX_SECONDS, Breaker, Phase, backoff_seconds
 
 
 class Clock:

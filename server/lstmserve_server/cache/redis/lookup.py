@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from lstmserve_server.cache.entry_key import EntryKey, Kind
-from lstmserve_server.cache.guard import Guard, NoAnswer, classify
 from lstmserve_server.cache.observer import CacheObserver, Lookup, StoreName
-from lstmserve_server.cache.redis_keys import KeyNames
-from lstmserve_server.cache.redis_link import Command, RedisLink
-from lstmserve_server.cache.redis_scripts import FIND_FIRST, LOOK_UP
+from lstmserve_server.cache.redis.guard import Guard, NoAnswer, classify
+from lstmserve_server.cache.redis.keys import KeyNames
+from lstmserve_server.cache.redis.link import Command, RedisLink
+from lstmserve_server.cache.redis.scripts import FIND_FIRST, LOOK_UP
 from lstmserve_server.config import CacheConfig, RedisConfig
 
 # how long a process may take for a reply that others need too, before another one also begins

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.cache.redis_address import Topology, check_url, describe, parse_url
+from lstmserve_server.cache.redis.address import Topology, check_url, describe, parse_url
 
 SECRET = "s3cr3t"
 

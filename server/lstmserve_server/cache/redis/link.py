@@ -9,9 +9,9 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from lstmserve_server.cache.redis_address import RedisAddress
-from lstmserve_server.cache.redis_client import Argument, close_client, make_client
-from lstmserve_server.cache.redis_scripts import Script
+from lstmserve_server.cache.redis.address import RedisAddress
+from lstmserve_server.cache.redis.client import Argument, close_client, make_client
+from lstmserve_server.cache.redis.scripts import Script
 
 SCAN_COUNT = 1000  # keys that Redis looks at in one go; other clients wait so long
 

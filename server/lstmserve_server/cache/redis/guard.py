@@ -21,9 +21,9 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from lstmserve_server.cache.breaker import Breaker
 from lstmserve_server.cache.entry_key import Kind
 from lstmserve_server.cache.observer import CacheObserver, Lookup, Problem
+from lstmserve_server.cache.redis.breaker import Breaker
 from lstmserve_server.config import RedisConfig
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from lstmserve_server.cache.entry_key import Kind
 from lstmserve_server.cache.observer import Lookup, Problem
-from lstmserve_server.cache.redis_store import RedisStore
+from lstmserve_server.cache.redis.store import RedisStore
 from support.cache_events import CacheEvents
 from support.delay_proxy import DelayProxy
 from support.redis_process import RedisProcess, find_free_port

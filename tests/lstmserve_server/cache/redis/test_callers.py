@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from lstmserve_server.cache.observer import Lookup
-from lstmserve_server.cache.redis_store import RedisStore
+from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.config import CacheConfig
 from support.cache_events import CacheEvents
 from support.delay_proxy import DelayProxy

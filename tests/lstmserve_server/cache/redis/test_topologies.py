@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from lstmserve_server.cache.entry_key import Selection
-from lstmserve_server.cache.redis_lookup import RemoteLookup
+from lstmserve_server.cache.redis.lookup import RemoteLookup
 from support.cache_events import CacheEvents
 from support.redis_process import HOST, RedisProcess, SentinelProcess, start_cluster
 from support.redis_stores import COUNTED, make_key, open_store, store_entry

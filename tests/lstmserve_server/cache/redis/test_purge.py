@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner, Selection
 from lstmserve_server.cache.observer import Problem
-from lstmserve_server.cache.redis_keys import KeyNames
-from lstmserve_server.cache.redis_store import RedisStore
+from lstmserve_server.cache.redis.keys import KeyNames
+from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.errors import CacheUnavailableError
 from lstmserve_server.rpc.status import classify
 from support.cache_events import CacheEvents

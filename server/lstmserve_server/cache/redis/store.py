@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from lstmserve_server.cache.entry_key import EntryKey, Selection
-from lstmserve_server.cache.guard import PROBE_SECONDS, Guard
 from lstmserve_server.cache.observer import CacheObserver
-from lstmserve_server.cache.redis_address import describe, parse_url
-from lstmserve_server.cache.redis_keys import KeyNames
-from lstmserve_server.cache.redis_link import RedisLink
-from lstmserve_server.cache.redis_lookup import RedisReader, RemoteLookup
-from lstmserve_server.cache.redis_purge import PurgeWatch, purge_entries
-from lstmserve_server.cache.redis_writer import RedisWriter
+from lstmserve_server.cache.redis.address import describe, parse_url
+from lstmserve_server.cache.redis.guard import PROBE_SECONDS, Guard
+from lstmserve_server.cache.redis.keys import KeyNames
+from lstmserve_server.cache.redis.link import RedisLink
+from lstmserve_server.cache.redis.lookup import RedisReader, RemoteLookup
+from lstmserve_server.cache.redis.purge import PurgeWatch, purge_entries
+from lstmserve_server.cache.redis.writer import RedisWriter
 from lstmserve_server.config import CacheConfig, RedisConfig
 
 

@@ -23,7 +23,7 @@ from redis.asyncio.sentinel import (
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from lstmserve_server.cache.redis_address import RedisAddress, Topology
+from lstmserve_server.cache.redis.address import RedisAddress, Topology
 
 CONNECT_SECONDS = 1.0  # an attempt to connect that nobody waits for does not last for ever
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lstmserve_server.cache.entry_key import EntryKey, Selection
-from lstmserve_server.cache.guard import Guard, NoAnswer, classify
 from lstmserve_server.cache.observer import CacheObserver, Problem, StoreName
-from lstmserve_server.cache.redis_keys import KeyNames
-from lstmserve_server.cache.redis_link import Command, RedisLink
+from lstmserve_server.cache.redis.guard import Guard, NoAnswer, classify
+from lstmserve_server.cache.redis.keys import KeyNames
+from lstmserve_server.cache.redis.link import Command, RedisLink
 
 MAX_BATCH = 64  # writes in one go: half a megabyte of states, a few milliseconds
 CLOSE_SECONDS = 1.0

@@ -13,12 +13,12 @@ from itertools import chain
 
 import structlog
 
-from lstmserve_server.cache.breaker import backoff_seconds
 from lstmserve_server.cache.entry_key import Selection
-from lstmserve_server.cache.guard import classify
-from lstmserve_server.cache.redis_address import RedisAddress
-from lstmserve_server.cache.redis_keys import KeyNames
-from lstmserve_server.cache.redis_link import RedisLink, open_link
+from lstmserve_server.cache.redis.address import RedisAddress
+from lstmserve_server.cache.redis.breaker import backoff_seconds
+from lstmserve_server.cache.redis.guard import classify
+from lstmserve_server.cache.redis.keys import KeyNames
+from lstmserve_server.cache.redis.link import RedisLink, open_link
 from lstmserve_server.errors import CacheUnavailableError
 
 PURGE_SECONDS = 10.0

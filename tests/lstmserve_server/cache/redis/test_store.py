@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from lstmserve_server.cache.entry_key import Kind
 from lstmserve_server.cache.observer import Lookup, Problem
-from lstmserve_server.cache.redis_lookup import RemoteLookup, find_counters
-from lstmserve_server.cache.redis_store import RedisStore
+from lstmserve_server.cache.redis.lookup import RemoteLookup, find_counters
+from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.config import CacheConfig
 from support.cache_events import CacheEvents
 from support.redis_process import RedisProcess, count_calls, until
