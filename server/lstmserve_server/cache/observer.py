@@ -32,7 +32,7 @@ class Problem(Enum):
     CREDENTIALS = "credentials"
     FULL = "full"  # it takes no more entries
     CORRUPT = "corrupt"  # an entry that cannot be read, or is another key's
-    DROPPED = "dropped"  # a write, because too many waited
+    DROPPED = "dropped"  # a write: too many waited, or Redis failed
     OTHER = "other"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from dataclasses import replace
 
 from hypothesis import given
@@ -222,3 +223,26 @@ async def test_tells_how_redis_is(redis_server: RedisProcess, store: RedisStore)
     assert stats.is_asked
     assert stats.used_memory_bytes > 100_000
     assert (stats.max_memory_bytes, stats.max_memory_policy) == (1 << 30, "allkeys-lfu")
+
+
+async def test_an_event_loop_that_is_busy_is_no_slow_redis(
+    redis_server: RedisProcess, events: CacheEvents
+) -> None:
+    budget = replace(PATIENT, budget_seconds=0.2)
+    async with open_store(redis_server.url, events, budget) as store:
+        await store_entry(store, events, make_key(), b"data")
+        for _ in range(3):
+            lookup = asyncio.create_task(store.look_up(make_key(), COUNTED))
+            await asyncio.sleep(0)  # it begins
+            occupy(2 * budget.budget_seconds)
+            found = await lookup
+            assert found is not None
+            assert found.data == b"data"
+        assert not events.problems
+
+
+def occupy(seconds: float) -> None:
+    """Keep the event loop from everything else."""
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        pass
