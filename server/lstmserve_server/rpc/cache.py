@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -41,7 +43,8 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         wanted, config = request.request, self._service.cache_config
         model = self._service.catalog.resolve(wanted.model, wanted.model_version)
         call = current_call.get()
-        ask = to_ask(wanted, call, context, model, is_per_caller=config.is_per_caller)
+        with _inside("request"):
+            ask = to_ask(wanted, call, context, model, is_per_caller=config.is_per_caller)
         warmed = await self._service.caches.warm(ask)
         return pb.WarmCacheResponse(
             generated=warmed.generated, already_stored=warmed.already_stored
@@ -57,3 +60,15 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
             request.model_version if request.HasField("model_version") else None,
             request.caller if request.HasField("caller") else None,
         )
+
+
+@contextmanager
+def _inside(field: str) -> Iterator[None]:
+    """Name wrong fields by where they stand in the whole message."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        violations = [
+            FieldViolation(f"{field}.{item.field}", item.description) for item in error.violations
+        ]
+        raise InvalidRequestError(violations) from None

@@ -31,9 +31,10 @@ async def to_stats(service: Service) -> pb.GetCacheStatsResponse:
 def _memory_stats(caches: Caches, metrics: CacheMetrics) -> list[pb.CacheStoreStats]:
     found = []
     for kind, store in caches.memory.items():
+        # first: a store that is asked does what it had put off, which is counted then
+        entries, num_bytes = store.num_entries, store.num_bytes
         stats = _entry_stats(kind, StoreName.MEMORY, metrics)
-        stats.entries, stats.bytes = store.num_entries, store.num_bytes
-        stats.max_bytes = store.max_bytes
+        stats.entries, stats.bytes, stats.max_bytes = entries, num_bytes, store.max_bytes
         found.append(stats)
     return found
 
