@@ -25,6 +25,13 @@ CACHE_MODES = {
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
+SHARED_SCOPE = ""
+
+
+def caller_scope(caller: str) -> str:
+    """The scope of one caller, who may be nameless; never the one that all share."""
+    return f"caller:{caller}"
+
 
 def to_ask(
     request: Request, call: Call, context: Context, model: ServedModel, *, is_per_caller: bool
@@ -38,7 +45,7 @@ def to_ask(
             model.name,
             model.version,
             model.manifest.digest,
-            call.caller if is_per_caller else "",
+            caller_scope(call.caller) if is_per_caller else SHARED_SCOPE,
         ),
         bundle=model.bundle,
         engine=model.engine,

@@ -12,7 +12,7 @@ from lstmserve.v1 import cache_service_pb2 as pb
 from lstmserve.v1 import cache_service_pb2_grpc
 from lstmserve_server.cache.entry_key import Selection
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
-from lstmserve_server.rpc.ask import to_ask
+from lstmserve_server.rpc.ask import caller_scope, to_ask
 from lstmserve_server.rpc.cache_stats import to_stats
 from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.service import Service
@@ -58,7 +58,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         return Selection(
             request.model if request.HasField("model") else None,
             request.model_version if request.HasField("model_version") else None,
-            request.caller if request.HasField("caller") else None,
+            caller_scope(request.caller) if request.HasField("caller") else None,
         )
 
 
