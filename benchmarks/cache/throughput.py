@@ -1,0 +1,134 @@
+"""Cached replies per second with many callers, load generator included."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import cycle
+
+from benchmarks.cache.asking import encode
+from benchmarks.cache.caller import STREAMED, UNARY, MeasureError, connect
+from benchmarks.cache.finding import Finding, Target
+from benchmarks.cache.latency import HEALTH
+from benchmarks.cache.page import scrape
+from benchmarks.cache.sizes import Sizes
+from benchmarks.cache.stage import Stage
+from benchmarks.load.dialect import Dialect, LstmserveDialect, to_request
+from benchmarks.load.driver import Closed
+from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
+from benchmarks.load.prompts import load_prompts
+from benchmarks.load.server_process import RunningServer
+from benchmarks.load.workload import GREEDY, Ask, Workload
+from lstmserve.v1 import generation_service_pb2 as pb
+
+TOKENS = 64
+PROMPTS = 64
+IN_PROCESS_UNARY = Target(5000, is_least=True)
+
+
+class FewPrompts(Workload):
+    """The same requests again and again: all of them are kept."""
+
+    def asks(self, stream: int) -> Iterator[Ask]:
+        prompts = load_prompts()[:PROMPTS]
+        first = stream % PROMPTS
+        ordered = prompts[first:] + prompts[:first]
+        return cycle([Ask(prompt, GREEDY, None, TOKENS, TOKENS) for prompt in ordered])
+
+
+class UnaryDialect:
+    """``GenerateReply``: the whole reply is one message."""
+
+    path = UNARY
+
+    def encode(self, ask: Ask) -> bytes:
+        return to_request(ask).SerializeToString()
+
+    def count_tokens(self, message: bytes) -> int:
+        return len(pb.GenerateReplyResponse.FromString(message).token_ids)
+
+    def is_complete(self, last: bytes) -> bool:
+        return pb.GenerateReplyResponse.FromString(last).HasField("completion")
+
+
+class HealthDialect:
+    """What gRPC itself costs: one small message each way."""
+
+    path = HEALTH
+
+    def encode(self, _ask: Ask) -> bytes:
+        return b""
+
+    def count_tokens(self, _message: bytes) -> int:
+        return 0
+
+    def is_complete(self, _last: bytes) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class _Case:
+    name: str
+    server: RunningServer
+    dialect: Dialect
+    target: Target | None = None
+
+
+async def measure_throughput(stage: Stage, sizes: Sizes) -> list[Finding]:
+    near, far = stage.near, stage.over_tcp
+    for server in (near, far):
+        await _fill(server)
+    cases = [
+        _Case("health checks", near, HealthDialect()),
+        _Case("unary, in process", near, UnaryDialect(), IN_PROCESS_UNARY),
+        _Case("streamed, in process", near, LstmserveDialect()),
+        _Case("unary, Redis", far, UnaryDialect()),
+        _Case("streamed, Redis", far, LstmserveDialect()),
+    ]
+    with start_generators(Generator()) as pool:
+        return [
+            await asyncio.to_thread(_measure, case, callers, sizes, pool)
+            for case in cases
+            for callers in sizes.callers
+        ]
+
+
+async def _fill(server: RunningServer) -> None:
+    async with connect(server) as caller:
+        for prompt in load_prompts()[:PROMPTS]:
+            await caller.call_until_hit(STREAMED, encode(prompt, TOKENS))
+
+
+def _measure(case: _Case, callers: int, sizes: Sizes, pool: Executor) -> Finding:
+    plan = Plan(
+        dialect=case.dialect,
+        generator=Generator(),
+        workload=FewPrompts(),
+        load=Closed(callers),
+        warm_up_seconds=sizes.throughput_warm_up_seconds,
+        seconds=sizes.throughput_seconds,
+    )
+    before = _count_not_hit(case.server)
+    measured = measure(plan, case.server, pool)
+    not_hit = _count_not_hit(case.server) - before
+    if measured.figures.errors:
+        raise MeasureError(f"{case.name}: {measured.figures.errors}")
+    note = _describe(measured) + (f"; {not_hit:.0f} were no hits" if not_hit else "")
+    name = f"{case.name}, {callers} callers"
+    return Finding(name, measured.figures.requests_per_second, "/s", case.target, note)
+
+
+def _count_not_hit(server: RunningServer) -> float:
+    page = scrape(server)
+    return sum(page.total("requests_total", cache=cache) for cache in ("miss", "coalesced"))
+
+
+def _describe(measured: Measurement) -> str:
+    figures, used = measured.figures, measured.server.cpu_seconds or 0.0
+    return (
+        f"p50 {figures.reply_ms.p50:.2f} ms, p99 {figures.reply_ms.p99:.2f} ms; cores: "
+        f"server {used / figures.seconds:.2f}, "
+        f"generator {measured.generator_cpu_seconds / figures.seconds:.2f}"
+    )
