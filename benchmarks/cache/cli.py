@@ -58,7 +58,6 @@ def run(
     sizes = SHORT if short else FULL
     if requests is not None:
         sizes = replace(sizes, popularity_requests=requests)
-    described = describe_run((*PACKAGES, *CACHE_PACKAGES))
     try:
         parts, redis_version = _measure(_choose(only), sizes, server_arg or ())
     except (MeasureError, ServerError) as error:
@@ -68,7 +67,7 @@ def run(
     if json is not None:
         figures = {name: [one.to_json() for one in found] for name, found in parts.items()}
         results = {"redis_server": redis_version, "sizes": asdict(sizes), "parts": figures}
-        write_json(json, described, results)
+        write_json(json, describe_run((*PACKAGES, *CACHE_PACKAGES)), results)
 
 
 def _choose(names: str) -> list[str]:
@@ -81,11 +80,14 @@ def _choose(names: str) -> list[str]:
 
 def _measure(
     names: Sequence[str], sizes: Sizes, arguments: Sequence[str]
-) -> tuple[dict[str, list[Finding]], str]:
-    """The findings of each part, and the version of Redis."""
-    gc.disable()  # a collection would look like a slow server
+) -> tuple[dict[str, list[Finding]], str | None]:
+    """The findings of each part, and the version of Redis where one was needed."""
     with open_stage(arguments) as stage:
-        return uvloop.run(_measure_all(names, sizes, stage)), stage.redis.version
+        gc.disable()  # a collection would look like a slow server
+        try:
+            return uvloop.run(_measure_all(names, sizes, stage)), stage.redis_version
+        finally:
+            gc.enable()
 
 
 async def _measure_all(

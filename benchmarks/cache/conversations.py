@@ -63,14 +63,21 @@ def _encode(conversation: pb.Conversation) -> bytes:
 
 
 def _describe(number: int, turn: _Turn) -> list[Finding]:
-    name = f"turn {number + 1}: first message, p50"
-    cached, prompt = np.mean(turn.cached_tokens), np.mean(turn.prompt_tokens)
+    name = f"turn {number + 1}"
+    prompt = np.mean(turn.prompt_tokens)
+    without = float(np.median(turn.without)) * 1e3
+    kept = float(np.median(turn.with_states)) * 1e3
     return [
         Finding(
-            f"{name}, states kept",
-            float(np.median(turn.with_states)) * 1e3,
-            "ms",
-            note=f"{cached:.0f} of {prompt:.0f} prompt tokens were not read",
+            f"{name}: prompt tokens not read",
+            float(np.mean(turn.cached_tokens)),
+            note=f"of {prompt:.0f}",
         ),
-        Finding(f"{name}, no states", float(np.median(turn.without)) * 1e3, "ms"),
+        Finding(f"{name}: first message, states kept, p50", kept, "ms"),
+        Finding(
+            f"{name}: first message, no states, p50",
+            without,
+            "ms",
+            note=f"{without / kept:.2f} times as long",
+        ),
     ]

@@ -130,6 +130,7 @@ def _describe(
     memory = f"{run.entries:,} entries" if run.entries else "everything"
     name = f"memory for {memory}, threshold {run.threshold}"
     ideal = ideal_hit_ratio(asked, run.entries)
+    allowed = ideal_hit_ratio(asked, run.entries, run.threshold)
     coalesced = outcome.outcomes["coalesced"] / outcome.outcomes.total()
     bound = f"{run.entries * entry_bytes / 1e6:.2f} MB; " if run.entries else ""
     faster = outcome.tokens_per_second / bypassing.tokens_per_second
@@ -137,8 +138,8 @@ def _describe(
         Finding(
             f"hit ratio, {name}",
             outcome.hit_ratio,
-            note=f"{bound}ideal {ideal:.3f}, so {outcome.hit_ratio / ideal:.1%} of it; "
-            f"{coalesced:.1%} of the requests joined others",
+            note=f"{bound}ideal {ideal:.3f}, so {outcome.hit_ratio / ideal:.1%} of it "
+            f"({allowed:.3f} with this threshold); {coalesced:.1%} joined others in flight",
         ),
         Finding(
             f"tokens/s, {name}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,7 @@ from benchmarks.load.server_process import ServerError
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
 PAUSE_SECONDS = 0.01
+PORTS = range(12_000, 22_000)  # below those that connections are given meanwhile
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,18 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> str:
     with closing(Redis(HOST, port)) as client:
         while process.poll() is None and time.monotonic() < ends_at:
             try:
-                return str(client.info("server")["redis_version"])
+                found = client.info("server")
             except RedisConnectionError:
                 time.sleep(PAUSE_SECONDS)
+                continue
+            if found["process_id"] == process.pid:  # and not another one on this port
+                return str(found["redis_version"])
     raise ServerError(f"Redis did not start (port {port}, exit status {process.returncode})")
 
 
 def _find_free_port() -> int:
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        return int(free.getsockname()[1])
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as free, suppress(OSError):
+            free.bind((HOST, port))
+            return port
+    raise ServerError(f"no free port for Redis among {PORTS.start} to {PORTS.stop - 1}")

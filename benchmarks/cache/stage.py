@@ -27,6 +27,11 @@ class Stage:
         return self._redis
 
     @property
+    def redis_version(self) -> str | None:
+        """None when no part has needed Redis."""
+        return self._redis.version if self._redis is not None else None
+
+    @property
     def near(self) -> RunningServer:
         """The server as it comes: everything is kept in process."""
         return self._keep()

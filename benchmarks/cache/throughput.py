@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import cycle
@@ -89,19 +89,36 @@ async def measure_throughput(stage: Stage, sizes: Sizes) -> list[Finding]:
     ]
     with start_generators(Generator()) as pool:
         return [
-            await asyncio.to_thread(_measure, case, callers, sizes, pool)
-            for case in cases
+            finding
             for callers in sizes.callers
+            for finding in await asyncio.to_thread(_measure_all, cases, callers, sizes, pool)
         ]
 
 
 async def _fill(server: RunningServer) -> None:
+    requests = [encode(prompt, TOKENS) for prompt in load_prompts()[:PROMPTS]]
     async with connect(server) as caller:
-        for prompt in load_prompts()[:PROMPTS]:
-            await caller.call_until_hit(STREAMED, encode(prompt, TOKENS))
+        await asyncio.gather(*(caller.call_until_hit(STREAMED, one) for one in requests))
 
 
-def _measure(case: _Case, callers: int, sizes: Sizes, pool: Executor) -> Finding:
+def _measure_all(
+    cases: Sequence[_Case], callers: int, sizes: Sizes, pool: Executor
+) -> list[Finding]:
+    """The first of the cases is what the others are compared with."""
+    findings: list[Finding] = []
+    for case in cases:
+        measured, not_hit = _measure(case, callers, sizes, pool)
+        rate = measured.figures.requests_per_second
+        floor = findings[0].value if findings else rate
+        note = f"{rate / floor:.2f} of health checks; {_describe(measured)}"
+        if not_hit:
+            note += f"; {not_hit:.0f} were no hits"
+        findings.append(Finding(f"{case.name}, {callers} callers", rate, "/s", case.target, note))
+    return findings
+
+
+def _measure(case: _Case, callers: int, sizes: Sizes, pool: Executor) -> tuple[Measurement, float]:
+    """One load, and how many of its requests were no hits."""
     plan = Plan(
         dialect=case.dialect,
         generator=Generator(),
@@ -112,12 +129,9 @@ def _measure(case: _Case, callers: int, sizes: Sizes, pool: Executor) -> Finding
     )
     before = _count_not_hit(case.server)
     measured = measure(plan, case.server, pool)
-    not_hit = _count_not_hit(case.server) - before
     if measured.figures.errors:
         raise MeasureError(f"{case.name}: {measured.figures.errors}")
-    note = _describe(measured) + (f"; {not_hit:.0f} were no hits" if not_hit else "")
-    name = f"{case.name}, {callers} callers"
-    return Finding(name, measured.figures.requests_per_second, "/s", case.target, note)
+    return measured, _count_not_hit(case.server) - before
 
 
 def _count_not_hit(server: RunningServer) -> float:

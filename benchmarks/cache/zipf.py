@@ -14,10 +14,11 @@ def draw_ranks(ranks: int, exponent: float, requests: int, seed: int) -> list[in
     return random.Random(seed).choices(range(ranks), cum_weights=bounds, k=requests)
 
 
-def ideal_hit_ratio(asked: Sequence[int], entries: int | None) -> float:
-    """Of a cache that holds the most often asked from their first request on.
+def ideal_hit_ratio(asked: Sequence[int], entries: int | None, threshold: int = 1) -> float:
+    """Of a cache that holds the most often asked as soon as they have been asked so often.
 
-    ``entries``: how many it holds; None: all, which makes this the share of repeats.
+    ``entries``: how many it holds; None: all. Of everything, and with a threshold of 1, this is
+    the share of repeats: no cache answers more.
     """
     counts = Counter(asked).most_common(entries)
-    return sum(count - 1 for _, count in counts) / len(asked)
+    return sum(max(0, count - threshold) for _, count in counts) / len(asked)
