@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from benchmarks.cache.asking import encode, make_fresh_prompt
-from benchmarks.cache.caller import UNARY, Caller, MeasureError, Reply, connect
+from benchmarks.cache.caller import UNARY, Caller, Reply, connect
 from benchmarks.cache.finding import Finding, Target
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
@@ -31,24 +31,37 @@ class _Contestant:
     caller: Caller
     path: str
     request: bytes
-    outcome: str = ""  # that each reply must have
+    outcome: str = ""  # that a reply should have
     target: Target | None = None
+
+
+@dataclass
+class _Timed:
+    """The calls of one contestant."""
+
+    seconds: list[float] = field(default_factory=list)
+    num_others: int = 0  # Redis may be too slow on a busy machine: then it is no hit
+
+    def add(self, reply: Reply, outcome: str) -> None:
+        self.seconds.append(reply.seconds)
+        self.num_others += bool(outcome) and reply.outcome != outcome
+
+    @property
+    def percentiles(self) -> Percentiles:
+        return Percentiles.of_seconds(np.array(self.seconds))
 
 
 async def measure_latency(stage: Stage, sizes: Sizes) -> list[Finding]:
     """All take turns, so that a busy moment of the machine meets each of them."""
     async with AsyncExitStack() as stack:
         contestants = await _make_contestants(stage, stack)
-        seconds: dict[str, list[float]] = {one.name: [] for one in contestants}
+        timed = {one.name: _Timed() for one in contestants}
         for _ in range(sizes.latency_blocks):
             for one in contestants:
                 await _call(one)  # its data is in the processor's caches then
                 for _ in range(sizes.latency_block_calls):
-                    seconds[one.name].append((await _call(one)).seconds)
-    percentiles = {
-        name: Percentiles.of_seconds(np.array(values)) for name, values in seconds.items()
-    }
-    return _describe(contestants, percentiles)
+                    timed[one.name].add(await _call(one), one.outcome)
+    return _describe(contestants, timed)
 
 
 async def _make_contestants(stage: Stage, stack: AsyncExitStack) -> list[_Contestant]:
@@ -71,15 +84,11 @@ async def _make_contestants(stage: Stage, stack: AsyncExitStack) -> list[_Contes
 
 
 async def _call(one: _Contestant) -> Reply:
-    reply = await one.caller.call(one.path, one.request)
-    if one.outcome and reply.outcome != one.outcome:
-        raise MeasureError(f"{one.name}: {reply.outcome}, not {one.outcome}")
-    return reply
+    return await one.caller.call(one.path, one.request)
 
 
-def _describe(
-    contestants: Sequence[_Contestant], percentiles: dict[str, Percentiles]
-) -> list[Finding]:
+def _describe(contestants: Sequence[_Contestant], timed: dict[str, _Timed]) -> list[Finding]:
+    percentiles = {name: its.percentiles for name, its in timed.items()}
     floor, generated = percentiles["health check"].p50, percentiles["generated"].p50
     findings = []
     for one in contestants:
@@ -88,5 +97,7 @@ def _describe(
         if one.outcome == "hit":
             note += f", 1/{generated / its.p50:.1f} of generating {TOKENS} tokens"
         findings.append(Finding(f"{one.name}, p50", its.p50, "ms", one.target, note))
-        findings.append(Finding(f"{one.name}, p99", its.p99, "ms"))
+        others = timed[one.name].num_others
+        note = f"{others} were no {one.outcome}" if others else ""
+        findings.append(Finding(f"{one.name}, p99", its.p99, "ms", note=note))
     return findings
