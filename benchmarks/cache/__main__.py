@@ -1,0 +1,5 @@
+"""Measures what the caches bring, part by part."""
+
+from benchmarks.cache.cli import main
+
+main()

@@ -1,0 +1,123 @@
+"""Sends requests to one server and keeps what came back, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from math import nan
+from time import perf_counter
+
+from benchmarks.load.measure import Generator
+from benchmarks.load.server_process import RunningServer
+from benchmarks.load.transport import Transport
+from benchmarks.replay.reply import assemble
+from lstmserve.v1 import generation_service_pb2 as pb
+
+UNARY = "/lstmserve.v1.GenerationService/GenerateReply"
+STREAMED = "/lstmserve.v1.GenerationService/Generate"
+
+POLL_SECONDS = 0.005
+PATIENCE_SECONDS = 60.0
+
+
+class MeasureError(Exception):
+    """What was to be measured cannot be."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of one request."""
+
+    path: str
+    code: str
+    details: str
+    seconds: float
+    first_seconds: float  # until the first message; nan without one
+    messages: list[bytes]
+
+    @property
+    def outcome(self) -> str:
+        """What the cache did, as the server tells: ``hit``, for example."""
+        name = pb.CacheOutcome.Name(self._completion.cache)
+        return name.removeprefix("CACHE_OUTCOME_").lower()
+
+    @property
+    def usage(self) -> pb.Usage:
+        return self._completion.usage
+
+    @property
+    def content(self) -> tuple[str, tuple[int, ...], int]:
+        """What is the same whenever the request is: text, tokens, why it ended."""
+        whole = self.read()
+        return whole.text, tuple(whole.token_ids), whole.completion.finish_reason
+
+    def read(self) -> pb.GenerateReplyResponse:
+        """The reply as one message."""
+        if self.path == STREAMED:
+            return assemble(self.messages)
+        return pb.GenerateReplyResponse.FromString(self.messages[0])
+
+    @property
+    def _completion(self) -> pb.Completion:
+        if self.path == STREAMED:
+            return pb.GenerateResponse.FromString(self.messages[-1]).completion
+        return pb.GenerateReplyResponse.FromString(self.messages[0]).completion
+
+
+class Caller:
+    """Asks one server."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def try_call(self, path: str, request: bytes) -> Reply:
+        """The reply, whatever its code."""
+        messages: list[bytes] = []
+        first = nan
+
+        def on_message(message: bytes) -> None:
+            nonlocal first
+            if not messages:
+                first = perf_counter()
+            messages.append(message)
+
+        began = perf_counter()
+        status = await self._transport.stream(path, request, on_message)
+        ended = perf_counter()
+        return Reply(path, status.code, status.details, ended - began, first - began, messages)
+
+    async def call(self, path: str, request: bytes) -> Reply:
+        """The reply; raises MeasureError where there is none."""
+        reply = await self.try_call(path, request)
+        if reply.code != "OK":
+            raise MeasureError(f"{path}: {reply.code}: {reply.details}")
+        return reply
+
+    async def call_until_hit(self, path: str, request: bytes) -> None:
+        """Ask until the reply comes from the cache: writes to Redis take their time."""
+        ends_at = perf_counter() + PATIENCE_SECONDS
+        while (await self.call(path, request)).outcome != "hit":
+            if perf_counter() > ends_at:
+                raise MeasureError("the same request again and again, and no hit")
+            await asyncio.sleep(POLL_SECONDS)
+
+
+@asynccontextmanager
+async def connect(server: RunningServer, connections: int = 1) -> AsyncIterator[Caller]:
+    transport = Generator(connections=connections).connect(server.target)
+    try:
+        yield Caller(transport)
+    finally:
+        await transport.close()
+
+
+async def wait_until(condition: Callable[[], bool], what: str) -> float:
+    """Seconds until something is so that a blocking look tells; raises MeasureError."""
+    began = perf_counter()
+    while not await asyncio.to_thread(condition):
+        if perf_counter() - began > PATIENCE_SECONDS:
+            raise MeasureError(f"not within {PATIENCE_SECONDS:.0f} s: {what}")
+        await asyncio.sleep(POLL_SECONDS)
+    return perf_counter() - began

@@ -1,0 +1,74 @@
+"""How much each part asks: enough for figures, or just enough to see that all of it works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PopularityRun:
+    """One server of the popularity part."""
+
+    entries: int | None  # that its memory holds, about; None: all
+    threshold: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Counts and seconds of all parts."""
+
+    latency_blocks: int
+    latency_block_calls: int
+    callers: tuple[int, ...]
+    throughput_seconds: float
+    throughput_warm_up_seconds: float
+    stampede_requests: int
+    stampede_rounds: int
+    prompts: int
+    popularity_requests: int
+    popularity_runs: tuple[PopularityRun, ...]  # the first holds everything
+    freezes: int
+    frozen_burst: int
+    frozen_pairs: int  # of each freeze, once Redis is left alone
+    conversations: int
+
+
+FULL = Sizes(
+    latency_blocks=40,
+    latency_block_calls=50,
+    callers=(16, 64),
+    throughput_seconds=5.0,
+    throughput_warm_up_seconds=1.0,
+    stampede_requests=1000,
+    stampede_rounds=5,
+    prompts=10_000,
+    popularity_requests=20_000,
+    popularity_runs=(
+        PopularityRun(None, 2),
+        PopularityRun(None, 1),
+        PopularityRun(2000, 1),
+        PopularityRun(2000, 2),
+        PopularityRun(200, 1),
+        PopularityRun(200, 2),
+    ),
+    freezes=20,
+    frozen_burst=16,
+    frozen_pairs=100,
+    conversations=50,
+)
+SHORT = Sizes(
+    latency_blocks=4,
+    latency_block_calls=10,
+    callers=(16,),
+    throughput_seconds=0.4,
+    throughput_warm_up_seconds=0.2,
+    stampede_requests=100,
+    stampede_rounds=1,
+    prompts=300,
+    popularity_requests=900,
+    popularity_runs=(PopularityRun(None, 2), PopularityRun(30, 1)),
+    freezes=1,
+    frozen_burst=8,
+    frozen_pairs=20,
+    conversations=2,
+)

@@ -1,0 +1,66 @@
+"""The servers that the parts share: each kind is started when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from benchmarks.cache.redis_server import RunningRedis, start_redis
+from benchmarks.load.server_process import RunningServer, start_server
+
+NO_REPLIES_IN_PROCESS = ("--cache-bytes", "0")
+
+
+class Stage:
+    """Starts servers with the arguments of the command line and their own."""
+
+    def __init__(self, arguments: Sequence[str], open_until_end: ExitStack) -> None:
+        self._arguments = tuple(arguments)
+        self._open = open_until_end
+        self._servers: dict[tuple[str, ...], RunningServer] = {}
+        self._redis: RunningRedis | None = None
+
+    @property
+    def redis(self) -> RunningRedis:
+        if self._redis is None:
+            self._redis = self._open.enter_context(start_redis())
+        return self._redis
+
+    @property
+    def redis_version(self) -> str | None:
+        """None when no part has needed Redis."""
+        return self._redis.version if self._redis is not None else None
+
+    @property
+    def near(self) -> RunningServer:
+        """The server as it comes: everything is kept in process."""
+        return self._keep()
+
+    @property
+    def over_tcp(self) -> RunningServer:
+        """Replies are kept in Redis alone, so that every hit is one of Redis."""
+        return self._keep(*NO_REPLIES_IN_PROCESS, "--redis-url", self.redis.tcp_url)
+
+    @property
+    def over_unix(self) -> RunningServer:
+        """The same through a Unix socket."""
+        return self._keep(*NO_REPLIES_IN_PROCESS, "--redis-url", self.redis.unix_url)
+
+    @property
+    def without_states(self) -> RunningServer:
+        return self._keep("--state-cache-bytes", "0")
+
+    def start(self, *arguments: str) -> AbstractContextManager[RunningServer]:
+        """A server that nobody else needs."""
+        return start_server((*self._arguments, *arguments))
+
+    def _keep(self, *arguments: str) -> RunningServer:
+        if arguments not in self._servers:
+            self._servers[arguments] = self._open.enter_context(self.start(*arguments))
+        return self._servers[arguments]
+
+
+@contextmanager
+def open_stage(arguments: Sequence[str]) -> Iterator[Stage]:
+    with ExitStack() as open_until_end:
+        yield Stage(arguments, open_until_end)
