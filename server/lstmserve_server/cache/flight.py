@@ -56,7 +56,9 @@ class Flight:
         self._on_end = on_end
         self._opening = asyncio.create_task(opening(lambda: self._claim))
         self._log: list[Output] = []
-        self._asking = asyncio.Lock()
+        self._is_asked = False
+        self._changed = asyncio.Event()  # a new one after each change
+        self._waiting_for_end = asyncio.Lock()
         self._failure: LstmserveError | None = None
         self._num_followers = 0
         self.started_with = claim
@@ -73,13 +75,26 @@ class Flight:
         position = 0
         try:
             while True:
-                if position == len(self._log):
-                    await self._ask_beyond(position)
+                while position == len(self._log):
+                    await self._advance()
                 output = merge(self._log[position:])
                 position = len(self._log)
                 yield output
                 if output.finish is not None:
                     return
+        finally:
+            await self._leave()
+
+    async def whole(self, claim: Claim) -> Output:
+        """The reply in one piece, when it is complete; raises what it failed with."""
+        self._join(claim)
+        try:
+            async with self._waiting_for_end:  # one of those who wait for the end sees to it
+                while self.is_joinable:
+                    await self._advance()
+            if self._failure is not None:
+                raise self._failure
+            return merge(self._log)
         finally:
             await self._leave()
 
@@ -94,23 +109,32 @@ class Flight:
             if self._has_opened:
                 self.opened.outputs.amend(merged)
 
-    async def _ask_beyond(self, position: int) -> None:
-        """Wait until there is more than this many outputs."""
-        async with self._asking:
-            if self._failure is not None:
-                raise self._failure
-            if position < len(self._log):  # somebody else has asked
-                return
-            try:
-                opened = await asyncio.shield(self._opening)
-                output = await anext(opened.outputs)
-            except LstmserveError as error:
-                self._failure = error
-                self._end(())
-                raise
-            self._log.append(output)
-            if output.finish is not None:
-                self._end(self._log)
+    async def _advance(self) -> None:
+        """Ask for one more output; or wait until who asks already has it, or leaves."""
+        if self._failure is not None:
+            raise self._failure
+        if self._is_asked:
+            await self._changed.wait()
+            return
+        self._is_asked = True
+        try:
+            await self._ask()
+        finally:
+            self._is_asked = False
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def _ask(self) -> None:
+        try:
+            opened = await asyncio.shield(self._opening)
+            output = await anext(opened.outputs)
+        except LstmserveError as error:
+            self._failure = error
+            self._end(())
+            raise
+        self._log.append(output)
+        if output.finish is not None:
+            self._end(self._log)
 
     async def _leave(self) -> None:
         self._num_followers -= 1

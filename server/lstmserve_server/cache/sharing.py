@@ -33,7 +33,7 @@ class Sharing:
         while not had:
             flight, is_first = self._join(run)
             try:
-                async with aclosing(flight.follow(run.ask.claim)) as outputs:
+                async with aclosing(_outputs(flight, run)) as outputs:
                     async for output in outputs:
                         had += output.token_ids
                         answer.provenance = _seen_by(flight.opened.provenance, is_first=is_first)
@@ -67,6 +67,16 @@ class Sharing:
         del self._flights[run.key.digest]
         if outputs:
             self._shelf.keep_if_frequent(run, outputs)
+
+
+async def _outputs(flight: Flight, run: Run) -> AsyncGenerator[Output]:
+    """As they come, or all at the end for a caller who cannot do with less."""
+    if not run.ask.is_streamed:
+        yield await flight.whole(run.ask.claim)
+        return
+    async with aclosing(flight.follow(run.ask.claim)) as outputs:
+        async for output in outputs:
+            yield output
 
 
 def _seen_by(provenance: Provenance, *, is_first: bool) -> Provenance:

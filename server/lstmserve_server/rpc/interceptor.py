@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import cache
 from typing import Any
 
 import grpc
@@ -52,7 +53,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         metadata = tuple(handler_call_details.invocation_metadata)
         call = Call(method.rsplit("/", 1)[-1], choose_request_id(metadata))
-        reader = make_reader(_request_class(method))
+        reader = _reader_of(method)
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(call, handler.unary_stream), reader, handler.response_serializer
@@ -120,7 +121,8 @@ def _cancellation_code(context: Context) -> grpc.StatusCode:
     return grpc.StatusCode.CANCELLED
 
 
-def _request_class(method: str) -> type[Message]:
+@cache
+def _reader_of(method: str) -> Callable[[bytes], Message | Malformed]:
     name = method.removeprefix("/").replace("/", ".")
     found = descriptor_pool.Default().FindMethodByName(name)
-    return message_factory.GetMessageClass(found.input_type)
+    return make_reader(message_factory.GetMessageClass(found.input_type))

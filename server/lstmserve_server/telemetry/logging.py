@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import atexit
 import logging
-import queue
 import sys
 import threading
+from collections import deque
+from contextlib import suppress
 from typing import TextIO
 
 import structlog
 
 MAX_QUEUED_LINES = 10_000
+MAX_WRITTEN_LINES = 100  # at once: the rest still counts as queued
+GATHER_SECONDS = 0.02  # how late a line may be
 LAST_LINES_SECONDS = 1.0
 
 
@@ -24,38 +27,48 @@ class BackgroundFile:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._lines: queue.Queue[str | None] = queue.Queue(MAX_QUEUED_LINES)
+        self._lines: deque[str] = deque()
         self._dropped = 0
+        self._filled = threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     def write(self, text: str) -> None:
-        try:
-            self._lines.put_nowait(text)
-        except queue.Full:
+        if len(self._lines) >= MAX_QUEUED_LINES:
             self._dropped += 1
+            return
+        self._lines.append(text)
+        if not self._filled.is_set():
+            self._filled.set()
 
     def flush(self) -> None:
-        """Nothing: the thread flushes every line."""
+        """Nothing: the thread flushes."""
 
     def close(self) -> None:
         """Give the last lines a moment to be written."""
-        try:
-            self._lines.put(None, timeout=LAST_LINES_SECONDS)
-        except queue.Full:
-            return
+        self._closing.set()
+        self._filled.set()
         self._thread.join(LAST_LINES_SECONDS)
 
     def _run(self) -> None:
-        while (text := self._lines.get()) is not None:
+        while not self._closing.is_set():
+            self._filled.wait()
+            # a thread that wakes up for every line takes the interpreter from the event loop
+            self._closing.wait(GATHER_SECONDS)
+            self._filled.clear()
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        while self._lines:
+            count = min(len(self._lines), MAX_WRITTEN_LINES)
+            text = "".join(self._lines.popleft() for _ in range(count))
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 text = f'{{"event": "log lines dropped", "count": {dropped}}}\n{text}'
-            try:
+            with suppress(OSError, ValueError):  # nobody reads any more
                 self._file.write(text)
                 self._file.flush()
-            except (OSError, ValueError):  # nobody reads any more
-                continue
 
 
 def configure_logging(level: str, log_format: str, **facts: object) -> None:
@@ -79,5 +92,6 @@ def configure_logging(level: str, log_format: str, **facts: object) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        cache_logger_on_first_use=True,
         logger_factory=structlog.WriteLoggerFactory(file),  # type: ignore[arg-type]  # a file's part
     )

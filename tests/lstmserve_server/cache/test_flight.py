@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,9 @@ class Field:
             return found
 
         return asyncio.create_task(read())
+
+    def follow_whole(self, claim: Claim = Claim()) -> asyncio.Task[Output]:  # noqa: B008
+        return asyncio.create_task(self.flight.whole(claim))
 
 
 async def settle() -> None:
@@ -118,10 +122,47 @@ async def test_the_last_to_leave_ends_it(has_begun: bool) -> None:
     assert not field.flight.is_joinable
 
 
+async def test_who_wants_it_whole_waits_for_the_end_and_holds_up_nobody() -> None:
+    field = Field()
+    field.may_open.set()
+    whole = [field.follow_whole() for _ in range(3)]
+    await settle()
+    streamed = field.follow(count=1)
+    field.outputs.put(token(0))
+    assert await streamed == [0]  # at once
+    whole.append(field.follow_whole())
+    field.outputs.put(token(1))
+    await settle()
+    whole.pop(0).cancel()
+    await settle()
+    assert not any(task.done() for task in whole)
+    field.outputs.put(token(2, is_last=True))
+    for task in whole:
+        output = await task
+        assert (output.text, output.token_ids) == ("0 1 2 ", [0, 1, 2])
+        assert output.finish is not None
+    assert len(field.ends) == 1
+
+
+async def test_the_last_who_wants_it_whole_ends_it_by_leaving() -> None:
+    field = Field()
+    field.may_open.set()
+    tasks = [field.follow_whole() for _ in range(3)]
+    field.outputs.put(token(0))
+    await settle()
+    for task in tasks:
+        assert not field.ends
+        task.cancel()
+        await settle()
+    assert field.ends == [[]]
+    assert field.outputs.num_closed == 1
+
+
 async def test_what_it_fails_with_reaches_everybody() -> None:
     field = Field()
     field.may_open.set()
-    tasks = [field.follow() for _ in range(3)]
+    tasks: list[asyncio.Task[Any]] = [field.follow() for _ in range(3)]
+    tasks += [field.follow_whole() for _ in range(3)]
     field.outputs.put(token(0), EngineDeadError("dead"))
     for task in tasks:
         with pytest.raises(EngineDeadError):
@@ -163,10 +204,12 @@ async def test_whoever_comes_and_goes_everybody_who_stays_gets_everything(seed: 
     field = Field()
     field.may_open.set()
     stays = [field.follow()]
+    whole: list[asyncio.Task[Output]] = []
     leaves: list[asyncio.Task[list[int]]] = []
     for number in range(20):
         for _ in range(rng.randrange(3)):
             stays.append(field.follow())
+            whole.append(field.follow_whole())
             leaves.append(field.follow(count=rng.choice([1, 3, None])))
         if leaves and rng.random() < 0.7:
             leaves.pop(rng.randrange(len(leaves))).cancel()
@@ -176,6 +219,7 @@ async def test_whoever_comes_and_goes_everybody_who_stays_gets_everything(seed: 
         if rng.random() < 0.5:
             await settle()
     assert all(found == list(range(20)) for found in await asyncio.gather(*stays))
+    assert all(found.token_ids == list(range(20)) for found in await asyncio.gather(*whole))
     await asyncio.gather(*leaves, return_exceptions=True)
     assert [output.token_ids for output in field.ends[0]] == [[n] for n in range(20)]
     assert len(field.ends) == 1
