@@ -9,19 +9,11 @@ import grpc
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.cache.ask import Ask
 from lstmserve_server.cache.entry_key import Owner
-from lstmserve_server.cache.outcome import CacheMode
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.claim import to_claim
 from lstmserve_server.rpc.request import to_generation_request
-from lstmserve_server.rpc.validation import Request
+from lstmserve_server.rpc.validation import CACHE_MODES, Request
 from lstmserve_server.store.catalog import ServedModel
-
-CACHE_MODES = {
-    pb.CACHE_MODE_UNSPECIFIED: CacheMode.DEFAULT,
-    pb.CACHE_MODE_BYPASS: CacheMode.BYPASS,
-    pb.CACHE_MODE_REFRESH: CacheMode.REFRESH,
-    pb.CACHE_MODE_ONLY_IF_CACHED: CacheMode.ONLY_IF_CACHED,
-}
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Manifest
+from lstmserve_server.cache.outcome import CacheMode
 from lstmserve_server.engine.claim import Priority
 from lstmserve_server.engine.request import MAX_LOGPROBS
 from lstmserve_server.rpc.fields import FieldChecks
@@ -30,11 +31,17 @@ PRIORITIES = {
     pb.PRIORITY_NORMAL: Priority.NORMAL,
     pb.PRIORITY_HIGH: Priority.HIGH,
 }
+CACHE_MODES = {
+    pb.CACHE_MODE_UNSPECIFIED: CacheMode.DEFAULT,
+    pb.CACHE_MODE_BYPASS: CacheMode.BYPASS,
+    pb.CACHE_MODE_REFRESH: CacheMode.REFRESH,
+    pb.CACHE_MODE_ONLY_IF_CACHED: CacheMode.ONLY_IF_CACHED,
+}
 
 
 def check_cache_mode(checks: FieldChecks, request: Request) -> None:
-    if request.cache_mode not in pb.CacheMode.values():
-        names = ", ".join(map(pb.CacheMode.Name, pb.CacheMode.values()))
+    if request.cache_mode not in CACHE_MODES:
+        names = ", ".join(map(pb.CacheMode.Name, CACHE_MODES))
         checks.refuse("cache_mode", f"must be one of {names}")
 
 

@@ -14,6 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TextIO
 
+import msgspec
 import structlog
 
 MAX_QUEUED_LINES = 10_000
@@ -78,7 +79,9 @@ def configure_logging(level: str, log_format: str, **facts: object) -> None:
     """
     on_terminal = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer = (
-        structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer()
+        if on_terminal
+        else structlog.processors.JSONRenderer(_to_json)
     )
     file = BackgroundFile(sys.stderr)
     atexit.register(file.close)
@@ -95,3 +98,8 @@ def configure_logging(level: str, log_format: str, **facts: object) -> None:
         cache_logger_on_first_use=True,
         logger_factory=structlog.WriteLoggerFactory(file),  # type: ignore[arg-type]  # a file's part
     )
+
+
+def _to_json(line: object, **_: object) -> str:
+    # six times as fast as the standard library's, several hundred times a second
+    return msgspec.json.encode(line, enc_hook=repr).decode()
