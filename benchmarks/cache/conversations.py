@@ -31,18 +31,23 @@ class _Turn:
 async def measure_conversations(stage: Stage, sizes: Sizes) -> list[Finding]:
     turns: defaultdict[int, _Turn] = defaultdict(_Turn)
     async with connect(stage.near) as caller, connect(stage.without_states) as plain:
-        for _ in range(sizes.conversations):
-            await _converse(caller, plain, turns)
+        for start in range(sizes.conversations):
+            await _converse(caller, plain, turns, start)
     return [finding for number in range(TURNS) for finding in _describe(number, turns[number])]
 
 
-async def _converse(caller: Caller, plain: Caller, turns: defaultdict[int, _Turn]) -> None:
-    """One conversation, every turn of which both servers answer."""
+async def _converse(
+    caller: Caller, plain: Caller, turns: defaultdict[int, _Turn], start: int
+) -> None:
+    """One conversation, every turn of which both servers answer.
+
+    ``start`` is its number: each turn has each of them first as often as second, which is slower.
+    """
     conversation = pb.Conversation()
     for number in range(TURNS):
         conversation.turns.add(role=pb.ROLE_USER, text=make_fresh_prompt())
         request = _encode(conversation)
-        order = (caller, plain) if number % 2 else (plain, caller)
+        order = (caller, plain) if (start + number) % 2 else (plain, caller)
         replies = {one: await one.call(STREAMED, request) for one in order}
         reply, other = replies[caller], replies[plain]
         if reply.content != other.content:
