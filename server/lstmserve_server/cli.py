@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,12 +45,11 @@ def _serve(arguments: list[str]) -> int:
         os.environ.setdefault(name, value)
     from lstmserve_server.telemetry.logging import configure_logging
 
-    configure_logging(settings.log_level, settings.log_format)
-
     async def run() -> int:
         return await _make_server(settings).run(_say_ready)
 
-    return asyncio.run(run())
+    with closing(configure_logging(settings.log_level, settings.log_format)):
+        return asyncio.run(run())
 
 
 def _make_server(settings: Settings) -> App | Supervisor:

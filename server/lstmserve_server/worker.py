@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TextIO
 
 from lstmserve_server.errors import StartupError
@@ -38,12 +38,11 @@ def _serve(order: Order, supervisor: TextIO) -> int:
     from lstmserve_server.app import App
     from lstmserve_server.telemetry.logging import configure_logging
 
-    configure_logging(order.log_level, order.log_format, worker=order.number)
-
     async def run() -> int:
         return await App(order.config).run(lambda ready: _answer(supervisor, ready))
 
-    return asyncio.run(run())
+    with closing(configure_logging(order.log_level, order.log_format, worker=order.number)):
+        return asyncio.run(run())
 
 
 def _take_stdout() -> TextIO:

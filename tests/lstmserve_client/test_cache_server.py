@@ -132,7 +132,7 @@ def test_a_line_that_the_server_refuses_does_not_stop_the_others(command: Comman
     model, blank = result.stderr.splitlines()
     assert model.startswith("line 2: ")
     assert "nobody" in model
-    assert blank.startswith("line 3: invalid request: prompt: ")
+    assert blank.startswith("line 3: invalid request: request.prompt: ")
 
 
 def test_a_server_without_a_cache_says_so(tiny_store: Path) -> None:

@@ -163,7 +163,9 @@ def test_the_default_model_answers_those_who_name_none(two_models: ServerProcess
 
 
 def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:
-    entries = [json.loads(line) for line in server.read_log().splitlines()]
+    while not (lines := server.read_log().splitlines()):
+        pass  # they are written a moment later
+    entries = [json.loads(line) for line in lines]
     assert entries[0]["event"] == "loaded"
 
 

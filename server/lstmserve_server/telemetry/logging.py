@@ -6,7 +6,6 @@ waits for that. Lines that find the queue full are dropped, and counted in the n
 
 from __future__ import annotations
 
-import atexit
 import logging
 import sys
 import threading
@@ -72,10 +71,11 @@ class BackgroundFile:
                 self._file.flush()
 
 
-def configure_logging(level: str, log_format: str, **facts: object) -> None:
+def configure_logging(level: str, log_format: str, **facts: object) -> BackgroundFile:
     """Settle how this process logs; ``log_format`` is auto, console or json.
 
-    Every line has the facts, on whatever thread it is written.
+    Every line has the facts, on whatever thread it is written. To be closed before anything
+    else is written to standard error.
     """
     on_terminal = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer = (
@@ -84,7 +84,6 @@ def configure_logging(level: str, log_format: str, **facts: object) -> None:
         else structlog.processors.JSONRenderer(_to_json)
     )
     file = BackgroundFile(sys.stderr)
-    atexit.register(file.close)
     structlog.configure(
         processors=[
             lambda _logger, _method, line: {**facts, **line},
@@ -98,6 +97,7 @@ def configure_logging(level: str, log_format: str, **facts: object) -> None:
         cache_logger_on_first_use=True,
         logger_factory=structlog.WriteLoggerFactory(file),  # type: ignore[arg-type]  # a file's part
     )
+    return file
 
 
 def _to_json(line: object, **_: object) -> str:
