@@ -130,19 +130,23 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(
         64 << 20,
         ge=0,
+        le=1 << 40,
         description="Bytes of replies kept in process; 0 without --redis-url: no cache.",
     )
     state_cache_bytes: int = Field(
-        32 << 20, ge=0, description="Bytes of prompt states kept in process."
+        32 << 20, ge=0, le=1 << 40, description="Bytes of prompt states kept in process."
     )
     cache_threshold: int = Field(
         2, ge=1, le=100, description="A reply is kept once asked for so often within the window."
     )
     cache_window_seconds: float = Field(
-        3600.0, gt=0, le=30 * 86400, description="The window of --cache-threshold."
+        3600.0, ge=1, le=30 * 86400, description="The window of --cache-threshold."
     )
     cache_ttl_seconds: float = Field(
-        86400.0, ge=1, le=365 * 86400, description="How long replies and states are kept."
+        86400.0,
+        ge=1,
+        le=365 * 86400,
+        description="How long replies and states are kept, in process and in Redis each.",
     )
     cache_variants: int = Field(
         8, ge=1, le=64, description="Different replies to a sampled request without a seed."
@@ -163,7 +167,7 @@ class Settings(BaseSettings):
         "lstmserve", description="What every key in Redis begins with."
     )
     redis_budget_ms: float = Field(
-        20.0, ge=1, le=10_000, description="The longest that a request may wait for Redis."
+        20.0, ge=1, le=10_000, description="The longest that a lookup may take in Redis."
     )
     redis_connections: int = Field(32, ge=1, le=1024, description="Connections to Redis.")
     drain_seconds: float = Field(

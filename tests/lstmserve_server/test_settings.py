@@ -50,6 +50,19 @@ def refused(*arguments: str) -> str:
     return text
 
 
+@pytest.mark.parametrize(
+    "url", ["http://me:s3cr3t@host", "redis://me:s3cr3t@host/x", "redis+sentinel://me:s3cr3t@host"]
+)
+def test_a_bad_url_is_never_repeated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> None:
+    said = [refused(f"--redis-url={url}")]
+    said.append(refused("--config", write_config(tmp_path, f"redis_url = '{url}'")))
+    monkeypatch.setenv("LSTMSERVE_REDIS_URL", url)
+    said.append(refused())
+    assert all("--redis-url" in text and "s3cr3t" not in text for text in said)
+
+
 @pytest.mark.parametrize(("option", "flag", "variable", "in_file"), SOURCES)
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
     monkeypatch: pytest.MonkeyPatch,
@@ -110,6 +123,18 @@ BAD_VALUES = [
     ("listen", "localhost:65536"),
     ("metrics_listen", "localhost:-1"),
     ("metrics_listen", ":9464"),
+    ("cache_bytes", "-1"),
+    ("cache_bytes", "18446744073709551616"),
+    ("state_cache_bytes", "18446744073709551616"),
+    ("cache_threshold", "0"),
+    ("cache_window_seconds", "1e-9"),
+    ("cache_ttl_seconds", "0"),
+    ("cache_variants", "65"),
+    ("cache_scope", "nobody"),
+    ("state_stride_tokens", "15"),
+    ("redis_prefix", "{a}"),
+    ("redis_budget_ms", "0"),
+    ("redis_connections", "0"),
 ]
 
 

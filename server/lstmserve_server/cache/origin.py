@@ -40,7 +40,10 @@ class Origin:
         ask, prompt_ids = run.ask, run.request.prompt_ids
         began_at = time.perf_counter()
         reply_starts = ask.bundle.template.reply_starts(prompt_ids)
-        reading, keep = await self._states.prepare(ask.owner, prompt_ids, reply_starts)
+        # who has waited for Redis in vain does not wait again
+        reading, keep = await self._states.prepare(
+            ask.owner, prompt_ids, reply_starts, is_far_asked=not run.is_redis_silent
+        )
         outputs = ask.engine.generate(run.request, claim(), reading, keep)
         lookup_seconds = waited_seconds + time.perf_counter() - began_at
         return Opened(outputs, Provenance(Outcome.MISS, reading.num_known, lookup_seconds))

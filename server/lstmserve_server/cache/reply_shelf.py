@@ -40,6 +40,7 @@ class ReplyShelf:
         found = await self._shelf.find_far(run.key, run.counted)
         run.num_asked_far = found.count
         run.is_stored = found.entry is not None
+        run.is_redis_silent = not found.is_answered
         return _fitting(found.entry, run)
 
     async def find_any(self, runs: Sequence[Run]) -> tuple[Run, CachedReply] | None:

@@ -25,6 +25,7 @@ class Run:
     counted: bytes  # what its frequency is counted by
     num_asked_far: int = 0  # by all servers, as Redis counts
     is_stored: bool = False
+    is_redis_silent: bool = False  # it was asked, and did not answer
 
 
 def settle_runs(ask: Ask, variants: int) -> Iterator[Run]:

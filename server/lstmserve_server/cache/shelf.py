@@ -33,6 +33,7 @@ class Counted(Generic[Entry]):
 
     entry: Entry | None
     count: int = 0  # how often all servers were asked for it lately
+    is_answered: bool = True  # by Redis, or there is none to answer
 
 
 class Shelf(Generic[Entry]):
@@ -57,9 +58,11 @@ class Shelf(Generic[Entry]):
 
     async def find_far(self, key: EntryKey, counted: bytes) -> Counted[Entry]:
         """An entry, if it is in Redis, which counts the request; then it is near, too."""
-        found = None if self._redis is None else await self._redis.look_up(key, counted)
-        if found is None:
+        if self._redis is None:
             return Counted(None)
+        found = await self._redis.look_up(key, counted)
+        if found is None:
+            return Counted(None, is_answered=False)
         entry = None if found.data is None else self._take(key, found.data)
         return Counted(entry, found.count)
 
@@ -78,7 +81,8 @@ class Shelf(Generic[Entry]):
         near = self.find_near(key)
         if self._redis is None:
             return near is not None
-        if await self._redis.find_first([key]) is not None:
+        far = await self._redis.find_first([key])
+        if far is not None and self._open(key, far[1]) is not None:
             return True
         if near is not None:
             self.keep(key, near)

@@ -40,26 +40,35 @@ class StateCache:
         self._stride_tokens = stride_tokens
 
     async def prepare(
-        self, owner: Owner, prompt_ids: Sequence[int], reply_starts: Sequence[int]
+        self,
+        owner: Owner,
+        prompt_ids: Sequence[int],
+        reply_starts: Sequence[int],
+        *,
+        is_far_asked: bool = True,
     ) -> tuple[Reading, Keep]:
         """How to read a prompt in which replies start there, and what takes its states."""
         strides = range(self._stride_tokens, len(prompt_ids), self._stride_tokens)
-        lengths = sorted({*reply_starts, *strides})[-MOST_PREFIXES:]
+        lengths = sorted(n for n in {*reply_starts, *strides} if n >= SHARD_TOKENS)
+        lengths = lengths[-MOST_PREFIXES:]
         keys = dict(_prefix_keys(owner, prompt_ids, lengths))
-        known = await self._find(keys, lengths)
+        known = await self._find(keys, lengths, is_far_asked=is_far_asked)
         start = known.num_tokens if known else 0
         # an earlier reply's start would cost a step of the engine, and whoever had it kept it
         useful = {*reply_starts[-1:], *strides}
         wanted = tuple(length for length in lengths if length > start and length in useful)
         return Reading(known, wanted), lambda length, state: self._shelf.keep(keys[length], state)
 
-    async def _find(self, keys: dict[int, EntryKey], lengths: Sequence[int]) -> KnownState | None:
+    async def _find(
+        self, keys: dict[int, EntryKey], lengths: Sequence[int], *, is_far_asked: bool
+    ) -> KnownState | None:
         """The longest of the beginnings whose state is known, here or else in Redis."""
         longest_first = lengths[::-1]
         near = self._shelf.find_first_near([keys[length] for length in longest_first])
         # not the whole prompt: who asks the same again is better answered by the reply cache
         start, end = 1, near[0] if near else len(lengths)
-        far = await self._shelf.find_first_far([keys[n] for n in longest_first[start:end]])
+        missing = longest_first[start:end] if is_far_asked else []
+        far = await self._shelf.find_first_far([keys[n] for n in missing])
         if far is not None:
             return KnownState(longest_first[start + far[0]], far[1])
         return KnownState(longest_first[near[0]], near[1]) if near else None

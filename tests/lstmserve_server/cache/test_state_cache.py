@@ -136,3 +136,15 @@ async def test_a_first_turn_asks_redis_for_nothing(
     await reader.read(SECOND)
     assert events.lookups[Kind.STATE, StoreName.REDIS, Lookup.MISS] == 1
     assert reader.known == [0, 0]
+
+
+async def test_who_has_waited_for_redis_in_vain_does_not_ask_it_again(
+    tiny: LoadedModel, store: RedisStore, events: CacheEvents
+) -> None:
+    template = tiny.bundle.template
+    ids = tuple(template.render_conversation(THIRD))
+    states = make_states(store)
+    await states.prepare(OWNER, ids, template.reply_starts(ids), is_far_asked=False)
+    assert not events.lookups
+    await states.prepare(OWNER, ids, template.reply_starts(ids))
+    assert events.lookups

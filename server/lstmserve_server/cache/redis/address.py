@@ -142,6 +142,8 @@ def _parse_path(path: str, topology: Topology) -> tuple[str, int]:
     service, _, db_text = path.removeprefix("/").partition("/")
     if not service:
         raise ValueError("must name the sentinels' service: redis+sentinel://host:port/service")
+    if "@" in service:  # then a password holds a /, and part of it would pass for the service
+        raise ValueError("must have /, ?, # and @ in a password percent-encoded")
     return unquote(service), _parse_db(db_text)
 
 

@@ -33,6 +33,7 @@ Operation = Callable[[], Coroutine[Any, Any, T]]
 PROBE_SECONDS = 1.0
 # an event loop that is late by this share of the time had no eye for the answer
 LATE_SHARE = 0.25
+WARN_SECONDS = 60.0
 OUTAGES = (Problem.TIMEOUT, Problem.CONNECTION, Problem.CREDENTIALS)
 
 log = structlog.get_logger()
@@ -76,6 +77,7 @@ class Guard:
         self._ping = ping
         self._observer = observer
         self._opened = asyncio.Event()
+        self._warn_at: dict[Problem, float] = {}  # when to tell of it again
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -153,12 +155,20 @@ class Guard:
         if is_shortened and problem is Problem.TIMEOUT:
             return
         self._observer.on_problem(kind, problem)
-        if isinstance(error, ResponseError):  # a refusal comes from a Redis that is there
+        if isinstance(error, ResponseError) or problem not in OUTAGES:
+            self._warn_of_refusal(problem, error)  # by a Redis that is there: no outage
             return
-        if problem in OUTAGES and self._breaker.record(is_success=False):
+        if self._breaker.record(is_success=False):
             self._opened.set()
             self._observer.on_breaker(is_open=True)
             self._log.warning("Redis fails; it is left alone", problem=problem.value)
+
+    def _warn_of_refusal(self, problem: Problem, error: Exception) -> None:
+        """Tell of what only an operator can mend, now and then."""
+        now = time.monotonic()
+        if now >= self._warn_at.get(problem, now):
+            self._warn_at[problem] = now + WARN_SECONDS
+            self._log.warning("Redis refuses", problem=problem.value, reason=str(error)[:200])
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

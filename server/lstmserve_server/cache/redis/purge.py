@@ -23,6 +23,7 @@ from lstmserve_server.errors import CacheUnavailableError
 
 PURGE_SECONDS = 10.0
 MAX_PURGES = 1000  # kept in the stream, about
+PURGES_LIVE_SECONDS = 365 * 86400  # as long as any entry may live
 UNLINK_BATCH = 500
 FIELD = "selection"
 # also how soon a stream that began anew, with smaller ids, is noticed
@@ -44,7 +45,8 @@ async def purge_entries(address: RedisAddress, names: KeyNames, selection: Selec
     except Exception as error:
         problem = classify(error).value
         raise CacheUnavailableError(
-            f"Redis does not answer ({problem}): entries may be left"
+            f"Redis does not answer, or refuses ({problem}): entries may be left, here or in "
+            "other processes"
         ) from error
     return num_purged
 
@@ -72,6 +74,7 @@ async def _unlink_batch(link: RedisLink, keys: list[bytes]) -> int:
 async def _announce(link: RedisLink, names: KeyNames, selection: Selection) -> None:
     text = json.dumps(asdict(selection))
     await link.ask("XADD", names.purges, "MAXLEN", "~", MAX_PURGES, "*", FIELD, text)
+    await link.ask("EXPIRE", names.purges, PURGES_LIVE_SECONDS)
 
 
 class PurgeWatch:

@@ -117,7 +117,7 @@ class RedisStore:
             return None
         return RemoteStats(
             is_asked=self._guard.is_closed,
-            used_memory_bytes=memory["used_memory"],
-            max_memory_bytes=memory["maxmemory"],
-            max_memory_policy=memory["maxmemory_policy"],
+            used_memory_bytes=memory.get("used_memory", 0),
+            max_memory_bytes=memory.get("maxmemory", 0),
+            max_memory_policy=memory.get("maxmemory_policy", ""),
         )

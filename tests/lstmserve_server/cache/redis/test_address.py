@@ -56,6 +56,7 @@ def test_reads_a_cluster() -> None:
         ("redis://a?ssl_ca_certs=/ca.pem", "rediss://"),
         ("rediss://a?retries=1", "ssl_ca_certs"),
         ("redis+sentinel://a", "service"),
+        ("redis+sentinel://user:12/34@host", "percent-encoded"),
         ("redis+cluster://a/1", "a cluster"),
         ("unix://host/path", "absolute path"),
         ("unix://path", "absolute path"),
