@@ -13,7 +13,6 @@ from collections import deque
 from contextlib import suppress
 from typing import TextIO
 
-import msgspec
 import structlog
 
 MAX_QUEUED_LINES = 10_000
@@ -58,6 +57,7 @@ class BackgroundFile:
             self._closing.wait(GATHER_SECONDS)
             self._filled.clear()
             self._write_waiting()
+        self._write_waiting()  # what came between the last look and the end
 
     def _write_waiting(self) -> None:
         while self._lines:
@@ -79,9 +79,7 @@ def configure_logging(level: str, log_format: str, **facts: object) -> Backgroun
     """
     on_terminal = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer = (
-        structlog.dev.ConsoleRenderer()
-        if on_terminal
-        else structlog.processors.JSONRenderer(_to_json)
+        structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
     )
     file = BackgroundFile(sys.stderr)
     structlog.configure(
@@ -98,8 +96,3 @@ def configure_logging(level: str, log_format: str, **facts: object) -> Backgroun
         logger_factory=structlog.WriteLoggerFactory(file),  # type: ignore[arg-type]  # a file's part
     )
     return file
-
-
-def _to_json(line: object, **_: object) -> str:
-    # six times as fast as the standard library's, several hundred times a second
-    return msgspec.json.encode(line, enc_hook=repr).decode()
