@@ -3,6 +3,8 @@
 LstmserveError
 ├── InvalidRequestError     a field is missing, out of range, or not served
 ├── ModelNotFoundError      no such model, or no such version of it
+├── ModelLoadError          a version in the store that cannot be served
+├── ModelNeededError        a version that cannot go, or a default that cannot answer
 ├── NotCachedError          only a cached reply was wanted, and there is none
 ├── NotServedError          a method that this version of the server does not serve
 ├── ResumeMismatchError     resume tokens that nothing can follow
@@ -14,6 +16,7 @@ LstmserveError
 ├── UnavailableError        this server cannot answer now; another one may
 │   ├── CacheUnavailableError   Redis does not answer an administrator
 │   ├── DrainingError       it is shutting down
+│   ├── ModelLoadingError   the version is about to be served
 │   └── EngineDeadError     its engine has failed; the process is about to end
 └── StartupError            the server cannot start: configuration, store or port
 """
@@ -49,6 +52,14 @@ class ModelNotFoundError(LstmserveError):
     def __init__(self, message: str, resource: str) -> None:
         super().__init__(message)
         self.resource = resource
+
+
+class ModelLoadError(LstmserveError):
+    """A version of the store cannot be served; the text is one line and says what is wrong."""
+
+
+class ModelNeededError(LstmserveError):
+    """What was asked for would leave requests without an answer."""
 
 
 class NotCachedError(LstmserveError):
@@ -99,6 +110,10 @@ class CacheUnavailableError(UnavailableError):
 
 class DrainingError(UnavailableError):
     """The server is shutting down and takes nothing new."""
+
+
+class ModelLoadingError(UnavailableError):
+    """The version is being loaded."""
 
 
 class EngineDeadError(UnavailableError):

@@ -12,9 +12,9 @@ from contextlib import closing, suppress
 from typing import TextIO
 
 from lstmserve_server.errors import StartupError
+from lstmserve_server.lifeline import die_with
 from lstmserve_server.ready import Ready
 from lstmserve_server.startup import EXIT_CANNOT_START, end_on_signals, explain
-from lstmserve_server.supervision.lifeline import die_with
 from lstmserve_server.supervision.messages import ANSWERS, ORDERS, Order, Refusal
 
 

@@ -13,7 +13,7 @@ from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.claim import to_claim
 from lstmserve_server.rpc.request import to_generation_request
 from lstmserve_server.rpc.validation import CACHE_MODES, Request
-from lstmserve_server.store.catalog import ServedModel
+from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

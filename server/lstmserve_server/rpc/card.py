@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lstmserve.v1 import generation_service_pb2
 from lstmserve.v1 import model_service_pb2 as pb
-from lstmserve_server.store.catalog import ServedModel
+from lstmserve_server.store.served_model import ServedModel
 
 
 def to_card(model: ServedModel, *, is_default: bool) -> pb.Model:

@@ -9,7 +9,7 @@ from lstmserve_bundle import Tokenizer
 from lstmserve_server.cache.answer import Answer
 from lstmserve_server.cache.outcome import Outcome
 from lstmserve_server.engine.output import Finish, FinishReason, Output, TokenLogprobs
-from lstmserve_server.store.catalog import ServedModel
+from lstmserve_server.store.served_model import ServedModel
 
 FINISH_REASONS = {
     FinishReason.END_OF_TEXT: pb.FINISH_REASON_END_OF_TEXT,

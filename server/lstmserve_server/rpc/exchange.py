@@ -11,7 +11,7 @@ from lstmserve_server.engine.output import Finish, Output
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.events import find_labels, to_chunk, to_completion, to_started
 from lstmserve_server.rpc.observer import CallObserver
-from lstmserve_server.store.catalog import ServedModel
+from lstmserve_server.store.served_model import ServedModel
 
 
 class Exchange:

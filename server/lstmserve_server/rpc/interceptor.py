@@ -19,8 +19,8 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import Message
 
 from lstmserve_server.errors import InvalidRequestError
+from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.call import Call, choose_request_id, current_call, read_caller
-from lstmserve_server.rpc.gate import Gate
 from lstmserve_server.rpc.observer import CallObserver
 from lstmserve_server.rpc.status import classify, to_status
 from lstmserve_server.rpc.wire import Malformed, make_reader

@@ -14,7 +14,7 @@ from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2_grpc
 from lstmserve_server.errors import NotServedError
 from lstmserve_server.rpc.card import to_card
-from lstmserve_server.store.catalog import ModelCatalog, ServedModel
+from lstmserve_server.store.catalog import ModelCatalog
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

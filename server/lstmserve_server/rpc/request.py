@@ -19,7 +19,7 @@ from lstmserve_server.rpc.validation import (
     check_sampling,
     check_stopping,
 )
-from lstmserve_server.store.catalog import ServedModel
+from lstmserve_server.store.served_model import ServedModel
 
 
 def to_generation_request(request: Request, model: ServedModel) -> GenerationRequest:

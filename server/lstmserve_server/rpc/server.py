@@ -17,9 +17,9 @@ from lstmserve.v1 import (
     model_service_pb2_grpc,
 )
 from lstmserve_server.config import Address, DrainConfig
-from lstmserve_server.errors import StartupError
+from lstmserve_server.errors import DrainingError, StartupError
+from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.cache import CacheServicer
-from lstmserve_server.rpc.gate import Gate
 from lstmserve_server.rpc.generation import GenerationServicer
 from lstmserve_server.rpc.interceptor import CallInterceptor
 from lstmserve_server.rpc.models import ModelServicer
@@ -55,7 +55,7 @@ class RpcServer:
         self, service: Service, observer: CallObserver, *, reuse_port: bool = False
     ) -> None:
         """With ``reuse_port`` other processes may listen at the same address."""
-        self._gate = Gate()
+        self._gate = Gate(DrainingError("this server is shutting down; ask another one"))
         self._server = grpc.aio.server(
             interceptors=[CallInterceptor(self._gate, observer)],
             # by default a second server on the same port would silently take half of the calls

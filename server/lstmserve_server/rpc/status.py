@@ -21,6 +21,9 @@ from lstmserve_server.errors import (
     FieldViolation,
     InvalidRequestError,
     LstmserveError,
+    ModelLoadError,
+    ModelLoadingError,
+    ModelNeededError,
     ModelNotFoundError,
     NotCachedError,
     NotServedError,
@@ -41,6 +44,8 @@ MAX_NAME_BYTES = 500
 CODES: dict[type[LstmserveError], tuple[StatusCode, str]] = {
     InvalidRequestError: (StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     ModelNotFoundError: (StatusCode.NOT_FOUND, "MODEL_NOT_FOUND"),
+    ModelLoadError: (StatusCode.FAILED_PRECONDITION, "MODEL_LOAD_FAILED"),
+    ModelNeededError: (StatusCode.FAILED_PRECONDITION, "MODEL_NEEDED"),
     NotCachedError: (StatusCode.NOT_FOUND, "NOT_CACHED"),
     NotServedError: (StatusCode.UNIMPLEMENTED, "NOT_SERVED"),
     ResumeMismatchError: (StatusCode.FAILED_PRECONDITION, "RESUME_MISMATCH"),
@@ -51,6 +56,7 @@ CODES: dict[type[LstmserveError], tuple[StatusCode, str]] = {
     DeadlineInfeasibleError: (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_INFEASIBLE"),
     CacheUnavailableError: (StatusCode.UNAVAILABLE, "CACHE_UNAVAILABLE"),
     DrainingError: (StatusCode.UNAVAILABLE, "DRAINING"),
+    ModelLoadingError: (StatusCode.UNAVAILABLE, "MODEL_LOADING"),
     EngineDeadError: (StatusCode.UNAVAILABLE, "ENGINE_DEAD"),
     UnavailableError: (StatusCode.UNAVAILABLE, "UNAVAILABLE"),
 }

@@ -2,65 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from lstmserve_bundle import Bundle, Manifest
-from lstmserve_server.engine.async_engine import AsyncEngine
-from lstmserve_server.errors import ModelNotFoundError
+from lstmserve_server.errors import ModelLoadingError, ModelNotFoundError
+from lstmserve_server.store.directives import VersionId
+from lstmserve_server.store.served_model import ServedModel
+from lstmserve_server.store.shares import Weights, choose_version
 
 
-@dataclass(frozen=True)
-class ServedModel:
-    """One version of one model, and the engine that runs it."""
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who answers what, at one moment."""
 
-    bundle: Bundle
-    engine: AsyncEngine
+    models: Mapping[VersionId, ServedModel] = field(default_factory=lambda: MappingProxyType({}))
+    weights: Mapping[str, Weights] = field(default_factory=lambda: MappingProxyType({}))
+    default_model: str = ""
+    loading: frozenset[VersionId] = frozenset()
 
-    @property
-    def manifest(self) -> Manifest:
-        return self.bundle.manifest
-
-    @property
-    def name(self) -> str:
-        return self.manifest.name
-
-    @property
-    def version(self) -> str:
-        return str(self.manifest.version)
+    def share(self, version: VersionId) -> float:
+        """The part of its model's requests without a version that a version gets, 0 to 1."""
+        weights = self.weights.get(version[0], {})
+        return weights.get(version[1], 0) / (sum(weights.values()) or 1)
 
 
 class ModelCatalog:
-    """Finds the model that a request names."""
+    """Finds the model that a request names; what is served changes between two requests."""
 
-    def __init__(self, models: Iterable[ServedModel], default_model: str) -> None:
-        self._models = {(model.name, model.version): model for model in models}
-        self._default_versions = {
-            model.name: model
-            for model in sorted(self._models.values(), key=lambda model: model.manifest.version)
-        }
-        self._default_model = default_model
+    def __init__(self, roster: Roster = Roster()) -> None:
+        self._roster = roster
+
+    def switch(self, roster: Roster) -> None:
+        self._roster = roster
 
     def __iter__(self) -> Iterator[ServedModel]:
         """By name, newest version first."""
-        newest_first = sorted(self._models.values(), key=lambda model: -model.manifest.version)
-        return iter(sorted(newest_first, key=lambda model: model.name))
+        by_name = sorted(self._roster.models.items(), key=lambda item: (item[0][0], -item[0][1]))
+        return (model for _, model in by_name)
 
-    def resolve(self, name: str, version: str) -> ServedModel:
-        """The model to answer; empty means the default. Raises ModelNotFoundError."""
-        name = name or self._default_model
-        found = self._models.get((name, version)) if version else self._default_versions.get(name)
-        if found is not None:
-            return found
-        if name not in self._default_versions:
-            known = ", ".join(sorted(self._default_versions))
-            raise ModelNotFoundError(f"no model {name!r} is served; these are: {known}", name)
-        versions = ", ".join(v for n, v in self._models if n == name)
-        raise ModelNotFoundError(
+    def serves(self, name: str) -> bool:
+        """Whether any version of a model answers."""
+        return name in self._roster.weights
+
+    def resolve(self, name: str, version: str, key: str = "") -> ServedModel:
+        """The model to answer; empty means the default.
+
+        Without a version the key decides between those that share the model's requests. Raises
+        ModelNotFoundError, or ModelLoadingError when the version will answer in a moment.
+        """
+        roster = self._roster
+        name = name or roster.default_model
+        weights = roster.weights.get(name)
+        if not version and weights:
+            return roster.models[name, choose_version(name, weights, key)]
+        for (model, number), served in roster.models.items():
+            if version and (model, str(number)) == (name, version):
+                return served
+        raise self._missing(name, version)
+
+    def share(self, model: ServedModel) -> float:
+        """The part of its model's requests without a version that it gets, 0 to 1."""
+        return self._roster.share((model.name, model.manifest.version))
+
+    def is_default(self, model: ServedModel) -> bool:
+        """Whether a request that names nothing may get this model."""
+        return model.name == self._roster.default_model and self.share(model) > 0
+
+    def _missing(self, name: str, version: str) -> ModelNotFoundError | ModelLoadingError:
+        roster = self._roster
+        loading = [str(number) for model, number in sorted(roster.loading) if model == name]
+        if version in loading or (loading and not version):
+            return ModelLoadingError(f"model {name!r} version {version or loading[-1]} is loading")
+        known = sorted({model for model, _ in roster.models})
+        if name not in known:
+            return ModelNotFoundError(
+                f"no model {name!r} is served; these are: {', '.join(known)}", name
+            )
+        versions = ", ".join(str(number) for model, number in roster.models if model == name)
+        return ModelNotFoundError(
             f"model {name!r} has no version {version!r} here; these are served: {versions}",
             f"{name}/{version}",
         )
-
-    def is_default(self, model: ServedModel) -> bool:
-        """Whether a request that names nothing gets this model."""
-        return model is self._default_versions.get(self._default_model)

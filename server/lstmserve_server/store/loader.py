@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
 
 import torch
 
@@ -12,7 +16,7 @@ from lstmserve_server.engine.decode_loop import DecodeLoop
 from lstmserve_server.engine.decode_row import DecodeRow
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
 from lstmserve_server.engine.runner import Runner
-from lstmserve_server.errors import StartupError
+from lstmserve_server.errors import ModelLoadError, StartupError
 from lstmserve_server.store.allocator import keep_buffers
 from lstmserve_server.store.repository import StoredVersion
 
@@ -20,6 +24,7 @@ from lstmserve_server.store.repository import StoredVersion
 WARM_UP_CALLS = 3
 # from this many rows on oneDNN's AMX product is faster than fbgemm's; the bits are the same
 WIDE_ROWS = 16
+DIGEST = "digest"  # the part of an archive that says which version it was made of
 
 
 @dataclass(frozen=True)
@@ -45,41 +50,80 @@ def configure_torch(threads: int) -> None:
     torch.jit.set_fusion_strategy([])
 
 
-def load_version(stored: StoredVersion, max_rows: int) -> LoadedModel:
-    """Verify and load one version; raises StartupError saying what is wrong with it."""
+def open_version(stored: StoredVersion) -> Bundle:
+    """Verify one version's files; raises ModelLoadError saying what is wrong with them."""
     try:
         bundle = open_bundle(stored.folder)
     except BundleError as error:
-        raise StartupError(str(error)) from None
+        raise ModelLoadError(str(error)) from None
     manifest = bundle.manifest
     if (manifest.name, manifest.version) != (stored.name, stored.version):
-        raise StartupError(
+        raise ModelLoadError(
             f"{stored.folder}: its manifest says {manifest.name} version {manifest.version}; "
             "a version must lie in <model>/<version>"
         )
-    try:
-        loop = _load_loop(bundle)
-        _check_shapes(loop, bundle)
-        runner = Runner(loop, max_rows, manifest.sizes.vocabulary)
-        _warm_up(runner, max_rows)
-    except RuntimeError as error:  # the only kind that TorchScript raises
-        raise StartupError(f"{bundle.model_path}: not a servable model: {_reason(error)}") from None
-    return LoadedModel(bundle, runner)
+    return bundle
 
 
-def _load_loop(bundle: Bundle) -> torch.jit.ScriptModule:
-    with warnings.catch_warnings():
-        # TorchScript is deprecated upstream; torch is pinned, and a successor touches this file
-        warnings.simplefilter("ignore", DeprecationWarning)
-        model = torch.jit.load(str(bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
-        if has_amx() and hasattr(model, "widen"):
-            model.widen(WIDE_ROWS)
-        loop: torch.jit.ScriptModule = torch.jit.script(
+def compile_version(bundle: Bundle) -> bytes:
+    """The version's model inside its decode loop, as an archive; raises ModelLoadError.
+
+    TorchScript never forgets what it has compiled, but what it has loaded: a compiled loop that
+    has run keeps 5 MB for ever (docs/adr/0006-swaps.md), so none is ever run.
+    """
+    with _reported(bundle):
+        model = _load_script(bundle.model_path)
+        loop = torch.jit.script(
             DecodeLoop(
                 model, bundle.template.end_id, bundle.manifest.sizes.vocabulary, MAX_LOGPROBS
             ).eval()
         )
-        return loop
+        archive = BytesIO()
+        torch.jit.save(loop, archive, _extra_files={DIGEST: bundle.manifest.digest})  # type: ignore[no-untyped-call]
+    return archive.getvalue()
+
+
+def load_archive(bundle: Bundle, archive: bytes, max_rows: int) -> LoadedModel:
+    """What ``compile_version`` made of this version, warmed up; raises ModelLoadError."""
+    extra = {DIGEST: b""}
+    with _reported(bundle):
+        loop = _load_script(BytesIO(archive), extra)
+        if extra[DIGEST].decode() != bundle.manifest.digest:
+            raise ModelLoadError(f"{bundle.folder}: changed while it was loaded")
+        if has_amx() and hasattr(loop.model, "widen"):
+            loop.model.widen(WIDE_ROWS)
+        _check_shapes(loop, bundle)
+        runner = Runner(loop, max_rows, bundle.manifest.sizes.vocabulary)
+        _warm_up(runner, max_rows)
+    return LoadedModel(bundle, runner)
+
+
+def load_version(stored: StoredVersion, max_rows: int) -> LoadedModel:
+    """Verify, compile and load one version; raises ModelLoadError."""
+    bundle = open_version(stored)
+    return load_archive(bundle, compile_version(bundle), max_rows)
+
+
+@contextmanager
+def _reported(bundle: Bundle) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # the only kind that TorchScript raises
+        raise ModelLoadError(
+            f"{bundle.model_path}: not a servable model: {_reason(error)}"
+        ) from None
+
+
+def _load_script(
+    file: Path | BytesIO, extra: dict[str, bytes] | None = None
+) -> torch.jit.ScriptModule:
+    with warnings.catch_warnings():
+        # TorchScript is deprecated upstream; torch is pinned, and a successor touches this file
+        warnings.simplefilter("ignore", DeprecationWarning)
+        loaded: torch.jit.ScriptModule = torch.jit.load(  # type: ignore[no-untyped-call]
+            file, map_location="cpu", _extra_files=extra
+        )
+        return loaded
 
 
 def has_amx() -> bool:
@@ -88,7 +132,7 @@ def has_amx() -> bool:
 
 
 def _check_shapes(loop: torch.jit.ScriptModule, bundle: Bundle) -> None:
-    """Raise StartupError when the module is not the one that the manifest describes."""
+    """Raise ModelLoadError when the module is not the one that the manifest describes."""
     sizes = bundle.manifest.sizes
     state = loop.initial_state(1)
     logits = loop.logits_after(state, torch.zeros(1, dtype=torch.int64))
@@ -97,7 +141,7 @@ def _check_shapes(loop: torch.jit.ScriptModule, bundle: Bundle) -> None:
         ("logits", logits, sizes.vocabulary),
     ):
         if found.shape != (1, expected) or found.dtype != torch.float32:
-            raise StartupError(
+            raise ModelLoadError(
                 f"{bundle.model_path}: its {name} are {found.dtype} {list(found.shape)}, but by "
                 f"the manifest float32 [1, {expected}]"
             )

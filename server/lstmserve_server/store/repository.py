@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,12 @@ from lstmserve_bundle.manifest import MANIFEST_NAME
 from lstmserve_server.errors import StartupError
 
 VERSION = re.compile(r"[1-9][0-9]{0,8}")  # one spelling per number
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+"""Name, size and time of change of every file: a copy in progress changes it."""
+
+Stored = Mapping[str, Sequence["StoredVersion"]]
+"""Every model's versions, newest first, models by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,11 @@ class StoredVersion:
     version: int
     folder: Path
 
+    def fingerprint(self) -> Fingerprint:
+        """What its files look like from outside; raises OSError when they cannot be seen."""
+        files = [(path.name, path.stat()) for path in sorted(self.folder.iterdir())]
+        return tuple((name, found.st_size, found.st_mtime_ns) for name, found in files)
+
 
 class ModelRepository:
     """Reads a model store; a file beside the versions, such as a README, is no version."""
@@ -29,7 +40,7 @@ class ModelRepository:
         self._folder = folder
 
     def scan(self) -> dict[str, list[StoredVersion]]:
-        """Every model's versions, newest first, models by name; raises StartupError."""
+        """What lies there; raises StartupError when it cannot be read, or is nothing."""
         if not self._folder.is_dir():
             raise StartupError(
                 f"--model-store: {self._folder} is not a folder; name one that holds "
@@ -45,26 +56,6 @@ class ModelRepository:
                 f"--model-store: {self._folder} holds no <model>/<version>/{MANIFEST_NAME}"
             )
         return models
-
-    def choose(self, versions: Collection[tuple[str, int]] = ()) -> dict[str, StoredVersion]:
-        """What to serve, models by name: these versions, or the newest of every model.
-
-        Raises StartupError.
-        """
-        stored = self.scan()
-        if not versions:
-            return {name: found[0] for name, found in stored.items()}
-        return {name: self._find(stored, name, version) for name, version in sorted(versions)}
-
-    def _find(
-        self, stored: Mapping[str, Sequence[StoredVersion]], name: str, version: int
-    ) -> StoredVersion:
-        for found in stored.get(name, ()):
-            if found.version == version:
-                return found
-        raise StartupError(
-            f"--model-store: {self._folder} no longer holds {name} version {version}"
-        )
 
 
 def _versions(model: Path) -> list[StoredVersion]:

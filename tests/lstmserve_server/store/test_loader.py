@@ -10,7 +10,7 @@ import torch
 
 from lstmserve_server.engine.decode_row import DecodeRow
 from lstmserve_server.engine.request import SamplingParams
-from lstmserve_server.errors import StartupError
+from lstmserve_server.errors import ModelLoadError
 from lstmserve_server.store.loader import configure_torch, load_version
 from lstmserve_server.store.repository import StoredVersion
 from support.stores import accept_files, copy_version, edit_manifest
@@ -30,7 +30,7 @@ def version(tiny_store: Path, tmp_path: Path) -> Path:
 
 
 def refused(folder: Path) -> str:
-    with pytest.raises(StartupError) as caught:
+    with pytest.raises(ModelLoadError) as caught:
         load_version(StoredVersion("tiny", 1, folder), MAX_ROWS)
     text = str(caught.value)
     assert len(text.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""Counts the RPCs being served, and lets nothing new in once the server drains."""
+"""Counts who is inside something, and lets nobody in once it is to end."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lstmserve_server.errors import DrainingError
+from lstmserve_server.errors import LstmserveError
 
 
 class Gate:
-    """Open until ``close``; knows when the last RPC has left."""
+    """Open until ``close``; knows when the last one has left. Used on one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusal: LstmserveError) -> None:
+        """``refusal`` is what those hear who come when it is closed."""
+        self._refusal = refusal
         self._is_open = True
         self._inside = 0
         self._empty = asyncio.Event()
@@ -20,9 +22,9 @@ class Gate:
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Be inside for the length of one RPC; raises DrainingError when closed."""
+        """Be inside for the length of the block; raises the refusal when closed."""
         if not self._is_open:
-            raise DrainingError("this server is shutting down; ask another one")
+            raise type(self._refusal)(*self._refusal.args)
         self._inside += 1
         self._empty.clear()
         try:
@@ -35,8 +37,12 @@ class Gate:
     def close(self) -> None:
         self._is_open = False
 
-    async def wait_until_empty(self, timeout_seconds: float) -> bool:
-        """Wait for the RPCs inside; False when some were still there at the end."""
+    def open(self) -> None:
+        """Let people in again."""
+        self._is_open = True
+
+    async def wait_until_empty(self, timeout_seconds: float | None = None) -> bool:
+        """Wait for those inside; False when some were still there at the end."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._empty.wait()

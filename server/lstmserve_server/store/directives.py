@@ -1,0 +1,53 @@
+"""What operators have said at run time about which versions are served, and who answers.
+
+A value, so that processes can tell it to each other whole: who hears it last does the same as
+who heard every word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from lstmserve_server.store.shares import Weights
+
+VersionId = tuple[str, int]
+"""A model's name and the number of its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directives:
+    """Each method gives the directives as they are after one more word."""
+
+    requested: frozenset[VersionId] = frozenset()  # served whatever the policy says
+    rejected: frozenset[VersionId] = frozenset()  # not served, whatever the policy says
+    default_model: str = ""  # empty: the first by name
+    weights: Mapping[str, Weights] = field(default_factory=lambda: MappingProxyType({}))
+
+    def with_requested(self, version: VersionId) -> Directives:
+        return replace(
+            self, requested=self.requested | {version}, rejected=self.rejected - {version}
+        )
+
+    def with_rejected(self, version: VersionId) -> Directives:
+        return replace(
+            self, requested=self.requested - {version}, rejected=self.rejected | {version}
+        )
+
+    def with_default_model(self, model: str) -> Directives:
+        return replace(self, default_model=model)
+
+    def with_weights(self, model: str, weights: Weights) -> Directives:
+        """Without weights, the newest version that the policy serves answers again."""
+        others = {name: given for name, given in self.weights.items() if name != model}
+        return replace(self, weights={**others, model: dict(weights)} if weights else others)
+
+    def named(self, model: str) -> frozenset[int]:
+        """The versions of a model that were asked for by their number."""
+        requested = {number for name, number in self.requested if name == model}
+        weighed = {number for number, weight in self.weights.get(model, {}).items() if weight}
+        return frozenset(requested | weighed)
+
+    def refused(self, model: str) -> frozenset[int]:
+        return frozenset(number for name, number in self.rejected if name == model)

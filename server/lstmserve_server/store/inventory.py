@@ -1,0 +1,151 @@
+"""All versions that are known, and what is to become of them. Loads and ends nothing itself.
+
+Plain Python, the clock passed in: what is served next follows from what lies in the store,
+what could be loaded, the policy, and what operators said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from lstmserve_server.store.catalog import Roster
+from lstmserve_server.store.directives import Directives, VersionId
+from lstmserve_server.store.repository import Fingerprint, StoredVersion
+from lstmserve_server.store.served_model import ServedModel
+from lstmserve_server.store.shares import Weights
+from lstmserve_server.store.version_policy import VersionPolicy
+from lstmserve_server.store.version_record import VersionRecord, VersionState
+
+GONE = "the store no longer holds it; it is served until another version of the model is"
+CHANGED = "its files have changed since it was loaded; publish changes as a new version"
+CHANGING = "its files are still changing; it is loaded when they have settled"
+
+
+class Inventory:
+    """The records of one store."""
+
+    def __init__(self, policy: VersionPolicy, directives: Directives) -> None:
+        self._policy = policy
+        self._records: dict[VersionId, VersionRecord] = {}
+        self.directives = directives
+
+    def __iter__(self) -> Iterator[VersionRecord]:
+        """By name, newest version first."""
+        records = self._records.values()
+        return iter(sorted(records, key=lambda record: (record.id[0], -record.id[1])))
+
+    def find(self, version: VersionId) -> VersionRecord | None:
+        return self._records.get(version)
+
+    @property
+    def models(self) -> list[str]:
+        return sorted({name for name, _ in self._records})
+
+    @property
+    def default_model(self) -> str:
+        """The model that answers requests naming none; empty only without any model."""
+        return self.directives.default_model or next(iter(self.models), "")
+
+    # --- what lies in the store -----------------------------------------------------------
+
+    def look(self, found: Iterable[tuple[StoredVersion, Fingerprint]]) -> list[VersionId]:
+        """Take in what the store holds now; returns the versions that are known no more."""
+        for record in self._records.values():
+            record.is_stored = False
+        for stored, fingerprint in found:
+            self._see(stored, fingerprint)
+        for record in self._records.values():
+            if record.is_ready:
+                record.reason = _unlike_when_loaded(record)
+        return self.forget_gone()
+
+    def forget_gone(self) -> list[VersionId]:
+        """Drop the records of what is neither stored nor in use."""
+        gone = [
+            record.id
+            for record in self._records.values()
+            if not record.is_stored and record.served is None
+        ]
+        for version in gone:
+            del self._records[version]
+        return gone
+
+    def _see(self, stored: StoredVersion, fingerprint: Fingerprint) -> None:
+        record = self._records.get((stored.name, stored.version))
+        if record is None:
+            record = VersionRecord(stored, fingerprint=fingerprint, is_settled=False)
+            self._records[record.id] = record
+        else:
+            record.is_settled = record.fingerprint == fingerprint
+        record.stored, record.fingerprint, record.is_stored = stored, fingerprint, True
+        if record.state is VersionState.UNLOADED:
+            record.reason = "" if record.is_settled else CHANGING
+
+    # --- what is to become of it -------------------------------------------------------------
+
+    def next_to_load(self, now: float) -> VersionRecord | None:
+        """A version to be served that is not yet: the default model's first, the newest first."""
+        for model in sorted(self.models, key=lambda name: name != self.default_model):
+            wanted = self._wanted(model, now)
+            for record in self._of(model):
+                if record.id[1] in wanted and not record.is_ready:
+                    return record
+        return None
+
+    def surplus(self, now: float) -> list[VersionRecord]:
+        """Versions that need not be served any longer, because others of their model are."""
+        return [record for model in self.models for record in self._surplus_of(model, now)]
+
+    def roster(self) -> Roster:
+        """Who answers what."""
+        models: dict[VersionId, ServedModel] = {
+            record.id: record.served for record in self if record.is_ready and record.served
+        }
+        served = {name for name, _ in models}
+        return Roster(
+            models,
+            {name: self._weights(name) for name in sorted(served)},
+            self.default_model,
+            frozenset(record.id for record in self if record.state is VersionState.LOADING),
+        )
+
+    def _of(self, model: str) -> list[VersionRecord]:
+        return [record for record in self if record.id[0] == model]
+
+    def _wanted(self, model: str, now: float) -> frozenset[int]:
+        loadable = {
+            record.id[1]
+            for record in self._of(model)
+            if record.is_ready or record.may_be_loaded(now)
+        }
+        allowed = loadable - self.directives.refused(model)
+        rule = self._policy.of(model)
+        return rule.choose(allowed) | (self.directives.named(model) & allowed)
+
+    def _surplus_of(self, model: str, now: float) -> list[VersionRecord]:
+        wanted, refused = self._wanted(model, now), self.directives.refused(model)
+        ready = [record for record in self._of(model) if record.is_ready]
+        has_good = any(record.id[1] in wanted for record in ready)
+        is_needed = model == self.default_model
+        return [
+            record
+            for record in ready
+            if record.id[1] not in wanted
+            and (has_good or (record.id[1] in refused and not is_needed))
+        ]
+
+    def _weights(self, model: str) -> Weights:
+        """How requests without a version are dealt out between the versions that are ready."""
+        ready = {record.id[1] for record in self._of(model) if record.is_ready}
+        answering = ready - self.directives.refused(model) or ready
+        given = self.directives.weights.get(model, {})
+        weights = {n: given[n] for n in sorted(answering) if given.get(n)}
+        if weights:
+            return weights
+        return {max(self._policy.of(model).choose(answering) or answering): 1}
+
+
+def _unlike_when_loaded(record: VersionRecord) -> str:
+    if not record.is_stored:
+        return GONE
+    return CHANGED if record.fingerprint != record.tried else ""

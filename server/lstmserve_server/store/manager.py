@@ -1,0 +1,212 @@
+"""Keeps what is served in step with the store, the policy and what operators say.
+
+A new version is loaded beside the old one, who answers is switched between two requests, and
+the old one ends when the last reply that began on it has ended. A version that cannot be
+served changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from lstmserve_server.errors import ModelLoadError, StartupError
+from lstmserve_server.store.catalog import ModelCatalog
+from lstmserve_server.store.directives import Directives, VersionId
+from lstmserve_server.store.inventory import Inventory
+from lstmserve_server.store.observer import StoreObserver
+from lstmserve_server.store.rehearsal import TrialCrashError
+from lstmserve_server.store.repository import Fingerprint, ModelRepository, StoredVersion
+from lstmserve_server.store.served_model import ServedModel
+from lstmserve_server.store.version_record import VersionRecord, VersionState
+
+RETRY_SECONDS = 60.0  # after a failure that need not be the version's
+Clock = Callable[[], float]
+
+
+class Loader(Protocol):
+    """Makes versions answer."""
+
+    async def load(self, stored: StoredVersion) -> ServedModel:
+        """A version that runs; raises ModelLoadError."""
+
+    async def unload(self, model: ServedModel) -> None:
+        """End what nobody uses any more."""
+
+
+class ModelManager:
+    """Loads and unloads; used on one event loop. One change is made at a time."""
+
+    def __init__(
+        self,
+        repository: ModelRepository,
+        inventory: Inventory,
+        loader: Loader,
+        catalog: ModelCatalog,
+        observer: StoreObserver,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._repository = repository
+        self._loader = loader
+        self._catalog = catalog
+        self._observer = observer
+        self._clock = clock
+        self.turn = asyncio.Lock()
+        self._endings: dict[VersionId, asyncio.Task[None]] = {}
+        self._told: dict[VersionId, tuple[VersionState, str]] = {}
+        self.inventory = inventory
+
+    async def start(self) -> None:
+        """Load what is to be served; raises StartupError when that is not enough to start."""
+        async with self.turn:
+            await self.look()
+            for record in self.inventory:
+                record.is_settled = True  # what is here before the server is complete, or bad
+            self._check_default_model()
+            await self.settle()
+        default = self.inventory.default_model
+        if not self._catalog.serves(default):
+            reasons = [r.reason for r in self.inventory if r.id[0] == default and r.reason]
+            raise StartupError(reasons[0] if reasons else self._no_version(default))
+
+    async def follow(self) -> None:
+        """Look at the store and do what follows; raises StartupError when it cannot be read."""
+        async with self.turn:
+            await self.look()
+            await self.settle()
+
+    async def close(self) -> None:
+        """End all engines; nothing is answered any more."""
+        for task in self._endings.values():
+            task.cancel()
+        await asyncio.gather(*self._endings.values(), return_exceptions=True)
+        for record in self.inventory:
+            if record.served is not None:
+                await self._loader.unload(record.served)
+                record.served = None
+
+    def direct(self, directives: Directives) -> None:
+        """Let requests go where they are to go, as far as what is ready allows: at once."""
+        self.inventory.directives = directives
+        self._publish()
+
+    def share(self, version: VersionId) -> float:
+        """The part of its model's requests without a version that a version gets, 0 to 1."""
+        return self.inventory.roster().share(version)
+
+    # --- one change at a time: call while holding the turn --------------------------------------
+
+    async def look(self) -> None:
+        found = await asyncio.to_thread(self._scan)
+        self._forget(self.inventory.look(found))
+        for record in self.inventory:
+            self._tell(record)
+
+    def _scan(self) -> list[tuple[StoredVersion, Fingerprint]]:
+        stored = [each for versions in self._repository.scan().values() for each in versions]
+        return [(each, _fingerprint(each)) for each in stored]
+
+    async def settle(self) -> None:
+        while (record := self.inventory.next_to_load(self._clock())) is not None:
+            await self._load(record)
+        for record in self.inventory.surplus(self._clock()):
+            self._end(record)
+        self._publish()
+
+    async def _load(self, record: VersionRecord) -> None:
+        if record.id in self._endings and await self._revive(record):
+            return
+        self._enter(record, VersionState.LOADING)
+        self._publish()
+        began_at = self._clock()
+        record.tried = record.fingerprint
+        try:
+            record.served = await self._loader.load(record.stored)
+        except ModelLoadError as error:
+            is_passing = isinstance(error, TrialCrashError)
+            record.retry_at = self._clock() + RETRY_SECONDS if is_passing else 0.0
+            self._enter(record, VersionState.FAILED, str(error))
+        else:
+            self._enter(record, VersionState.READY)
+        self._observer.on_load(record.id, self._clock() - began_at, is_good=record.is_ready)
+        self._publish()
+
+    def _end(self, record: VersionRecord) -> None:
+        """Take nothing new on a version, and unload it when what runs has ended."""
+        self._enter(record, VersionState.UNLOADING)
+        self._publish()
+        task = asyncio.create_task(self._unload(record))
+        self._endings[record.id] = task
+        task.add_done_callback(lambda _: self._endings.pop(record.id, None))
+
+    async def _unload(self, record: VersionRecord) -> None:
+        model = record.served
+        if model is None:
+            return
+        model.gate.close()
+        await model.gate.wait_until_empty()
+        record.served = None
+        self._enter(record, VersionState.UNLOADED)
+        try:
+            await self._loader.unload(model)
+        finally:
+            self._observer.on_unloaded(model)
+            self._forget(self.inventory.forget_gone())
+
+    async def _revive(self, record: VersionRecord) -> bool:
+        """Let a version go on that was about to be unloaded; False when it is too late."""
+        task = self._endings[record.id]
+        task.cancel()
+        await asyncio.wait({task})
+        if record.served is None:
+            return False
+        record.served.gate.open()
+        self._enter(record, VersionState.READY)
+        self._publish()
+        return True
+
+    def _enter(self, record: VersionRecord, state: VersionState, reason: str = "") -> None:
+        record.state, record.reason = state, reason
+        self._tell(record)
+
+    def _tell(self, record: VersionRecord) -> None:
+        news = record.state, record.reason
+        if self._told.get(record.id) != news:
+            self._told[record.id] = news
+            self._observer.on_state(record.id, *news)
+
+    def _forget(self, versions: Iterable[VersionId]) -> None:
+        for version in versions:
+            self._told.pop(version, None)
+            self._observer.on_state(version, None, "")
+
+    def _publish(self) -> None:
+        roster = self.inventory.roster()
+        self._catalog.switch(roster)
+        self._observer.on_shares({version: roster.share(version) for version in roster.models})
+
+    # --- at the start ------------------------------------------------------------------------
+
+    def _check_default_model(self) -> None:
+        name = self.inventory.default_model
+        if name not in self.inventory.models:
+            raise StartupError(
+                f"--default-model: the store has no model {name!r}, only: "
+                f"{', '.join(self.inventory.models)}"
+            )
+
+    def _no_version(self, model: str) -> str:
+        numbers = ", ".join(str(record.id[1]) for record in self.inventory if record.id[0] == model)
+        return (
+            f"--version-policy: serves no version of the default model {model!r}, of which the "
+            f"store holds {numbers}"
+        )
+
+
+def _fingerprint(stored: StoredVersion) -> Fingerprint:
+    try:
+        return stored.fingerprint()
+    except OSError:  # it is just being moved or deleted
+        return ()

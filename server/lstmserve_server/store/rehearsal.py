@@ -1,0 +1,74 @@
+"""Has a version tried by another process, so that no version can end or stall this one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+
+from lstmserve_server.errors import ModelLoadError
+from lstmserve_server.store.repository import StoredVersion
+from lstmserve_server.store.trial import EXIT_REFUSED
+
+# -P: the folder in which the server was started is no place to import from
+PROGRAM = ("-P", "-m", "lstmserve_server.store.trial")
+# of a process that takes three seconds on an idle core and yields to everybody else
+TIMEOUT_SECONDS = 300.0
+
+
+class TrialCrashError(ModelLoadError):
+    """The process ended without a verdict: another time it may do better."""
+
+
+async def rehearse(
+    stored: StoredVersion, max_rows: int, threads: int, timeout_seconds: float = TIMEOUT_SECONDS
+) -> bytes:
+    """The version compiled and proven to run, for ``load_archive``; raises ModelLoadError.
+
+    Call on the main thread: the process dies with the thread that started it.
+    """
+    facts = (os.getpid(), max_rows, threads, stored.name, stored.version, stored.folder)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *PROGRAM,
+            *map(str, facts),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # imports as we do
+            process_group=0,  # Ctrl-C on the terminal is for the server alone
+        )
+    except OSError as error:  # no memory, no process, no file descriptor left
+        raise TrialCrashError(f"{stored.folder}: cannot be tried: {error.strerror}") from None
+    return await _verdict(process, stored, timeout_seconds)
+
+
+async def _verdict(
+    process: asyncio.subprocess.Process, stored: StoredVersion, timeout_seconds: float
+) -> bytes:
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            archive, said = await process.communicate()
+    except TimeoutError:
+        raise TrialCrashError(
+            f"{stored.folder}: did not load and run within {timeout_seconds:g} seconds"
+        ) from None
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    last_line = (said.decode(errors="replace").strip().splitlines() or [""])[-1]
+    if process.returncode == EXIT_REFUSED:
+        raise ModelLoadError(last_line)
+    if process.returncode:
+        raise TrialCrashError(f"{stored.folder}: {_describe(process.returncode)}; {last_line}")
+    return archive
+
+
+def _describe(code: int) -> str:
+    if code > 0:
+        return f"loading it ended with exit code {code}"
+    return f"loading it was ended by signal {-code} ({signal.strsignal(-code)})"

@@ -1,0 +1,38 @@
+"""A version that answers requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lstmserve_bundle import Bundle, Manifest
+from lstmserve_server.engine.async_engine import AsyncEngine
+from lstmserve_server.errors import UnavailableError
+from lstmserve_server.gate import Gate
+
+
+def _make_gate() -> Gate:
+    return Gate(UnavailableError("this version is being unloaded; ask again"))
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """One version of one model, and the engine that runs it.
+
+    Every request is inside the gate for as long as it may need the engine.
+    """
+
+    bundle: Bundle
+    engine: AsyncEngine
+    gate: Gate = field(default_factory=_make_gate)
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.bundle.manifest
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def version(self) -> str:
+        return str(self.manifest.version)

@@ -1,0 +1,49 @@
+"""Makes versions of the store answer, and ends them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lstmserve_server.engine.async_engine import AsyncEngine
+from lstmserve_server.store.allocator import give_back
+from lstmserve_server.store.loader import LoadedModel, load_archive, load_version, open_version
+from lstmserve_server.store.rehearsal import rehearse
+from lstmserve_server.store.repository import StoredVersion
+from lstmserve_server.store.served_model import ServedModel
+
+
+class VersionLoader:
+    """Loads in a thread, so that the event loop goes on."""
+
+    def __init__(
+        self, max_rows: int, threads: int, make_engine: Callable[[LoadedModel], AsyncEngine]
+    ) -> None:
+        self._max_rows = max_rows
+        self._threads = threads
+        self._make_engine = make_engine
+        self.is_serving = False  # then versions are tried where they can do no harm
+
+    async def load(self, stored: StoredVersion) -> ServedModel:
+        """A version that runs; raises ModelLoadError."""
+        archive = await self.rehearse(stored) if self.is_serving else None
+        loaded = await asyncio.to_thread(self._load, stored, archive)
+        model = ServedModel(loaded.bundle, self._make_engine(loaded))
+        model.engine.start()
+        return model
+
+    async def rehearse(self, stored: StoredVersion) -> bytes:
+        """Have a version tried by another process; raises ModelLoadError."""
+        return await rehearse(stored, self._max_rows, self._threads)
+
+    async def unload(self, model: ServedModel) -> None:
+        await asyncio.to_thread(model.engine.close)
+        give_back()
+
+    def _load(self, stored: StoredVersion, archive: bytes | None) -> LoadedModel:
+        if archive is None:
+            loaded = load_version(stored, self._max_rows)
+        else:
+            loaded = load_archive(open_version(stored), archive, self._max_rows)
+        give_back()
+        return loaded

@@ -1,0 +1,55 @@
+"""What the server knows of one version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from lstmserve_server.store.directives import VersionId
+from lstmserve_server.store.repository import Fingerprint, StoredVersion
+from lstmserve_server.store.served_model import ServedModel
+
+
+class VersionState(Enum):
+    """Whether a version answers requests."""
+
+    LOADING = "loading"  # verified, tried, loaded and warmed up
+    READY = "ready"
+    UNLOADING = "unloading"  # finishes what runs and takes nothing new
+    UNLOADED = "unloaded"  # in the store
+    FAILED = "failed"  # cannot be served; the reason says why
+
+
+@dataclass(eq=False, slots=True)
+class VersionRecord:
+    """One version, and where it stands; changed by the manager alone."""
+
+    stored: StoredVersion
+    state: VersionState = VersionState.UNLOADED
+    reason: str = ""
+    served: ServedModel | None = None
+    fingerprint: Fingerprint = ()  # when it was last looked at
+    is_settled: bool = True  # it looked the same when it was looked at before
+    is_stored: bool = True  # the store still holds it
+    tried: Fingerprint | None = None  # what was loaded, or failed to
+    retry_at: float = 0.0  # of what failed for a reason that may pass
+
+    @property
+    def id(self) -> VersionId:
+        return self.stored.name, self.stored.version
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state is VersionState.READY
+
+    def try_again(self) -> None:
+        """Forget that it could not be loaded, or was about to change."""
+        if not self.is_ready:
+            self.tried = None
+            self.is_settled = True
+
+    def may_be_loaded(self, now: float) -> bool:
+        """Whether loading it may give something good."""
+        if self.state is VersionState.FAILED and self.tried == self.fingerprint:
+            return 0 < self.retry_at <= now
+        return self.is_stored and self.is_settled
