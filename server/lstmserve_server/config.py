@@ -38,7 +38,9 @@ class StoreConfig:
     folder: Path
     default_model: str = ""  # empty: the first by name
     torch_threads: int = 1
-    versions: tuple[tuple[str, int], ...] = ()  # these alone; empty: the newest of every model
+    version_policy: str = "latest"  # as store.version_policy reads it
+    poll_seconds: float = 2.0  # between two looks at the store; 0: it is looked at when told
+    traffic: str = ""  # as store.shares reads it
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ LstmserveError
 ├── InvalidRequestError     a field is missing, out of range, or not served
 ├── ModelNotFoundError      no such model, or no such version of it
 ├── ModelLoadError          a version in the store that cannot be served
+│   └── ModelTrialError     nobody knows: loading it has crashed or taken too long
 ├── ModelNeededError        a version that cannot go, or a default that cannot answer
 ├── NotCachedError          only a cached reply was wanted, and there is none
 ├── NotServedError          a method that this version of the server does not serve
@@ -56,6 +57,10 @@ class ModelNotFoundError(LstmserveError):
 
 class ModelLoadError(LstmserveError):
     """A version of the store cannot be served; the text is one line and says what is wrong."""
+
+
+class ModelTrialError(ModelLoadError):
+    """Loading ended without a verdict: another time it may do better."""
 
 
 class ModelNeededError(LstmserveError):

@@ -34,6 +34,8 @@ from lstmserve_server.config import (
     WorkersConfig,
 )
 from lstmserve_server.errors import StartupError
+from lstmserve_server.store.shares import parse_traffic
+from lstmserve_server.store.version_policy import parse_policy
 
 ENV_PREFIX = "LSTMSERVE_"
 MAX_PORT = 65535
@@ -67,6 +69,22 @@ def _check_redis_url(url: str) -> str:
 
 
 RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
+
+
+def _check_policy(text: str) -> str:
+    parse_policy(text)
+    return text
+
+
+PolicyText = Annotated[str, AfterValidator(_check_policy)]
+
+
+def _check_traffic(text: str) -> str:
+    parse_traffic(text)
+    return text
+
+
+TrafficText = Annotated[str, AfterValidator(_check_traffic)]
 # what is given for these is not repeated in errors: it may hold a password
 SECRET_OPTIONS = frozenset({"redis_url"})
 
@@ -100,6 +118,22 @@ class Settings(BaseSettings):
     )
     default_model: str = Field(
         "", description="Model that answers requests naming none; empty: the first by name."
+    )
+    version_policy: PolicyText = Field(
+        "latest",
+        description="Versions to serve: latest, latest:N, all, or numbers with commas, for all "
+        "models, and after that for single ones: 'latest:2 support-en=3,4'.",
+    )
+    poll_seconds: float = Field(
+        2.0,
+        ge=0,
+        le=86400,
+        description="Time between two looks for new versions; 0: only when told to load one.",
+    )
+    traffic: TrafficText = Field(
+        "",
+        description="Weights of versions for requests that name none: 'support-en=2:90,3:10'; "
+        "empty: the newest gets all.",
     )
     max_running: int = Field(
         64, ge=1, le=1024, description="Replies generated at the same time, per model."
@@ -202,7 +236,14 @@ class Settings(BaseSettings):
         return ServerConfig(
             listen=parse_address(self.listen),
             metrics_listen=parse_address(self.metrics_listen),
-            store=StoreConfig(self.model_store, self.default_model, self.torch_threads),
+            store=StoreConfig(
+                self.model_store,
+                self.default_model,
+                self.torch_threads,
+                version_policy=self.version_policy,
+                poll_seconds=self.poll_seconds,
+                traffic=self.traffic,
+            ),
             engine=EngineConfig(
                 max_running=self.max_running,
                 max_waiting=self.max_waiting,

@@ -1,6 +1,7 @@
 """One of several processes of a server; its supervisor runs ``python -m lstmserve_server.worker``.
 
-Standard input holds its order, standard output takes its answer; the rest is an ordinary server.
+Standard input holds its order and what operators tell other workers, standard output takes
+its answer and what they tell this one; the rest is an ordinary server.
 """
 
 from __future__ import annotations
@@ -9,25 +10,29 @@ import asyncio
 import os
 import sys
 from contextlib import closing, suppress
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from lstmserve_server.errors import StartupError
 from lstmserve_server.lifeline import die_with
-from lstmserve_server.ready import Ready
 from lstmserve_server.startup import EXIT_CANNOT_START, end_on_signals, explain
-from lstmserve_server.supervision.messages import ANSWERS, ORDERS, Order, Refusal
+from lstmserve_server.supervision.messages import ANSWERS, ORDERS, WORDS, Order, Refusal
+
+if TYPE_CHECKING:
+    from lstmserve_server.app import App
 
 
 def main() -> None:
     """Serve as ordered until told to stop."""
     end_on_signals()
-    order = ORDERS.validate_json(sys.stdin.buffer.read())
+    # unbuffered: what comes after it is for the event loop
+    with open(0, "rb", buffering=0, closefd=False) as stdin:
+        order = ORDERS.validate_json(stdin.readline())
     die_with(order.supervisor_pid)
     supervisor = _take_stdout()
     try:
         sys.exit(_serve(order, supervisor))
     except (StartupError, ModuleNotFoundError) as error:
-        _answer(supervisor, Refusal(explain(error)))
+        _say(supervisor, ANSWERS.dump_json(Refusal(explain(error))))
     sys.exit(EXIT_CANNOT_START)
 
 
@@ -39,7 +44,12 @@ def _serve(order: Order, supervisor: TextIO) -> int:
     from lstmserve_server.telemetry.logging import configure_logging
 
     async def run() -> int:
-        return await App(order.config).run(lambda ready: _answer(supervisor, ready))
+        app = App(order.config, lambda word: _say(supervisor, WORDS.dump_json(word)))
+        listening = asyncio.create_task(_listen(app))
+        try:
+            return await app.run(lambda ready: _say(supervisor, ANSWERS.dump_json(ready)))
+        finally:
+            listening.cancel()
 
     with closing(configure_logging(order.log_level, order.log_format, worker=order.number)):
         return asyncio.run(run())
@@ -52,9 +62,19 @@ def _take_stdout() -> TextIO:
     return supervisor
 
 
-def _answer(supervisor: TextIO, answer: Ready | Refusal) -> None:
-    with suppress(OSError), supervisor:  # without a supervisor this process ends anyway
-        supervisor.write(f"{ANSWERS.dump_json(answer).decode()}\n")
+def _say(supervisor: TextIO, line: bytes) -> None:
+    with suppress(OSError):  # without a supervisor this process ends anyway
+        print(line.decode(), file=supervisor, flush=True)
+
+
+async def _listen(app: App) -> None:
+    """Let the app hear what the supervisor passes on."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    while (line := await reader.readline()).endswith(b"\n"):
+        app.hear(WORDS.validate_json(line))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from support import dying_server
 from support.server_process import MODULE, ServerProcess, command
 from support.stores import accept_files, copy_version, edit_manifest, flip_byte
 
+LOGGED = {"loaded", "version"}
 ANYWHERE = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
 
 
@@ -38,7 +39,7 @@ def refuse_to_start(store: Path, *arguments: str, program: Sequence[str] = MODUL
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
     *log, line = ended.stderr.splitlines()
-    assert all(json.loads(entry)["event"] == "loaded" for entry in log), ended.stderr
+    assert {json.loads(entry)["event"] for entry in log} <= LOGGED, ended.stderr
     assert line.startswith("lstmserve-server: ")
     return line
 
@@ -147,8 +148,24 @@ def test_the_newest_version_of_every_model_is_served(two_models: ServerProcess) 
     with grpc.insecure_channel(two_models.target) as channel:
         stub = model_service_pb2_grpc.ModelServiceStub(channel)
         cards = stub.ListModels(pb.ListModelsRequest()).models
-    served = [(card.name, card.version, card.is_default) for card in cards]
-    assert served == [("another", "3", False), ("tiny", "10", True)]
+    listed = [(card.name, card.version, card.state, card.is_default) for card in cards]
+    assert listed == [
+        ("another", "3", pb.MODEL_STATE_READY, False),
+        ("tiny", "10", pb.MODEL_STATE_READY, True),
+        ("tiny", "2", pb.MODEL_STATE_UNLOADED, False),
+        ("tiny", "1", pb.MODEL_STATE_UNLOADED, False),
+    ]
+
+
+def test_a_spoiled_version_starts_no_server_but_an_older_good_one_does(version: Path) -> None:
+    store = version.parent.parent
+    flip_byte(copy_version(version, store, "tiny", 2) / "model.pt")
+    with ServerProcess(store) as running, grpc.insecure_channel(running.target) as channel:
+        stub = model_service_pb2_grpc.ModelServiceStub(channel)
+        newest, older = stub.ListModels(pb.ListModelsRequest()).models
+    assert (newest.version, newest.state) == ("2", pb.MODEL_STATE_FAILED)
+    assert "SHA-256" in newest.state_reason
+    assert (older.version, older.state, older.is_default) == ("1", pb.MODEL_STATE_READY, True)
 
 
 def test_the_default_model_answers_those_who_name_none(two_models: ServerProcess) -> None:

@@ -60,6 +60,16 @@ class ModelServiceStub:
                 request_serializer=lstmserve_dot_v1_dot_model__service__pb2.SetDefaultModelRequest.SerializeToString,
                 response_deserializer=lstmserve_dot_v1_dot_model__service__pb2.SetDefaultModelResponse.FromString,
                 _registered_method=True)
+        self.SetTrafficSplit = channel.unary_unary(
+                '/lstmserve.v1.ModelService/SetTrafficSplit',
+                request_serializer=lstmserve_dot_v1_dot_model__service__pb2.SetTrafficSplitRequest.SerializeToString,
+                response_deserializer=lstmserve_dot_v1_dot_model__service__pb2.SetTrafficSplitResponse.FromString,
+                _registered_method=True)
+        self.VerifyModel = channel.unary_unary(
+                '/lstmserve.v1.ModelService/VerifyModel',
+                request_serializer=lstmserve_dot_v1_dot_model__service__pb2.VerifyModelRequest.SerializeToString,
+                response_deserializer=lstmserve_dot_v1_dot_model__service__pb2.VerifyModelResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -81,21 +91,42 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LoadModel(self, request, context):
-        """Loads a version from the store beside those being served.
+        """Loads a version from the store beside those being served. It answers requests that name it;
+        the others only as SetDefaultModel, SetTrafficSplit or the server's version policy say.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UnloadModel(self, request, context):
-        """Unloads a version once the replies running on it have ended.
+        """Takes no new requests for a version, and unloads it once the replies running on it have
+        ended. Another version that the policy serves takes its place first. It stays unloaded, also
+        when the store is looked at again, until LoadModel names it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetDefaultModel(self, request, context):
-        """Makes a loaded version the one that answers requests naming no version.
+        """Makes a model the one that answers requests naming none, and a loaded version of it the one
+        that answers those naming no version. Takes effect at once, between two requests.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTrafficSplit(self, request, context):
+        """Deals requests that name a model but no version out between its loaded versions. A caller
+        (metadata key x-caller-id), or without a name a conversation's first turn, keeps its version
+        while the weights stay. Takes effect at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyModel(self, request, context):
+        """Tries a version of the store as loading would (checksums, manifest, a run of the model), and
+        serves nothing. What is wrong with it comes as the error FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,6 +159,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.SetDefaultModel,
                     request_deserializer=lstmserve_dot_v1_dot_model__service__pb2.SetDefaultModelRequest.FromString,
                     response_serializer=lstmserve_dot_v1_dot_model__service__pb2.SetDefaultModelResponse.SerializeToString,
+            ),
+            'SetTrafficSplit': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTrafficSplit,
+                    request_deserializer=lstmserve_dot_v1_dot_model__service__pb2.SetTrafficSplitRequest.FromString,
+                    response_serializer=lstmserve_dot_v1_dot_model__service__pb2.SetTrafficSplitResponse.SerializeToString,
+            ),
+            'VerifyModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyModel,
+                    request_deserializer=lstmserve_dot_v1_dot_model__service__pb2.VerifyModelRequest.FromString,
+                    response_serializer=lstmserve_dot_v1_dot_model__service__pb2.VerifyModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +307,60 @@ class ModelService:
             '/lstmserve.v1.ModelService/SetDefaultModel',
             lstmserve_dot_v1_dot_model__service__pb2.SetDefaultModelRequest.SerializeToString,
             lstmserve_dot_v1_dot_model__service__pb2.SetDefaultModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTrafficSplit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lstmserve.v1.ModelService/SetTrafficSplit',
+            lstmserve_dot_v1_dot_model__service__pb2.SetTrafficSplitRequest.SerializeToString,
+            lstmserve_dot_v1_dot_model__service__pb2.SetTrafficSplitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lstmserve.v1.ModelService/VerifyModel',
+            lstmserve_dot_v1_dot_model__service__pb2.VerifyModelRequest.SerializeToString,
+            lstmserve_dot_v1_dot_model__service__pb2.VerifyModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

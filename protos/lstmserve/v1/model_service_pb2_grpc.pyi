@@ -38,11 +38,27 @@ class ModelServiceStub:
     GetModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]
     """Describes one model version."""
     LoadModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.LoadModelRequest, _model_service_pb2.LoadModelResponse]
-    """Loads a version from the store beside those being served."""
+    """Loads a version from the store beside those being served. It answers requests that name it;
+    the others only as SetDefaultModel, SetTrafficSplit or the server's version policy say.
+    """
     UnloadModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.UnloadModelRequest, _model_service_pb2.UnloadModelResponse]
-    """Unloads a version once the replies running on it have ended."""
+    """Takes no new requests for a version, and unloads it once the replies running on it have
+    ended. Another version that the policy serves takes its place first. It stays unloaded, also
+    when the store is looked at again, until LoadModel names it.
+    """
     SetDefaultModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.SetDefaultModelRequest, _model_service_pb2.SetDefaultModelResponse]
-    """Makes a loaded version the one that answers requests naming no version."""
+    """Makes a model the one that answers requests naming none, and a loaded version of it the one
+    that answers those naming no version. Takes effect at once, between two requests.
+    """
+    SetTrafficSplit: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.SetTrafficSplitRequest, _model_service_pb2.SetTrafficSplitResponse]
+    """Deals requests that name a model but no version out between its loaded versions. A caller
+    (metadata key x-caller-id), or without a name a conversation's first turn, keeps its version
+    while the weights stay. Takes effect at once.
+    """
+    VerifyModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.VerifyModelRequest, _model_service_pb2.VerifyModelResponse]
+    """Tries a version of the store as loading would (checksums, manifest, a run of the model), and
+    serves nothing. What is wrong with it comes as the error FAILED_PRECONDITION.
+    """
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -54,11 +70,27 @@ class ModelServiceAsyncStub(ModelServiceStub):
     GetModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]  # type: ignore[assignment]
     """Describes one model version."""
     LoadModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.LoadModelRequest, _model_service_pb2.LoadModelResponse]  # type: ignore[assignment]
-    """Loads a version from the store beside those being served."""
+    """Loads a version from the store beside those being served. It answers requests that name it;
+    the others only as SetDefaultModel, SetTrafficSplit or the server's version policy say.
+    """
     UnloadModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.UnloadModelRequest, _model_service_pb2.UnloadModelResponse]  # type: ignore[assignment]
-    """Unloads a version once the replies running on it have ended."""
+    """Takes no new requests for a version, and unloads it once the replies running on it have
+    ended. Another version that the policy serves takes its place first. It stays unloaded, also
+    when the store is looked at again, until LoadModel names it.
+    """
     SetDefaultModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.SetDefaultModelRequest, _model_service_pb2.SetDefaultModelResponse]  # type: ignore[assignment]
-    """Makes a loaded version the one that answers requests naming no version."""
+    """Makes a model the one that answers requests naming none, and a loaded version of it the one
+    that answers those naming no version. Takes effect at once, between two requests.
+    """
+    SetTrafficSplit: _aio.UnaryUnaryMultiCallable[_model_service_pb2.SetTrafficSplitRequest, _model_service_pb2.SetTrafficSplitResponse]  # type: ignore[assignment]
+    """Deals requests that name a model but no version out between its loaded versions. A caller
+    (metadata key x-caller-id), or without a name a conversation's first turn, keeps its version
+    while the weights stay. Takes effect at once.
+    """
+    VerifyModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.VerifyModelRequest, _model_service_pb2.VerifyModelResponse]  # type: ignore[assignment]
+    """Tries a version of the store as loading would (checksums, manifest, a run of the model), and
+    serves nothing. What is wrong with it comes as the error FAILED_PRECONDITION.
+    """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Tells which models are served, and lets administrators change that."""
@@ -85,7 +117,9 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.LoadModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.LoadModelResponse, _abc.Awaitable[_model_service_pb2.LoadModelResponse]]:
-        """Loads a version from the store beside those being served."""
+        """Loads a version from the store beside those being served. It answers requests that name it;
+        the others only as SetDefaultModel, SetTrafficSplit or the server's version policy say.
+        """
 
     @_abc_1.abstractmethod
     def UnloadModel(
@@ -93,7 +127,10 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.UnloadModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.UnloadModelResponse, _abc.Awaitable[_model_service_pb2.UnloadModelResponse]]:
-        """Unloads a version once the replies running on it have ended."""
+        """Takes no new requests for a version, and unloads it once the replies running on it have
+        ended. Another version that the policy serves takes its place first. It stays unloaded, also
+        when the store is looked at again, until LoadModel names it.
+        """
 
     @_abc_1.abstractmethod
     def SetDefaultModel(
@@ -101,6 +138,29 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.SetDefaultModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.SetDefaultModelResponse, _abc.Awaitable[_model_service_pb2.SetDefaultModelResponse]]:
-        """Makes a loaded version the one that answers requests naming no version."""
+        """Makes a model the one that answers requests naming none, and a loaded version of it the one
+        that answers those naming no version. Takes effect at once, between two requests.
+        """
+
+    @_abc_1.abstractmethod
+    def SetTrafficSplit(
+        self,
+        request: _model_service_pb2.SetTrafficSplitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.SetTrafficSplitResponse, _abc.Awaitable[_model_service_pb2.SetTrafficSplitResponse]]:
+        """Deals requests that name a model but no version out between its loaded versions. A caller
+        (metadata key x-caller-id), or without a name a conversation's first turn, keeps its version
+        while the weights stay. Takes effect at once.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyModel(
+        self,
+        request: _model_service_pb2.VerifyModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.VerifyModelResponse, _abc.Awaitable[_model_service_pb2.VerifyModelResponse]]:
+        """Tries a version of the store as loading would (checksums, manifest, a run of the model), and
+        serves nothing. What is wrong with it comes as the error FAILED_PRECONDITION.
+        """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

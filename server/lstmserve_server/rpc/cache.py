@@ -16,6 +16,7 @@ from lstmserve_server.rpc.ask import caller_scope, to_ask
 from lstmserve_server.rpc.cache_stats import to_stats
 from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.service import Service
+from lstmserve_server.rpc.sticky import sticky_key
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -41,11 +42,13 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         self, request: pb.WarmCacheRequest, context: Context
     ) -> pb.WarmCacheResponse:
         wanted, config = request.request, self._service.cache_config
-        model = self._service.catalog.resolve(wanted.model, wanted.model_version)
         call = current_call.get()
-        with _inside("request"):
-            ask = to_ask(wanted, call, context, model, is_per_caller=config.is_per_caller)
-        warmed = await self._service.caches.warm(ask)
+        key = sticky_key(wanted, call.caller)
+        model = self._service.catalog.resolve(wanted.model, wanted.model_version, key)
+        with model.gate.enter():
+            with _inside("request"):
+                ask = to_ask(wanted, call, context, model, is_per_caller=config.is_per_caller)
+            warmed = await self._service.caches.warm(ask)
         return pb.WarmCacheResponse(
             generated=warmed.generated, already_stored=warmed.already_stored
         )

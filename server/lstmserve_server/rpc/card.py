@@ -1,21 +1,39 @@
-"""A served model as its card on the wire."""
+"""A version as its card on the wire."""
 
 from __future__ import annotations
 
 from lstmserve.v1 import generation_service_pb2
 from lstmserve.v1 import model_service_pb2 as pb
-from lstmserve_server.store.served_model import ServedModel
+from lstmserve_bundle import Manifest
+from lstmserve_server.store.catalog import ModelCatalog
+from lstmserve_server.store.version_record import VersionRecord, VersionState
+
+STATES = {
+    VersionState.LOADING: pb.MODEL_STATE_LOADING,
+    VersionState.READY: pb.MODEL_STATE_READY,
+    VersionState.UNLOADING: pb.MODEL_STATE_UNLOADING,
+    VersionState.UNLOADED: pb.MODEL_STATE_UNLOADED,
+    VersionState.FAILED: pb.MODEL_STATE_FAILED,
+}
 
 
-def to_card(model: ServedModel, *, is_default: bool) -> pb.Model:
-    manifest = model.manifest
+def to_card(record: VersionRecord, catalog: ModelCatalog) -> pb.Model:
+    """What is known of a version: all of one that is loaded, of others where they stand."""
+    name, number = record.id
+    served = record.served
+    card = pb.Model() if served is None else _describe(served.manifest)
+    card.name, card.version = name, str(number)
+    card.state, card.state_reason = STATES[record.state], record.reason
+    if served is not None:
+        card.is_default = catalog.is_default(served)
+        card.traffic_share = catalog.share(served)
+    return card
+
+
+def _describe(manifest: Manifest) -> pb.Model:
     sizes, sampling = manifest.sizes, manifest.sampling
     return pb.Model(
-        name=model.name,
-        version=model.version,
         digest=manifest.digest,
-        state=pb.MODEL_STATE_READY,
-        is_default=is_default,
         family=manifest.family,
         description=manifest.description,
         license=manifest.license,

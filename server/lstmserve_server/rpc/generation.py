@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import grpc
@@ -15,6 +15,7 @@ from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.exchange import Exchange
 from lstmserve_server.rpc.observer import CallObserver
 from lstmserve_server.rpc.service import Service
+from lstmserve_server.rpc.sticky import sticky_key
 from lstmserve_server.rpc.validation import Request
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -32,23 +33,27 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     async def Generate(
         self, request: pb.GenerateRequest, context: Context
     ) -> AsyncIterator[pb.GenerateResponse]:
-        exchange = self._begin(request, context)
-        async with aclosing(exchange.answer.outputs) as outputs:
-            async for output in outputs:
-                for event in exchange.to_events(output):
-                    yield event
+        with self._begin(request, context) as exchange:
+            async with aclosing(exchange.answer.outputs) as outputs:
+                async for output in outputs:
+                    for event in exchange.to_events(output):
+                        yield event
 
     async def GenerateReply(
         self, request: pb.GenerateReplyRequest, context: Context
     ) -> pb.GenerateReplyResponse:
-        exchange = self._begin(request, context)
-        async with aclosing(exchange.answer.outputs) as outputs:
-            return exchange.to_reply([output async for output in outputs])
+        with self._begin(request, context) as exchange:
+            async with aclosing(exchange.answer.outputs) as outputs:
+                return exchange.to_reply([output async for output in outputs])
 
-    def _begin(self, request: Request, context: Context) -> Exchange:
+    @contextmanager
+    def _begin(self, request: Request, context: Context) -> Iterator[Exchange]:
+        """The model that answers is not unloaded within the block."""
         call = current_call.get()
-        model = self._catalog.resolve(request.model, request.model_version)
-        ask = to_ask(request, call, context, model, is_per_caller=self._is_per_caller)
-        call.model, call.version = model.name, model.version
-        self._observer.on_accepted(call, len(ask.request.prompt_ids))
-        return Exchange(call, model, self._caches.answer(ask), self._observer)
+        key = sticky_key(request, call.caller)
+        model = self._catalog.resolve(request.model, request.model_version, key)
+        with model.gate.enter():
+            ask = to_ask(request, call, context, model, is_per_caller=self._is_per_caller)
+            call.model, call.version = model.name, model.version
+            self._observer.on_accepted(call, len(ask.request.prompt_ids))
+            yield Exchange(call, model, self._caches.answer(ask), self._observer)

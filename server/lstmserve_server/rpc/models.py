@@ -1,49 +1,96 @@
-"""ModelService: which models answer, and their cards.
-
-Loading, unloading and changing the default at run time are not served by this version:
-restart the server on a store that holds what it should serve.
-"""
+"""ModelService: which models answer, their cards, and what operators may change."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 
 from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2_grpc
-from lstmserve_server.errors import NotServedError
+from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.card import to_card
-from lstmserve_server.store.catalog import ModelCatalog
+from lstmserve_server.rpc.service import Service
+from lstmserve_server.rpc.versions import (
+    Named,
+    to_model_name,
+    to_version,
+    to_version_id,
+    to_weights,
+)
+from lstmserve_server.store.directives import VersionId
+from lstmserve_server.store.version_record import VersionRecord
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
-    """Reads the catalog."""
+    """Reads the inventory, and has the administration change it."""
 
-    def __init__(self, catalog: ModelCatalog) -> None:
-        self._catalog = catalog
+    def __init__(self, service: Service) -> None:
+        self._catalog = service.catalog
+        self._administration = service.administration
 
     async def ListModels(
         self, request: pb.ListModelsRequest, context: Context
     ) -> pb.ListModelsResponse:
-        return pb.ListModelsResponse(models=map(self._card, self._catalog))
+        return pb.ListModelsResponse(models=map(self._card, self._administration.inventory))
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
-        found = self._catalog.resolve(request.name, request.version)
-        return pb.GetModelResponse(model=self._card(found))
+        record = self._find(request.name, request.version)
+        return pb.GetModelResponse(model=self._card(record))
 
-    async def LoadModel(self, request: pb.LoadModelRequest, context: Context) -> NoReturn:
-        raise NotServedError("LoadModel is not served yet; the server loads models at start")
+    async def LoadModel(
+        self, request: pb.LoadModelRequest, context: Context
+    ) -> pb.LoadModelResponse:
+        record = await self._administration.load(_named(request))
+        return pb.LoadModelResponse(model=self._card(record))
 
-    async def UnloadModel(self, request: pb.UnloadModelRequest, context: Context) -> NoReturn:
-        raise NotServedError("UnloadModel is not served yet; the server loads models at start")
+    async def UnloadModel(
+        self, request: pb.UnloadModelRequest, context: Context
+    ) -> pb.UnloadModelResponse:
+        record = await self._administration.unload(_named(request))
+        return pb.UnloadModelResponse(model=self._card(record))
+
+    async def VerifyModel(
+        self, request: pb.VerifyModelRequest, context: Context
+    ) -> pb.VerifyModelResponse:
+        record = await self._administration.verify(_named(request))
+        return pb.VerifyModelResponse(model=self._card(record))
 
     async def SetDefaultModel(
         self, request: pb.SetDefaultModelRequest, context: Context
-    ) -> NoReturn:
-        raise NotServedError("SetDefaultModel is not served yet; use --default-model at start")
+    ) -> pb.SetDefaultModelResponse:
+        name = to_model_name(request.name)
+        version = to_version("version", request.version) if request.version else None
+        record = self._administration.set_default(name, version)
+        return pb.SetDefaultModelResponse(model=self._card(record))
 
-    def _card(self, model: ServedModel) -> pb.Model:
-        return to_card(model, is_default=self._catalog.is_default(model))
+    async def SetTrafficSplit(
+        self, request: pb.SetTrafficSplitRequest, context: Context
+    ) -> pb.SetTrafficSplitResponse:
+        name = to_model_name(request.name)
+        self._administration.set_traffic(name, to_weights(request.weights))
+        versions = [record for record in self._administration.inventory if record.id[0] == name]
+        return pb.SetTrafficSplitResponse(models=map(self._card, versions))
+
+    def _find(self, name: str, version: str) -> VersionRecord:
+        """A version that answers, or one of the store that does not; may raise as resolving."""
+        inventory = self._administration.inventory
+        wanted = (name or inventory.default_model, version)
+        for record in inventory:
+            if (record.id[0], str(record.id[1])) == wanted:
+                return record
+        served = self._catalog.resolve(name, version)
+        return next(record for record in inventory if record.served is served)
+
+    def _card(self, record: VersionRecord) -> pb.Model:
+        return to_card(record, self._catalog)
+
+
+def _named(request: Named) -> VersionId:
+    """The version that a request names, for the log line as well."""
+    version = to_version_id(request)
+    call = current_call.get()
+    call.model, call.version = request.name, request.version
+    return version

@@ -66,7 +66,7 @@ class RpcServer:
             GenerationServicer(service, observer), self._server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelServicer(service.catalog), self._server
+            ModelServicer(service), self._server
         )
         cache_service_pb2_grpc.add_CacheServiceServicer_to_server(
             CacheServicer(service), self._server

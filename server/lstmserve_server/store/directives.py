@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from lstmserve_server.store.shares import Weights
 
@@ -23,7 +22,7 @@ class Directives:
     requested: frozenset[VersionId] = frozenset()  # served whatever the policy says
     rejected: frozenset[VersionId] = frozenset()  # not served, whatever the policy says
     default_model: str = ""  # empty: the first by name
-    weights: Mapping[str, Weights] = field(default_factory=lambda: MappingProxyType({}))
+    weights: Mapping[str, Weights] = field(default_factory=dict)
 
     def with_requested(self, version: VersionId) -> Directives:
         return replace(

@@ -48,12 +48,17 @@ class Inventory:
 
     # --- what lies in the store -----------------------------------------------------------
 
-    def look(self, found: Iterable[tuple[StoredVersion, Fingerprint]]) -> list[VersionId]:
-        """Take in what the store holds now; returns the versions that are known no more."""
+    def look(
+        self, found: Iterable[tuple[StoredVersion, Fingerprint]], *, is_first: bool = False
+    ) -> list[VersionId]:
+        """Take in what the store holds now; returns the versions that are known no more.
+
+        What was there before the server is complete, or never will be: it need not settle.
+        """
         for record in self._records.values():
             record.is_stored = False
         for stored, fingerprint in found:
-            self._see(stored, fingerprint)
+            self._see(stored, fingerprint, is_new_settled=is_first)
         for record in self._records.values():
             if record.is_ready:
                 record.reason = _unlike_when_loaded(record)
@@ -70,10 +75,12 @@ class Inventory:
             del self._records[version]
         return gone
 
-    def _see(self, stored: StoredVersion, fingerprint: Fingerprint) -> None:
+    def _see(
+        self, stored: StoredVersion, fingerprint: Fingerprint, *, is_new_settled: bool
+    ) -> None:
         record = self._records.get((stored.name, stored.version))
         if record is None:
-            record = VersionRecord(stored, fingerprint=fingerprint, is_settled=False)
+            record = VersionRecord(stored, fingerprint=fingerprint, is_settled=is_new_settled)
             self._records[record.id] = record
         else:
             record.is_settled = record.fingerprint == fingerprint

@@ -79,7 +79,7 @@ def compile_version(bundle: Bundle) -> bytes:
             ).eval()
         )
         archive = BytesIO()
-        torch.jit.save(loop, archive, _extra_files={DIGEST: bundle.manifest.digest})  # type: ignore[no-untyped-call]
+        torch.jit.save(loop, archive, _extra_files={DIGEST: bundle.manifest.digest})
     return archive.getvalue()
 
 

@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from lstmserve_server.errors import ModelLoadError, StartupError
+from lstmserve_server.errors import ModelLoadError, ModelTrialError, StartupError
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.directives import Directives, VersionId
 from lstmserve_server.store.inventory import Inventory
 from lstmserve_server.store.observer import StoreObserver
-from lstmserve_server.store.rehearsal import TrialCrashError
 from lstmserve_server.store.repository import Fingerprint, ModelRepository, StoredVersion
 from lstmserve_server.store.served_model import ServedModel
 from lstmserve_server.store.version_record import VersionRecord, VersionState
@@ -61,9 +60,7 @@ class ModelManager:
     async def start(self) -> None:
         """Load what is to be served; raises StartupError when that is not enough to start."""
         async with self.turn:
-            await self.look()
-            for record in self.inventory:
-                record.is_settled = True  # what is here before the server is complete, or bad
+            await self.look(is_first=True)
             self._check_default_model()
             await self.settle()
         default = self.inventory.default_model
@@ -98,9 +95,9 @@ class ModelManager:
 
     # --- one change at a time: call while holding the turn --------------------------------------
 
-    async def look(self) -> None:
+    async def look(self, *, is_first: bool = False) -> None:
         found = await asyncio.to_thread(self._scan)
-        self._forget(self.inventory.look(found))
+        self._forget(self.inventory.look(found, is_first=is_first))
         for record in self.inventory:
             self._tell(record)
 
@@ -125,7 +122,7 @@ class ModelManager:
         try:
             record.served = await self._loader.load(record.stored)
         except ModelLoadError as error:
-            is_passing = isinstance(error, TrialCrashError)
+            is_passing = isinstance(error, ModelTrialError)
             record.retry_at = self._clock() + RETRY_SECONDS if is_passing else 0.0
             self._enter(record, VersionState.FAILED, str(error))
         else:

@@ -8,7 +8,7 @@ import signal
 import sys
 from contextlib import suppress
 
-from lstmserve_server.errors import ModelLoadError
+from lstmserve_server.errors import ModelLoadError, ModelTrialError
 from lstmserve_server.store.repository import StoredVersion
 from lstmserve_server.store.trial import EXIT_REFUSED
 
@@ -16,10 +16,6 @@ from lstmserve_server.store.trial import EXIT_REFUSED
 PROGRAM = ("-P", "-m", "lstmserve_server.store.trial")
 # of a process that takes three seconds on an idle core and yields to everybody else
 TIMEOUT_SECONDS = 300.0
-
-
-class TrialCrashError(ModelLoadError):
-    """The process ended without a verdict: another time it may do better."""
 
 
 async def rehearse(
@@ -42,7 +38,7 @@ async def rehearse(
             process_group=0,  # Ctrl-C on the terminal is for the server alone
         )
     except OSError as error:  # no memory, no process, no file descriptor left
-        raise TrialCrashError(f"{stored.folder}: cannot be tried: {error.strerror}") from None
+        raise ModelTrialError(f"{stored.folder}: cannot be tried: {error.strerror}") from None
     return await _verdict(process, stored, timeout_seconds)
 
 
@@ -53,7 +49,7 @@ async def _verdict(
         async with asyncio.timeout(timeout_seconds):
             archive, said = await process.communicate()
     except TimeoutError:
-        raise TrialCrashError(
+        raise ModelTrialError(
             f"{stored.folder}: did not load and run within {timeout_seconds:g} seconds"
         ) from None
     finally:
@@ -64,7 +60,7 @@ async def _verdict(
     if process.returncode == EXIT_REFUSED:
         raise ModelLoadError(last_line)
     if process.returncode:
-        raise TrialCrashError(f"{stored.folder}: {_describe(process.returncode)}; {last_line}")
+        raise ModelTrialError(f"{stored.folder}: {_describe(process.returncode)}; {last_line}")
     return archive
 
 

@@ -34,6 +34,7 @@ class VersionLoader:
 
     async def rehearse(self, stored: StoredVersion) -> bytes:
         """Have a version tried by another process; raises ModelLoadError."""
+        await asyncio.to_thread(open_version, stored)  # a wrong checksum is found at once
         return await rehearse(stored, self._max_rows, self._threads)
 
     async def unload(self, model: ServedModel) -> None:

@@ -1,4 +1,8 @@
-"""What supervisor and worker say to each other: one order, one answer, both as JSON lines."""
+"""What supervisor and worker say to each other, as JSON lines.
+
+Down: one order, then what operators told other workers. Up: one answer, then what they
+told this one.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from pydantic import TypeAdapter
 
 from lstmserve_server.config import ServerConfig
 from lstmserve_server.ready import Ready
+from lstmserve_server.word import Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +36,4 @@ class Refusal:
 
 ORDERS: TypeAdapter[Order] = TypeAdapter(Order)
 ANSWERS: TypeAdapter[Ready | Refusal] = TypeAdapter(Ready | Refusal)
+WORDS: TypeAdapter[Word] = TypeAdapter(Word)

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 from lstmserve_server.ready import Ready
-from lstmserve_server.supervision.messages import ANSWERS, ORDERS, Order, Refusal
+from lstmserve_server.supervision.messages import ANSWERS, ORDERS, WORDS, Order, Refusal
+from lstmserve_server.word import Word
 
 # -P: the folder in which the server was started is no place to import from
 PROGRAM = ("-P", "-m", "lstmserve_server.worker")
@@ -27,17 +28,23 @@ class WorkerProcess:
         self._stdin = cast("asyncio.StreamWriter", process.stdin)
         self._stdout = cast("asyncio.StreamReader", process.stdout)
 
-    async def send(self, order: Order) -> None:
-        """Give it its order."""
-        with suppress(ConnectionError):  # it has ended already; its exit code will tell
-            self._stdin.write(ORDERS.dump_json(order))
-            self._stdin.close()
-            await self._stdin.wait_closed()
+    def send(self, order: Order) -> None:
+        """Give it its order, before anything else."""
+        self._stdin.write(ORDERS.dump_json(order) + b"\n")
+
+    def tell(self, word: Word) -> None:
+        """Let it hear what was said to another worker."""
+        self._stdin.write(WORDS.dump_json(word) + b"\n")
 
     async def read_answer(self) -> Ready | Refusal | None:
         """What it says once it has started, or could not; None when it just ended."""
         line = await self._stdout.readline()
         return ANSWERS.validate_json(line) if line.endswith(b"\n") else None
+
+    async def words(self) -> AsyncIterator[Word]:
+        """What operators say to it, after its answer and until it ends."""
+        while (line := await self._stdout.readline()).endswith(b"\n"):
+            yield WORDS.validate_json(line)
 
     async def wait(self) -> int:
         """Its exit code; negative: the signal that ended it."""
@@ -70,7 +77,7 @@ async def start_worker(order: Order) -> AsyncIterator[WorkerProcess]:
     )
     worker = WorkerProcess(process)
     try:
-        await worker.send(order)
+        worker.send(order)
         yield worker
     finally:
         worker.kill()

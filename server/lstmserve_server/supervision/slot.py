@@ -13,6 +13,7 @@ import structlog
 from lstmserve_server.errors import StartupError
 from lstmserve_server.ready import Ready
 from lstmserve_server.supervision.backoff import backoff_seconds, count_failures
+from lstmserve_server.supervision.board import Board
 from lstmserve_server.supervision.messages import Order, Refusal
 from lstmserve_server.supervision.process import WorkerProcess, start_worker
 from lstmserve_server.telemetry.workers import WorkerPages
@@ -34,12 +35,14 @@ class WorkerSlot:
         pages: WorkerPages,
         stopping: asyncio.Event,
         on_ready: Callable[[Ready], None],
+        board: Board,
     ) -> None:
         """``on_ready`` is told of the first worker only."""
         self._order = order
         self._pages = pages
         self._stopping = stopping
         self._on_ready = on_ready
+        self._board = board
         self._was_ready = False
         self.ended_badly = False  # when told to stop
 
@@ -87,6 +90,9 @@ class WorkerSlot:
             self._was_ready = True
             self._on_ready(ready)
         try:
+            with self._board.listening(worker.tell) as say:
+                async for word in worker.words():
+                    say(word)
             code = await worker.wait()
         finally:
             self._pages.retire(source)

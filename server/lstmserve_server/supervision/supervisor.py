@@ -12,9 +12,9 @@ from dataclasses import replace
 import structlog
 from prometheus_client import disable_created_metrics
 
-from lstmserve_server.config import Address, ServerConfig, StoreConfig
+from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.ready import Ready
-from lstmserve_server.store.repository import ModelRepository
+from lstmserve_server.supervision.board import Board
 from lstmserve_server.supervision.cores import share_cores
 from lstmserve_server.supervision.messages import Order
 from lstmserve_server.supervision.port import reserve_port
@@ -55,8 +55,9 @@ class Supervisor:
                 if self._num_ready == self._config.workers.count and not self._stopping.is_set():
                     on_ready(replace(ready, metrics_listen=exporter.address))
 
+            board = Board()
             slots = [
-                WorkerSlot(order, pages, self._stopping, on_worker_ready)
+                WorkerSlot(order, pages, self._stopping, on_worker_ready, board)
                 for order in self._make_orders(listen)
             ]
             await _keep(slots)
@@ -72,19 +73,12 @@ class Supervisor:
             self._config,
             listen=listen,
             metrics_listen=PRIVATE_METRICS,
-            store=self._settle_versions(),
             reuse_port=True,
         )
         return [
             Order(number, os.getpid(), cores, config, *self._logging)
             for number, cores in enumerate(self._share_cores())
         ]
-
-    def _settle_versions(self) -> StoreConfig:
-        """Name the versions once: a worker that starts later must not find newer ones."""
-        store = self._config.store
-        chosen = ModelRepository(store.folder).choose(store.versions)
-        return replace(store, versions=tuple((v.name, v.version) for v in chosen.values()))
 
     def _share_cores(self) -> list[tuple[int, ...]]:
         workers, cores = self._config.workers, os.sched_getaffinity(0)

@@ -188,12 +188,3 @@ def test_an_error_tells_its_reason_and_the_callers_request_id(generation: Genera
     assert any(detail.Unpack(request) for detail in details)
     assert (info.domain, info.reason) == ("lstmserve", "INVALID_REQUEST")
     assert request.request_id == "my-id.7"
-
-
-@pytest.mark.parametrize("method", ["LoadModel", "UnloadModel", "SetDefaultModel"])
-def test_what_is_not_served_says_so(models: ModelStub, method: str) -> None:
-    request = getattr(model_service_pb2, f"{method}Request")(name="tiny", version="1")
-    with pytest.raises(grpc.RpcError) as caught:
-        getattr(models, method)(request)
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert method in caught.value.details()

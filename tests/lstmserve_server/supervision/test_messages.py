@@ -20,7 +20,7 @@ OPTIONS = (
 
 def test_a_worker_reads_the_configuration_that_the_supervisor_has() -> None:
     config = read_settings(OPTIONS).to_server_config()
-    store = replace(config.store, versions=(("a", 1), ("b", 20)))
+    store = replace(config.store, version_policy="all b=1,20", traffic="b=1:2,20:3")
     assert store.folder == Path("/a/b")
     order = Order(2, 77, (4, 5), replace(config, store=store, reuse_port=True), "DEBUG", "json")
     assert ORDERS.validate_json(ORDERS.dump_json(order)) == order

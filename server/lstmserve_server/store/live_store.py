@@ -1,0 +1,63 @@
+"""A model store as a running server has it, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lstmserve_server.config import StoreConfig
+from lstmserve_server.store.administration import Administration
+from lstmserve_server.store.catalog import ModelCatalog
+from lstmserve_server.store.directives import Directives
+from lstmserve_server.store.inventory import Inventory
+from lstmserve_server.store.manager import ModelManager
+from lstmserve_server.store.observer import StoreObserver
+from lstmserve_server.store.repository import ModelRepository
+from lstmserve_server.store.shares import parse_traffic
+from lstmserve_server.store.version_loader import VersionLoader
+from lstmserve_server.store.version_policy import parse_policy
+from lstmserve_server.store.watcher import StoreWatcher
+
+
+class LiveStore:
+    """Serves what lies in a store, and follows it."""
+
+    def __init__(
+        self,
+        config: StoreConfig,
+        loader: VersionLoader,
+        observer: StoreObserver,
+        on_change: Callable[[Directives], None],
+    ) -> None:
+        """``on_change`` is told what an operator said to this process."""
+        self._config = config
+        self._loader = loader
+        self.catalog = ModelCatalog()
+        directives = Directives(
+            default_model=config.default_model, weights=parse_traffic(config.traffic)
+        )
+        inventory = Inventory(parse_policy(config.version_policy), directives)
+        repository = ModelRepository(config.folder)
+        self._manager = ModelManager(repository, inventory, loader, self.catalog, observer)
+        self.administration = Administration(self._manager, loader.rehearse, on_change)
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load what is to be served; raises StartupError when that is not enough to start."""
+        await self._manager.start()
+        self._loader.is_serving = True
+        if self._config.poll_seconds:
+            watcher = StoreWatcher(self._manager, self._config.poll_seconds)
+            self._watching = asyncio.create_task(watcher.run())
+
+    async def stop(self) -> None:
+        """Load and unload nothing more; what is served is served on."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait({self._watching})
+        await self.administration.close()
+
+    async def close(self) -> None:
+        """End all engines."""
+        await self.stop()
+        await self._manager.close()

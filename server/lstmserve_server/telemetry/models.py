@@ -1,0 +1,77 @@
+"""Counts and logs what becomes of versions: the answer to ``store.observer.StoreObserver``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from lstmserve_server.telemetry.metrics import MODEL_STATES, Metrics
+
+# what needs no line here has one of its own when it is done
+LEVELS = {"unloading": logging.INFO, "failed": logging.ERROR}
+
+log = structlog.get_logger()
+
+VersionId = tuple[str, int]
+
+
+class State(Protocol):
+    """A member of the closed set of states."""
+
+    @property
+    def value(self) -> str: ...
+
+
+class Model(Protocol):
+    """What is read of a version that was served."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+
+class ModelMetrics:
+    """Turns what the store does into metrics and a log line for every change."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._models = metrics.models
+
+    def on_state(self, version: VersionId, state: State | None, reason: str) -> None:
+        """A version is in another state; without one it is known no more."""
+        name, number = version[0], str(version[1])
+        if state is None:
+            for each in MODEL_STATES:
+                self._models.state.remove(name, number, each)
+            log.info("version is gone from the store", model=name, version=number)
+            return
+        self._models.set_state(name, number, state.value)
+        facts = {"reason": reason} if reason else {}
+        usual = logging.WARNING if reason else logging.DEBUG
+        level = LEVELS.get(state.value, usual)
+        log.log(level, "version", model=name, version=number, state=state.value, **facts)
+
+    def on_load(self, version: VersionId, seconds: float, *, is_good: bool) -> None:
+        """An attempt to load a version took so long."""
+        name, number = version[0], str(version[1])
+        for outcome, count in (("ok", is_good), ("failed", not is_good)):
+            self._models.loads.labels(name, number, outcome).inc(count)
+        self._models.load_seconds.labels(name).observe(seconds)
+        if is_good:
+            log.info("loaded", model=name, version=number, seconds=round(seconds, 3))
+
+    def on_shares(self, shares: Mapping[VersionId, float]) -> None:
+        """Requests are dealt out like this from now on."""
+        self._models.traffic_share.clear()
+        for (name, number), share in shares.items():
+            self._models.traffic_share.labels(name, str(number)).set(share)
+
+    def on_unloaded(self, model: Model) -> None:
+        """A version's engine has ended."""
+        self._metrics.forget(model.name, model.version)
+        log.info("unloaded", model=model.name, version=model.version)
