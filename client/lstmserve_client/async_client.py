@@ -1,7 +1,7 @@
 """The asynchronous client: a thin shell over the parts that both clients share."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -20,7 +20,7 @@ from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve_client import convert, convert_cache, status
 from lstmserve_client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
 from lstmserve_client.errors import RequestCancelledError
-from lstmserve_client.request import fill_request, purge_request
+from lstmserve_client.request import fill_request, purge_request, traffic_request
 from lstmserve_client.stream import EventOrder, whole_reply
 from lstmserve_client.types import (
     CachePurged,
@@ -121,6 +121,77 @@ class AsyncClient:
         with _raises_own_errors():
             found = await self._models.GetModel(request, timeout=timeout_seconds)
         return convert.model(found.model)
+
+    async def load_model(
+        self,
+        name: str,
+        version: str,
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+    ) -> Model:
+        """Serve a version of the store to those who name it; waits until it is ready."""
+        request = model_pb.LoadModelRequest(name=name, version=version)
+        with _raises_own_errors():
+            done = await self._models.LoadModel(request, timeout=timeout_seconds)
+        return convert.model(done.model)
+
+    async def unload_model(
+        self,
+        name: str,
+        version: str,
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+    ) -> Model:
+        """Serve a version no longer, once another can; what runs on it ends in its own time."""
+        request = model_pb.UnloadModelRequest(name=name, version=version)
+        with _raises_own_errors():
+            done = await self._models.UnloadModel(request, timeout=timeout_seconds)
+        return convert.model(done.model)
+
+    async def verify_model(
+        self,
+        name: str,
+        version: str,
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+    ) -> Model:
+        """Have the server try a version of its store; raises what is wrong with it."""
+        request = model_pb.VerifyModelRequest(name=name, version=version)
+        with _raises_own_errors():
+            done = await self._models.VerifyModel(request, timeout=timeout_seconds)
+        return convert.model(done.model)
+
+    async def set_default_model(
+        self,
+        name: str,
+        version: str = "",
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+    ) -> Model:
+        """Let this model answer requests naming none, and this version those without one.
+
+        Without a version it is the newest that the server's policy serves, now and later.
+        """
+        request = model_pb.SetDefaultModelRequest(name=name, version=version)
+        with _raises_own_errors():
+            done = await self._models.SetDefaultModel(request, timeout=timeout_seconds)
+        return convert.model(done.model)
+
+    async def split_traffic(
+        self,
+        name: str,
+        weights: Mapping[str, int],
+        *,
+        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+    ) -> list[Model]:
+        """Deal a model's requests without a version out by the weight of each version.
+
+        Without weights the newest that the server's policy serves gets all.
+        """
+        request = traffic_request(name, weights)
+        with _raises_own_errors():
+            done = await self._models.SetTrafficSplit(request, timeout=timeout_seconds)
+        return [convert.model(each) for each in done.models]
 
     async def health(
         self, service: str = "", *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS

@@ -12,6 +12,7 @@ import typer
 from lstmserve_client.cache.cli import app as cache_app
 from lstmserve_client.connected import connected
 from lstmserve_client.errors import LstmserveError
+from lstmserve_client.models_cli import app as models_app
 from lstmserve_client.options import CacheOptions, ReplyOptions, ServerOptions, grouped
 from lstmserve_client.types import Reply, ServingStatus, Turn
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="Ask an lstmserve server.",
 )
 app.add_typer(cache_app, name="cache")
+app.add_typer(models_app, name="models")
 
 PromptText = Annotated[str, typer.Argument(help="The question; - reads it from standard input.")]
 ShowStats = Annotated[
@@ -123,21 +125,6 @@ def chat(
             converse(typed_lines(), ask, on_error=stay)
         else:
             converse(piped_lines(), ask, on_error=leave)
-
-
-@app.command()
-@grouped
-def models(server: ServerOptions, as_json: AsJson = False) -> None:
-    """List the models and versions that the server knows."""
-    from lstmserve_client.console import show_models, write_json
-
-    with connected(server) as client:
-        found = client.models(timeout_seconds=server.timeout)
-    if as_json:
-        for model in found:
-            write_json(model)
-    else:
-        show_models(found)
 
 
 @app.command()

@@ -27,7 +27,6 @@ from lstmserve_client.types import (
     Completion,
     Event,
     Model,
-    ModelState,
     Reply,
     Started,
 )
@@ -145,20 +144,23 @@ def _show_logprobs(reply: Reply) -> None:
 
 def show_models(models: Sequence[Model]) -> None:
     """A table of model versions."""
-    table = Table("model", "version", "state", "default", "parameters", "size", "digest")
+    table = Table("model", "version", "state", "default", "share", "parameters", "size", "digest")
     for model in models:
+        is_described = bool(model.digest)  # as long as it is loaded
         table.add_row(
             Text(model.name),
             Text(model.version),
             Text(_state(model)),
             "yes" if model.is_default else "",
-            f"{model.sizes.parameters:,}",
-            f"{model.sizes.size_bytes / _BYTES_PER_MB:.1f} MB",
+            f"{model.traffic_share:.0%}" if model.traffic_share else "",
+            f"{model.sizes.parameters:,}"
+            if model.digest
+            else "",  # none is told of what is not loaded
+            f"{model.sizes.size_bytes / _BYTES_PER_MB:.1f} MB" if is_described else "",
             Text(model.digest[:_DIGEST_LETTERS]),
         )
     Console(highlight=False).print(table)
 
 
 def _state(model: Model) -> str:
-    says_why = model.state_reason and model.state is not ModelState.READY
-    return f"{model.state}: {model.state_reason}" if says_why else model.state
+    return f"{model.state}: {model.state_reason}" if model.state_reason else model.state

@@ -113,6 +113,7 @@ def model(message: model_pb.Model) -> types.Model:
         default_max_tokens=message.default_max_tokens,
         labels=tuple(message.labels),
         evaluation=dict(message.evaluation),
+        traffic_share=message.traffic_share,
     )
 
 

@@ -3,6 +3,7 @@
     LstmserveError
     ├── InvalidRequestError       a field is wrong: see its violations
     ├── ModelNotFoundError        no such model or version
+    ├── ModelStateError           a version cannot be loaded, or cannot go
     ├── NotCachedError            only a cached reply was wanted, and there is none
     ├── OverloadedError           too many requests: come back after the delay
     ├── UnavailableError          no server, or one that is loading or draining
@@ -72,6 +73,13 @@ class ModelNotFoundError(LstmserveError):
     ) -> None:
         super().__init__(message, request_id=request_id, reason=reason)
         self.resource = resource
+
+
+class ModelStateError(LstmserveError):
+    """A version cannot be served, or what was asked for would leave requests without an answer.
+
+    ``reason`` is MODEL_LOAD_FAILED or MODEL_NEEDED.
+    """
 
 
 class NotCachedError(LstmserveError):

@@ -1,12 +1,13 @@
 """From what a caller asks to the wire's request messages. Pure functions, no I/O."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import TypeVar
 
 from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve_client import types
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
 
@@ -53,6 +54,15 @@ def fill_request(
         _set_stopping(request.stopping, stopping)
     request.cache_mode = _CACHE_MODES[types.CacheMode(cache_mode)]
     request.priority = _PRIORITIES[types.Priority(priority)]
+    return request
+
+
+def traffic_request(name: str, weights: Mapping[str, int]) -> model_pb.SetTrafficSplitRequest:
+    """How to deal requests out; raises InvalidRequestError for weights the wire cannot carry."""
+    request = model_pb.SetTrafficSplitRequest(name=name)
+    for version, weight in weights.items():
+        with _refusing("weights"):
+            request.weights.add(version=version, weight=weight)
     return request
 
 

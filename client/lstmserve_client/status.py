@@ -15,6 +15,7 @@ from lstmserve_client.types import ServingStatus
 Detail = TypeVar("Detail", bound=Message)
 
 _NOT_CACHED = "NOT_CACHED"  # all else that is not found is a model
+_MODEL_STATES = frozenset({"MODEL_LOAD_FAILED", "MODEL_NEEDED"})  # the rest is about resuming
 _ERROR_OF_CODE: dict[grpc.StatusCode, type[errors.LstmserveError]] = {
     grpc.StatusCode.UNAUTHENTICATED: errors.UnauthenticatedError,
     grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDeniedError,
@@ -47,6 +48,8 @@ def error_from_rpc(
             return errors.ModelNotFoundError(
                 message, resource=details.resource, request_id=request_id, reason=reason
             )
+        case grpc.StatusCode.FAILED_PRECONDITION if reason in _MODEL_STATES:
+            return errors.ModelStateError(message, request_id=request_id, reason=reason)
         case grpc.StatusCode.RESOURCE_EXHAUSTED | grpc.StatusCode.UNAVAILABLE:
             busy = code is grpc.StatusCode.RESOURCE_EXHAUSTED
             return (errors.OverloadedError if busy else errors.UnavailableError)(

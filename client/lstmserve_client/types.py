@@ -248,6 +248,7 @@ class Model:
     default_max_tokens: int
     labels: tuple[str, ...]
     evaluation: Mapping[str, str] = field(hash=False)  # figures by name, as published
+    traffic_share: float = 0.0  # of the requests naming this model and no version
 
 
 @dataclass(frozen=True, slots=True)

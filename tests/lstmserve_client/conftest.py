@@ -133,6 +133,15 @@ def _to_status(code: grpc.StatusCode, message: str, *details: Message) -> grpc.S
     return rpc_status.to_status(status)
 
 
+ModelChange = (
+    model_pb.LoadModelRequest
+    | model_pb.UnloadModelRequest
+    | model_pb.VerifyModelRequest
+    | model_pb.SetDefaultModelRequest
+    | model_pb.SetTrafficSplitRequest
+)
+
+
 class FakeServer(
     generation_service_pb2_grpc.GenerationServiceServicer,
     model_service_pb2_grpc.ModelServiceServicer,
@@ -162,6 +171,7 @@ class FakeServer(
             completion=_completion(),
         )
         self.cache_stats = _cache_stats()
+        self.changes: list[ModelChange] = []  # of what is served
         self.purges: list[cache_pb.PurgeCacheRequest] = []
         self.warmed: list[pb.GenerateReplyRequest] = []
         self.failures: dict[str, list[grpc.Status]] = {}
@@ -225,6 +235,36 @@ class FakeServer(
         card.CopyFrom(self.model)
         card.version = request.version or card.version
         return model_pb.GetModelResponse(model=card)
+
+    def LoadModel(  # noqa: N802 - named by the wire
+        self, request: model_pb.LoadModelRequest, context: grpc.ServicerContext
+    ) -> model_pb.LoadModelResponse:
+        return model_pb.LoadModelResponse(model=self._change(request, context))
+
+    def UnloadModel(  # noqa: N802 - named by the wire
+        self, request: model_pb.UnloadModelRequest, context: grpc.ServicerContext
+    ) -> model_pb.UnloadModelResponse:
+        return model_pb.UnloadModelResponse(model=self._change(request, context))
+
+    def VerifyModel(  # noqa: N802 - named by the wire
+        self, request: model_pb.VerifyModelRequest, context: grpc.ServicerContext
+    ) -> model_pb.VerifyModelResponse:
+        return model_pb.VerifyModelResponse(model=self._change(request, context))
+
+    def SetDefaultModel(  # noqa: N802 - named by the wire
+        self, request: model_pb.SetDefaultModelRequest, context: grpc.ServicerContext
+    ) -> model_pb.SetDefaultModelResponse:
+        return model_pb.SetDefaultModelResponse(model=self._change(request, context))
+
+    def SetTrafficSplit(  # noqa: N802 - named by the wire
+        self, request: model_pb.SetTrafficSplitRequest, context: grpc.ServicerContext
+    ) -> model_pb.SetTrafficSplitResponse:
+        return model_pb.SetTrafficSplitResponse(models=[self._change(request, context)])
+
+    def _change(self, request: ModelChange, context: grpc.ServicerContext) -> model_pb.Model:
+        self.changes.append(request)
+        self._end(context)
+        return self.model
 
     def GetCacheStats(  # noqa: N802 - named by the wire
         self, request: cache_pb.GetCacheStatsRequest, context: grpc.ServicerContext

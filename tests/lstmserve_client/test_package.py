@@ -10,10 +10,10 @@ NAMES = """
 AsyncClient BrokenReplyError CacheEntryKind CacheMode CacheOutcome CachePurged CacheStats
 CacheStoreStats CacheWarmed Chunk Client Completion DeadlineExceededError Event FieldViolation
 FinishReason InvalidRequestError LstmserveError Model ModelLimits ModelNotFoundError ModelSizes
-ModelState NotCachedError OverloadedError PermissionDeniedError Priority Prompt RedisStats Reply
-RequestCancelledError RequestOptions ResumeError SamplingParams ServerError ServingStatus Started
-StoppingCriteria Timings TokenLogprob TokenLogprobs Turn UnauthenticatedError UnavailableError
-Usage
+ModelState ModelStateError NotCachedError OverloadedError PermissionDeniedError Priority Prompt
+RedisStats Reply RequestCancelledError RequestOptions ResumeError SamplingParams ServerError
+ServingStatus Started StoppingCriteria Timings TokenLogprob TokenLogprobs Turn
+UnauthenticatedError UnavailableError Usage
 """
 HEAVY = {"torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}
 
