@@ -10,6 +10,7 @@ import grpc
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
+from lstmserve_server.engine.output import Output
 from lstmserve_server.rpc.ask import to_ask
 from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.exchange import Exchange
@@ -42,9 +43,16 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     async def GenerateReply(
         self, request: pb.GenerateReplyRequest, context: Context
     ) -> pb.GenerateReplyResponse:
+        outputs: list[Output] = []
         with self._begin(request, context) as exchange:
-            async with aclosing(exchange.answer.outputs) as outputs:
-                return exchange.to_reply([output async for output in outputs])
+            try:
+                async with aclosing(exchange.answer.outputs) as coming:
+                    async for output in coming:
+                        outputs.append(output)  # noqa: PERF401 - what came before an error counts
+            except BaseException:
+                exchange.discard(outputs)
+                raise
+            return exchange.to_reply(outputs)
 
     @contextmanager
     def _begin(self, request: Request, context: Context) -> Iterator[Exchange]:
