@@ -99,13 +99,13 @@ def test_every_call_is_counted_once_with_how_it_ended(done: Done) -> None:
         ("GenerateReply", "NOT_FOUND", "refused", "", ""): 1,
         ("GetModel", "OK", "ok", "", ""): 1,
         ("GetModel", "NOT_FOUND", "refused", "", ""): 1,
-        ("LoadModel", "UNIMPLEMENTED", "refused", "", ""): 1,
+        ("LoadModel", "INVALID_ARGUMENT", "refused", "", ""): 1,
     }
 
 
 def test_refusals_are_counted_by_reason(done: Done) -> None:
     found = done.page.values("rejected_total", "reason")
-    assert found == {("invalid",): 2, ("not_found",): 2, ("resume_mismatch",): 1}
+    assert found == {("invalid",): 3, ("not_found",): 2, ("resume_mismatch",): 1}
 
 
 def test_tokens_are_counted_as_callers_count_them(done: Done) -> None:
