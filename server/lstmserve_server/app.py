@@ -172,7 +172,7 @@ class App:
             self._config.engine.park_after_tokens,
         )
         describe_version(self._metrics, bundle.manifest, loaded.runner.state_bytes)
-        watch_engine(self._metrics, name, version, lambda: served.load, self._config.engine)
+        watch_engine(self._metrics, name, version, served, self._config.engine)
         return served
 
 

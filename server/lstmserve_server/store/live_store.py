@@ -39,7 +39,7 @@ class LiveStore:
         inventory = Inventory(parse_policy(config.version_policy), directives)
         repository = ModelRepository(config.folder)
         self._manager = ModelManager(repository, inventory, loader, self.catalog, observer)
-        self.administration = Administration(self._manager, loader.rehearse, on_change)
+        self.administration = Administration(self._manager, loader.verify, on_change)
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
 
 import torch
 
@@ -18,6 +16,7 @@ from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
 from lstmserve_server.engine.runner import Runner
 from lstmserve_server.errors import ModelLoadError, StartupError
 from lstmserve_server.store.allocator import keep_buffers
+from lstmserve_server.store.archive import make_archive, path_of
 from lstmserve_server.store.repository import StoredVersion
 
 # enough calls for TorchScript's profiling executor to have specialized the loop
@@ -65,29 +64,27 @@ def open_version(stored: StoredVersion) -> Bundle:
     return bundle
 
 
-def compile_version(bundle: Bundle) -> bytes:
-    """The version's model inside its decode loop, as an archive; raises ModelLoadError.
+def compile_version(bundle: Bundle, archive: int) -> None:
+    """Put the version's model inside its decode loop into an archive; raises ModelLoadError.
 
     TorchScript never forgets what it has compiled, but what it has loaded: a compiled loop that
     has run keeps 5 MB for ever (docs/adr/0006-swaps.md), so none is ever run.
     """
     with _reported(bundle):
-        model = _load_script(bundle.model_path)
+        model = _load_script(str(bundle.model_path))
         loop = torch.jit.script(
             DecodeLoop(
                 model, bundle.template.end_id, bundle.manifest.sizes.vocabulary, MAX_LOGPROBS
             ).eval()
         )
-        archive = BytesIO()
-        torch.jit.save(loop, archive, _extra_files={DIGEST: bundle.manifest.digest})
-    return archive.getvalue()
+        torch.jit.save(loop, path_of(archive), _extra_files={DIGEST: bundle.manifest.digest})
 
 
-def load_archive(bundle: Bundle, archive: bytes, max_rows: int) -> LoadedModel:
+def load_archive(bundle: Bundle, archive: int, max_rows: int) -> LoadedModel:
     """What ``compile_version`` made of this version, warmed up; raises ModelLoadError."""
     extra = {DIGEST: b""}
     with _reported(bundle):
-        loop = _load_script(BytesIO(archive), extra)
+        loop = _load_script(path_of(archive), extra)
         if extra[DIGEST].decode() != bundle.manifest.digest:
             raise ModelLoadError(f"{bundle.folder}: changed while it was loaded")
         if has_amx() and hasattr(loop.model, "widen"):
@@ -101,7 +98,9 @@ def load_archive(bundle: Bundle, archive: bytes, max_rows: int) -> LoadedModel:
 def load_version(stored: StoredVersion, max_rows: int) -> LoadedModel:
     """Verify, compile and load one version; raises ModelLoadError."""
     bundle = open_version(stored)
-    return load_archive(bundle, compile_version(bundle), max_rows)
+    with make_archive() as archive:
+        compile_version(bundle, archive)
+        return load_archive(bundle, archive, max_rows)
 
 
 @contextmanager
@@ -114,14 +113,12 @@ def _reported(bundle: Bundle) -> Iterator[None]:
         ) from None
 
 
-def _load_script(
-    file: Path | BytesIO, extra: dict[str, bytes] | None = None
-) -> torch.jit.ScriptModule:
+def _load_script(path: str, extra: dict[str, bytes] | None = None) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         # TorchScript is deprecated upstream; torch is pinned, and a successor touches this file
         warnings.simplefilter("ignore", DeprecationWarning)
         loaded: torch.jit.ScriptModule = torch.jit.load(  # type: ignore[no-untyped-call]
-            file, map_location="cpu", _extra_files=extra
+            path, map_location="cpu", _extra_files=extra
         )
         return loaded
 

@@ -34,6 +34,9 @@ class Loader(Protocol):
     async def unload(self, model: ServedModel) -> None:
         """End what nobody uses any more."""
 
+    def tidy(self) -> None:
+        """A model was loaded, or one that was unloaded is referred to by nobody."""
+
 
 class ModelManager:
     """Loads and unloads; used on one event loop. One change is made at a time."""
@@ -127,6 +130,7 @@ class ModelManager:
             self._enter(record, VersionState.FAILED, str(error))
         else:
             self._enter(record, VersionState.READY)
+            self._loader.tidy()
         self._observer.on_load(record.id, self._clock() - began_at, is_good=record.is_ready)
         self._publish()
 
@@ -136,7 +140,11 @@ class ModelManager:
         self._publish()
         task = asyncio.create_task(self._unload(record))
         self._endings[record.id] = task
-        task.add_done_callback(lambda _: self._endings.pop(record.id, None))
+        task.add_done_callback(lambda _: self._ended(record.id))
+
+    def _ended(self, version: VersionId) -> None:
+        self._endings.pop(version, None)
+        self._loader.tidy()
 
     async def _unload(self, record: VersionRecord) -> None:
         model = record.served

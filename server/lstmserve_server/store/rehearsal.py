@@ -19,35 +19,40 @@ TIMEOUT_SECONDS = 300.0
 
 
 async def rehearse(
-    stored: StoredVersion, max_rows: int, threads: int, timeout_seconds: float = TIMEOUT_SECONDS
-) -> bytes:
-    """The version compiled and proven to run, for ``load_archive``; raises ModelLoadError.
+    stored: StoredVersion,
+    archive: int,
+    max_rows: int,
+    threads: int,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> None:
+    """Have it compiled into the archive, and proven to run; raises ModelLoadError.
 
     Call on the main thread: the process dies with the thread that started it.
     """
-    facts = (os.getpid(), max_rows, threads, stored.name, stored.version, stored.folder)
+    facts = (os.getpid(), archive, max_rows, threads, stored.name, stored.version, stored.folder)
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *PROGRAM,
             *map(str, facts),
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # imports as we do
+            pass_fds=(archive,),
             process_group=0,  # Ctrl-C on the terminal is for the server alone
         )
     except OSError as error:  # no memory, no process, no file descriptor left
         raise ModelTrialError(f"{stored.folder}: cannot be tried: {error.strerror}") from None
-    return await _verdict(process, stored, timeout_seconds)
+    await _await_verdict(process, stored, timeout_seconds)
 
 
-async def _verdict(
+async def _await_verdict(
     process: asyncio.subprocess.Process, stored: StoredVersion, timeout_seconds: float
-) -> bytes:
+) -> None:
     try:
         async with asyncio.timeout(timeout_seconds):
-            archive, said = await process.communicate()
+            _, said = await process.communicate()
     except TimeoutError:
         raise ModelTrialError(
             f"{stored.folder}: did not load and run within {timeout_seconds:g} seconds"
@@ -61,7 +66,6 @@ async def _verdict(
         raise ModelLoadError(last_line)
     if process.returncode:
         raise ModelTrialError(f"{stored.folder}: {_describe(process.returncode)}; {last_line}")
-    return archive
 
 
 def _describe(code: int) -> str:

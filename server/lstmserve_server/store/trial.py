@@ -1,7 +1,7 @@
 """Loads a version where nothing can be broken: ``python -m lstmserve_server.store.trial``.
 
 A process of its own verifies, compiles and runs the version as the server would. What is wrong with
-it stands in one line on standard error; what is right comes as an archive on standard output.
+it stands in one line on standard error; what is right comes in the archive.
 """
 
 from __future__ import annotations
@@ -25,23 +25,18 @@ NICENESS = 10  # a tenth of what the replies that run get, where they want it al
 
 
 def main(arguments: list[str]) -> None:
-    """Try one version, given as parent's process id, rows, threads, model, version and folder."""
-    parent, rows, threads, name, version, folder = arguments
+    """Try one version, given as the names below say."""
+    parent, archive, rows, threads, name, version, folder = arguments
     die_with(int(parent))
     os.nice(NICENESS)
-    # for the archive alone: what a library prints goes to standard error
-    archive_file = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
     try:
         configure_torch(int(threads))
         bundle = open_version(StoredVersion(name, int(version), Path(folder)))
-        archive = compile_version(bundle)
-        load_archive(bundle, archive, int(rows))
+        compile_version(bundle, int(archive))
+        load_archive(bundle, int(archive), int(rows))
     except (ModelLoadError, StartupError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - read by the server
         sys.exit(EXIT_REFUSED)
-    with archive_file:
-        archive_file.write(archive)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,13 @@ from collections.abc import Callable
 
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.store.allocator import give_back
-from lstmserve_server.store.loader import LoadedModel, load_archive, load_version, open_version
+from lstmserve_server.store.archive import make_archive
+from lstmserve_server.store.loader import (
+    LoadedModel,
+    compile_version,
+    load_archive,
+    open_version,
+)
 from lstmserve_server.store.rehearsal import rehearse
 from lstmserve_server.store.repository import StoredVersion
 from lstmserve_server.store.served_model import ServedModel
@@ -26,25 +32,32 @@ class VersionLoader:
 
     async def load(self, stored: StoredVersion) -> ServedModel:
         """A version that runs; raises ModelLoadError."""
-        archive = await self.rehearse(stored) if self.is_serving else None
-        loaded = await asyncio.to_thread(self._load, stored, archive)
+        with make_archive() as archive:
+            if self.is_serving:
+                await self._rehearse(stored, archive)
+            loaded = await asyncio.to_thread(self._load, stored, archive)
         model = ServedModel(loaded.bundle, self._make_engine(loaded))
         model.engine.start()
         return model
 
-    async def rehearse(self, stored: StoredVersion) -> bytes:
+    async def verify(self, stored: StoredVersion) -> None:
         """Have a version tried by another process; raises ModelLoadError."""
+        with make_archive() as archive:
+            await self._rehearse(stored, archive)
+
+    async def _rehearse(self, stored: StoredVersion, archive: int) -> None:
         await asyncio.to_thread(open_version, stored)  # a wrong checksum is found at once
-        return await rehearse(stored, self._max_rows, self._threads)
+        await rehearse(stored, archive, self._max_rows, self._threads)
 
     async def unload(self, model: ServedModel) -> None:
         await asyncio.to_thread(model.engine.close)
+
+    def tidy(self) -> None:
+        """Give back what models have left."""
         give_back()
 
-    def _load(self, stored: StoredVersion, archive: bytes | None) -> LoadedModel:
-        if archive is None:
-            loaded = load_version(stored, self._max_rows)
-        else:
-            loaded = load_archive(open_version(stored), archive, self._max_rows)
-        give_back()
-        return loaded
+    def _load(self, stored: StoredVersion, archive: int) -> LoadedModel:
+        bundle = open_version(stored)
+        if not self.is_serving:
+            compile_version(bundle, archive)
+        return load_archive(bundle, archive, self._max_rows)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lstmserve_server.telemetry.metrics import Metrics
 
@@ -29,18 +30,31 @@ def describe_version(metrics: Metrics, manifest: Manifest, state_bytes: int) -> 
         metrics.quality.reference_log_perplexity.labels(*labels).set(math.log(float(reference)))
 
 
+class Busy(Protocol):
+    """What knows how busy it is."""
+
+    @property
+    def load(self) -> EngineLoad: ...
+
+
 def watch_engine(
     metrics: Metrics,
     model: str,
     version: str,
-    load: Callable[[], EngineLoad],
+    busy: Busy,
     bounds: EngineConfig,
 ) -> None:
     """How busy its engine is, and how busy it may be."""
     engine, labels = metrics.engine, (model, version)
-    engine.running_sequences.labels(*labels).set_function(lambda: load().running)
-    engine.waiting_sequences.labels(*labels).set_function(lambda: load().waiting)
-    engine.waiting_tokens.labels(*labels).set_function(lambda: load().waiting_tokens)
-    engine.parked_sequences.labels(*labels).set_function(lambda: load().parked)
+    # a gauge with a function is a cycle: an engine in it would stay until somebody collects those
+    known = weakref.ref(busy)
+
+    def read(number: Callable[[EngineLoad], int]) -> Callable[[], float]:
+        return lambda: math.nan if (engine := known()) is None else number(engine.load)
+
+    engine.running_sequences.labels(*labels).set_function(read(lambda load: load.running))
+    engine.waiting_sequences.labels(*labels).set_function(read(lambda load: load.waiting))
+    engine.waiting_tokens.labels(*labels).set_function(read(lambda load: load.waiting_tokens))
+    engine.parked_sequences.labels(*labels).set_function(read(lambda load: load.parked))
     engine.max_running_sequences.labels(*labels).set(bounds.max_running)
     engine.max_waiting_sequences.labels(*labels).set(bounds.max_waiting)

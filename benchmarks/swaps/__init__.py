@@ -1,0 +1,1 @@
+"""Publishes version after version under a server that is busy."""

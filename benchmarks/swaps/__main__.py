@@ -1,0 +1,3 @@
+from benchmarks.swaps.cli import main
+
+main()
