@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from lstmserve_server.store.loader import configure_torch
 from lstmserve_server.store.repository import ModelRepository
 from lstmserve_server.store.version_loader import VersionLoader
 
+MAX_TURNS = 100_000
 REQUEST = GenerationRequest((1, 2, 3), SamplingParams(), 20)
 
 
@@ -34,10 +37,15 @@ async def test_an_unloaded_version_leaves_nothing(tiny_store: Path, no_collector
     model = await loader.load(stored)
     engine = weakref.ref(model.engine)
     runner = weakref.ref(model.engine._engine._batch._runner)
-    outputs = [output async for output in model.engine.generate(REQUEST)]
-    assert outputs[-1].finish is not None
+    async with aclosing(model.engine.generate(REQUEST)) as outputs:
+        assert [output.finish async for output in outputs][-1] is not None
+    del outputs
 
     await loader.unload(model)
     app._metrics.forget(model.name, model.version)
     del model
+    for _ in range(MAX_TURNS):  # the thread that closed it lets it go a moment later
+        if runner() is None:
+            break
+        await asyncio.sleep(0)
     assert (engine(), runner()) == (None, None)
