@@ -23,10 +23,13 @@ from lstmserve_server.store.catalog import ModelCatalog, ServedModel
 from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
 from lstmserve_server.store.repository import ModelRepository, StoredVersion
 from lstmserve_server.telemetry.caches import CacheMetrics
+from lstmserve_server.telemetry.call_log import CallLog
 from lstmserve_server.telemetry.calls import CallMetrics
 from lstmserve_server.telemetry.exporter import MetricsExporter
+from lstmserve_server.telemetry.logging import ProcessLog
 from lstmserve_server.telemetry.memory import watch_memory
 from lstmserve_server.telemetry.metrics import EngineMetrics, Metrics
+from lstmserve_server.telemetry.tracing import make_tracer
 
 # An engine thread that comes back from a decode call waits this long for the interpreter
 # when the event loop is busy (docs/adr/0002-engine-thread.md).
@@ -38,8 +41,9 @@ log = structlog.get_logger()
 class App:
     """One server process."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, log: ProcessLog) -> None:
         self._config = config
+        self._log = log
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry)
         self._cache_metrics = CacheMetrics(self._metrics)
@@ -62,14 +66,16 @@ class App:
             return 0
         catalog = ModelCatalog(models, default_model)
         caches = self._make_caches()
+        tracer = make_tracer(self._config.telemetry.tracing)
         exporter = MetricsExporter(self._config.metrics_listen, self._registry)
         try:
             for model in models:
                 model.engine.start()
             caches.start()
             server = RpcServer(
-                Service(catalog, caches, self._config.cache, self._cache_metrics),
+                self._make_service(catalog, caches),
                 CallMetrics(self._metrics),
+                end_observers=(*([tracer] if tracer else []), CallLog()),
                 reuse_port=self._config.reuse_port,
             )
             listen = await server.start(self._config.listen)
@@ -78,6 +84,8 @@ class App:
             await self._shut_down(server, models, caches)
         finally:
             exporter.close()
+            if tracer is not None:
+                tracer.close()
         return 1 if self._death else 0
 
     async def _shut_down(
@@ -102,6 +110,16 @@ class App:
         log.error("the engine has failed; the server ends", exc_info=error)
         self._death = error
         self._stop.set()
+
+    def _make_service(self, catalog: ModelCatalog, caches: Caches) -> Service:
+        return Service(
+            catalog,
+            caches,
+            self._config.cache,
+            self._cache_metrics,
+            self._log,
+            is_text_logged=self._config.telemetry.is_text_logged,
+        )
 
     def _make_caches(self) -> Caches:
         config = self._config.cache

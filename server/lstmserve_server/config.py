@@ -75,6 +75,22 @@ class CacheConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingConfig:
+    """Where OpenTelemetry traces of RPCs go, and of how many."""
+
+    endpoint: str  # of a collector, OTLP over gRPC
+    ratio: float = 1.0  # of the calls whose callers have not decided
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryConfig:
+    """What is told of calls besides metrics and a log line."""
+
+    is_text_logged: bool = False  # prompts and replies, redacted
+    tracing: TracingConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DrainConfig:
     """How the server shuts down."""
 
@@ -101,4 +117,5 @@ class ServerConfig:
     cache: CacheConfig = field(default_factory=CacheConfig)
     drain: DrainConfig = field(default_factory=DrainConfig)
     workers: WorkersConfig = field(default_factory=WorkersConfig)
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     reuse_port: bool = False  # other processes of this server listen at the same address

@@ -31,6 +31,8 @@ from lstmserve_server.config import (
     RedisConfig,
     ServerConfig,
     StoreConfig,
+    TelemetryConfig,
+    TracingConfig,
     WorkersConfig,
 )
 from lstmserve_server.errors import StartupError
@@ -67,6 +69,18 @@ def _check_redis_url(url: str) -> str:
 
 
 RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
+
+
+def _check_trace_endpoint(url: str) -> str:
+    scheme, _, address = url.partition("://")
+    if url and scheme not in {"http", "https"}:
+        raise ValueError("must be http://HOST:PORT or https://HOST:PORT")
+    if url:
+        parse_address(address.removesuffix("/"))
+    return url
+
+
+TraceEndpoint = Annotated[str, AfterValidator(_check_trace_endpoint)]
 # what is given for these is not repeated in errors: it may hold a password
 SECRET_OPTIONS = frozenset({"redis_url"})
 
@@ -182,6 +196,19 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: readable on a terminal, JSON elsewhere."
     )
+    log_prompts: Literal["off", "redacted"] = Field(
+        "off",
+        description="redacted: prompts and replies are logged, shortened, without addresses, "
+        "numbers and secrets as far as patterns find them.",
+    )
+    trace_endpoint: TraceEndpoint = Field(
+        "",
+        description="OpenTelemetry collector, http://HOST:PORT or https://HOST:PORT (OTLP over "
+        "gRPC); empty: no traces.",
+    )
+    trace_ratio: float = Field(
+        1.0, ge=0, le=1, description="Traced share of the calls whose callers do not decide."
+    )
     workers: int = Field(
         1, ge=1, le=128, description="Processes that serve on the same port, each with an engine."
     )
@@ -215,7 +242,15 @@ class Settings(BaseSettings):
             cache=self._cache_config(),
             drain=DrainConfig(self.drain_seconds, self.drain_notice_seconds),
             workers=WorkersConfig(self.workers, pin=self.pin == "auto"),
+            telemetry=TelemetryConfig(
+                is_text_logged=self.log_prompts == "redacted", tracing=self._tracing_config()
+            ),
         )
+
+    def _tracing_config(self) -> TracingConfig | None:
+        if not self.trace_endpoint:
+            return None
+        return TracingConfig(self.trace_endpoint, self.trace_ratio)
 
     def _cache_config(self) -> CacheConfig:
         return CacheConfig(

@@ -39,9 +39,9 @@ def _serve(order: Order, supervisor: TextIO) -> int:
     from lstmserve_server.telemetry.logging import configure_logging
 
     async def run() -> int:
-        return await App(order.config).run(lambda ready: _answer(supervisor, ready))
+        return await App(order.config, log).run(lambda ready: _answer(supervisor, ready))
 
-    with closing(configure_logging(order.log_level, order.log_format, worker=order.number)):
+    with closing(configure_logging(order.log_level, order.log_format, worker=order.number)) as log:
         return asyncio.run(run())
 
 

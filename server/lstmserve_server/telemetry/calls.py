@@ -1,15 +1,11 @@
-"""Counts and logs RPCs: the server's answer to ``rpc.observer.CallObserver``."""
+"""Counts RPCs: the server's answer to ``rpc.observer.CallObserver``."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-import structlog
-
 from lstmserve_server.engine.output import Finish
 from lstmserve_server.telemetry.metrics import Metrics
-
-log = structlog.get_logger()
 
 # errors that refuse a request before any work, by what the metric calls the reason
 REJECTIONS = {
@@ -33,8 +29,6 @@ class CallFacts(Protocol):
     """What is read of a call."""
 
     rpc: str
-    request_id: str
-    caller: str
     error: str
     model: str
     version: str
@@ -45,7 +39,7 @@ class CallFacts(Protocol):
 
 
 class CallMetrics:
-    """Turns what callers do into metrics and one log line per RPC, never the prompt."""
+    """Turns what callers do into metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -73,17 +67,3 @@ class CallMetrics:
         metrics.request_seconds.labels(call.rpc).observe(seconds)
         if call.error in REJECTIONS and not call.generated_tokens:
             metrics.rejected.labels(REJECTIONS[call.error]).inc()
-        log.info(
-            "rpc",
-            rpc=call.rpc,
-            code=code,
-            request_id=call.request_id,
-            caller=call.caller,
-            error=call.error,
-            model=call.model,
-            version=call.version,
-            finish_reason=call.finish_reason,
-            cache=call.cache,
-            tokens=call.generated_tokens,
-            seconds=round(seconds, 6),
-        )

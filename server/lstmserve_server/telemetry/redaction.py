@@ -1,0 +1,73 @@
+"""People's words, made fit for a log: short, on one line, without what identifies anybody.
+
+Best effort: patterns find what is written in the usual ways. A name, an address or a number in
+words is not found. The libraries for this bring language models many times the size of ours.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_SHOWN = 500  # characters
+MAX_READ = 4_000  # characters: what is longer costs no more
+# what the end of a text that was cut may be a piece of, and so is not recognized by
+MAX_ITEM = 300
+ELLIPSIS = "…"
+
+_KEY_WORDS = (
+    r"pass(?:word|wort|code|phrase)|passwd|pwd|pin|cvv|cvc|secret|token|"
+    r"(?:api|access|private)[ _-]?key|authorization|auth"
+)
+# in this order: each finds what those before it have left
+PATTERNS = (
+    # https://user:password@host
+    (re.compile(r"(?<=://)[^\s/?#@]{1,200}@"), "[credentials]@"),
+    # password: hunter2, ?token=abc, my pin is 1234
+    (
+        re.compile(
+            rf"\b({_KEY_WORDS})(['\"]?\s{{0,3}}(?:[:=]|\bis\b)\s{{0,3}}['\"]?(?:bearer\s)?)"
+            r"[^\s&'\",;]{1,300}",
+            re.IGNORECASE,
+        ),
+        r"\1\2[secret]",
+    ),
+    (re.compile(r"\b(bearer|basic)\s{1,3}[^\s'\",;]{8,}", re.IGNORECASE), r"\1 [secret]"),
+    (re.compile(r"[^\s@<>()\[\]\"',:;]{1,64}@[^\s@<>()\[\]\"',:;]{1,190}\.\w{2,24}"), "[email]"),
+    # keys and tokens: long, and with letters and digits mixed
+    (re.compile(r"\b(?=[\w.+/=-]{0,300}\d)(?=[\w.+/=-]{0,300}[A-Za-z])[\w.+/=-]{24,}"), "[secret]"),
+    (
+        re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{2,4}){3,9}\b", re.IGNORECASE),
+        lambda found: "[iban]" if _count_digits(found[0]) >= MIN_IBAN_DIGITS else found[0],
+    ),
+    # digits in groups; how many there are tells what it probably is
+    (
+        re.compile(r"[+(]{0,2}\d(?:[\s().\-/\u2010-\u2015]{0,3}\d){5,}"),
+        lambda found: _name_number(found[0]),
+    ),
+)
+MIN_IBAN_DIGITS = 8  # fewer: words after something like "NR15"
+MIN_CARD_DIGITS = 13  # ISO/IEC 7812
+MAX_CARD_DIGITS = 19
+
+
+def redact(text: str) -> str:
+    """At most 500 printable characters of a text, without what the patterns find."""
+    shown = text[:MAX_READ]
+    for pattern, replacement in PATTERNS:
+        shown = pattern.sub(replacement, shown)
+    if len(text) > MAX_READ:
+        shown = shown[:-MAX_ITEM]
+    # a terminal obeys control characters, and a line break would begin another line
+    shown = "".join(letter if letter.isprintable() else " " for letter in shown)
+    is_whole = len(shown) <= MAX_SHOWN and len(text) <= MAX_READ
+    return shown if is_whole else shown[: MAX_SHOWN - len(ELLIPSIS)] + ELLIPSIS
+
+
+def _name_number(text: str) -> str:
+    if MIN_CARD_DIGITS <= _count_digits(text) <= MAX_CARD_DIGITS and text[0].isdigit():
+        return "[card]"
+    return "[number]" if text.isdigit() else "[phone]"
+
+
+def _count_digits(text: str) -> int:
+    return sum(map(str.isdigit, text))
