@@ -9,11 +9,11 @@ import lstmserve_client
 NAMES = """
 AsyncClient BrokenReplyError CacheEntryKind CacheMode CacheOutcome CachePurged CacheStats
 CacheStoreStats CacheWarmed Chunk Client Completion DeadlineExceededError Event FieldViolation
-FinishReason InvalidRequestError LstmserveError Model ModelLimits ModelNotFoundError ModelSizes
-ModelState NotCachedError OverloadedError PermissionDeniedError Priority Prompt RedisStats Reply
-RequestCancelledError RequestOptions ResumeError SamplingParams ServerError ServingStatus Started
-StoppingCriteria Timings TokenLogprob TokenLogprobs Turn UnauthenticatedError UnavailableError
-Usage
+FinishReason InvalidRequestError LogLevel LstmserveError Model ModelLimits ModelNotFoundError
+ModelSizes ModelState NotCachedError OverloadedError PermissionDeniedError Priority Prompt
+RedisStats Reply RequestCancelledError RequestOptions ResumeError SamplingParams ServerError
+ServingStatus Started StoppingCriteria Timings TokenLogprob TokenLogprobs Turn
+UnauthenticatedError UnavailableError Usage
 """
 HEAVY = {"torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}
 

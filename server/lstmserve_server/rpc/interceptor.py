@@ -99,8 +99,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         started_at = time.monotonic()
         code = grpc.StatusCode.OK
         try:
-            # the moment it is known: who loses the connection later can still name the request
-            await context.send_initial_metadata(((REQUEST_ID_KEY, call.request_id),))
+            await _tell_request_id(call, context)
             with self._gate.enter():
                 call.caller = read_caller(context.invocation_metadata() or ())
                 yield
@@ -128,6 +127,14 @@ def _make_call(method: str, metadata: Metadata) -> Call:
     _, service, rpc = method.split("/")
     trace = read_trace(metadata)
     return Call(rpc, choose_request_id(metadata), service, trace, find_trace_id(trace))
+
+
+async def _tell_request_id(call: Call, context: Context) -> None:
+    """At once: a caller who gets nothing more can still name the request."""
+    try:
+        await context.send_initial_metadata(((REQUEST_ID_KEY, call.request_id),))
+    except grpc.aio.BaseError:  # the caller has left, and grpc is about to say so
+        raise asyncio.CancelledError from None
 
 
 def _checked(request: Message | Malformed) -> Message:
