@@ -25,11 +25,13 @@ from lstmserve_server.store.repository import ModelRepository, StoredVersion
 from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.call_log import CallLog
 from lstmserve_server.telemetry.calls import CallMetrics
+from lstmserve_server.telemetry.engine import EngineMetrics
 from lstmserve_server.telemetry.exporter import MetricsExporter
 from lstmserve_server.telemetry.logging import ProcessLog
-from lstmserve_server.telemetry.memory import watch_memory
-from lstmserve_server.telemetry.metrics import EngineMetrics, Metrics
+from lstmserve_server.telemetry.metrics import Metrics
+from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.tracing import make_tracer
+from lstmserve_server.telemetry.versions import describe_version, watch_engine
 
 # An engine thread that comes back from a decode call waits this long for the interpreter
 # when the event loop is busy (docs/adr/0002-engine-thread.md).
@@ -46,6 +48,7 @@ class App:
         self._log = log
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry)
+        log.on_drop(self._metrics.process.log_lines_dropped.inc)
         self._cache_metrics = CacheMetrics(self._metrics)
         self._stop = asyncio.Event()
         self._death: BaseException | None = None
@@ -59,7 +62,7 @@ class App:
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp per series
         configure_torch(self._config.store.torch_threads)
-        watch_memory(self._metrics)
+        describe_process(self._metrics.process)
         # in a thread: a signal that comes meanwhile is heard when it has loaded
         models, default_model = await asyncio.to_thread(self._load_models)
         if self._stop.is_set():
@@ -173,13 +176,13 @@ class App:
         )
 
     def _describe(self, model: ServedModel, loaded: LoadedModel) -> None:
-        labels = (model.name, model.version)
-        manifest, metrics = model.manifest, self._metrics
-        metrics.watch_load(*labels, lambda: model.engine.load)
-        metrics.model_bytes.labels(*labels).set(manifest.size_bytes)
-        metrics.state_bytes.labels(*labels).set(loaded.runner.state_bytes)
-        metrics.model_info.labels(*labels).info(
-            {"digest": manifest.digest, "family": manifest.family}
+        describe_version(self._metrics, model.manifest, loaded.runner.state_bytes)
+        watch_engine(
+            self._metrics,
+            model.name,
+            model.version,
+            lambda: model.engine.load,
+            self._config.engine,
         )
 
 

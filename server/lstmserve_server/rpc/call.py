@@ -54,6 +54,7 @@ class Call:
     timings: Timings | None = None  # of a complete reply
     transcript: Transcript | None = None  # where prompts and replies are logged
     saved_seconds: float = 0.0  # of the model's work, by the cache
+    last_tokens_at: float | None = None  # on the clock of whoever counts them
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import structlog
 
 from lstmserve_server.engine.output import Timings
-from lstmserve_server.telemetry.outcomes import outcome_of
+from lstmserve_server.telemetry.outcomes import OUTCOMES
 from lstmserve_server.telemetry.redaction import redact
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ def _describe(call: CallFacts, code: str, seconds: float) -> dict[str, Any]:
     return {
         "rpc": call.rpc,
         "code": code,
-        "outcome": outcome_of(code),
+        "outcome": OUTCOMES[code],
         "request_id": call.request_id,
         **({"trace_id": call.trace_id} if call.trace_id else {}),
         "caller": call.caller,

@@ -1,27 +1,30 @@
-"""What became of an RPC, in one word of few: what dashboards, alerts and logs tell apart."""
+"""How RPCs end, in words that operators alert on; by the names of status codes."""
 
 from __future__ import annotations
 
-# by the name of the gRPC status code; whatever is not here is nobody's fault but the server's
-OUTCOMES = {
+from collections.abc import Mapping
+
+OUTCOMES: Mapping[str, str] = {
     "OK": "ok",
-    "CANCELLED": "cancelled",
-    "DEADLINE_EXCEEDED": "deadline",
-    "INVALID_ARGUMENT": "refused",
-    "NOT_FOUND": "refused",
-    "ALREADY_EXISTS": "refused",
-    "PERMISSION_DENIED": "refused",
-    "UNAUTHENTICATED": "refused",
-    "RESOURCE_EXHAUSTED": "refused",
-    "FAILED_PRECONDITION": "refused",
-    "ABORTED": "refused",
-    "OUT_OF_RANGE": "refused",
-    "UNIMPLEMENTED": "refused",
+    "CANCELLED": "cancelled",  # by the caller
+    "DEADLINE_EXCEEDED": "deadline",  # the caller's own
     "UNAVAILABLE": "unavailable",
+    "INTERNAL": "error",
+    "UNKNOWN": "error",
+    "DATA_LOSS": "error",
+    **dict.fromkeys(
+        (
+            "INVALID_ARGUMENT",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "UNAUTHENTICATED",
+            "RESOURCE_EXHAUSTED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "OUT_OF_RANGE",
+            "UNIMPLEMENTED",
+        ),
+        "refused",
+    ),
 }
-ERROR = "error"
-
-
-def outcome_of(code: str) -> str:
-    """ok, cancelled, deadline, refused, unavailable or error."""
-    return OUTCOMES.get(code, ERROR)
