@@ -6,6 +6,7 @@ nothing is done for them while a reply is generated. Never the prompt.
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import threading
 import time
@@ -65,7 +66,13 @@ class CallTracer:
         self._exporter = OTLPSpanExporter(endpoint=config.endpoint, timeout=EXPORT_SECONDS)
         self._provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(config.ratio)),
-            resource=Resource.create({"service.name": "lstmserve", "process.pid": os.getpid()}),
+            resource=Resource.create(
+                {
+                    "service.name": "lstmserve",
+                    "service.version": importlib.metadata.version("lstmserve"),
+                    "process.pid": os.getpid(),  # of several workers, which one
+                }
+            ),
             shutdown_on_exit=False,  # ``close`` does that, and does not take forever
         )
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
