@@ -45,7 +45,7 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
         level, previous = _check_level(request.level), self._log.level
         # before it is, so that a log which goes quiet says why
         log.warning(
-            "log level is set", level=level, previous=previous, caller=current_call.get().caller
+            "log level is set", level_set=level, previous=previous, caller=current_call.get().caller
         )
         self._log.set_level(level)
         self._on_change(level)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 MAX_SHOWN = 500  # characters
-MAX_READ = 4_000  # characters: what is longer costs no more
+MAX_READ = 2_000  # characters: what is longer costs no more
 # what the end of a text that was cut may be a piece of, and so is not recognized by
 MAX_ITEM = 300
 ELLIPSIS = "…"
@@ -36,7 +36,9 @@ PATTERNS = (
     # keys and tokens: long, and with letters and digits mixed
     (re.compile(r"\b(?=[\w.+/=-]{0,300}\d)(?=[\w.+/=-]{0,300}[A-Za-z])[\w.+/=-]{24,}"), "[secret]"),
     (
-        re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{2,4}){3,9}\b", re.IGNORECASE),
+        re.compile(
+            r"\b(?:[A-Z]{2}\d{2}(?:[\s-]?[A-Z0-9]{2,4}){3,9}|[a-z]{2}\d{2}(?:[\s-]?[a-z0-9]{2,4}){3,9})\b"
+        ),
         lambda found: "[iban]" if _count_digits(found[0]) >= MIN_IBAN_DIGITS else found[0],
     ),
     # digits in groups; how many there are tells what it probably is
