@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 MAX_SHOWN = 500  # characters
-MAX_READ = 2_000  # characters: what is longer costs no more
+MAX_READ = 1_000  # characters: what is longer costs no more
 # what the end of a text that was cut may be a piece of, and so is not recognized by
 MAX_ITEM = 300
 ELLIPSIS = "…"
