@@ -99,8 +99,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         started_at = time.monotonic()
         code = grpc.StatusCode.OK
         try:
-            await _tell_request_id(call, context)
             with self._gate.enter():
+                await _tell_request_id(call, context)
                 call.caller = read_caller(context.invocation_metadata() or ())
                 yield
         except (asyncio.CancelledError, GeneratorExit):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import grpc
 import pytest
@@ -18,6 +19,7 @@ from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
 from support.calls import LONG, connect, read_all
+from support.metrics_page import scrape_until
 from support.server_process import ServerProcess, command
 from support.trace_collector import TraceCollector, collect_traces, read
 from support.wire_requests import make_request
@@ -30,6 +32,7 @@ SECRET = "Xyzzy-93-Plugh"
 
 Metadata = tuple[tuple[str, str], ...]
 Log = list[dict[str, Any]]
+OPEN_METRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 
 
 def named(request_id: str, *more: tuple[str, str]) -> Metadata:
@@ -226,6 +229,20 @@ def test_of_callers_who_do_not_decide_none_is_traced_at_ratio_zero(tiny_store: P
         ids = {read(span).get("lstmserve.request_id") for span in collector.spans}
     assert ids - {None} == {"wanted"}
     assert "trace_id" not in line_of(log, "undecided")
+
+
+def test_a_bucket_leads_to_a_trace(tiny_store: Path) -> None:
+    with collect_traces() as collector:
+        options = ("--trace-endpoint", collector.endpoint)
+        with ServerProcess(tiny_store, *options) as server:
+            with connect(server.target) as channel:
+                metadata = named("one", ("traceparent", SAMPLED))
+                ModelServiceStub(channel).ListModels(
+                    model_pb.ListModelsRequest(), metadata=metadata
+                )
+            scrape_until(server.metrics_url, lambda page: page.total("requests_total") == 1)
+            with urlopen(Request(server.metrics_url, headers=OPEN_METRICS)) as answer:
+                assert f'trace_id="{TRACE_ID}"' in answer.read().decode()
 
 
 def test_workers_trace_too(tiny_store: Path) -> None:
