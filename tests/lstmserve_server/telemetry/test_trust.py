@@ -163,7 +163,7 @@ async def run_load(store: Path, *kinds: Kind) -> Load:
 
         def agree(page: MetricsPage) -> bool:
             load.page, load.logged = page, read_calls(server)
-            tokens = sum(line["tokens"] for line in load.logged.values())
+            tokens = sum(line["generated_tokens"] for line in load.logged.values())
             return (
                 page.total("requests_total") == len(load.logged)
                 and page.total("generated_tokens_total") == tokens
@@ -229,12 +229,12 @@ def test_calls_that_end_early_are_counted_as_the_server_handed_over(mixed: Load)
             assert call.code is not OK
             assert call.tokens == 0
         elif call.code is OK:
-            assert (line["code"], line["tokens"]) == ("OK", call.tokens)
+            assert (line["code"], line["generated_tokens"]) == ("OK", call.tokens)
         else:
-            assert line["tokens"] >= call.tokens  # the rest was under way
+            assert line["generated_tokens"] >= call.tokens  # the rest was under way
     early = [line for line in mixed.logged.values() if line["code"] in EARLY]
     assert len(early) > NUM_EACH
-    assert all(not line["tokens"] for line in early if line["rpc"] == "GenerateReply")
+    assert all(not line["generated_tokens"] for line in early if line["rpc"] == "GenerateReply")
 
 
 @pytest.mark.parametrize("mode", [pb.CACHE_MODE_UNSPECIFIED, pb.CACHE_MODE_BYPASS])
