@@ -14,10 +14,12 @@ from lstmserve.v1 import (
     cache_service_pb2_grpc,
     generation_service_pb2_grpc,
     model_service_pb2_grpc,
+    operations_service_pb2_grpc,
 )
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
-from lstmserve_client import convert, convert_cache, status
+from lstmserve.v1 import operations_service_pb2 as operations_pb
+from lstmserve_client import convert, convert_cache, convert_operations, status
 from lstmserve_client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
 from lstmserve_client.errors import RequestCancelledError
 from lstmserve_client.request import fill_request, purge_request, traffic_request
@@ -27,6 +29,7 @@ from lstmserve_client.types import (
     CacheStats,
     CacheWarmed,
     Event,
+    LogLevel,
     Model,
     Prompt,
     Reply,
@@ -54,6 +57,7 @@ class AsyncClient:
         self._generation = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
         self._cache = cache_service_pb2_grpc.CacheServiceStub(self._channel)
+        self._operations = operations_service_pb2_grpc.OperationsServiceStub(self._channel)
         self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # typed without methods
 
     async def __aenter__(self) -> Self:
@@ -247,6 +251,26 @@ class AsyncClient:
         with _raises_own_errors():
             warmed = await self._cache.WarmCache(request, timeout=timeout_seconds)
         return convert_cache.cache_warmed(warmed)
+
+    async def log_level(
+        self, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
+    ) -> LogLevel:
+        """The log level of the server process that answers."""
+        request = operations_pb.GetLogLevelRequest()
+        with _raises_own_errors():
+            found = await self._operations.GetLogLevel(request, timeout=timeout_seconds)
+        return convert_operations.log_level(found.level)
+
+    async def set_log_level(
+        self, level: LogLevel, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
+    ) -> LogLevel:
+        """Let the server write lines of this level and above, from now on; returns the level
+        that was in force before.
+        """
+        request = convert_operations.set_log_level_request(level)
+        with _raises_own_errors():
+            answer = await self._operations.SetLogLevel(request, timeout=timeout_seconds)
+        return convert_operations.log_level(answer.previous_level)
 
     async def _events(
         self, request: pb.GenerateRequest, timeout_seconds: float | None

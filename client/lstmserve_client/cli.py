@@ -14,7 +14,7 @@ from lstmserve_client.connected import connected
 from lstmserve_client.errors import LstmserveError
 from lstmserve_client.models_cli import app as models_app
 from lstmserve_client.options import CacheOptions, ReplyOptions, ServerOptions, grouped
-from lstmserve_client.types import Reply, ServingStatus, Turn
+from lstmserve_client.types import LogLevel, Reply, ServingStatus, Turn
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -139,3 +139,26 @@ def health(
     typer.echo(status)
     if status is not ServingStatus.SERVING:
         raise typer.Exit(1)
+
+
+@app.command()
+@grouped
+def log_level(
+    server: ServerOptions,
+    level: Annotated[
+        LogLevel | None,
+        typer.Argument(
+            case_sensitive=False,
+            metavar="[debug|info|warning|error]",
+            help="The least severe lines to write from now on.",
+        ),
+    ] = None,
+) -> None:
+    """Print the server's log level, or set another one and print that.
+
+    With several workers it is the level of the one that answers, unless the server passes it on.
+    """
+    with connected(server) as client:
+        if level is not None:
+            client.set_log_level(level, timeout_seconds=server.timeout)
+        typer.echo(client.log_level(timeout_seconds=server.timeout))

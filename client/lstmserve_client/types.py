@@ -72,6 +72,16 @@ class ServingStatus(StrEnum):
     SERVICE_UNKNOWN = "SERVICE_UNKNOWN"
 
 
+class LogLevel(StrEnum):
+    """The least severe lines that a server writes."""
+
+    UNKNOWN = "UNKNOWN"
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One turn of a conversation."""

@@ -21,17 +21,19 @@ from lstmserve_server.rpc.server import RpcServer
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.store.administration import Administration
 from lstmserve_server.store.catalog import ModelCatalog
-from lstmserve_server.store.directives import Directives
 from lstmserve_server.store.live_store import LiveStore
 from lstmserve_server.store.loader import LoadedModel, configure_torch
 from lstmserve_server.store.version_loader import VersionLoader
 from lstmserve_server.telemetry.caches import CacheMetrics
+from lstmserve_server.telemetry.call_log import CallLog
 from lstmserve_server.telemetry.calls import CallMetrics
 from lstmserve_server.telemetry.engine import EngineMetrics
 from lstmserve_server.telemetry.exporter import MetricsExporter
+from lstmserve_server.telemetry.logging import ProcessLog
 from lstmserve_server.telemetry.metrics import Metrics
 from lstmserve_server.telemetry.models import ModelMetrics
 from lstmserve_server.telemetry.process import describe_process
+from lstmserve_server.telemetry.tracing import make_tracer
 from lstmserve_server.telemetry.versions import describe_version, watch_engine
 from lstmserve_server.word import Word
 
@@ -49,16 +51,21 @@ def _keep(_: Word) -> None:
 class App:
     """One server process."""
 
-    def __init__(self, config: ServerConfig, on_word: Callable[[Word], None] = _keep) -> None:
+    def __init__(
+        self, config: ServerConfig, log: ProcessLog, on_word: Callable[[Word], None] = _keep
+    ) -> None:
         """``on_word`` is told what operators say to this process, for others to hear."""
         self._config = config
+        self._log = log
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry)
+        log.on_drop(self._metrics.process.log_lines_dropped.inc)
         self._cache_metrics = CacheMetrics(self._metrics)
         self._stop = asyncio.Event()
         self._death: BaseException | None = None
         self._on_word = on_word
-        self._word = Word(Directives())  # all that was said so far, here or to others
+        # all that was said so far, here or to others
+        self._word = Word(None, log.level)
         self._administration: Administration | None = None  # once it is ready
 
     async def run(self, on_ready: Callable[[Ready], None]) -> int:
@@ -77,18 +84,14 @@ class App:
             await models.close()
             return 0
         caches = self._make_caches()
+        tracer = make_tracer(self._config.telemetry.tracing)
         exporter = MetricsExporter(self._config.metrics_listen, self._registry)
         try:
             caches.start()
             server = RpcServer(
-                Service(
-                    models.catalog,
-                    models.administration,
-                    caches,
-                    self._config.cache,
-                    self._cache_metrics,
-                ),
+                self._make_service(models, caches),
                 CallMetrics(self._metrics),
+                end_observers=(*([tracer] if tracer else []), CallLog()),
                 reuse_port=self._config.reuse_port,
             )
             listen = await server.start(self._config.listen)
@@ -98,12 +101,15 @@ class App:
             await self._shut_down(server, models, caches)
         finally:
             exporter.close()
+            if tracer is not None:
+                tracer.close()
         return 1 if self._death else 0
 
     def hear(self, word: Word) -> None:
         """Do what an operator told another process of this server; call on the event loop."""
         self._word = word
-        if self._administration is not None:
+        self._log.set_level(word.log_level)
+        if self._administration is not None and word.directives is not None:
             self._administration.hear(word.directives)
 
     def _say(self, word: Word) -> None:
@@ -130,6 +136,18 @@ class App:
         log.error("the engine has failed; the server ends", exc_info=error)
         self._death = error
         self._stop.set()
+
+    def _make_service(self, models: LiveStore, caches: Caches) -> Service:
+        return Service(
+            models.catalog,
+            models.administration,
+            caches,
+            self._config.cache,
+            self._cache_metrics,
+            self._log,
+            is_text_logged=self._config.telemetry.is_text_logged,
+            on_log_level=lambda level: self._say(replace(self._word, log_level=level)),
+        )
 
     def _make_caches(self) -> Caches:
         config = self._config.cache

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lstmserve_server.app import App
     from lstmserve_server.settings import Settings
     from lstmserve_server.supervision.supervisor import Supervisor
+    from lstmserve_server.telemetry.logging import ProcessLog
 
 # what these libraries print themselves is neither a log line nor news: a port in use is
 # told in our own words, and torch's deprecations are known (docs/architecture.md)
@@ -46,20 +47,20 @@ def _serve(arguments: list[str]) -> int:
     from lstmserve_server.telemetry.logging import configure_logging
 
     async def run() -> int:
-        return await _make_server(settings).run(_say_ready)
+        return await _make_server(settings, log).run(_say_ready)
 
-    with closing(configure_logging(settings.log_level, settings.log_format)):
+    with closing(configure_logging(settings.log_level, settings.log_format)) as log:
         return asyncio.run(run())
 
 
-def _make_server(settings: Settings) -> App | Supervisor:
+def _make_server(settings: Settings, log: ProcessLog) -> App | Supervisor:
     # torch takes a second to import: --help and configuration errors do not wait for it, and
     # a supervisor does without
     config = settings.to_server_config()
     if config.workers.count == 1:
         from lstmserve_server.app import App
 
-        return App(config)
+        return App(config, log)
     from lstmserve_server.supervision.supervisor import Supervisor
 
     return Supervisor(config, settings.log_level, settings.log_format)

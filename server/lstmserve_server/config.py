@@ -29,7 +29,7 @@ class EngineConfig:
     prefill_piece_tokens: int = 32  # tokens read of one prompt between two quanta
     prefill_budget_tokens: int = 512  # tokens read of all prompts between two quanta
     park_after_tokens: int = 256  # tokens made for a reader who has not taken them
-    measured_tokens_per_second: float = 50.0  # scored for quality, at most about; 0: none
+    measured_tokens_per_second: float = 32.0  # scored for quality, at most about; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,22 @@ class CacheConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingConfig:
+    """Where OpenTelemetry traces of RPCs go, and of how many."""
+
+    endpoint: str  # of a collector, OTLP over gRPC
+    ratio: float = 1.0  # of the calls whose callers have not decided
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryConfig:
+    """What is told of calls besides metrics and a log line."""
+
+    is_text_logged: bool = False  # prompts and replies, redacted
+    tracing: TracingConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DrainConfig:
     """How the server shuts down."""
 
@@ -104,4 +120,5 @@ class ServerConfig:
     cache: CacheConfig = field(default_factory=CacheConfig)
     drain: DrainConfig = field(default_factory=DrainConfig)
     workers: WorkersConfig = field(default_factory=WorkersConfig)
+    telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     reuse_port: bool = False  # other processes of this server listen at the same address

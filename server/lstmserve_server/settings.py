@@ -31,6 +31,8 @@ from lstmserve_server.config import (
     RedisConfig,
     ServerConfig,
     StoreConfig,
+    TelemetryConfig,
+    TracingConfig,
     WorkersConfig,
 )
 from lstmserve_server.errors import StartupError
@@ -85,8 +87,21 @@ def _check_traffic(text: str) -> str:
 
 
 TrafficText = Annotated[str, AfterValidator(_check_traffic)]
+
+
+def _check_trace_endpoint(url: str) -> str:
+    scheme, _, address = url.partition("://")
+    if url and (scheme not in {"http", "https"} or not ADDRESS.fullmatch(address.rstrip("/"))):
+        raise ValueError(
+            "must be http://HOST:PORT or https://HOST:PORT; what a collector wants to be told "
+            "besides goes into OTEL_EXPORTER_OTLP_HEADERS"
+        )
+    return url
+
+
+TraceEndpoint = Annotated[str, AfterValidator(_check_trace_endpoint)]
 # what is given for these is not repeated in errors: it may hold a password
-SECRET_OPTIONS = frozenset({"redis_url"})
+SECRET_OPTIONS = frozenset({"redis_url", "trace_endpoint"})
 
 
 class Settings(BaseSettings):
@@ -109,7 +124,10 @@ class Settings(BaseSettings):
     )
 
     config: Path | None = Field(None, description="TOML file with any of these options.")
-    listen: AddressText = Field("127.0.0.1:50051", description="HOST:PORT of the gRPC service.")
+    listen: AddressText = Field(
+        "127.0.0.1:50051",
+        description="HOST:PORT of the gRPC service; port 0 lets the system choose.",
+    )
     metrics_listen: AddressText = Field(
         "127.0.0.1:9464", description="HOST:PORT of the Prometheus page /metrics."
     )
@@ -139,27 +157,42 @@ class Settings(BaseSettings):
         64, ge=1, le=1024, description="Replies generated at the same time, per model."
     )
     max_waiting: int = Field(
-        1024, ge=0, description="Requests that may wait per model before more are refused."
+        1024,
+        ge=0,
+        description="Requests without a row kept per model, waiting or parked; more are refused.",
     )
     max_waiting_tokens: int = Field(
         1 << 20,
         ge=1,
-        description="Prompt tokens and max_tokens of the requests that may wait per model.",
+        description="The same in tokens: prompt and max_tokens of those that wait.",
     )
     quantum_steps: int = Field(
-        8, ge=1, le=64, description="Tokens decoded per reply between two looks at the queue."
+        8,
+        ge=1,
+        le=64,
+        description="Tokens decoded per reply between two looks at the queue: more is faster, "
+        "and coarser.",
     )
     prefill_piece_tokens: int = Field(
         32, ge=1, le=1024, description="Tokens read of each new prompt between two quanta."
     )
     prefill_budget_tokens: int = Field(
-        512, ge=2, description="Tokens read of all new prompts between two quanta."
+        512,
+        ge=2,
+        description="Tokens read of all new prompts between two quanta: the longest pause of "
+        "running replies.",
     )
     park_after_tokens: int = Field(
-        256, ge=1, description="Tokens made ahead of a slow reader before its row is freed."
+        256,
+        ge=1,
+        description="Tokens made ahead of a slow reader before its row is given to others.",
     )
     torch_threads: int = Field(
-        1, ge=1, le=2, description="Threads per decode step; two help large batches only."
+        1,
+        ge=1,
+        le=2,
+        description="Threads per decode step: two help only with large batches and an idle core; "
+        "more would split rows unevenly and change bits.",
     )
     cache_bytes: int = Field(
         64 << 20,
@@ -211,10 +244,23 @@ class Settings(BaseSettings):
         0.5, ge=0, le=60, description="Time between NOT_SERVING and the closing of the port."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least severe log lines to write."
+        "INFO", description="Least severe log lines to write; may be changed while the server runs."
     )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: readable on a terminal, JSON elsewhere."
+    )
+    log_prompts: Literal["off", "redacted"] = Field(
+        "off",
+        description="redacted: prompts and replies are logged, shortened, without addresses, "
+        "numbers and secrets as far as patterns find them.",
+    )
+    trace_endpoint: TraceEndpoint = Field(
+        "",
+        description="OpenTelemetry collector, http://HOST:PORT or https://HOST:PORT (OTLP over "
+        "gRPC); empty: no traces.",
+    )
+    trace_ratio: float = Field(
+        1.0, ge=0, le=1, description="Traced share of the calls whose callers do not decide."
     )
     workers: int = Field(
         1, ge=1, le=128, description="Processes that serve on the same port, each with an engine."
@@ -256,7 +302,15 @@ class Settings(BaseSettings):
             cache=self._cache_config(),
             drain=DrainConfig(self.drain_seconds, self.drain_notice_seconds),
             workers=WorkersConfig(self.workers, pin=self.pin == "auto"),
+            telemetry=TelemetryConfig(
+                is_text_logged=self.log_prompts == "redacted", tracing=self._tracing_config()
+            ),
         )
+
+    def _tracing_config(self) -> TracingConfig | None:
+        if not self.trace_endpoint:
+            return None
+        return TracingConfig(self.trace_endpoint, self.trace_ratio)
 
     def _cache_config(self) -> CacheConfig:
         return CacheConfig(

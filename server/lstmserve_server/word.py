@@ -11,4 +11,5 @@ from lstmserve_server.store.directives import Directives
 class Word:
     """All that was said so far: who hears the last word needs no other."""
 
-    directives: Directives
+    directives: Directives | None  # None: as configured
+    log_level: str

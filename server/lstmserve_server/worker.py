@@ -44,14 +44,14 @@ def _serve(order: Order, supervisor: TextIO) -> int:
     from lstmserve_server.telemetry.logging import configure_logging
 
     async def run() -> int:
-        app = App(order.config, lambda word: _say(supervisor, WORDS.dump_json(word)))
+        app = App(order.config, log, lambda word: _say(supervisor, WORDS.dump_json(word)))
         listening = asyncio.create_task(_listen(app))
         try:
             return await app.run(lambda ready: _say(supervisor, ANSWERS.dump_json(ready)))
         finally:
             listening.cancel()
 
-    with closing(configure_logging(order.log_level, order.log_format, worker=order.number)):
+    with closing(configure_logging(order.log_level, order.log_format, worker=order.number)) as log:
         return asyncio.run(run())
 
 

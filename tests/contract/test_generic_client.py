@@ -20,6 +20,7 @@ SERVICES = {
     "lstmserve.v1.CacheService",
     "lstmserve.v1.GenerationService",
     "lstmserve.v1.ModelService",
+    "lstmserve.v1.OperationsService",
 }
 
 

@@ -21,9 +21,11 @@ from lstmserve.v1 import (
     cache_service_pb2_grpc,
     generation_service_pb2_grpc,
     model_service_pb2_grpc,
+    operations_service_pb2_grpc,
 )
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
+from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_client import AsyncClient, Client
 from lstmserve_client.cli import app
 
@@ -146,6 +148,7 @@ class FakeServer(
     generation_service_pb2_grpc.GenerationServiceServicer,
     model_service_pb2_grpc.ModelServiceServicer,
     cache_service_pb2_grpc.CacheServiceServicer,
+    operations_service_pb2_grpc.OperationsServiceServicer,
 ):
     """Answers with ``events`` and ``reply``, or fails with ``failure``; ``failures`` are
     those of prompts that are warmed, each used up by its call.
@@ -172,6 +175,7 @@ class FakeServer(
         )
         self.cache_stats = _cache_stats()
         self.changes: list[ModelChange] = []  # of what is served
+        self.log_level: operations_pb.LogLevel.ValueType = operations_pb.LOG_LEVEL_INFO
         self.purges: list[cache_pb.PurgeCacheRequest] = []
         self.warmed: list[pb.GenerateReplyRequest] = []
         self.failures: dict[str, list[grpc.Status]] = {}
@@ -292,6 +296,19 @@ class FakeServer(
             context.abort_with_status(self.failures[request.request.prompt].pop())
         return cache_pb.WarmCacheResponse(generated=3, already_stored=5)
 
+    def GetLogLevel(  # noqa: N802 - named by the wire
+        self, request: operations_pb.GetLogLevelRequest, context: grpc.ServicerContext
+    ) -> operations_pb.GetLogLevelResponse:
+        self._end(context)
+        return operations_pb.GetLogLevelResponse(level=self.log_level)
+
+    def SetLogLevel(  # noqa: N802 - named by the wire
+        self, request: operations_pb.SetLogLevelRequest, context: grpc.ServicerContext
+    ) -> operations_pb.SetLogLevelResponse:
+        self._end(context)
+        previous, self.log_level = self.log_level, request.level
+        return operations_pb.SetLogLevelResponse(previous_level=previous)
+
     def _end(self, context: grpc.ServicerContext) -> None:
         if self.failure is not None:
             context.abort_with_status(self.failure)
@@ -305,6 +322,7 @@ def fake() -> Iterator[FakeServer]:
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(servicer, server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicer, server)
         cache_service_pb2_grpc.add_CacheServiceServicer_to_server(servicer, server)
+        operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(servicer, server)
         health_pb2_grpc.add_HealthServicer_to_server(servicer.health, server)
         servicer.target = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         server.start()

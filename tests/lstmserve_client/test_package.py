@@ -9,10 +9,10 @@ import lstmserve_client
 NAMES = """
 AsyncClient BrokenReplyError CacheEntryKind CacheMode CacheOutcome CachePurged CacheStats
 CacheStoreStats CacheWarmed Chunk Client Completion DeadlineExceededError Event FieldViolation
-FinishReason InvalidRequestError LstmserveError Model ModelLimits ModelNotFoundError ModelSizes
-ModelState ModelStateError NotCachedError OverloadedError PermissionDeniedError Priority Prompt
-RedisStats Reply RequestCancelledError RequestOptions ResumeError SamplingParams ServerError
-ServingStatus Started StoppingCriteria Timings TokenLogprob TokenLogprobs Turn
+FinishReason InvalidRequestError LogLevel LstmserveError Model ModelLimits ModelNotFoundError
+ModelSizes ModelState ModelStateError NotCachedError OverloadedError PermissionDeniedError
+Priority Prompt RedisStats Reply RequestCancelledError RequestOptions ResumeError SamplingParams
+ServerError ServingStatus Started StoppingCriteria Timings TokenLogprob TokenLogprobs Turn
 UnauthenticatedError UnavailableError Usage
 """
 HEAVY = {"torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}

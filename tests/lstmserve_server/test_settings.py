@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.config import Address
+from lstmserve_server.config import Address, TelemetryConfig, TracingConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.settings import Settings, parse_address, read_settings
 from support.server_process import command
@@ -63,6 +63,23 @@ def test_a_bad_url_is_never_repeated(
     assert all("--redis-url" in text and "s3cr3t" not in text for text in said)
 
 
+@pytest.mark.parametrize(
+    "url", ["host:4317", "ftp://host:4317", "http://host", "http://me:s3cr3t@host:4317", "http://"]
+)
+def test_a_collector_has_a_scheme_and_a_port_and_no_password_in_its_address(url: str) -> None:
+    said = refused(f"--trace-endpoint={url}")
+    assert said.startswith("--trace-endpoint: must be http://HOST:PORT or https://HOST:PORT")
+    assert "s3cr3t" not in said
+
+
+def test_traces_and_prompts_in_the_log_are_asked_for() -> None:
+    assert read_settings([]).to_server_config().telemetry == TelemetryConfig()
+    asked = ("--trace-endpoint=https://host:4317", "--trace-ratio=0.1", "--log-prompts=redacted")
+    assert read_settings(asked).to_server_config().telemetry == TelemetryConfig(
+        is_text_logged=True, tracing=TracingConfig("https://host:4317", 0.1)
+    )
+
+
 @pytest.mark.parametrize(("option", "flag", "variable", "in_file"), SOURCES)
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
     monkeypatch: pytest.MonkeyPatch,
@@ -104,6 +121,8 @@ def test_options_from_different_sources_stand_together(
 
 
 BAD_VALUES = [
+    ("trace_ratio", "1.1"),
+    ("log_prompts", "all"),
     ("max_running", "0"),
     ("max_running", "many"),
     ("max_running", ""),

@@ -7,6 +7,7 @@ import gc
 import weakref
 from collections.abc import Iterator
 from contextlib import aclosing
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from lstmserve_server.settings import read_settings
 from lstmserve_server.store.loader import configure_torch
 from lstmserve_server.store.repository import ModelRepository
 from lstmserve_server.store.version_loader import VersionLoader
+from lstmserve_server.telemetry.background_file import BackgroundFile
+from lstmserve_server.telemetry.logging import ProcessLog
 
 MAX_TURNS = 100_000
 REQUEST = GenerationRequest((1, 2, 3), SamplingParams(), 20)
@@ -31,7 +34,9 @@ def no_collector() -> Iterator[None]:
 
 async def test_an_unloaded_version_leaves_nothing(tiny_store: Path, no_collector: None) -> None:
     configure_torch(1)
-    app = App(read_settings(["--model-store", str(tiny_store)]).to_server_config())
+    file = BackgroundFile(StringIO())
+    config = read_settings(["--model-store", str(tiny_store)]).to_server_config()
+    app = App(config, ProcessLog("INFO", file))
     loader = VersionLoader(2, 1, app._make_engine)
     (stored,) = ModelRepository(tiny_store).scan()["tiny"]
     model = await loader.load(stored)
@@ -49,3 +54,4 @@ async def test_an_unloaded_version_leaves_nothing(tiny_store: Path, no_collector
             break
         await asyncio.sleep(0)
     assert (engine(), runner()) == (None, None)
+    file.close()

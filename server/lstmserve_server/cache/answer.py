@@ -31,19 +31,20 @@ class Answer:
     outputs: AsyncGenerator[Output] = field(init=False)  # the last has ``finish``; to be closed
     provenance: Provenance = Provenance(Outcome.BYPASS)  # final once there is an output
     saved_seconds: float = 0.0  # final at the end
-    _arrived_at: float = field(default_factory=time.perf_counter)
+    _arrived_at: float = field(default_factory=time.monotonic)  # the engines' clock
     _began_at: float = 0.0
 
     def time(self, output: Output) -> Output:
         """An output with this request's own times, and not those of the one it was made for."""
-        now = time.perf_counter()
+        now = time.monotonic()
         self._began_at = self._began_at or now
         if output.finish is None:
             return output
         made = output.finish.timings
         if self.provenance.outcome in SHARED:
             self.saved_seconds = self.provenance.saved_seconds or made.work_seconds
-            own = Timings(0.0, 0.0, 0.0, self._began_at - self._arrived_at, now - self._arrived_at)
+            first, total = self._began_at - self._arrived_at, now - self._arrived_at
+            own = Timings(0.0, 0.0, 0.0, first, total, self._arrived_at)
         else:
             own = made.delayed(self.provenance.lookup_seconds)
         return replace(output, finish=replace(output.finish, timings=own))

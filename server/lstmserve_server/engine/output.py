@@ -34,6 +34,7 @@ class Timings:
     decode_seconds: float  # duration
     time_to_first_token_seconds: float
     total_seconds: float
+    arrived_at: float = 0.0  # a moment on that clock
 
     @property
     def work_seconds(self) -> float:

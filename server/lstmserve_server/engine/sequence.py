@@ -134,4 +134,5 @@ class Sequence:
             decode_seconds=now - self.prefilled_at,
             time_to_first_token_seconds=self.first_token_at - self.arrived_at,
             total_seconds=now - self.arrived_at,
+            arrived_at=self.arrived_at,
         )

@@ -6,33 +6,56 @@ import re
 import secrets
 from collections.abc import Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from lstmserve_server.engine.claim import ANONYMOUS
+from lstmserve_server.engine.output import Timings
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
 
 REQUEST_ID_KEY = "x-request-id"
 CALLER_ID_KEY = "x-caller-id"
+# the context of W3C Trace Context; baggage is not asked for
+TRACE_KEYS = ("traceparent", "tracestate")
 Metadata = Iterable[tuple[str, str | bytes]]
+TraceHeaders = dict[str, list[str]]
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRACE_PARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What a caller asked, and the reply so far."""
+
+    prompt: str
+    reply: str = ""
 
 
 @dataclass(slots=True)
 class Call:
     """One RPC; the servicer fills in what only it knows."""
 
-    rpc: str
+    rpc: str  # the method's name
     request_id: str
+    service: str = ""
+    trace: TraceHeaders = field(default_factory=dict)
+    trace_id: str = ""  # 32 hexadecimal digits, where the caller or this server traces
     caller: str = ANONYMOUS
     error: str = ""  # the reason in the ErrorInfo of the error that ended it
     model: str = ""
     version: str = ""
     finish_reason: str = ""
     cache: str = ""
+    lookup_seconds: float = 0.0  # in the cache, before the model was asked
+    prompt_tokens: int = 0
     generated_tokens: int = 0
+    timings: Timings | None = None  # of a complete reply
+    transcript: Transcript | None = None  # where prompts and replies are logged
     saved_seconds: float = 0.0  # of the model's work, by the cache
-    last_tokens_at: float | None = None  # on the clock of whoever counts them
+    meter: Any = None  # what whoever counts its tokens keeps of it
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")
@@ -55,3 +78,18 @@ def read_caller(metadata: Metadata) -> str:
             wanted = "must have 1 to 64 letters, digits, '.', '_' or '-'"
             raise InvalidRequestError([FieldViolation(CALLER_ID_KEY, wanted)])
     return ANONYMOUS
+
+
+def read_trace(metadata: Metadata) -> TraceHeaders:
+    """The caller's trace context as it came, right or wrong."""
+    found: TraceHeaders = {}
+    for key, value in metadata:
+        if key in TRACE_KEYS and isinstance(value, str):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def find_trace_id(headers: TraceHeaders) -> str:
+    """The trace that the caller is in; empty when it tells none, or none that can be read."""
+    found = [_TRACE_PARENT.fullmatch(value) for value in headers.get("traceparent", ())]
+    return found[0]["trace_id"] if len(found) == 1 and found[0] else ""

@@ -60,12 +60,16 @@ class Exchange:
     def _count(self, output: Output) -> None:
         call = self._call
         call.cache = self.answer.provenance.outcome.value
+        call.lookup_seconds = self.answer.provenance.lookup_seconds
         call.generated_tokens += len(output.token_ids)
+        if call.transcript is not None:
+            call.transcript.reply += output.text
         self._observer.on_tokens(call, len(output.token_ids))
         self._labels += find_labels(output.token_ids, self._model)
         if output.finish is not None:
             call.saved_seconds = self.answer.saved_seconds
             call.finish_reason = output.finish.reason.name.lower()
+            call.timings = output.finish.timings
             self._observer.on_finished(call, output.finish)
 
     def _to_started(self) -> pb.Started:

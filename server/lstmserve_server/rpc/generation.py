@@ -12,9 +12,10 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
 from lstmserve_server.engine.output import Output
 from lstmserve_server.rpc.ask import to_ask
-from lstmserve_server.rpc.call import current_call
+from lstmserve_server.rpc.call import Transcript, current_call
 from lstmserve_server.rpc.exchange import Exchange
 from lstmserve_server.rpc.observer import CallObserver
+from lstmserve_server.rpc.request import last_turn
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.rpc.sticky import sticky_key
 from lstmserve_server.rpc.validation import Request
@@ -29,6 +30,7 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
         self._catalog = service.catalog
         self._caches = service.caches
         self._is_per_caller = service.cache_config.is_per_caller
+        self._is_text_logged = service.is_text_logged
         self._observer = observer
 
     async def Generate(
@@ -63,5 +65,8 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
         with model.gate.enter():
             ask = to_ask(request, call, context, model, is_per_caller=self._is_per_caller)
             call.model, call.version = model.name, model.version
-            self._observer.on_accepted(call, len(ask.request.prompt_ids))
+            call.prompt_tokens = len(ask.request.prompt_ids)
+            if self._is_text_logged:
+                call.transcript = Transcript(last_turn(request))
+            self._observer.on_accepted(call, call.prompt_tokens)
             yield Exchange(call, model, self._caches.answer(ask), self._observer)

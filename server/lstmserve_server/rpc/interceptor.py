@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import cache
 from typing import Any
@@ -20,8 +20,17 @@ from google.protobuf.message import Message
 
 from lstmserve_server.errors import InvalidRequestError
 from lstmserve_server.gate import Gate
-from lstmserve_server.rpc.call import Call, choose_request_id, current_call, read_caller
-from lstmserve_server.rpc.observer import CallObserver
+from lstmserve_server.rpc.call import (
+    REQUEST_ID_KEY,
+    Call,
+    Metadata,
+    choose_request_id,
+    current_call,
+    find_trace_id,
+    read_caller,
+    read_trace,
+)
+from lstmserve_server.rpc.observer import CallEndObserver
 from lstmserve_server.rpc.status import classify, to_status
 from lstmserve_server.rpc.wire import Malformed, make_reader
 
@@ -36,9 +45,10 @@ log = structlog.get_logger()
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps this service's methods; health and reflection pass untouched."""
 
-    def __init__(self, gate: Gate, observer: CallObserver) -> None:
+    def __init__(self, gate: Gate, observers: Sequence[CallEndObserver]) -> None:
+        """``observers`` are told of every RPC's end, in this order."""
         self._gate = gate
-        self._observer = observer
+        self._observers = observers
 
     async def intercept_service(
         self,
@@ -51,8 +61,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or not method.startswith(OWN_PACKAGE):
             return handler
-        metadata = tuple(handler_call_details.invocation_metadata)
-        call = Call(method.rsplit("/", 1)[-1], choose_request_id(metadata))
+        call = _make_call(method, tuple(handler_call_details.invocation_metadata))
         reader = _reader_of(method)
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
@@ -91,6 +100,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         code = grpc.StatusCode.OK
         try:
             with self._gate.enter():
+                await _tell_request_id(call, context)
                 call.caller = read_caller(context.invocation_metadata() or ())
                 yield
         except (asyncio.CancelledError, GeneratorExit):
@@ -102,10 +112,29 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             _, call.error = classify(error)
             if code is grpc.StatusCode.INTERNAL:
                 log.exception("a bug", rpc=call.rpc, request_id=call.request_id)
-            details = ((STATUS_DETAILS_KEY, status.SerializeToString()),)
+            details = (
+                (STATUS_DETAILS_KEY, status.SerializeToString()),
+                (REQUEST_ID_KEY, call.request_id),
+            )
             await context.abort(code, status.message, details)
         finally:
-            self._observer.on_call_end(call, code.name, time.monotonic() - started_at)
+            seconds = time.monotonic() - started_at
+            for observer in self._observers:
+                observer.on_call_end(call, code.name, seconds)
+
+
+def _make_call(method: str, metadata: Metadata) -> Call:
+    _, service, rpc = method.split("/")
+    trace = read_trace(metadata)
+    return Call(rpc, choose_request_id(metadata), service, trace, find_trace_id(trace))
+
+
+async def _tell_request_id(call: Call, context: Context) -> None:
+    """At once: a caller who gets nothing more can still name the request."""
+    try:
+        await context.send_initial_metadata(((REQUEST_ID_KEY, call.request_id),))
+    except grpc.aio.BaseError:  # the caller has left, and grpc is about to say so
+        raise asyncio.CancelledError from None
 
 
 def _checked(request: Message | Malformed) -> Message:

@@ -8,7 +8,14 @@ from lstmserve_server.engine.output import Finish
 from lstmserve_server.rpc.call import Call
 
 
-class CallObserver(Protocol):
+class CallEndObserver(Protocol):
+    """Told of every RPC's end; must be quick and must not raise."""
+
+    def on_call_end(self, call: Call, code: str, seconds: float) -> None:
+        """An RPC ended with this status code, after so long."""
+
+
+class CallObserver(CallEndObserver, Protocol):
     """Told what callers do; must be quick and must not raise."""
 
     def on_accepted(self, call: Call, prompt_tokens: int) -> None:
@@ -22,6 +29,3 @@ class CallObserver(Protocol):
 
     def on_finished(self, call: Call, finish: Finish) -> None:
         """A reply is complete."""
-
-    def on_call_end(self, call: Call, code: str, seconds: float) -> None:
-        """An RPC ended with this status code, after so long."""

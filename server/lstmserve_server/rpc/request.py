@@ -48,6 +48,12 @@ def to_generation_request(request: Request, model: ServedModel) -> GenerationReq
     )
 
 
+def last_turn(request: Request) -> str:
+    """What the caller has to say now."""
+    turns = request.conversation.turns
+    return turns[-1].text if turns else request.prompt
+
+
 def _render(request: Request, template: PromptTemplate) -> list[int]:
     if request.WhichOneof("input") == "prompt":
         return template.render_prompt(request.prompt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -15,6 +16,8 @@ from lstmserve.v1 import (
     generation_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
+    operations_service_pb2,
+    operations_service_pb2_grpc,
 )
 from lstmserve_server.config import Address, DrainConfig
 from lstmserve_server.errors import DrainingError, StartupError
@@ -23,13 +26,15 @@ from lstmserve_server.rpc.cache import CacheServicer
 from lstmserve_server.rpc.generation import GenerationServicer
 from lstmserve_server.rpc.interceptor import CallInterceptor
 from lstmserve_server.rpc.models import ModelServicer
-from lstmserve_server.rpc.observer import CallObserver
+from lstmserve_server.rpc.observer import CallEndObserver, CallObserver
+from lstmserve_server.rpc.operations import OperationsServicer
 from lstmserve_server.rpc.service import Service
 
 SERVICES = (
     cache_service_pb2.DESCRIPTOR.services_by_name["CacheService"].full_name,
     generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+    operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name,
 )
 # requests above rpc.wire's limit, which is lower, are refused by name; above this one by grpc
 MAX_MESSAGE_BYTES = 4 << 20
@@ -52,12 +57,19 @@ class RpcServer:
     """Serves a catalog until it is drained."""
 
     def __init__(
-        self, service: Service, observer: CallObserver, *, reuse_port: bool = False
+        self,
+        service: Service,
+        observer: CallObserver,
+        *,
+        end_observers: Sequence[CallEndObserver] = (),
+        reuse_port: bool = False,
     ) -> None:
-        """With ``reuse_port`` other processes may listen at the same address."""
+        """``end_observers`` are told of the end of a call, in their order, before ``observer``
+        is. With ``reuse_port`` other processes may listen at the same address.
+        """
         self._gate = Gate(DrainingError("this server is shutting down; ask another one"))
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor(self._gate, observer)],
+            interceptors=[CallInterceptor(self._gate, (*end_observers, observer))],
             # by default a second server on the same port would silently take half of the calls
             options=(*OPTIONS, ("grpc.so_reuseport", int(reuse_port))),
         )
@@ -70,6 +82,9 @@ class RpcServer:
         )
         cache_service_pb2_grpc.add_CacheServiceServicer_to_server(
             CacheServicer(service), self._server
+        )
+        operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(
+            OperationsServicer(service.log, service.on_log_level), self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

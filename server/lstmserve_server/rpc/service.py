@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lstmserve_server.cache.caches import Caches
@@ -9,14 +10,18 @@ from lstmserve_server.config import CacheConfig
 from lstmserve_server.store.administration import Administration
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.telemetry.caches import CacheMetrics
+from lstmserve_server.telemetry.logging import ProcessLog
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Models, what is kept of their replies, and what is counted of that."""
+    """Models, what is kept of their replies, what is counted of that, and the log."""
 
     catalog: ModelCatalog
     administration: Administration
     caches: Caches
     cache_config: CacheConfig
     cache_metrics: CacheMetrics
+    log: ProcessLog
+    is_text_logged: bool = False  # prompts and replies, redacted
+    on_log_level: Callable[[str], object] = str  # told of a level that an administrator has set

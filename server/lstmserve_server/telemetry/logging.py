@@ -1,81 +1,55 @@
 """Structured logs on standard error: readable on a terminal, JSON elsewhere.
 
-Written by a thread of their own: whoever reads them may be slow or gone, and no reply
-waits for that. Lines that find the queue full are dropped, and counted in the next line.
+Written by a thread of their own (``background_file``). The level may change while the
+process runs.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-import threading
-from collections import deque
-from contextlib import suppress
-from typing import TextIO
+from collections.abc import Callable
 
 import structlog
 
-MAX_QUEUED_LINES = 10_000
-MAX_WRITTEN_LINES = 100  # at once: the rest still counts as queued
-GATHER_SECONDS = 0.02  # how late a line may be
-LAST_LINES_SECONDS = 1.0
+from lstmserve_server.telemetry.background_file import BackgroundFile
 
 
-class BackgroundFile:
-    """A text file whose ``write`` neither blocks nor fails."""
+class ProcessLog:
+    """How this process logs; there is one of it, as there is one standard error.
 
-    def __init__(self, file: TextIO) -> None:
+    To be closed before anything else is written to standard error.
+    """
+
+    def __init__(self, level: str, file: BackgroundFile) -> None:
         self._file = file
-        self._lines: deque[str] = deque()
-        self._dropped = 0
-        self._filled = threading.Event()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
+        self.set_level(level)
 
-    def write(self, text: str) -> None:
-        if len(self._lines) >= MAX_QUEUED_LINES:
-            self._dropped += 1
-            return
-        self._lines.append(text)
-        if not self._filled.is_set():
-            self._filled.set()
+    @property
+    def level(self) -> str:
+        """Of the least severe lines that are written: DEBUG, INFO, WARNING or ERROR."""
+        return self._level
 
-    def flush(self) -> None:
-        """Nothing: the thread flushes."""
+    def set_level(self, level: str) -> None:
+        """Write lines of this level and above from now on, on all threads."""
+        self._level = level
+        # every logger that anybody holds is a _Logger: what it inherits for a level that is
+        # off is a function that does nothing, so lines that are not written cost nothing
+        _Logger.__bases__ = (_filtering(level),)
+
+    def on_drop(self, callback: Callable[[], object]) -> None:
+        """Let somebody know of every line that found the queue full."""
+        self._file.on_drop = callback
 
     def close(self) -> None:
         """Give the last lines a moment to be written."""
-        self._closing.set()
-        self._filled.set()
-        self._thread.join(LAST_LINES_SECONDS)
-
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            self._filled.wait()
-            # a thread that wakes up for every line takes the interpreter from the event loop
-            self._closing.wait(GATHER_SECONDS)
-            self._filled.clear()
-            self._write_waiting()
-        self._write_waiting()  # what came between the last look and the end
-
-    def _write_waiting(self) -> None:
-        while self._lines:
-            count = min(len(self._lines), MAX_WRITTEN_LINES)
-            text = "".join(self._lines.popleft() for _ in range(count))
-            dropped, self._dropped = self._dropped, 0
-            if dropped:
-                text = f'{{"event": "log lines dropped", "count": {dropped}}}\n{text}'
-            with suppress(OSError, ValueError):  # nobody reads any more
-                self._file.write(text)
-                self._file.flush()
+        self._file.close()
 
 
-def configure_logging(level: str, log_format: str, **facts: object) -> BackgroundFile:
+def configure_logging(level: str, log_format: str, **facts: object) -> ProcessLog:
     """Settle how this process logs; ``log_format`` is auto, console or json.
 
-    Every line has the facts, on whatever thread it is written. To be closed before anything
-    else is written to standard error.
+    Every line has the facts, on whatever thread it is written.
     """
     on_terminal = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer = (
@@ -91,8 +65,16 @@ def configure_logging(level: str, log_format: str, **facts: object) -> Backgroun
             *([] if on_terminal else [structlog.processors.format_exc_info]),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        wrapper_class=_Logger,
         cache_logger_on_first_use=True,
         logger_factory=structlog.WriteLoggerFactory(file),  # type: ignore[arg-type]  # a file's part
     )
-    return file
+    return ProcessLog(level, file)
+
+
+def _filtering(level: str) -> type:
+    return structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level])
+
+
+class _Logger(_filtering("INFO")):  # type: ignore[misc]  # its base changes with the level
+    """Every logger of this process."""

@@ -77,9 +77,20 @@ def test_a_call_has_one_line_with_its_id_and_how_it_ended(log: str) -> None:
     good = by_id["good"]
     assert (good["rpc"], good["model"], good["version"]) == ("Generate", "tiny", "1")
     assert good["finish_reason"] in {"end_of_text", "max_tokens"}
-    assert good["tokens"] > 0
-    assert good["seconds"] > 0
+    outcomes = {name: by_id[name]["outcome"] for name in codes}
+    assert outcomes == {"good": "ok", "bad": "refused", "who": "refused", "cancelled": "cancelled"}
     assert "no id at all" not in log  # not an acceptable id, so the server chose one
+
+
+def test_a_line_tells_where_the_time_went_and_how_much_was_done(log: str) -> None:
+    by_id = {line["request_id"]: line for line in lines(log) if line["event"] == "rpc"}
+    good = by_id["good"]
+    assert min(good["prompt_tokens"], good["generated_tokens"]) > 0
+    parts = [good[f"{name}_seconds"] for name in ("queue", "prefill", "decode")]
+    assert 0 < good["time_to_first_token_seconds"] <= good["seconds"]
+    assert 0 < sum(parts) <= good["seconds"]
+    for name in ("bad", "who", "cancelled"):  # which are no complete replies
+        assert "decode_seconds" not in by_id[name]
 
 
 def test_what_people_write_and_read_is_not_in_the_log(log: str) -> None:

@@ -1,0 +1,92 @@
+"""One log line per RPC: how it ended, and where its time went. Never what people wrote, unless
+the operator has asked for that.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+import structlog
+
+from lstmserve_server.engine.output import Timings
+from lstmserve_server.telemetry.outcomes import OUTCOMES
+from lstmserve_server.telemetry.redaction import redact
+
+log = structlog.get_logger()
+
+
+class Transcript(Protocol):
+    """What was asked and replied."""
+
+    prompt: str
+    reply: str
+
+
+class CallFacts(Protocol):
+    """What is read of a call."""
+
+    rpc: str
+    request_id: str
+    trace_id: str
+    caller: str
+    error: str
+    model: str
+    version: str
+    finish_reason: str
+    cache: str
+    prompt_tokens: int
+    generated_tokens: int
+
+    @property
+    def timings(self) -> Timings | None: ...
+
+    @property
+    def transcript(self) -> Transcript | None: ...
+
+
+class CallLog:
+    """Writes the line when the RPC has ended."""
+
+    def on_call_end(self, call: CallFacts, code: str, seconds: float) -> None:
+        """An RPC ended with this status code, after so long."""
+        if log.is_enabled_for(logging.INFO):
+            log.info("rpc", **_describe(call, code, seconds))
+
+
+def _describe(call: CallFacts, code: str, seconds: float) -> dict[str, Any]:
+    return {
+        "rpc": call.rpc,
+        "code": code,
+        "outcome": OUTCOMES[code],
+        "request_id": call.request_id,
+        **({"trace_id": call.trace_id} if call.trace_id else {}),
+        "caller": call.caller,
+        "error": call.error,
+        "model": call.model,
+        "version": call.version,
+        "finish_reason": call.finish_reason,
+        "cache": call.cache,
+        "prompt_tokens": call.prompt_tokens,
+        "generated_tokens": call.generated_tokens,
+        "seconds": _round(seconds),
+        **({} if call.timings is None else _describe_timings(call.timings)),
+        **({} if call.transcript is None else _describe_text(call.transcript)),
+    }
+
+
+def _describe_timings(timings: Timings) -> dict[str, float]:
+    return {
+        "queue_seconds": _round(timings.queue_seconds),
+        "prefill_seconds": _round(timings.prefill_seconds),
+        "decode_seconds": _round(timings.decode_seconds),
+        "time_to_first_token_seconds": _round(timings.time_to_first_token_seconds),
+    }
+
+
+def _describe_text(transcript: Transcript) -> dict[str, str]:
+    return {"prompt": redact(transcript.prompt), "reply": redact(transcript.reply)}
+
+
+def _round(seconds: float) -> float:
+    return round(seconds, 6)

@@ -1,0 +1,157 @@
+"""Every RPC as an OpenTelemetry span, and what it waited for as spans within.
+
+All of them are made when the RPC has ended, with the times at which things happened, so that
+nothing is done for them while a reply is generated. Never the prompt.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+import grpc
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from lstmserve_server.config import TracingConfig
+from lstmserve_server.engine.output import Timings
+from lstmserve_server.telemetry.library_warnings import relay_warnings
+
+EXPORT_SECONDS = 5.0  # the longest that a batch may take, with repetitions
+LAST_SPANS_SECONDS = 2.0
+# codes that are a server's failure; other errors are the caller's
+# https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
+FAILURES = frozenset(
+    {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+)
+
+
+class CallFacts(Protocol):
+    """What is read of a call; its trace id is written."""
+
+    rpc: str
+    service: str
+    request_id: str
+    trace: dict[str, list[str]]
+    trace_id: str
+    caller: str
+    error: str
+    model: str
+    version: str
+    finish_reason: str
+    cache: str
+    lookup_seconds: float
+    prompt_tokens: int
+    generated_tokens: int
+
+    @property
+    def timings(self) -> Timings | None: ...
+
+
+class CallTracer:
+    """Makes the spans of RPCs; a thread of the library sends them in batches."""
+
+    def __init__(self, config: TracingConfig) -> None:
+        relay_warnings("opentelemetry")
+        self._exporter = OTLPSpanExporter(endpoint=config.endpoint, timeout=EXPORT_SECONDS)
+        self._provider = TracerProvider(
+            sampler=ParentBased(TraceIdRatioBased(config.ratio)),
+            resource=Resource.create(
+                {
+                    "service.name": "lstmserve",
+                    "service.version": importlib.metadata.version("lstmserve"),
+                    "process.pid": os.getpid(),  # of several workers, which one
+                }
+            ),
+            shutdown_on_exit=False,  # ``close`` does that, and does not take forever
+        )
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        self._tracer = self._provider.get_tracer("lstmserve")
+        self._propagator = TraceContextTextMapPropagator()
+
+    def on_call_end(self, call: CallFacts, code: str, seconds: float) -> None:
+        """An RPC ended with this status code, after so long."""
+        now = time.monotonic()
+        to_wall_ns = time.time_ns() - round(now * 1e9)
+        span = self._tracer.start_span(
+            f"{call.service}/{call.rpc}",
+            # a context that cannot be read is none
+            self._propagator.extract(call.trace, Context()) if call.trace_id else Context(),
+            SpanKind.SERVER,
+            start_time=to_wall_ns + round((now - seconds) * 1e9),
+        )
+        if not span.is_recording():
+            return
+        call.trace_id = f"{span.get_span_context().trace_id:032x}"
+        self._add_children(span, call, to_wall_ns)
+        span.set_attributes(_describe(call, code))
+        if code in FAILURES:
+            span.set_status(StatusCode.ERROR, call.error)
+        span.end(to_wall_ns + round(now * 1e9))
+
+    def close(self) -> None:
+        """Send what is left, within reason."""
+        # shut, the exporter lets the batches that are left fail at once
+        patience = threading.Timer(LAST_SPANS_SECONDS, self._exporter.shutdown)
+        patience.start()
+        self._provider.shutdown()
+        patience.cancel()
+
+    def _add_children(self, parent: Span, call: CallFacts, to_wall_ns: int) -> None:
+        context = set_span_in_context(parent, Context())
+        for name, began_at, ended_at in _list_stages(call):
+            child = self._tracer.start_span(
+                name, context, start_time=to_wall_ns + round(began_at * 1e9)
+            )
+            child.end(to_wall_ns + round(ended_at * 1e9))
+
+
+def _list_stages(call: CallFacts) -> Iterator[tuple[str, float, float]]:
+    """What a complete reply went through, with the moments of its beginning and end."""
+    timings = call.timings
+    if timings is None:
+        return
+    began_at = timings.arrived_at
+    if call.cache == "hit":
+        yield "cache lookup", began_at, began_at + timings.time_to_first_token_seconds
+    if call.cache == "miss":
+        yield "cache lookup", began_at - call.lookup_seconds, began_at
+    if call.cache in {"miss", "bypass"}:
+        for name, seconds in (
+            ("queue", timings.queue_seconds),
+            ("prefill", timings.prefill_seconds),
+            ("decode", timings.decode_seconds),
+        ):
+            yield name, began_at, began_at + seconds
+            began_at += seconds
+
+
+def _describe(call: CallFacts, code: str) -> dict[str, str | int]:
+    facts: dict[str, str | int] = {
+        "request_id": call.request_id,
+        "caller": call.caller,
+        "error": call.error,
+        "model": call.model,
+        "model_version": call.version,
+        "finish_reason": call.finish_reason,
+        "cache": call.cache,
+        "prompt_tokens": call.prompt_tokens,
+        "generated_tokens": call.generated_tokens,
+    }
+    return {
+        "rpc.system": "grpc",
+        "rpc.service": call.service,
+        "rpc.method": call.rpc,
+        "rpc.grpc.status_code": grpc.StatusCode[code].value[0],
+        **{f"lstmserve.{name}": value for name, value in facts.items() if value},
+    }

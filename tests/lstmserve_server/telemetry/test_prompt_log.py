@@ -1,0 +1,46 @@
+"""With ``--log-prompts redacted`` the log holds what people write, made fit for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from support.served import serve
+from support.wire_requests import conversation, make_request
+
+PROMPT = "where is my parcel?\nmail jo@example.org\x1b[2J or 4111 1111 1111 1111"
+
+
+@pytest.fixture(scope="module")
+def lines(tiny_store: Path) -> dict[str, dict[str, Any]]:
+    """The log's lines by request id, and the reply under the key that no line has."""
+    with serve(tiny_store, "--log-prompts", "redacted", "--cache-threshold", "1") as served:
+        talk = pb.GenerateRequest(conversation=conversation("hello", "hi", PROMPT))
+        replies = {}
+        for request_id, request, unary in (
+            ("streamed", make_request(PROMPT, seed=1), False),
+            ("unary", make_request(PROMPT, seed=1), True),
+            ("talk", talk, False),
+        ):
+            metadata = (("x-request-id", request_id),)
+            replies[request_id] = served.ask(request, unary=unary, metadata=metadata).text
+        assert served.process.stop() == 0
+        found = [json.loads(line) for line in served.process.read_log().splitlines()]
+    return {
+        line["request_id"]: line | {"expected": replies[line["request_id"]]}
+        for line in found
+        if line["event"] == "rpc"
+    }
+
+
+@pytest.mark.parametrize("request_id", ["streamed", "unary", "talk"])
+def test_a_line_holds_the_last_turn_and_the_reply(
+    lines: dict[str, dict[str, Any]], request_id: str
+) -> None:
+    line = lines[request_id]
+    assert line["prompt"] == "where is my parcel? mail [email] [2J or [card]"
+    assert line["reply"] == "".join(c if c.isprintable() else " " for c in line["expected"])
