@@ -28,7 +28,7 @@ class Measuring:
         """Whether to measure the reply to a request that comes now; the rest of one never is."""
         if not self._tokens_per_second or request.resume_ids or now < self._free_at:
             return False
-        # by the most that it may have: nothing need be remembered of it
+        # for the most that it may have: no more than that is known of one that never ends well
         self._free_at = now + request.max_tokens / self._tokens_per_second
         return True
 
@@ -37,4 +37,6 @@ class Measuring:
         self._observer.on_scored([-entry.logprob for entry in logprobs[: len(output.token_ids)]])
         reply.measured_text += output.text
         if output.finish is not None:
+            num_spared = reply.request.max_tokens - output.finish.num_tokens
+            self._free_at -= num_spared / self._tokens_per_second
             self._observer.on_measured(reply.measured_text, output.finish.reason)

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-from prometheus_client import Counter, Histogram
-
 from lstmserve_server.engine.output import Finish
 from lstmserve_server.telemetry.metrics import Metrics
 from lstmserve_server.telemetry.outcomes import OUTCOMES
-from lstmserve_server.telemetry.rates import Rate
+from lstmserve_server.telemetry.replies import AllReplySeries, Kind, ReplySeries
 
 # errors that refuse a request before any work, by what the metric calls the reason
 REJECTIONS = {
@@ -28,10 +26,6 @@ REJECTIONS = {
     "UNAVAILABLE": "unavailable",
     "RESUME_MISMATCH": "resume_mismatch",
 }
-
-# where tokens come from that no model made for the call, by what the cache did
-SOURCES = {"hit": "cache", "coalesced": "coalesced"}
-MODEL_SOURCE = "model"
 
 
 class CallFacts(Protocol):
@@ -52,19 +46,13 @@ class CallFacts(Protocol):
 
 @dataclass(slots=True)
 class Meter:
-    """Where the tokens of one call are counted: looked up once, not with every message."""
+    """What is kept of a call whose tokens are counted."""
 
-    tokens: Counter
-    rate: Rate
-    gaps: Histogram
-    is_own_pace: bool  # what is kept, or made for somebody else, comes at none of the model's
-    last_at: float | None = None
+    series: ReplySeries
+    last_at: float | None = None  # the tokens that went out last
 
-    def count(self, count: int, now: float) -> None:
-        self.tokens.inc(count)
-        self.rate.add(count)
-        if self.is_own_pace and self.last_at is not None:
-            self.gaps.observe((now - self.last_at) / count)
+    def add_tokens(self, count: int, now: float) -> None:
+        self.series.add_tokens(count, None if self.last_at is None else now - self.last_at)
         self.last_at = now
 
 
@@ -72,23 +60,26 @@ class CallMetrics:
     """Turns what callers do into metrics."""
 
     def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
-        self._families = metrics.requests
+        self._clock = clock
+        self._series = AllReplySeries(metrics)
+        self._rejected = metrics.requests.rejected
         self._saved_seconds = metrics.cache.saved_seconds
         self._wasted_tokens = metrics.engine.wasted_tokens
-        self._clock = clock
-        # of no version, so never forgotten; and few, as their labels are closed sets
+        # never forgotten, and few: their labels are closed sets
+        self._prompt_tokens = cache(metrics.requests.prompt_tokens.labels)
         self._requests = cache(metrics.requests.requests.labels)
         self._request_seconds = cache(metrics.requests.request_seconds.labels)
 
     def on_accepted(self, call: CallFacts, prompt_tokens: int) -> None:
         """A request passed every check."""
-        self._families.prompt_tokens.labels(call.model, call.version).inc(prompt_tokens)
+        self._prompt_tokens(call.model, call.version).inc(prompt_tokens)
 
     def on_tokens(self, call: CallFacts, count: int) -> None:
         """Tokens of a reply go out, from wherever the call says."""
         if call.meter is None:
-            call.meter = self._make_meter(call)
-        call.meter.count(count, self._clock())
+            kind = Kind(call.model, call.version, call.rpc, call.cache)
+            call.meter = Meter(self._series.find(kind))
+        call.meter.add_tokens(count, self._clock())
 
     def on_discarded(self, call: CallFacts, count: int) -> None:
         """Tokens of a reply came from the model, and nobody gets them."""
@@ -96,14 +87,9 @@ class CallMetrics:
             self._wasted_tokens.labels(call.model, call.version, "cancelled").inc(count)
 
     def on_finished(self, call: CallFacts, finish: Finish) -> None:
-        """A reply is complete."""
-        timings, labels = finish.timings, (call.model, call.version)
-        self._families.time_to_first_token_seconds.labels(*labels, call.rpc).observe(
-            timings.time_to_first_token_seconds, _exemplar(call)
-        )
-        if call.cache not in SOURCES:  # only the model's own work is queued and reads
-            self._families.queue_seconds.labels(*labels).observe(timings.queue_seconds)
-            self._families.prefill_seconds.labels(*labels).observe(timings.prefill_seconds)
+        """A reply is complete, its last tokens included."""
+        if call.meter is not None:
+            call.meter.series.add_timings(finish.timings, _exemplar(call))
         self._saved_seconds.inc(call.saved_seconds)
 
     def on_call_end(self, call: CallFacts, code: str, seconds: float) -> None:
@@ -112,17 +98,7 @@ class CallMetrics:
         self._requests(call.rpc, code, outcome, call.finish_reason, call.cache).inc()
         self._request_seconds(call.rpc, outcome).observe(seconds, _exemplar(call))
         if call.error in REJECTIONS and not call.generated_tokens:
-            self._families.rejected.labels(REJECTIONS[call.error]).inc()
-
-    def _make_meter(self, call: CallFacts) -> Meter:
-        families, labels = self._families, (call.model, call.version)
-        source = SOURCES.get(call.cache, MODEL_SOURCE)
-        return Meter(
-            families.generated_tokens.labels(*labels, source),
-            families.tokens_per_second.labels(*labels),
-            families.inter_token_seconds.labels(*labels),
-            is_own_pace=source == MODEL_SOURCE,
-        )
+            self._rejected.labels(REJECTIONS[call.error]).inc()
 
 
 def _exemplar(call: CallFacts) -> dict[str, str]:

@@ -188,6 +188,7 @@ class Metrics:
         self.models = ModelFamilies(self._make)
         self.cache = CacheFamilies(self._make)
         self.process = ProcessFamilies(self._make)
+        self.num_forgotten = 0  # series that were looked up before the last time may be no more
 
     def forget(self, model: str, version: str) -> None:
         """Drop the series of a version that is gone, but for its counters and its state.
@@ -196,6 +197,7 @@ class Metrics:
         be observed of the version any more: that would begin the series anew.
         """
         self._make.forget(model, version)
+        self.num_forgotten += 1
 
 
 class SupervisorMetrics:

@@ -102,9 +102,25 @@ def test_no_token_after_the_end_is_told(tiny: LoadedModel) -> None:
 
 
 def test_only_so_many_tokens_a_second_are_measured_whatever_comes() -> None:
-    measuring = Measuring(10, Recorder())
-    request = make_request(seed=1, max_tokens=20)
+    measuring, request = Measuring(10, Recorder()), make_request(seed=1, max_tokens=20)
     chosen = [now for now in range(100) if measuring.chooses(request, float(now))]
     assert chosen == [*range(0, 100, 2)]
     assert measuring.chooses(request, 1000.0)  # what was not used is not saved up
     assert not measuring.chooses(request, 1001.9)
+
+
+def test_a_reply_shorter_than_it_might_have_been_makes_way_for_the_next(
+    tiny: LoadedModel,
+) -> None:
+    ids = prompt_ids(tiny.bundle, "hello")
+    request = GenerationRequest(ids, SamplingParams(temperature=0.0), max_tokens=512)
+    (whole,) = run_together(tiny, [request], NONE)
+    num_tokens = len(whole.token_ids)
+    assert num_tokens < 100
+    bench = Bench(tiny, EngineConfig(measured_tokens_per_second=1))
+    # each second of its length is paid for, and none that it might have taken
+    for arrived_at, num_measured in ((0.0, 1), (num_tokens - 0.5, 1), (num_tokens + 0.5, 2)):
+        bench.engine.submit(0, request, arrived_at)
+        while bench.engine.has_work:
+            bench.engine.step()
+        assert len(bench.recorder.measured) == num_measured

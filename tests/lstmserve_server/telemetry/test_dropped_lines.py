@@ -12,6 +12,8 @@ from lstmserve_server.config import Address, ServerConfig, StoreConfig
 class FullLog:
     """Stands in for a process's log whose queue is full."""
 
+    level = "INFO"
+
     def __init__(self) -> None:
         self.drop: Callable[[], object] = list
 
