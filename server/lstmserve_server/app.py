@@ -16,6 +16,7 @@ from lstmserve_server.config import ServerConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.engine import Engine
 from lstmserve_server.errors import StartupError
+from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
 from lstmserve_server.rpc.server import RpcServer
 from lstmserve_server.rpc.service import Service
@@ -62,7 +63,8 @@ class App:
             return 0
         catalog = ModelCatalog(models, default_model)
         caches = self._make_caches()
-        exporter = MetricsExporter(self._config.metrics_listen, self._registry)
+        page = Page(self._config.page)
+        exporter = MetricsExporter(self._config.metrics_listen, self._registry, page)
         try:
             for model in models:
                 model.engine.start()
@@ -73,11 +75,13 @@ class App:
                 reuse_port=self._config.reuse_port,
             )
             listen = await server.start(self._config.listen)
+            page.connect(listen)
             on_ready(Ready(_list_versions(catalog), listen, exporter.address))
             await self._stop.wait()
             await self._shut_down(server, models, caches)
         finally:
             exporter.close()
+            page.close()
         return 1 if self._death else 0
 
     async def _shut_down(

@@ -28,10 +28,12 @@ from lstmserve_server.config import (
     CacheConfig,
     DrainConfig,
     EngineConfig,
+    PageConfig,
     RedisConfig,
     ServerConfig,
     StoreConfig,
     WorkersConfig,
+    is_loopback,
 )
 from lstmserve_server.errors import StartupError
 
@@ -188,6 +190,11 @@ class Settings(BaseSettings):
     pin: Literal["auto", "none"] = Field(
         "auto", description="auto: several workers run on cores of their own; none: anywhere."
     )
+    page: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="The page at / of --metrics-listen, on which anybody who reaches it may try "
+        "prompts; auto: on loopback addresses only.",
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -215,6 +222,14 @@ class Settings(BaseSettings):
             cache=self._cache_config(),
             drain=DrainConfig(self.drain_seconds, self.drain_notice_seconds),
             workers=WorkersConfig(self.workers, pin=self.pin == "auto"),
+            page=self._page_config(),
+        )
+
+    def _page_config(self) -> PageConfig:
+        is_loopback_address = is_loopback(parse_address(self.metrics_listen).host)
+        return PageConfig(
+            is_on=self.page == "on" or (self.page == "auto" and is_loopback_address),
+            is_local=self.page == "auto",
         )
 
     def _cache_config(self) -> CacheConfig:
