@@ -1,1 +1,0 @@
-"""Takes the picture of the page that the README shows: ``python docs/screenshot.py``."""
