@@ -95,7 +95,8 @@ class Settings(BaseSettings):
     config: Path | None = Field(None, description="TOML file with any of these options.")
     listen: AddressText = Field("127.0.0.1:50051", description="HOST:PORT of the gRPC service.")
     metrics_listen: AddressText = Field(
-        "127.0.0.1:9464", description="HOST:PORT of the Prometheus page /metrics."
+        "127.0.0.1:9464",
+        description="HOST:PORT of the Prometheus metrics, at /metrics, and of the page.",
     )
     model_store: Path = Field(
         Path("model_store"), description="Folder that holds <model>/<version>/manifest.json."

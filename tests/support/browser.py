@@ -1,4 +1,4 @@
-"""A headless Chromium that notes what a page should not do."""
+"""Pages in a browser, with what they said and asked for."""
 
 from __future__ import annotations
 
@@ -6,19 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
-
-CHROMIUM = "/usr/bin/chromium"  # Debian's
-# it may run as root, and talks to nobody but the page's server
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 
 @dataclass
@@ -40,15 +28,6 @@ class Watched:
 
     def _on_request(self, request: Request) -> None:
         self.requested.append(request.url)
-
-
-@contextmanager
-def start_browser() -> Iterator[Browser]:
-    """With a profile of its own. Run no event loop within the block: it has one."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from benchmarks.screenshot.browser import start_browser
 from lstmserve.v1 import generation_service_pb2 as pb
-from support.browser import Watched, start_browser, watch
+from support.browser import Watched, watch
 from support.served import Served, serve
 from support.server_process import ServerProcess
 from support.stores import copy_version, edit_manifest
