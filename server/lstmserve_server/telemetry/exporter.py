@@ -14,11 +14,20 @@ from lstmserve_server.http_server import HttpServer
 PATH = "/metrics"
 
 
+def nothing(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """An application without a page."""
+    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    return [f"there is nothing but {PATH}\n".encode()]
+
+
 class MetricsExporter:
     """An HTTP server for one registry."""
 
     def __init__(
-        self, address: Address, registry: CollectorRegistry, elsewhere: WSGIApplication
+        self,
+        address: Address,
+        registry: CollectorRegistry,
+        elsewhere: WSGIApplication = nothing,
     ) -> None:
         """Start listening; raises StartupError when the address cannot be used."""
         try:

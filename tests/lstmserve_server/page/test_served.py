@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lstmserve.v1 import generation_service_pb2 as pb
@@ -135,6 +136,18 @@ def test_the_ready_lines_end_with_where_the_page_is(served: Served) -> None:
     assert served.process.process.stdout.readline().startswith("try: ")
     line = served.process.process.stdout.readline()
     assert line == f"page: {url_of(served.process, '/')}\n"
+
+
+def test_there_is_one_page_however_many_workers(served: Served) -> None:
+    own_ports = [
+        connection.laddr.port
+        for worker in psutil.Process(served.process.process.pid).children()
+        for connection in worker.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+        and str(connection.laddr.port) != served.process.target.partition(":")[2]
+    ]
+    assert len(own_ports) == served.page().total("workers")  # of which one process says nothing
+    assert all(ask(f"http://127.0.0.1:{port}/").status == 404 for port in own_ports)
 
 
 def test_a_page_that_is_off_leaves_the_metrics(tiny_store: Path) -> None:
