@@ -16,6 +16,7 @@ from lstmserve_server.cache.caches import Caches
 from lstmserve_server.config import ServerConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.engine import Engine
+from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
 from lstmserve_server.rpc.server import RpcServer
 from lstmserve_server.rpc.service import Service
@@ -85,7 +86,8 @@ class App:
             return 0
         caches = self._make_caches()
         tracer = make_tracer(self._config.telemetry.tracing)
-        exporter = MetricsExporter(self._config.metrics_listen, self._registry)
+        page = Page(self._config.page)
+        exporter = MetricsExporter(self._config.metrics_listen, self._registry, page)
         try:
             caches.start()
             server = RpcServer(
@@ -96,11 +98,13 @@ class App:
             )
             listen = await server.start(self._config.listen)
             self._administration = models.administration
+            page.connect(listen)
             on_ready(Ready(_list_versions(models.catalog), listen, exporter.address))
             await self._stop.wait()
             await self._shut_down(server, models, caches)
         finally:
             exporter.close()
+            page.close()
             if tracer is not None:
                 tracer.close()
         return 1 if self._death else 0

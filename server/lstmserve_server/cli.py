@@ -7,10 +7,11 @@ import os
 import shutil
 import sys
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lstmserve_server.config import Address
+from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.ready import Ready
 from lstmserve_server.startup import EXIT_CANNOT_START, end_on_signals, explain
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 # what these libraries print themselves is neither a log line nor news: a port in use is
 # told in our own words, and torch's deprecations are known (docs/architecture.md)
 QUIET_LIBRARIES = {"GRPC_VERBOSITY": "NONE", "TORCH_CPP_LOG_LEVEL": "ERROR"}
-EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 DEFAULT_TARGET = "127.0.0.1:50051"  # where the client looks when not told
 
 
@@ -46,17 +46,19 @@ def _serve(arguments: list[str]) -> int:
         os.environ.setdefault(name, value)
     from lstmserve_server.telemetry.logging import configure_logging
 
+    config = settings.to_server_config()
+    say_ready = partial(_say_ready, has_page=config.page.is_on)
+
     async def run() -> int:
-        return await _make_server(settings, log).run(_say_ready)
+        return await _make_server(config, settings, log).run(say_ready)
 
     with closing(configure_logging(settings.log_level, settings.log_format)) as log:
         return asyncio.run(run())
 
 
-def _make_server(settings: Settings, log: ProcessLog) -> App | Supervisor:
+def _make_server(config: ServerConfig, settings: Settings, log: ProcessLog) -> App | Supervisor:
     # torch takes a second to import: --help and configuration errors do not wait for it, and
     # a supervisor does without
-    config = settings.to_server_config()
     if config.workers.count == 1:
         from lstmserve_server.app import App
 
@@ -66,13 +68,14 @@ def _make_server(settings: Settings, log: ProcessLog) -> App | Supervisor:
     return Supervisor(config, settings.log_level, settings.log_format)
 
 
-def _say_ready(ready: Ready) -> None:
+def _say_ready(ready: Ready, *, has_page: bool) -> None:
     names = ", ".join(f"{name} version {version}" for name, version in ready.versions)
     with suppress(OSError):  # a server is no less ready because nobody reads its output
         print(
             f"lstmserve is ready: {names} on {ready.listen}, "
             f"metrics on http://{ready.metrics_listen}/metrics\n"
-            f"try: {_example_command(ready.listen)}",
+            f"try: {_example_command(ready.listen)}"
+            + (f"\npage: http://{ready.metrics_listen.nearby}/" if has_page else ""),
             flush=True,
         )
 
@@ -81,7 +84,6 @@ def _example_command(listen: Address) -> str:
     """What to type next: it names the client so that the shell finds it."""
     beside = Path(sys.argv[0]).with_name("lstmserve")
     client = "lstmserve" if shutil.which("lstmserve") else os.path.relpath(beside)
-    host = "127.0.0.1" if listen.host in EVERY_INTERFACE else listen.host
-    address = Address(host, listen.port)
-    target = "" if str(address) == DEFAULT_TARGET else f" --target {address}"
+    address = str(listen.nearby)
+    target = "" if address == DEFAULT_TARGET else f" --target {address}"
     return f'{client} generate "I want to cancel my order"{target}'

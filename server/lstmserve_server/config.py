@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
+
+EVERY_INTERFACE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,21 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @property
+    def nearby(self) -> Address:
+        """Where a process on the same machine finds what listens here."""
+        return Address("127.0.0.1", self.port) if self.host in EVERY_INTERFACE else self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address belongs to this machine alone, whoever looks it up."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +128,14 @@ class WorkersConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PageConfig:
+    """Whether there is a page at / of the metrics port, and for whom."""
+
+    is_on: bool = False
+    is_local: bool = True  # for browsers that know the server by a loopback name
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Everything the composition root needs."""
 
@@ -121,4 +147,5 @@ class ServerConfig:
     drain: DrainConfig = field(default_factory=DrainConfig)
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
+    page: PageConfig = field(default_factory=PageConfig)
     reuse_port: bool = False  # other processes of this server listen at the same address

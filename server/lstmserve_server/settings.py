@@ -28,12 +28,14 @@ from lstmserve_server.config import (
     CacheConfig,
     DrainConfig,
     EngineConfig,
+    PageConfig,
     RedisConfig,
     ServerConfig,
     StoreConfig,
     TelemetryConfig,
     TracingConfig,
     WorkersConfig,
+    is_loopback,
 )
 from lstmserve_server.errors import StartupError
 from lstmserve_server.store.shares import parse_traffic
@@ -129,7 +131,8 @@ class Settings(BaseSettings):
         description="HOST:PORT of the gRPC service; port 0 lets the system choose.",
     )
     metrics_listen: AddressText = Field(
-        "127.0.0.1:9464", description="HOST:PORT of the Prometheus page /metrics."
+        "127.0.0.1:9464",
+        description="HOST:PORT of the Prometheus metrics, at /metrics, and of the page.",
     )
     model_store: Path = Field(
         Path("model_store"), description="Folder that holds <model>/<version>/manifest.json."
@@ -268,6 +271,11 @@ class Settings(BaseSettings):
     pin: Literal["auto", "none"] = Field(
         "auto", description="auto: several workers run on cores of their own; none: anywhere."
     )
+    page: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="The page at / of --metrics-listen, on which anybody who reaches it may try "
+        "prompts; auto: on loopback addresses only.",
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -305,6 +313,14 @@ class Settings(BaseSettings):
             telemetry=TelemetryConfig(
                 is_text_logged=self.log_prompts == "redacted", tracing=self._tracing_config()
             ),
+            page=self._page_config(),
+        )
+
+    def _page_config(self) -> PageConfig:
+        is_loopback_address = is_loopback(parse_address(self.metrics_listen).host)
+        return PageConfig(
+            is_on=self.page == "on" or (self.page == "auto" and is_loopback_address),
+            is_local=self.page == "auto",
         )
 
     def _tracing_config(self) -> TracingConfig | None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.config import Address, TelemetryConfig, TracingConfig
+from lstmserve_server.config import Address, PageConfig, TelemetryConfig, TracingConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.settings import Settings, parse_address, read_settings
 from support.server_process import command
@@ -133,6 +133,7 @@ BAD_VALUES = [
     ("workers", "0"),
     ("workers", "129"),
     ("pin", "maybe"),
+    ("page", "maybe"),
     ("drain_seconds", "-0.1"),
     ("drain_seconds", "nan"),
     ("drain_notice_seconds", "inf"),
@@ -241,6 +242,37 @@ def test_any_other_text_is_no_address(text: str) -> None:
         assert "HOST:PORT" in str(error)  # noqa: PT017 - text that is an address is welcome
     else:
         assert parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "is_local"),
+    [
+        ("127.0.0.1:1", True),
+        ("127.9.9.9:1", True),
+        ("[::1]:1", True),
+        ("localhost:1", True),
+        ("0.0.0.0:1", False),
+        ("[::]:1", False),
+        ("10.0.0.1:1", False),
+        ("lstm.example:1", False),
+    ],
+)
+def test_there_is_a_page_where_only_this_machine_reaches_it_or_as_told(
+    address: str, *, is_local: bool
+) -> None:
+    def page(*arguments: str) -> PageConfig:
+        settings = read_settings(["--metrics-listen", address, *arguments])
+        return settings.to_server_config().page
+
+    assert page() == page("--page=auto") == PageConfig(is_on=is_local, is_local=True)
+    assert page("--page=on") == PageConfig(is_on=True, is_local=False)
+    assert not page("--page=off").is_on
+
+
+def test_what_listens_everywhere_is_found_nearby() -> None:
+    for host in ("0.0.0.0", "::"):
+        assert Address(host, 5).nearby == Address("127.0.0.1", 5)
+    assert Address("10.0.0.1", 5).nearby == Address("10.0.0.1", 5)
 
 
 def test_help_names_every_option_and_starts_nothing() -> None:

@@ -12,7 +12,8 @@ from dataclasses import replace
 import structlog
 from prometheus_client import disable_created_metrics
 
-from lstmserve_server.config import Address, ServerConfig
+from lstmserve_server.config import Address, PageConfig, ServerConfig
+from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
 from lstmserve_server.supervision.board import Board
 from lstmserve_server.supervision.cores import share_cores
@@ -47,12 +48,14 @@ class Supervisor:
         pages = WorkerPages()
         with (
             reserve_port(self._config.listen) as listen,
-            closing(MetricsExporter(self._config.metrics_listen, pages.registry)) as exporter,
+            closing(Page(self._config.page)) as page,
+            closing(MetricsExporter(self._config.metrics_listen, pages.registry, page)) as exporter,
         ):
 
             def on_worker_ready(ready: Ready) -> None:
                 self._num_ready += 1
                 if self._num_ready == self._config.workers.count and not self._stopping.is_set():
+                    page.connect(listen)
                     on_ready(replace(ready, metrics_listen=exporter.address))
 
             board = Board()
@@ -73,6 +76,7 @@ class Supervisor:
             self._config,
             listen=listen,
             metrics_listen=PRIVATE_METRICS,
+            page=PageConfig(is_on=False),
             reuse_port=True,
         )
         return [

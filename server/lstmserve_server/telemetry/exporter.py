@@ -1,29 +1,51 @@
-"""Serves ``/metrics`` over HTTP, on a thread of prometheus_client."""
+"""Serves ``/metrics`` over HTTP, and leaves every other path to somebody else."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, start_http_server
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from lstmserve_server.config import Address
 from lstmserve_server.errors import StartupError
+from lstmserve_server.http_server import HttpServer
+
+PATH = "/metrics"
+
+
+def nothing(_environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """An application without a page."""
+    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    return [f"there is nothing but {PATH}\n".encode()]
 
 
 class MetricsExporter:
     """An HTTP server for one registry."""
 
-    def __init__(self, address: Address, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        address: Address,
+        registry: CollectorRegistry,
+        elsewhere: WSGIApplication = nothing,
+    ) -> None:
         """Start listening; raises StartupError when the address cannot be used."""
         try:
-            self._server, self._thread = start_http_server(
-                address.port, addr=address.host, registry=registry
-            )
+            self._server = HttpServer(address, _route(make_wsgi_app(registry), elsewhere))
         except OSError as error:
             raise StartupError(
                 f"--metrics-listen: cannot listen on {address}: {error.strerror or error}"
             ) from None
-        self.address = Address(address.host, self._server.server_port)
+        self._server.start()
+        self.address = self._server.address
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
+
+
+def _route(metrics: WSGIApplication, elsewhere: WSGIApplication) -> WSGIApplication:
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        chosen = metrics if environ["PATH_INFO"] == PATH else elsewhere
+        return chosen(environ, start_response)
+
+    return application

@@ -14,8 +14,10 @@ import grpc
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
+from lstmserve.v1.cache_service_pb2_grpc import CacheServiceStub
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
 from support.calls import LONG, connect, read_all
@@ -26,6 +28,7 @@ from support.wire_requests import make_request
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT_ID = "b7ad6b7169203331"
+NO_REDIS = ("--redis-url", "redis://127.0.0.1:1")  # to purge it is what the server fails at
 SAMPLED = f"00-{TRACE_ID}-{PARENT_ID}-01"
 NOT_SAMPLED = f"00-{TRACE_ID}-{PARENT_ID}-00"
 SECRET = "Xyzzy-93-Plugh"
@@ -52,7 +55,7 @@ def line_of(log: Log, request_id: str) -> dict[str, Any]:
 def traced(tiny_store: Path) -> Iterator[tuple[TraceCollector, Log]]:
     """What a collector got of a server's calls, and the log of that server."""
     with collect_traces() as collector:
-        options = ("--trace-endpoint", collector.endpoint, "--cache-threshold", "1")
+        options = ("--trace-endpoint", collector.endpoint, "--cache-threshold", "1", *NO_REDIS)
         with ServerProcess(tiny_store, *options) as server:
             with connect(server.target, narrow=True) as channel:
                 make_calls(channel)
@@ -88,9 +91,7 @@ def make_calls(channel: grpc.Channel) -> None:
     with pytest.raises(grpc.RpcError):
         stub.GenerateReply(unknown, metadata=named("refused"))
     with pytest.raises(grpc.RpcError):
-        ModelServiceStub(channel).LoadModel(
-            model_pb.LoadModelRequest(name="tiny"), metadata=named("failed")
-        )
+        CacheServiceStub(channel).PurgeCache(cache_pb.PurgeCacheRequest(), metadata=named("failed"))
     cancelled = stub.Generate(LONG, metadata=named("cancelled"))
     next(cancelled)
     cancelled.cancel()
@@ -175,7 +176,7 @@ def test_spans_last_as_long_as_the_log_says(traced: tuple[TraceCollector, Log]) 
     ("request_id", "status", "code"),
     [
         ("bypass", Status.STATUS_CODE_UNSET, 0),
-        ("failed", Status.STATUS_CODE_ERROR, 12),
+        ("failed", Status.STATUS_CODE_ERROR, 14),
         # by OpenTelemetry's conventions no failure of a server
         ("refused", Status.STATUS_CODE_UNSET, 5),
         ("cancelled", Status.STATUS_CODE_UNSET, 1),

@@ -1,0 +1,3 @@
+from benchmarks.screenshot.cli import main
+
+main()

@@ -1,0 +1,151 @@
+"""An HTTP server for WSGI: a thread for each request, and no client can hold one for ever.
+
+It logs no requests, and nothing that goes wrong because a client is slow or gone.
+"""
+
+from __future__ import annotations
+
+import io
+import select
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from socketserver import ThreadingMixIn
+from types import TracebackType
+from typing import TYPE_CHECKING
+from wsgiref.handlers import SimpleHandler
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import WSGIApplication, WSGIEnvironment
+
+import structlog
+
+from lstmserve_server.config import Address
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+REQUEST_SECONDS = 10.0  # for a client to send its whole request
+BLOCK_SECONDS = 10.0  # for a client to take one block of the answer
+MAX_LINE_BYTES = 1 << 16
+CONNECTION_KEY = "lstmserve.connection"
+
+log = structlog.get_logger()
+
+
+class HttpServer(ThreadingMixIn, WSGIServer):
+    """Answers as an application says, from ``start`` to ``stop``."""
+
+    daemon_threads = True  # a client that is slow does not keep the process
+
+    def __init__(self, address: Address, application: WSGIApplication) -> None:
+        """Listen; raises OSError when the address cannot be used."""
+        self.address_family, found = _resolve(address)
+        super().__init__((found, address.port), _RequestHandler)
+        self.set_app(application)
+        self.address = Address(address.host, self.server_port)
+        self._thread = threading.Thread(target=self.serve_forever, name="http", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no further requests, and close the port."""
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
+        """Log what is no fault of the client's."""
+        _log_bug(sys.exc_info()[1])
+
+
+@contextmanager
+def while_connected(environ: WSGIEnvironment, on_left: Callable[[], object]) -> Iterator[None]:
+    """Call ``on_left`` on another thread as soon as the client hangs up, or the block ends."""
+    connection: socket.socket = environ[CONNECTION_KEY]
+    watcher = threading.Thread(target=_await_end, args=(connection, on_left), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the client has closed it already
+            connection.shutdown(socket.SHUT_RD)  # to the watcher the same as a client that leaves
+        watcher.join()
+
+
+def _await_end(connection: socket.socket, on_left: Callable[[], object]) -> None:
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    poll.poll()
+    on_left()
+
+
+class _RequestHandler(WSGIRequestHandler):
+    disable_nagle_algorithm = True  # pieces of a stream go out as they come
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Incoming(self.connection))
+
+    def handle(self) -> None:
+        """As the base class does it, with another handler of errors."""
+        self.raw_requestline = self.rfile.readline(MAX_LINE_BYTES + 1)
+        if len(self.raw_requestline) > MAX_LINE_BYTES:
+            self.requestline = self.request_version = self.command = ""
+            self.send_error(414)
+        elif self.parse_request():
+            files = (self.rfile, self.wfile, sys.stderr)
+            handler = _AnswerHandler(*files, self.get_environ())  # type: ignore[arg-type]  # of bytes
+            handler.run(self.server.get_app())  # type: ignore[attr-defined]  # of a WSGIServer
+
+    def get_environ(self) -> WSGIEnvironment:
+        return {**super().get_environ(), CONNECTION_KEY: self.connection}
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
+        """Nothing."""
+
+
+class _AnswerHandler(SimpleHandler):
+    def log_exception(
+        self,
+        exc_info: tuple[type[BaseException], BaseException, TracebackType]
+        | tuple[None, None, None],
+    ) -> None:
+        _log_bug(exc_info[1])
+
+
+class _Incoming(io.RawIOBase):
+    """What a client sends, all of it within a time."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline = time.monotonic() + REQUEST_SECONDS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Raises TimeoutError when the time is over."""
+        # 0 would mean not to wait at all
+        self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
+        try:
+            return self._connection.recv_into(buffer)
+        finally:
+            self._connection.settimeout(BLOCK_SECONDS)  # for all of a block, however it goes
+
+
+def _resolve(address: Address) -> tuple[socket.AddressFamily, str]:
+    found = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    family, _, _, _, place = found[0]
+    return family, str(place[0])
+
+
+def _log_bug(error: BaseException | None) -> None:
+    if not isinstance(error, OSError):  # a client that is slow or gone
+        log.error("an HTTP request has failed", exc_info=error)

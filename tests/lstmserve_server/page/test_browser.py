@@ -1,0 +1,224 @@
+"""The page as a person sees it, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, Route, expect
+
+from benchmarks.screenshot.browser import start_browser
+from lstmserve.v1 import generation_service_pb2 as pb
+from support.browser import Watched, watch
+from support.served import Served, serve
+from support.server_process import ServerProcess
+from support.stores import copy_version, edit_manifest
+from support.wire_requests import make_request
+
+INJECTION = "<img src=nothing onerror=alert(1)><script>alert(2)</script>&amp;"
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+STATES = ("LOADING", "UNLOADING", "UNLOADED", "FAILED")  # beside READY
+NUMBER = re.compile(r"^[\d,.]+")
+NEVER_SECONDS = 60  # if it has not come by then, it does not
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=NEVER_SECONDS * 1000)
+    with start_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def store(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose description is an attack on whoever shows it as HTML."""
+    store = tmp_path_factory.mktemp("injected")
+    edit_manifest(copy_version(tiny_store / "tiny" / "1", store), description=INJECTION)
+    return store
+
+
+@pytest.fixture(scope="module")
+def served(store: Path) -> Iterator[Served]:
+    with serve(store) as running:
+        yield running
+
+
+@pytest.fixture
+def watched(browser: Browser, served: Served) -> Iterator[Watched]:
+    """The page, once it shows the models."""
+    with watch(browser, viewport=DESK) as found:
+        open_page(found.page, served.process)
+        yield found
+
+
+def open_page(page: Page, server: ServerProcess) -> None:
+    page.set_default_timeout(NEVER_SECONDS * 1000)
+    page.goto(server.metrics_url.removesuffix("metrics"))
+    expect(page.get_by_role("article")).to_be_visible()
+
+
+def tile(page: Page, name: str) -> Locator:
+    """The number on a tile."""
+    return page.locator(".tile", has_text=name).locator(".value")
+
+
+def fact(page: Page, name: str) -> Locator:
+    return page.locator("#facts > div", has=page.get_by_text(name, exact=True)).locator("dd")
+
+
+def send(page: Page, prompt: str, seed: str = "") -> None:
+    page.get_by_label("Prompt", exact=True).fill(prompt)
+    page.get_by_label("Seed", exact=True).fill(seed)
+    page.get_by_role("button", name="Send").click()
+
+
+def test_it_loads_from_its_server_alone_and_says_nothing_to_the_console(
+    watched: Watched, served: Served
+) -> None:
+    expect(watched.page.get_by_text("live", exact=True)).to_be_visible()
+    origin = served.process.metrics_url.removesuffix("metrics")
+    asked = [url for url in watched.requested if not url.startswith("data:")]
+    assert asked
+    assert all(url.startswith(origin) for url in asked), asked
+    assert watched.complaints == []
+
+
+def test_numbers_follow_what_the_server_does(watched: Watched, served: Served) -> None:
+    page = watched.page
+    expect(tile(page, "Tokens per second")).to_have_text("0")
+    for seed in range(20):
+        served.ask(make_request(seed=1000 + seed, max_tokens=48, min_tokens=48))
+    expect(tile(page, "Tokens per second")).to_have_text(re.compile("[1-9]"))
+    for name in ("First token", "Whole reply"):
+        expect(tile(page, name)).to_have_text(re.compile(r"^[\d.]+ m?s$"))
+    expect(tile(page, "Cache hits")).to_have_text(re.compile(r"^[\d.]+ %$"))
+    expect(tile(page, "Memory")).to_have_text(re.compile(r"^[\d.]+ MB$"))
+    expect(
+        page.locator(".tile", has_text="Tokens per second").locator("path.first")
+    ).to_have_attribute("d", re.compile("L"))
+
+
+def test_a_prompt_streams_the_reply_that_the_api_gives(watched: Watched, served: Served) -> None:
+    page = watched.page
+    send(page, "where is my parcel", seed="18446744073709551615")
+    expect(page.get_by_label("Reply")).to_have_attribute("aria-busy", "false")
+    # the sliders of the page stand at the model's own values
+    request = pb.GenerateRequest(prompt="where is my parcel")
+    request.sampling.seed = (1 << 64) - 1
+    expected = served.ask(request)
+    assert page.get_by_label("Reply").text_content() == expected.text
+    expect(fact(page, "Seed in force")).to_contain_text("18446744073709551615")
+    expect(fact(page, "Cache")).to_have_text(re.compile("^(miss|hit)"))
+    expect(fact(page, "Ended by")).to_have_text("end of text")
+    expect(fact(page, "Reply")).to_have_text(f"{expected.generated_tokens} tokens")
+    for name in ("First token", "Tokens per second"):
+        expect(fact(page, name)).to_have_text(NUMBER)
+    assert watched.complaints == []
+
+
+def test_a_seed_that_is_kept_gives_the_same_reply_again(watched: Watched) -> None:
+    page = watched.page
+    send(page, "hello")
+    expect(page.get_by_label("Reply")).to_have_attribute("aria-busy", "false")
+    first = page.get_by_label("Reply").text_content()
+    page.get_by_role("button", name="Keep this seed").click()
+    page.get_by_label("Prompt", exact=True).press("Control+Enter")
+    expect(fact(page, "Ended by")).to_be_visible()
+    expect(page.get_by_label("Reply")).to_have_text(first or "")
+
+
+def test_what_is_refused_is_said_at_its_field(watched: Watched) -> None:
+    page = watched.page
+    page.get_by_label("Most tokens").fill("9999")
+    send(page, "", seed="seven")
+    problem = page.locator("#problem")
+    expect(problem).to_have_text("sampling.seed: must be a whole number, or empty")
+    page.get_by_label("Seed", exact=True).fill("7")
+    page.get_by_role("button", name="Send").click()
+    expect(problem).to_contain_text("prompt: must not be empty")
+    expect(problem).to_contain_text("stopping.max_tokens: must be from 1 to 512, not 9999")
+    for name in ("Prompt", "Most tokens"):
+        field = page.get_by_label(name, exact=True)
+        expect(field).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("Most tokens").fill("5")
+    send(page, "hello")
+    expect(fact(page, "Reply")).to_have_text("5 tokens")
+    expect(problem).to_be_hidden()
+
+
+def test_html_in_a_card_or_a_reply_is_text(watched: Watched) -> None:
+    page = watched.page
+    expect(page.get_by_role("article")).to_contain_text(INJECTION)
+    events = [
+        {"started": {"seed": INJECTION}},
+        {"chunk": {"text": INJECTION}},
+        {"error": {"message": INJECTION}},
+    ]
+    lines = "".join(f"{json.dumps(event)}\n" for event in events)
+    page.route("**/api/generate", lambda route: route.fulfill(body=lines))
+    send(page, "hello")
+    expect(page.locator("#problem")).to_have_text(INJECTION)
+    expect(page.get_by_label("Reply")).to_have_text(INJECTION)
+    assert page.locator("img, main script").count() == 0
+    assert watched.complaints == []
+
+
+def test_models_that_come_and_go_show_their_state(browser: Browser, served: Served) -> None:
+    with watch(browser, viewport=DESK) as watched:
+        page = watched.page
+        page.route("**/api/models", add_models)
+        page.goto(served.process.metrics_url.removesuffix("metrics"))
+        for number, state in enumerate(STATES, start=2):
+            card = page.get_by_role("article").filter(has_text=f"version {number}")
+            expect(card).to_contain_text(state.lower())
+            expect(card).to_contain_text(f"reason {number}")
+        # what does not answer cannot be chosen
+        options = page.get_by_label("Model", exact=True).get_by_role("option")
+        expect(options).to_have_text(["tiny 1, the default"])
+
+
+def add_models(route: Route) -> None:
+    """Let the server's answer hold a version in every other state as well."""
+    (card,) = route.fetch().json()["models"]
+    others = [
+        {**card, "version": str(number), "is_default": False}
+        | {"state": f"MODEL_STATE_{state}", "state_reason": f"reason {number}"}
+        for number, state in enumerate(STATES, start=2)
+    ]
+    route.fulfill(json={"models": [card, *others]})
+
+
+def test_a_reply_that_breaks_off_is_no_reply(watched: Watched) -> None:
+    page = watched.page
+    page.route("**/api/generate", lambda route: route.fulfill(body='{"chunk": {"text": "Hel"}}\n'))
+    send(page, "hello")
+    expect(page.locator("#problem")).to_contain_text("lost before the reply was complete")
+    expect(page.get_by_label("Reply")).to_have_text("Hel")
+
+
+def test_it_fits_a_phone(browser: Browser, served: Served) -> None:
+    with watch(browser, viewport=PHONE) as watched:
+        open_page(watched.page, served.process)
+        width = watched.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= PHONE["width"]
+
+
+def test_it_says_that_the_server_is_gone_and_comes_back_with_it(
+    browser: Browser, tiny_store: Path
+) -> None:
+    with watch(browser, viewport=DESK) as watched:
+        page = watched.page
+        with ServerProcess(tiny_store) as server:
+            open_page(page, server)
+            expect(page.locator("#gone")).to_be_hidden()
+            place = server.metrics_url.removeprefix("http://").removesuffix("/metrics")
+        expect(page.get_by_role("alert").filter(has_text="does not answer")).to_be_visible()
+        with ServerProcess(tiny_store, "--metrics-listen", place):
+            expect(page.locator("#gone")).to_be_hidden()
+            expect(page.get_by_text("live", exact=True)).to_be_visible()
+            send(page, "hello")
+            expect(fact(page, "Ended by")).to_be_visible()

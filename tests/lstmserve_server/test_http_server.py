@@ -1,0 +1,175 @@
+"""The HTTP server: clients that are slow, vanish, or send nonsense hold nothing and nobody."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+import pytest
+import structlog.testing
+
+from lstmserve_server import http_server
+from lstmserve_server.config import Address
+from lstmserve_server.http_server import HttpServer, while_connected
+from support.http_calls import ask
+
+WAIT_SECONDS = 30
+REQUEST = b"GET / HTTP/1.0\r\n\r\n"
+
+
+@contextmanager
+def served(application: WSGIApplication, host: str = "127.0.0.1") -> Iterator[Address]:
+    server = HttpServer(Address(host, 0), application)
+    server.start()
+    try:
+        yield server.address
+    finally:
+        server.stop()
+
+
+def hello(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]
+
+
+def connect(address: Address) -> socket.socket:
+    connection = socket.create_connection((address.host, address.port))
+    connection.settimeout(WAIT_SECONDS)
+    return connection
+
+
+class Endless:
+    """Answers with blocks that never end, and knows when it was given up."""
+
+    def __init__(self) -> None:
+        self.given_up = threading.Event()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        try:
+            while True:
+                yield bytes(1 << 16)
+        finally:
+            self.given_up.set()
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET / HT", b"GET / HTTP/1.0\r\nHost: a"])
+def test_a_client_that_does_not_finish_its_request_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.05)
+    with (
+        structlog.testing.capture_logs() as log,
+        served(hello) as address,
+        connect(address) as connection,
+    ):
+        connection.sendall(beginning)
+        assert connection.recv(100) == b""
+    assert log == []
+
+
+def test_a_client_that_sends_a_byte_now_and_then_is_dropped_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.2)
+    with served(hello) as address, connect(address) as connection:
+        connection.settimeout(0.02)
+        assert drip(connection) == "dropped"
+
+
+def drip(connection: socket.socket) -> str:
+    """Send a byte, wait a moment, and so on, until the server hangs up."""
+    connection.sendall(b"GET /")
+    for _ in range(10_000):
+        try:
+            connection.sendall(b"a")
+            return "dropped" if connection.recv(1) == b"" else "answered"
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return "dropped"
+    return "still there"
+
+
+def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "BLOCK_SECONDS", 0.05)
+    endless = Endless()
+    with (
+        structlog.testing.capture_logs() as log,
+        served(endless) as address,
+        connect(address) as connection,
+    ):
+        connection.sendall(REQUEST)
+        assert endless.given_up.wait(WAIT_SECONDS)
+    assert log == []
+
+
+def test_a_client_that_leaves_is_given_up() -> None:
+    endless = Endless()
+    with structlog.testing.capture_logs() as log, served(endless) as address:
+        with connect(address) as connection:
+            connection.sendall(REQUEST)
+            assert connection.recv(100)
+        assert endless.given_up.wait(WAIT_SECONDS)
+    assert log == []
+
+
+def test_an_application_that_has_nothing_to_send_learns_that_its_client_left() -> None:
+    left = threading.Event()
+
+    def silent(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", [])
+        with while_connected(environ, left.set):
+            assert left.wait(WAIT_SECONDS)
+        return []
+
+    with served(silent) as address:
+        with connect(address) as connection:
+            connection.sendall(REQUEST)
+        assert left.wait(WAIT_SECONDS)
+
+
+def test_a_client_that_stays_is_answered_after_the_watch() -> None:
+    calls = []
+
+    def watched(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with while_connected(environ, lambda: calls.append("ended")):
+            pass
+        return hello(environ, start_response)
+
+    with served(watched) as address:
+        assert ask(f"http://{address}/").body == b"hello"
+    assert calls == ["ended"]  # once, when there was nothing left to end
+
+
+def test_a_bug_is_logged_and_answered_without_its_text() -> None:
+    def broken(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        raise ValueError("a secret")
+
+    with structlog.testing.capture_logs() as log, served(broken) as address:
+        answered = ask(f"http://{address}/")
+    assert answered.status == 500
+    assert b"secret" not in answered.body
+    (entry,) = log
+    assert (entry["log_level"], str(entry["exc_info"])) == ("error", "a secret")
+
+
+@pytest.mark.parametrize("nonsense", [b"\x00\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9\r\n\r\n"])
+def test_what_is_no_http_is_refused_quietly(
+    capfd: pytest.CaptureFixture[str], nonsense: bytes
+) -> None:
+    with served(hello) as address:
+        with connect(address) as connection:
+            connection.sendall(nonsense)
+            assert b"400" in connection.recv(1000) or b"505" in connection.recv(1000)
+        assert ask(f"http://{address}/").status == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_it_listens_on_ipv6_and_by_name() -> None:
+    for host in ("::1", "localhost"):
+        with served(hello, host) as address:
+            assert ask(f"http://{address}/").body == b"hello"
