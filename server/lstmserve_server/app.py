@@ -24,9 +24,11 @@ from lstmserve_server.store.loader import LoadedModel, configure_torch, load_ver
 from lstmserve_server.store.repository import ModelRepository, StoredVersion
 from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.calls import CallMetrics
+from lstmserve_server.telemetry.engine import EngineMetrics
 from lstmserve_server.telemetry.exporter import MetricsExporter
-from lstmserve_server.telemetry.memory import watch_memory
-from lstmserve_server.telemetry.metrics import EngineMetrics, Metrics
+from lstmserve_server.telemetry.metrics import Metrics
+from lstmserve_server.telemetry.process import describe_process
+from lstmserve_server.telemetry.versions import describe_version, watch_engine
 
 # An engine thread that comes back from a decode call waits this long for the interpreter
 # when the event loop is busy (docs/adr/0002-engine-thread.md).
@@ -55,7 +57,7 @@ class App:
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp per series
         configure_torch(self._config.store.torch_threads)
-        watch_memory(self._metrics)
+        describe_process(self._metrics.process)
         # in a thread: a signal that comes meanwhile is heard when it has loaded
         models, default_model = await asyncio.to_thread(self._load_models)
         if self._stop.is_set():
@@ -155,13 +157,13 @@ class App:
         )
 
     def _describe(self, model: ServedModel, loaded: LoadedModel) -> None:
-        labels = (model.name, model.version)
-        manifest, metrics = model.manifest, self._metrics
-        metrics.watch_load(*labels, lambda: model.engine.load)
-        metrics.model_bytes.labels(*labels).set(manifest.size_bytes)
-        metrics.state_bytes.labels(*labels).set(loaded.runner.state_bytes)
-        metrics.model_info.labels(*labels).info(
-            {"digest": manifest.digest, "family": manifest.family}
+        describe_version(self._metrics, model.manifest, loaded.runner.state_bytes)
+        watch_engine(
+            self._metrics,
+            model.name,
+            model.version,
+            lambda: model.engine.load,
+            self._config.engine,
         )
 
 

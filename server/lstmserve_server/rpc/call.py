@@ -32,6 +32,7 @@ class Call:
     cache: str = ""
     generated_tokens: int = 0
     saved_seconds: float = 0.0  # of the model's work, by the cache
+    last_tokens_at: float | None = None  # on the clock of whoever counts them
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")

@@ -9,7 +9,7 @@ from typing import Protocol
 from prometheus_client import Counter
 from prometheus_client.samples import Sample
 
-from lstmserve_server.telemetry.metrics import EntryMetrics, Metrics
+from lstmserve_server.telemetry.metrics import EntryFamilies, Metrics
 
 NOT_ASKED = "skipped"
 
@@ -49,10 +49,10 @@ class CacheMetrics:
     """Turns what the caches do into metrics, and tells the totals."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._kinds = {"reply": metrics.replies, "state": metrics.states}
+        self._families = metrics.cache
+        self._kinds = {"reply": metrics.cache.replies, "state": metrics.cache.states}
 
-    def of(self, kind: Named) -> EntryMetrics:
+    def of(self, kind: Named) -> EntryFamilies:
         """The metrics of entries of one kind."""
         return self._kinds[kind.value]
 
@@ -77,11 +77,11 @@ class CacheMetrics:
 
     def on_breaker(self, *, is_open: bool) -> None:
         """Redis is left alone from now on, or asked again."""
-        self._metrics.breaker_open.set(int(is_open))
+        self._families.breaker_open.set(int(is_open))
 
     def on_coalesced(self) -> None:
         """A request joined an identical one in flight."""
-        self._metrics.coalesced_requests.inc()
+        self._families.coalesced_requests.inc()
 
     def begin(self, kind: Named, store: Named) -> None:
         """Let the series of a store begin at zero, so that their first increase shows."""
@@ -103,12 +103,12 @@ class CacheMetrics:
     @property
     def num_coalesced(self) -> int:
         """Requests that joined an identical one."""
-        return _total(self._metrics.coalesced_requests)
+        return _total(self._families.coalesced_requests)
 
     @property
     def saved_seconds(self) -> float:
         """Generating that was not done again."""
-        return sum(sample.value for sample in _samples(self._metrics.saved_seconds))
+        return sum(sample.value for sample in _samples(self._families.saved_seconds))
 
     def count(self, kind: Named, store: Named) -> EntryTotals:
         """What became of the entries of one kind in one store."""

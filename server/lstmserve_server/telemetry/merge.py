@@ -13,10 +13,17 @@ GAUGES: Mapping[str, Callable[[float, float], float]] = {
     "lstmserve_waiting_sequences": operator.add,
     "lstmserve_waiting_tokens": operator.add,
     "lstmserve_parked_sequences": operator.add,
+    "lstmserve_max_running_sequences": operator.add,
+    "lstmserve_max_waiting_sequences": operator.add,
+    "lstmserve_tokens_per_second": operator.add,
+    "lstmserve_start_time_seconds": min,  # the supervisor's, which is the server's
     "lstmserve_resident_memory_bytes": operator.add,
     "lstmserve_peak_memory_bytes": operator.add,
     "lstmserve_state_bytes": operator.add,
     "lstmserve_model_bytes": max,  # all have loaded the same files
+    "lstmserve_reference_log_perplexity": max,
+    "lstmserve_model_state": operator.add,  # how many have a version in a state
+    "lstmserve_model_traffic_share": max,  # the same everywhere, but for a moment
     "lstmserve_workers": operator.add,
     **{
         f"lstmserve_{cache}_{name}": operator.add

@@ -1,52 +1,20 @@
-"""Every metric of the server, in one place. Nothing here registers itself globally."""
+"""Every metric of the server, in one place. Nothing here registers itself globally.
+
+Labels have closed sets of values: what a caller sends stands in none of them unless it names
+a model that is served.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from prometheus_client import CollectorRegistry
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-)
+from lstmserve_server.telemetry.buckets import LOAD_SECONDS, ROWS
+from lstmserve_server.telemetry.makers import MODEL, Makers
 
-if TYPE_CHECKING:  # the supervisor of several workers needs no engine, which brings torch
-    from lstmserve_server.engine.engine import EngineLoad
-    from lstmserve_server.engine.output import Timings
-
-PREFIX = "lstmserve"
-MODEL = ("model", "version")
-
-# from 0.1 ms: a service that answers in milliseconds is invisible in the usual buckets
-SECONDS_BUCKETS = (
-    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
-    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
-)
-ROWS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+MODEL_STATES = ("loading", "ready", "unloading", "unloaded", "failed")
 
 
-class Makers:
-    """Makes metrics of one registry."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-
-    def counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(name, text, labels, namespace=PREFIX, registry=self._registry)
-
-    def gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
-        return Gauge(name, text, labels, namespace=PREFIX, registry=self._registry)
-
-    def seconds(self, name: str, text: str, labels: tuple[str, ...] = MODEL) -> Histogram:
-        return Histogram(
-            name, text, labels, namespace=PREFIX, registry=self._registry, buckets=SECONDS_BUCKETS
-        )
-
-
-class EntryMetrics:
+class EntryFamilies:
     """What becomes of cached entries of one kind; the parts of a cache."""
 
     def __init__(self, prefix: str, what: str, make: Makers) -> None:
@@ -54,7 +22,7 @@ class EntryMetrics:
         self.lookups = make.counter(
             f"{prefix}_lookups", f"Lookups of {what}, by store and outcome.", ("store", "outcome")
         )
-        self.lookup_seconds = make.seconds(
+        self.lookup_seconds = make.histogram(
             f"{prefix}_lookup_seconds", f"Lookups of {what}.", ("store",)
         )
         self.stores = make.counter(f"{prefix}_stores", f"Writes of {what}.", ("store",))
@@ -70,32 +38,63 @@ class EntryMetrics:
         self.entries = make.gauge(f"{prefix}_entries", f"Number of {what}.", ("store",))
 
 
-class Metrics:
-    """The metrics of one server, in a registry of its own."""
+class CacheFamilies:
+    """What is kept of replies and states, and what that brings."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        make = Makers(registry)
-        counter, gauge, seconds = make.counter, make.gauge, make.seconds
-        self.requests = counter(
-            "requests", "RPCs ended.", ("rpc", "code", "finish_reason", "cache")
+    def __init__(self, make: Makers) -> None:
+        self.replies = EntryFamilies("cache", "cached replies", make)
+        self.states = EntryFamilies("state_cache", "cached states", make)
+        self.coalesced_requests = make.counter(
+            "cache_coalesced_requests", "Requests that joined an identical one in flight.", ()
         )
-        self.request_seconds = seconds("request_seconds", "Whole RPCs.", ("rpc",))
+        self.saved_seconds = make.counter(
+            "cache_saved_seconds", "Generating that was not done again.", ()
+        )
+        self.breaker_open = make.gauge(
+            "cache_breaker_open", "1 while Redis is left alone because it failed.", ()
+        )
+
+
+class RequestFamilies:
+    """What callers asked for and got."""
+
+    def __init__(self, make: Makers) -> None:
+        counter, seconds = make.counter, make.histogram
+        self.requests = counter(
+            "requests", "RPCs ended.", ("rpc", "code", "outcome", "finish_reason", "cache")
+        )
+        self.request_seconds = seconds("request_seconds", "Whole RPCs.", ("rpc", "outcome"))
+        self.rejected = counter("rejected", "Requests refused before any work.", ("reason",))
         self.queue_seconds = seconds("queue_seconds", "Arrival to first work.")
         self.prefill_seconds = seconds("prefill_seconds", "Reading the prompt.")
         self.time_to_first_token_seconds = seconds(
-            "time_to_first_token_seconds", "Arrival to first token."
+            "time_to_first_token_seconds", "Arrival to first token.", (*MODEL, "rpc")
+        )
+        self.inter_token_seconds = seconds(
+            "inter_token_seconds", "Gaps between a stream's messages, divided by their tokens."
         )
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of accepted requests.", MODEL)
         self.generated_tokens = counter(
             "generated_tokens", "Tokens of replies, by where they came from.", (*MODEL, "source")
         )
-        self.wasted_tokens = counter(
+        self.tokens_per_second = make.rate_gauge(
+            "tokens_per_second", "Tokens of replies over the last ten seconds.", MODEL
+        )
+
+
+class EngineFamilies:
+    """What the engines do, and how busy they are."""
+
+    def __init__(self, make: Makers) -> None:
+        gauge = make.gauge
+        self.wasted_tokens = make.counter(
             "wasted_tokens", "Tokens decoded for nobody.", (*MODEL, "reason")
         )
-        self.rejected = counter("rejected", "Requests refused before any work.", ("reason",))
-        self.cancel_seconds = seconds(
+        self.cancel_seconds = make.histogram(
             "cancel_seconds", "A caller's leaving, or its deadline, to the freed row."
         )
+        self.step_seconds = make.histogram("step_seconds", "One decode step over the whole batch.")
+        self.batch_rows = make.histogram("batch_rows", "Rows per decode call.", buckets=ROWS)
         self.running_sequences = gauge("running_sequences", "Replies being generated.", MODEL)
         self.waiting_sequences = gauge("waiting_sequences", "Requests waiting for a row.", MODEL)
         self.waiting_tokens = gauge(
@@ -104,73 +103,106 @@ class Metrics:
         self.parked_sequences = gauge(
             "parked_sequences", "Begun replies without a row: slow readers, mostly.", MODEL
         )
-        self.step_seconds = seconds("step_seconds", "One decode step over the whole batch.")
-        self.batch_rows = Histogram(
-            "batch_rows", "Rows per decode call.", MODEL, namespace=PREFIX, registry=registry,
-            buckets=ROWS_BUCKETS,
-        )  # fmt: skip
-        self.replies = EntryMetrics("cache", "cached replies", make)
-        self.states = EntryMetrics("state_cache", "cached states", make)
-        self.coalesced_requests = counter(
-            "cache_coalesced_requests", "Requests that joined an identical one in flight.", ()
+        self.max_running_sequences = gauge(
+            "max_running_sequences", "Bound of the replies being generated.", MODEL
         )
-        self.saved_seconds = counter(
-            "cache_saved_seconds", "Generating that was not done again.", ()
+        self.max_waiting_sequences = gauge(
+            "max_waiting_sequences", "Bound of the requests without a row.", MODEL
         )
-        self.breaker_open = gauge(
-            "cache_breaker_open", "1 while Redis is left alone because it failed.", ()
+
+
+class QualityFamilies:
+    """How good replies are, by a sample of the latest ones."""
+
+    def __init__(self, make: Makers) -> None:
+        sparse = make.sparse_gauge
+        self.log_perplexity = sparse(
+            "quality_log_perplexity", "Mean nats of generated tokens, by the model itself.", MODEL
         )
-        self.resident_memory_bytes = gauge(
+        self.distinct = sparse(
+            "quality_distinct", "Distinct n-grams of words over all of them.", (*MODEL, "n")
+        )
+        self.empty_ratio = sparse("quality_empty_ratio", "Replies without a word.", MODEL)
+        self.length_limit_ratio = sparse(
+            "quality_length_limit_ratio", "Replies that max_tokens ended.", MODEL
+        )
+        self.window_tokens = make.gauge(
+            "quality_window_tokens", "Tokens that the log-perplexity is the mean of.", MODEL
+        )
+        self.reference_log_perplexity = make.gauge(
+            "reference_log_perplexity", "That of held-out replies, by the model's manifest.", MODEL
+        )
+
+
+class ModelFamilies:
+    """Which versions there are, and what becomes of them."""
+
+    def __init__(self, make: Makers) -> None:
+        self.info = make.info("model", "Facts of a served model.", MODEL)
+        self.bytes = make.gauge("model_bytes", "Size of a model's files.", MODEL)
+        self.state_bytes = make.gauge("state_bytes", "Memory of the running states.", MODEL)
+        self.state = make.lasting_gauge(
+            "model_state", "1 for the state that a version is in.", (*MODEL, "state")
+        )
+        self.traffic_share = make.gauge(
+            "model_traffic_share", "Share of requests naming no version that one gets.", MODEL
+        )
+        self.loads = make.counter("model_loads", "Loads of versions.", (*MODEL, "outcome"))
+        self.load_seconds = make.histogram(
+            "model_load_seconds", "Loading a version.", ("model",), LOAD_SECONDS
+        )
+
+    def set_state(self, model: str, version: str, state: str) -> None:
+        """A version is in this one of MODEL_STATES from now on."""
+        for other in MODEL_STATES:
+            self.state.labels(model, version, other).set(other == state)
+
+
+class ProcessFamilies:
+    """The server itself."""
+
+    def __init__(self, make: Makers) -> None:
+        self.info = make.info("server", "Versions of the server.", ())
+        self.start_time_seconds = make.gauge(
+            "start_time_seconds", "When the server started, in seconds since 1970.", ()
+        )
+        self.resident_memory_bytes = make.gauge(
             "resident_memory_bytes", "Resident memory now, summed over the server's processes.", ()
         )
-        self.peak_memory_bytes = gauge(
+        self.peak_memory_bytes = make.gauge(
             "peak_memory_bytes", "Highest resident memory so far, summed in the same way.", ()
         )
-        self.model_bytes = gauge("model_bytes", "Size of a model's files.", MODEL)
-        self.state_bytes = gauge("state_bytes", "Memory of the running states.", MODEL)
-        self.model_info = Info(
-            "model", "Facts of a served model.", MODEL, namespace=PREFIX, registry=registry
+        self.log_lines_dropped = make.counter(
+            "log_lines_dropped", "Log lines that found the queue full.", ()
         )
 
-    def observe_timings(
-        self, model: str, version: str, timings: Timings, *, is_own_work: bool
-    ) -> None:
-        """Record where one reply's time went; only the model's own work is queued and reads."""
-        self.time_to_first_token_seconds.labels(model, version).observe(
-            timings.time_to_first_token_seconds
-        )
-        if is_own_work:
-            self.queue_seconds.labels(model, version).observe(timings.queue_seconds)
-            self.prefill_seconds.labels(model, version).observe(timings.prefill_seconds)
 
-    def watch_load(self, model: str, version: str, load: Callable[[], EngineLoad]) -> None:
-        """Read how busy an engine is at every scrape."""
-        self.running_sequences.labels(model, version).set_function(lambda: load().running)
-        self.waiting_sequences.labels(model, version).set_function(lambda: load().waiting)
-        self.waiting_tokens.labels(model, version).set_function(lambda: load().waiting_tokens)
-        self.parked_sequences.labels(model, version).set_function(lambda: load().parked)
+class Metrics:
+    """The metrics of one server process, in a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._make = Makers(registry)
+        self.requests = RequestFamilies(self._make)
+        self.engine = EngineFamilies(self._make)
+        self.quality = QualityFamilies(self._make)
+        self.models = ModelFamilies(self._make)
+        self.cache = CacheFamilies(self._make)
+        self.process = ProcessFamilies(self._make)
+
+    def forget(self, model: str, version: str) -> None:
+        """Drop the series of a version that is gone, but for its counters and its state.
+
+        Totals do not go back, and the state tells that it is gone. Call it when nothing can
+        be observed of the version any more: that would begin the series anew.
+        """
+        self._make.forget(model, version)
 
 
-class EngineMetrics:
-    """Records what one model's engine does; called on the engine's thread."""
+class SupervisorMetrics:
+    """What there is to say of several worker processes, beside their own metrics."""
 
-    def __init__(self, metrics: Metrics, model: str, version: str) -> None:
-        self._labels = (model, version)
-        self._wasted_tokens = metrics.wasted_tokens
-        self._step_seconds = metrics.step_seconds.labels(model, version)
-        self._batch_rows = metrics.batch_rows.labels(model, version)
-        self._cancel_seconds = metrics.cancel_seconds.labels(model, version)
-
-    def on_decode(self, rows: int, steps: int, seconds: float) -> None:
-        """A decode call over this many rows and steps took so long."""
-        self._batch_rows.observe(rows)
-        self._step_seconds.observe(seconds / steps)
-
-    def on_wasted(self, tokens: int, reason: str) -> None:
-        """Tokens were decoded for nobody."""
-        if tokens:
-            self._wasted_tokens.labels(*self._labels, reason).inc(tokens)
-
-    def on_cancelled(self, seconds: float) -> None:
-        """A reply is gone, so long after its caller left or its deadline passed."""
-        self._cancel_seconds.observe(seconds)
+    def __init__(self, registry: CollectorRegistry) -> None:
+        make = Makers(registry)
+        self.process = ProcessFamilies(make)
+        self.workers = make.gauge("workers", "Workers that serve now.", ())
+        self.restarts = make.counter("worker_restarts", "Workers started again.", ())

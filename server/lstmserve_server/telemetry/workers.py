@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from lstmserve_server.telemetry.memory import watch_memory
 from lstmserve_server.telemetry.merge import keep_totals, merge
-from lstmserve_server.telemetry.metrics import PREFIX, Metrics
+from lstmserve_server.telemetry.metrics import SupervisorMetrics
+from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.scrape import scrape
 
 
@@ -33,13 +33,8 @@ class WorkerPages:
     def __init__(self) -> None:
         # of the supervisor itself: its memory, and what there is to say of the workers
         self._own = CollectorRegistry()
-        watch_memory(Metrics(self._own))
-        self._serving = Gauge(
-            "workers", "Workers that serve now.", namespace=PREFIX, registry=self._own
-        )
-        self._restarts = Counter(
-            "worker_restarts", "Workers started again.", namespace=PREFIX, registry=self._own
-        )
+        self._metrics = SupervisorMetrics(self._own)
+        describe_process(self._metrics.process)
         self._pages: list[WorkerPage] = []
         self._ended: list[Metric] = []  # totals of workers that have ended
         self._state = threading.Lock()  # of pages and ended: the event loop changes them too
@@ -52,18 +47,18 @@ class WorkerPages:
         page = WorkerPage(url)
         with self._state:
             self._pages.append(page)
-            self._serving.set(len(self._pages))
+            self._metrics.workers.set(len(self._pages))
         return page
 
     def retire(self, page: WorkerPage) -> None:
         """Its worker has ended."""
         with self._state:
             self._pages.remove(page)
-            self._serving.set(len(self._pages))
+            self._metrics.workers.set(len(self._pages))
             self._ended = merge(chain(self._ended, keep_totals(page.families)))
 
     def count_restart(self) -> None:
-        self._restarts.inc()
+        self._metrics.restarts.inc()
 
     def collect(self) -> Iterable[Metric]:
         """Called by the registry on the exporter's threads."""
