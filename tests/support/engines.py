@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -11,7 +11,7 @@ from lstmserve_bundle import Bundle
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.claim import NO_CLAIM, Claim
 from lstmserve_server.engine.engine import Engine
-from lstmserve_server.engine.output import Finish, Result, TokenLogprobs
+from lstmserve_server.engine.output import Finish, FinishReason, Result, TokenLogprobs
 from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, Reading
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.errors import LstmserveError
@@ -72,6 +72,8 @@ class Recorder:
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []  # (rows, steps)
         self.wasted = 0
+        self.nats: list[float] = []
+        self.measured: list[tuple[str, FinishReason]] = []
         self.cancelled: list[float] = []  # seconds
 
     def on_decode(self, rows: int, steps: int, seconds: float) -> None:
@@ -81,6 +83,12 @@ class Recorder:
     def on_wasted(self, tokens: int, reason: str) -> None:
         assert reason
         self.wasted += tokens
+
+    def on_scored(self, nats: Sequence[float]) -> None:
+        self.nats += nats
+
+    def on_measured(self, text: str, reason: FinishReason) -> None:
+        self.measured.append((text, reason))
 
     def on_cancelled(self, seconds: float) -> None:
         assert seconds >= 0

@@ -71,12 +71,12 @@ class FakeRunner:
             if token_id == END_ID and position < row.min_tokens:
                 token_id = 1
             token_ids.append(token_id)
-        wanted = row.sampling.num_logprobs is not None
-        return Decoded(token_ids, [TokenLogprobs(-i, ()) for i in token_ids] if wanted else [])
+        scores = [TokenLogprobs(-i, ()) for i in token_ids] if row.is_scored else []
+        return Decoded(token_ids, scores)
 
 
 def _identity(row: DecodeRow) -> tuple[object, ...]:
-    return row.sampling, row.min_tokens, row.prompt_ids
+    return row.sampling, row.min_tokens, row.prompt_ids, row.is_measured
 
 
 def _read(state: int, token_id: int) -> int:

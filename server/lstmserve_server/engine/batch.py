@@ -82,4 +82,5 @@ class Batch:
             request.min_tokens,
             request.prompt_ids,
             sequence.token_ids,
+            sequence.is_measured,
         )

@@ -26,6 +26,12 @@ class DecodeRow:
     min_tokens: int
     prompt_ids: Sequence[int] = ()  # what penalties look at
     reply_ids: Sequence[int] = ()
+    is_measured: bool = False
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether log-probabilities are wanted, by the caller or by us."""
+        return self.is_measured or self.sampling.num_logprobs is not None
 
 
 class RowSettings(NamedTuple):
@@ -78,7 +84,7 @@ def gather_settings(rows: Sequence[DecodeRow], num_tokens: int) -> RowSettings:
         reply_ids=[list(rows[number].reply_ids) for number in adjusted],
         min_tokens=[row.min_tokens for row in rows],
         any_min_tokens=any(row.position < row.min_tokens for row in rows),
-        scored=[n for n, params in enumerate(asked) if params.num_logprobs is not None],
+        scored=[number for number, row in enumerate(rows) if row.is_scored],
     )
 
 

@@ -9,6 +9,7 @@ from lstmserve_bundle import Tokenizer
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.batch import Batch
 from lstmserve_server.engine.claim import NO_CLAIM, Claim
+from lstmserve_server.engine.measuring import Measuring
 from lstmserve_server.engine.observer import EngineObserver
 from lstmserve_server.engine.output import Output, Result
 from lstmserve_server.engine.pace import Pace
@@ -50,6 +51,7 @@ class Engine:
         self._tokenizer = tokenizer
         self._end_id = end_id
         self._observer = observer
+        self._measuring = Measuring(config.measured_tokens_per_second, observer)
         self._clock = clock
         self._pace = Pace()
         self._scheduler = Scheduler(config, self._pace)
@@ -133,6 +135,8 @@ class Engine:
             end = start + size
             output = reply.extend(row.token_ids[start:end], row.logprobs[start:end], now)
             outputs.append(output)
+            if reply.is_measured:
+                self._measuring.tell(reply, output, row.logprobs[start:end])
             if output.finish is not None:
                 num_taken = start + len(output.token_ids)
                 self._observer.on_wasted(len(row.token_ids) - num_taken, "finished")
@@ -165,6 +169,7 @@ class Engine:
             reply_id, request, claim, text, arrived_at, reading.num_known, reading.wanted
         )
         self._scheduler.submit(reply, self._clock())
+        reply.is_measured = self._measuring.chooses(request, arrived_at)
         self._replies[reply_id] = reply
         if reading.known is not None:
             self._batch.begin(reply, reading.known)

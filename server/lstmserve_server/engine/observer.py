@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
+
+from lstmserve_server.engine.output import FinishReason
 
 
 class EngineObserver(Protocol):
@@ -13,6 +16,12 @@ class EngineObserver(Protocol):
 
     def on_wasted(self, tokens: int, reason: str) -> None:
         """Tokens were decoded for nobody."""
+
+    def on_scored(self, nats: Sequence[float]) -> None:
+        """A measured reply has further tokens, of these negative log-probabilities."""
+
+    def on_measured(self, text: str, reason: FinishReason) -> None:
+        """A measured reply is complete."""
 
     def on_cancelled(self, seconds: float) -> None:
         """A reply is gone, so long after its caller left or its deadline passed."""

@@ -25,7 +25,7 @@ FORMAT = "<f4"  # of a state as bytes
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The tokens of one row, and their log-probabilities if it asked for them."""
+    """The tokens of one row, and their log-probabilities if it is scored."""
 
     token_ids: list[int]
     logprobs: list[TokenLogprobs]
@@ -104,7 +104,7 @@ class Runner:
 def _read_logprobs(
     scores: Sequence[Scores], rows: Sequence[DecodeRow]
 ) -> dict[int, list[TokenLogprobs]]:
-    scored = [number for number, row in enumerate(rows) if row.sampling.num_logprobs is not None]
+    scored = [number for number, row in enumerate(rows) if row.is_scored]
     found: dict[int, list[TokenLogprobs]] = {row: [] for row in scored}
     for step in scores:
         columns = (column.tolist() for column in step)

@@ -33,6 +33,8 @@ class Sequence:
     arrived_at: float
     num_known: int = 0  # tokens of the prompt whose effect is in the state from the start
     wanted: tuple[int, ...] = ()  # the states after so many tokens each
+    is_measured: bool = False  # its tokens are scored, whether or not the caller asked for that
+    measured_text: str = ""  # of a measured reply, so far
     stage: Stage = Stage.NONE
     token_ids: list[int] = field(init=False)
     _given: tuple[int, ...] = field(init=False)
@@ -115,7 +117,9 @@ class Sequence:
             if self.is_finished:
                 break
         self.token_ids.extend(token_ids[:taken])
-        return Output(text, token_ids[:taken], logprobs[:taken], self._finish(now))
+        is_asked = self.request.sampling.num_logprobs is not None
+        scores = logprobs[:taken] if is_asked else []
+        return Output(text, token_ids[:taken], scores, self._finish(now))
 
     def _finish(self, now: float) -> Finish | None:
         reason = self.reply.finish_reason

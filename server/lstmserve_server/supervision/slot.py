@@ -81,7 +81,7 @@ class WorkerSlot:
         return reason if code in ORDERLY else self._check_start(f"a worker ended: {reason}")
 
     async def _serve(self, worker: WorkerProcess, ready: Ready) -> str:
-        source = self._pages.add(f"http://{ready.metrics_listen}/metrics")
+        source = self._pages.add(f"http://{ready.metrics_listen}/metrics", self._order.number)
         log.info("worker is ready", worker=self._order.number, pid=worker.pid)
         if not self._was_ready:
             self._was_ready = True

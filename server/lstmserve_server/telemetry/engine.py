@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from lstmserve_server.telemetry.metrics import Metrics
+from collections.abc import Sequence
+
+from lstmserve_server.engine.output import FinishReason
+from lstmserve_server.telemetry.metrics import Metrics, QualityFamilies
+from lstmserve_server.telemetry.quality import QualityWindow
 
 WASTE = ("finished", "cancelled")
 
@@ -12,6 +16,8 @@ class EngineMetrics:
 
     def __init__(self, metrics: Metrics, model: str, version: str) -> None:
         families, labels = metrics.engine, (model, version)
+        self._window = QualityWindow()
+        _watch_quality(metrics.quality, labels, self._window)
         self._wasted = {reason: families.wasted_tokens.labels(*labels, reason) for reason in WASTE}
         self._step_seconds = families.step_seconds.labels(*labels)
         self._batch_rows = families.batch_rows.labels(*labels)
@@ -27,6 +33,26 @@ class EngineMetrics:
         if tokens:
             self._wasted[reason].inc(tokens)
 
+    def on_scored(self, nats: Sequence[float]) -> None:
+        """A measured reply has further tokens, of these negative log-probabilities."""
+        self._window.add_tokens(nats)
+
+    def on_measured(self, text: str, reason: FinishReason) -> None:
+        """A measured reply is complete."""
+        self._window.add_reply(text, is_cut=reason is FinishReason.MAX_TOKENS)
+
     def on_cancelled(self, seconds: float) -> None:
         """A reply is gone, so long after its caller left or its deadline passed."""
         self._cancel_seconds.observe(seconds)
+
+
+def _watch_quality(
+    families: QualityFamilies, labels: tuple[str, str], window: QualityWindow
+) -> None:
+    """Read the window at every scrape."""
+    families.log_perplexity.labels(*labels).set_function(lambda: window.log_perplexity)
+    families.distinct.labels(*labels, 1).set_function(lambda: window.distinct(1))
+    families.distinct.labels(*labels, 2).set_function(lambda: window.distinct(2))
+    families.empty_ratio.labels(*labels).set_function(lambda: window.empty_ratio)
+    families.length_limit_ratio.labels(*labels).set_function(lambda: window.length_limit_ratio)
+    families.window_tokens.labels(*labels).set_function(lambda: window.num_tokens)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar, Sample
+
+Combine = Callable[[float, float], float]
+Key = tuple[str, tuple[tuple[str, str], ...]]  # a sample's name and labels
 
 # a gauge has no meaning that would tell how to merge it, so each is named here
-GAUGES: Mapping[str, Callable[[float, float], float]] = {
+GAUGES: Mapping[str, Combine] = {
     "lstmserve_running_sequences": operator.add,
     "lstmserve_waiting_sequences": operator.add,
     "lstmserve_waiting_tokens": operator.add,
     "lstmserve_parked_sequences": operator.add,
-    "lstmserve_max_running_sequences": operator.add,
+    "lstmserve_max_running_sequences": operator.add,  # each worker has them for itself
     "lstmserve_max_waiting_sequences": operator.add,
     "lstmserve_tokens_per_second": operator.add,
     "lstmserve_start_time_seconds": min,  # the supervisor's, which is the server's
@@ -22,7 +27,7 @@ GAUGES: Mapping[str, Callable[[float, float], float]] = {
     "lstmserve_state_bytes": operator.add,
     "lstmserve_model_bytes": max,  # all have loaded the same files
     "lstmserve_reference_log_perplexity": max,
-    "lstmserve_model_state": operator.add,  # how many have a version in a state
+    "lstmserve_model_state": operator.add,  # how many workers have the version in that state
     "lstmserve_model_traffic_share": max,  # the same everywhere, but for a moment
     "lstmserve_workers": operator.add,
     **{
@@ -32,12 +37,33 @@ GAUGES: Mapping[str, Callable[[float, float], float]] = {
     },
     "lstmserve_cache_breaker_open": max,  # of any
 }
-TYPES: Mapping[str, Callable[[float, float], float]] = {
+# neither a sum nor an extreme of these means anything: every worker's stands for itself
+APART = frozenset(
+    f"lstmserve_quality_{name}"
+    for name in ("log_perplexity", "distinct", "empty_ratio", "length_limit_ratio", "window_tokens")
+)
+TYPES: Mapping[str, Combine] = {
     "counter": operator.add,
     "histogram": operator.add,
     "info": max,  # the same from everyone
 }
-CUMULATIVE = ("counter", "histogram")
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """Of one series, with a call that stands for it if there is one."""
+
+    value: float
+    exemplar: Exemplar | None
+
+    def join(self, other: _Value, combine: Combine) -> _Value:
+        exemplars = [one.exemplar for one in (self, other) if one.exemplar is not None]
+        newest = max(exemplars, key=_time_of, default=None)
+        return _Value(combine(self.value, other.value), newest)
+
+
+def _time_of(exemplar: Exemplar) -> float:
+    return float(exemplar.timestamp or 0)
 
 
 def merge(families: Iterable[Metric]) -> list[Metric]:
@@ -48,27 +74,43 @@ def merge(families: Iterable[Metric]) -> list[Metric]:
     return [family.to_metric() for family in merged.values()]
 
 
-def keep_totals(families: Iterable[Metric]) -> list[Metric]:
-    """Of the families of a process that has ended, those that still count."""
-    return [family for family in families if family.type in CUMULATIVE]
+def tell_apart(families: Iterable[Metric], worker: int) -> list[Metric]:
+    """The same families; what cannot be merged has a label with the worker's number."""
+    return [_label(family, worker) if family.name in APART else family for family in families]
+
+
+def _label(family: Metric, worker: int) -> Metric:
+    labeled = Metric(family.name, family.documentation, family.type)
+    for sample in family.samples:
+        labeled.add_sample(sample.name, {**sample.labels, "worker": str(worker)}, sample.value)
+    return labeled
+
+
+def key_of(sample: Sample) -> Key:
+    """What names a series."""
+    return sample.name, tuple(sample.labels.items())
+
+
+def _find_way(like: Metric) -> Combine:
+    if like.type in TYPES:
+        return TYPES[like.type]
+    return max if like.name in APART else GAUGES[like.name]
 
 
 class _Family:
     def __init__(self, like: Metric) -> None:
         self._like = like
-        self._combine = TYPES[like.type] if like.type in TYPES else GAUGES[like.name]
-        self._values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+        self._combine = _find_way(like)
+        self._values: dict[Key, _Value] = {}
 
     def add(self, family: Metric) -> None:
         for sample in family.samples:
-            key = (sample.name, tuple(sample.labels.items()))
+            key, value = key_of(sample), _Value(sample.value, sample.exemplar)
             known = self._values.get(key)
-            self._values[key] = (
-                sample.value if known is None else self._combine(known, sample.value)
-            )
+            self._values[key] = value if known is None else known.join(value, self._combine)
 
     def to_metric(self) -> Metric:
         metric = Metric(self._like.name, self._like.documentation, self._like.type)
         for (name, labels), value in self._values.items():
-            metric.add_sample(name, dict(labels), value)
+            metric.add_sample(name, dict(labels), value.value, exemplar=value.exemplar)
         return metric

@@ -10,10 +10,11 @@ from itertools import chain
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from lstmserve_server.telemetry.merge import keep_totals, merge
+from lstmserve_server.telemetry.merge import merge, tell_apart
 from lstmserve_server.telemetry.metrics import SupervisorMetrics
 from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.scrape import scrape
+from lstmserve_server.telemetry.totals import drop_unloaded, find_lost, keep_totals
 
 
 @dataclass(eq=False)
@@ -21,13 +22,15 @@ class WorkerPage:
     """One worker's page as last read; a worker that is slow to answer keeps its numbers."""
 
     url: str
+    worker: int  # its number, which the next one in its place has, too
     families: list[Metric] = field(default_factory=list)
 
 
 class WorkerPages:
     """Merges the workers' pages at every scrape of its registry.
 
-    Totals never go back: those of a worker that has ended are kept as they were last read.
+    Totals never go back: those of a worker that has ended, or of a version that it has
+    forgotten while others have it, are kept as they were last read.
     """
 
     def __init__(self) -> None:
@@ -36,15 +39,15 @@ class WorkerPages:
         self._metrics = SupervisorMetrics(self._own)
         describe_process(self._metrics.process)
         self._pages: list[WorkerPage] = []
-        self._ended: list[Metric] = []  # totals of workers that have ended
-        self._state = threading.Lock()  # of pages and ended: the event loop changes them too
+        self._kept: list[Metric] = []  # totals that no worker tells any more
+        self._state = threading.Lock()  # of both of these: the event loop changes them, too
         self._scraping = threading.Lock()  # an older answer must not replace a newer one
         self.registry = CollectorRegistry(support_collectors_without_names=True)
         self.registry.register(self)
 
-    def add(self, url: str) -> WorkerPage:
-        """A worker has begun to serve, with its metrics at this address."""
-        page = WorkerPage(url)
+    def add(self, url: str, worker: int) -> WorkerPage:
+        """The worker of this number has begun to serve, with its metrics at this address."""
+        page = WorkerPage(url, worker)
         with self._state:
             self._pages.append(page)
             self._metrics.workers.set(len(self._pages))
@@ -55,7 +58,7 @@ class WorkerPages:
         with self._state:
             self._pages.remove(page)
             self._metrics.workers.set(len(self._pages))
-            self._ended = merge(chain(self._ended, keep_totals(page.families)))
+            self._keep(keep_totals(page.families))
 
     def count_restart(self) -> None:
         self._metrics.restarts.inc()
@@ -66,7 +69,7 @@ class WorkerPages:
             self._refresh()
             with self._state:
                 pages = [page.families for page in self._pages]
-                return merge(chain(self._own.collect(), self._ended, *pages))
+                return merge(chain(self._own.collect(), self._kept, *pages))
 
     def _refresh(self) -> None:
         with self._state:
@@ -76,4 +79,12 @@ class WorkerPages:
             with self._state:
                 # one that retired meanwhile has been counted with what was read before
                 if families is not None and page in self._pages:
-                    page.families = families
+                    self._keep(find_lost(page.families, families))
+                    page.families = tell_apart(families, page.worker)
+        with self._state:
+            living = [page.families for page in self._pages]
+            if living and all(living):  # one that was never read may have any version
+                self._kept = drop_unloaded(self._kept, chain.from_iterable(living))
+
+    def _keep(self, totals: Iterable[Metric]) -> None:
+        self._kept = merge(chain(self._kept, totals))

@@ -20,6 +20,7 @@ from support.server_process import ServerProcess
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 MODEL = ("tiny", "1")
+CALL_LABELS = ("rpc", "code", "outcome", "finish_reason", "cache")
 NUM_CALLS = 11
 
 
@@ -87,18 +88,18 @@ def make_calls(server: ServerProcess, channel: grpc.Channel) -> Done:
 
 
 def test_every_call_is_counted_once_with_how_it_ended(done: Done) -> None:
-    found = done.page.values("requests_total", "rpc", "code", "finish_reason", "cache")
+    found = done.page.values("requests_total", *CALL_LABELS)
     assert found == {
-        ("Generate", "OK", "max_tokens", "miss"): 1,
-        ("Generate", "INVALID_ARGUMENT", "", ""): 1,
-        ("Generate", "FAILED_PRECONDITION", "", ""): 1,
-        ("Generate", "CANCELLED", "", "miss"): 1,
-        ("GenerateReply", "OK", "max_tokens", "miss"): 2,
-        ("GenerateReply", "INVALID_ARGUMENT", "", ""): 1,
-        ("GenerateReply", "NOT_FOUND", "", ""): 1,
-        ("GetModel", "OK", "", ""): 1,
-        ("GetModel", "NOT_FOUND", "", ""): 1,
-        ("LoadModel", "UNIMPLEMENTED", "", ""): 1,
+        ("Generate", "OK", "ok", "max_tokens", "miss"): 1,
+        ("Generate", "INVALID_ARGUMENT", "refused", "", ""): 1,
+        ("Generate", "FAILED_PRECONDITION", "refused", "", ""): 1,
+        ("Generate", "CANCELLED", "cancelled", "", "miss"): 1,
+        ("GenerateReply", "OK", "ok", "max_tokens", "miss"): 2,
+        ("GenerateReply", "INVALID_ARGUMENT", "refused", "", ""): 1,
+        ("GenerateReply", "NOT_FOUND", "refused", "", ""): 1,
+        ("GetModel", "OK", "ok", "", ""): 1,
+        ("GetModel", "NOT_FOUND", "refused", "", ""): 1,
+        ("LoadModel", "UNIMPLEMENTED", "refused", "", ""): 1,
     }
 
 
@@ -121,11 +122,35 @@ def test_tokens_are_counted_as_callers_count_them(done: Done) -> None:
 
 
 def test_durations_are_observed_once_per_call_or_finished_reply(done: Done) -> None:
-    calls = done.page.values("request_seconds_count", "rpc")
-    assert calls == {("Generate",): 4, ("GenerateReply",): 4, ("GetModel",): 2, ("LoadModel",): 1}
-    for name in ("queue", "prefill", "time_to_first_token"):
+    calls = done.page.values("request_seconds_count", "rpc", "outcome")
+    assert calls == {
+        ("Generate", "ok"): 1,
+        ("Generate", "refused"): 2,
+        ("Generate", "cancelled"): 1,
+        ("GenerateReply", "ok"): 2,
+        ("GenerateReply", "refused"): 2,
+        ("GetModel", "ok"): 1,
+        ("GetModel", "refused"): 1,
+        ("LoadModel", "refused"): 1,
+    }
+    for name in ("queue", "prefill"):
         replies = done.page.values(f"{name}_seconds_count", "model", "version")
         assert replies == {MODEL: 3}
+    first = done.page.values("time_to_first_token_seconds_count", "model", "version", "rpc")
+    assert first == {(*MODEL, "Generate"): 1, (*MODEL, "GenerateReply"): 2}
+
+
+def test_gaps_are_those_between_the_messages_of_streams(done: Done) -> None:
+    ((labels, gaps),) = done.page.values("inter_token_seconds_count", "model", "version").items()
+    assert labels == MODEL
+    # one stream of ten single tokens, and one that was left after the first of 512 at most
+    assert 9 <= gaps < 9 + LONG.stopping.max_tokens
+
+
+def test_what_an_engine_may_hold_is_told_beside_what_it_holds(done: Done) -> None:
+    page = done.page
+    assert page.values("max_running_sequences", "model", "version") == {MODEL: 64}
+    assert page.values("max_waiting_sequences", "model", "version") == {MODEL: 1024}
 
 
 def test_decode_calls_are_observed_with_their_rows(done: Done) -> None:
@@ -138,7 +163,7 @@ def test_decode_calls_are_observed_with_their_rows(done: Done) -> None:
 def test_histograms_of_seconds_begin_at_a_tenth_of_a_millisecond(done: Done) -> None:
     histograms = {name for name, kind in done.page.types.items() if kind == "histogram"}
     assert "lstmserve_step_seconds" in histograms
-    for name in histograms - {"lstmserve_batch_rows"}:
+    for name in histograms - {"lstmserve_batch_rows", "lstmserve_model_load_seconds"}:
         bounds = done.page.values(f"{name.removeprefix('lstmserve_')}_bucket", "le")
         assert min(float(bound) for (bound,) in bounds) == 0.0001
 

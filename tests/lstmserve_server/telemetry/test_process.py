@@ -1,11 +1,13 @@
-"""Memory is this process's own, whatever started it."""
+"""What a process tells of itself: memory of its own, whatever started it, and its start."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 STARTER_BYTES = 400 << 20
+CLOCK_SECONDS = 2  # the kernel tells the time of the boot in whole seconds
 STARTER = f"""
 import os, sys
 large = b"x" * {STARTER_BYTES}
@@ -13,19 +15,21 @@ os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
 """
 STARTED = """
 from prometheus_client import CollectorRegistry
-from lstmserve_server.telemetry.memory import watch_memory
 from lstmserve_server.telemetry.metrics import Metrics
+from lstmserve_server.telemetry.process import describe_process
 registry = CollectorRegistry()
-watch_memory(Metrics(registry))
-for kind in ("resident", "peak"):
-    print(registry.get_sample_value(f"lstmserve_{kind}_memory_bytes"))
+describe_process(Metrics(registry).process)
+for name in ("resident_memory_bytes", "peak_memory_bytes", "start_time_seconds"):
+    print(registry.get_sample_value(f"lstmserve_{name}"))
 """
 
 
 def test_the_peak_is_not_that_of_the_process_that_started_this_one() -> None:
+    began_at = time.time()
     ended = subprocess.run(
         [sys.executable, "-c", STARTER, STARTED], capture_output=True, text=True, check=True
     )
-    resident, peak = map(float, ended.stdout.split())
+    resident, peak, started_at = map(float, ended.stdout.split())
     assert 10e6 < resident < 1.02 * peak  # the kernel counts them apart, and rounds
     assert peak < STARTER_BYTES
+    assert began_at - CLOCK_SECONDS <= started_at <= time.time() + CLOCK_SECONDS
