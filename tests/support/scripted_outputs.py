@@ -43,7 +43,7 @@ class ScriptedOutputs:
             raise output
         return output
 
-    async def aclose(self) -> None:
+    async def aclose(self, num_untold: int = 0) -> None:
         self.num_closed += 1
 
     def amend(self, claim: Claim) -> None:

@@ -21,8 +21,8 @@ class Outputs(Protocol):
 
     async def __anext__(self) -> Output: ...
 
-    async def aclose(self) -> None:
-        """Nobody wants the rest."""
+    async def aclose(self, num_untold: int = 0) -> None:
+        """Nobody wants the rest, and so many tokens of what was read have reached nobody."""
 
     def amend(self, claim: Claim) -> None:
         """Who wants them has changed."""
@@ -56,6 +56,7 @@ class Flight:
         self._on_end = on_end
         self._opening = asyncio.create_task(opening(lambda: self._claim))
         self._log: list[Output] = []
+        self._num_told = 0  # outputs that anybody has got
         self._is_asked = False
         self._changed = asyncio.Event()  # a new one after each change
         self._waiting_for_end = asyncio.Lock()
@@ -79,6 +80,7 @@ class Flight:
                     await self._advance()
                 output = merge(self._log[position:])
                 position = len(self._log)
+                self._num_told = max(self._num_told, position)
                 yield output
                 if output.finish is not None:
                     return
@@ -140,14 +142,22 @@ class Flight:
         self._num_followers -= 1
         if self._num_followers:
             return
+        num_untold = self._num_untold
         if self.is_joinable:  # the last one leaves before the end
             self._end(())
         if not self._opening.cancel() and self._has_opened:
-            await self.opened.outputs.aclose()
+            await self.opened.outputs.aclose(num_untold)
 
     def _end(self, outputs: Sequence[Output]) -> None:
         self.is_joinable = False
         self._on_end(outputs)
+
+    @property
+    def _num_untold(self) -> int:
+        """Tokens of an incomplete reply that nobody has got; a complete one may be kept."""
+        if self._log and self._log[-1].finish is not None:
+            return 0
+        return sum(len(output.token_ids) for output in self._log[self._num_told :])
 
     @property
     def _has_opened(self) -> bool:

@@ -30,7 +30,7 @@ class Replay:
             raise StopAsyncIteration
         return output
 
-    async def aclose(self) -> None:
+    async def aclose(self, num_untold: int = 0) -> None:
         """Nothing: a replay holds nothing."""
 
     def amend(self, claim: Claim) -> None:

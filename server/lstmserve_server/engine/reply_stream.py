@@ -46,9 +46,12 @@ class ReplyStream(AsyncIterator[Output]):
             self._replies.unpark(self._id)
         return output
 
-    async def aclose(self) -> None:
-        """Leave; a step that still waits ends, and so does every later one."""
-        self._replies.leave(self._id, self._outbox.close())
+    async def aclose(self, num_untold: int = 0) -> None:
+        """Leave; a step that still waits ends, and so does every later one.
+
+        Of the tokens that were read, so many have reached nobody.
+        """
+        self._replies.leave(self._id, self._outbox.close() + num_untold)
 
     def amend(self, claim: Claim) -> None:
         """Let the reply have this deadline and priority from now on; its caller stays."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.cache.answer import Answer
+from lstmserve_server.cache.answer import SHARED, Answer
 from lstmserve_server.engine.outbox import merge
 from lstmserve_server.engine.output import Finish, Output
 from lstmserve_server.rpc.call import Call
@@ -50,6 +50,12 @@ class Exchange:
             started=self._to_started(),
             completion=None if whole.finish is None else self._to_completion(whole.finish),
         )
+
+    def discard(self, outputs: Sequence[Output]) -> None:
+        """These have come for a caller who gets nothing."""
+        if self.answer.provenance.outcome not in SHARED:  # nobody else gets them either
+            count = sum(len(output.token_ids) for output in outputs)
+            self._observer.on_discarded(self._call, count)
 
     def _count(self, output: Output) -> None:
         call = self._call

@@ -10,6 +10,7 @@ import grpc
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
+from lstmserve_server.engine.output import Output
 from lstmserve_server.rpc.ask import to_ask
 from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.exchange import Exchange
@@ -41,9 +42,15 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     async def GenerateReply(
         self, request: pb.GenerateReplyRequest, context: Context
     ) -> pb.GenerateReplyResponse:
-        exchange = self._begin(request, context)
-        async with aclosing(exchange.answer.outputs) as outputs:
-            return exchange.to_reply([output async for output in outputs])
+        exchange, outputs = self._begin(request, context), list[Output]()
+        try:
+            async with aclosing(exchange.answer.outputs) as coming:
+                async for output in coming:
+                    outputs.append(output)
+        except BaseException:
+            exchange.discard(outputs)
+            raise
+        return exchange.to_reply(outputs)
 
     def _begin(self, request: Request, context: Context) -> Exchange:
         call = current_call.get()

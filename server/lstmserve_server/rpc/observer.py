@@ -17,6 +17,9 @@ class CallObserver(Protocol):
     def on_tokens(self, call: Call, count: int) -> None:
         """Tokens of a reply came, from the model or from the cache."""
 
+    def on_discarded(self, call: Call, count: int) -> None:
+        """Tokens of a reply came from the model, and nobody gets them."""
+
     def on_finished(self, call: Call, finish: Finish) -> None:
         """A reply is complete."""
 

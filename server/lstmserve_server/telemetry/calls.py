@@ -55,6 +55,7 @@ class CallMetrics:
     def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._families = metrics.requests
         self._saved_seconds = metrics.cache.saved_seconds
+        self._wasted_tokens = metrics.engine.wasted_tokens
         self._clock = clock
 
     def on_accepted(self, call: CallFacts, prompt_tokens: int) -> None:
@@ -71,6 +72,11 @@ class CallMetrics:
         if before is not None and source == MODEL_SOURCE:
             gap = call.last_tokens_at - before
             self._families.inter_token_seconds.labels(*labels).observe(gap / count)
+
+    def on_discarded(self, call: CallFacts, count: int) -> None:
+        """Tokens of a reply came from the model, and nobody gets them."""
+        if count:
+            self._wasted_tokens.labels(call.model, call.version, "cancelled").inc(count)
 
     def on_finished(self, call: CallFacts, finish: Finish) -> None:
         """A reply is complete."""
