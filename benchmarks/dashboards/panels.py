@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parents[2] / "docker" / "grafana" / "dashboards"
-ANYTHING = {"job": ".+", "instance": ".+", "model": ".+", "version": ".+"}
+# as a reader chooses them who wants to see all servers
+ANYTHING = {"job": "lstmserve", "instance": ".+", "model": ".+", "version": ".+"}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from lstmserve_dashboards.panels import Limit, Panel, Query, lines
 from lstmserve_dashboards.promql import (
     BY_MODEL,
     MODEL,
+    SERVER,
     by,
     mean,
     or_none,
@@ -22,12 +23,15 @@ MADE = 'source="model"'
 
 
 def speed() -> Panel:
+    made = by("instance", rate("generated_tokens_total", MODEL, MADE))
+    sent = by("instance", select("tokens_per_second", MODEL))
+    nothing = f"0 * {by('instance', f'up{{{SERVER}}}')}"
     return lines(
         "Tokens per second of each server",
         "The rate is of what models made. The gauge counts every source over the last ten seconds, so it moves first. The dashed line is the floor, which only counts while replies run.",
         "none",
-        Query(by("instance", rate("generated_tokens_total", MODEL, MADE)), "{{instance}} made"),
-        Query(by("instance", select("tokens_per_second", MODEL)), "{{instance}} sent, last 10 s"),
+        Query(f"{made} or {nothing}", "{{instance}} made"),
+        Query(f"{sent} or {nothing}", "{{instance}} sent, last 10 s"),
         limit=Limit(MIN_TOKENS_PER_SECOND, is_floor=True),
     )
 
@@ -45,7 +49,7 @@ def rows() -> Panel:
 def step() -> Panel:
     return lines(
         "Time of a decode step",
-        "One token for every row. It grows with the rows; if it grows without them, the cores are busy with something else.",
+        "One token for every row. It grows with the rows; if it grows without them, the cores are busy with something else. A gap: nothing was decoded.",
         "s",
         Query(mean("step_seconds", MODEL, BY_MODEL), f"{LEGEND} mean"),
         *quantiles("step_seconds", MODEL),

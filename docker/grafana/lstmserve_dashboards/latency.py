@@ -52,7 +52,7 @@ def whole_request() -> Panel:
     ]
     return lines(
         "Whole requests that went well",
-        "From a call's arrival to its end, by method. It grows with the length of replies: compare with the time between tokens.",
+        "From a call's arrival to its end, by method. It grows with the length of replies: compare with the time between tokens. A gap: none ended.",
         "s",
         *queries,
     )
@@ -61,7 +61,7 @@ def whole_request() -> Panel:
 def queued() -> Panel:
     return lines(
         "Time in the queue",
-        "From arrival to the first work on a request. It grows as soon as all places are taken: see Places taken on the overview.",
+        "From arrival to the first work on a request. It grows as soon as all places are taken: see Places taken on the overview. A gap: the model was asked nothing.",
         "s",
         *quantiles("queue_seconds", MODEL),
     )
@@ -70,7 +70,7 @@ def queued() -> Panel:
 def prefill() -> Panel:
     return lines(
         "Reading the prompt",
-        "From the first work on a request to its prompt being read, between the quanta of replies that run. Longer prompts and more new requests make it grow.",
+        "From the first work on a request to its prompt being read, between the quanta of replies that run. Longer prompts and more new requests make it grow. A gap: nothing was read.",
         "s",
         *quantiles("prefill_seconds", MODEL),
     )
@@ -79,7 +79,7 @@ def prefill() -> Panel:
 def cancellation() -> Panel:
     return lines(
         "From a caller's leaving to the freed row",
-        "How long work goes on for a caller who cancelled or whose deadline passed. More than a few quanta: the engine's thread is starved of CPU.",
+        "How long work goes on for a caller who cancelled or whose deadline passed. More than a few quanta: the engine's thread is starved of CPU. A gap: nobody left.",
         "s",
         *quantiles("cancel_seconds", MODEL),
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lstmserve_dashboards.latency import name_quantile
 from lstmserve_dashboards.panels import HALF, Panel, Query, lines, listing, states
-from lstmserve_dashboards.promql import BY_MODEL, MODEL, SERVER, by, or_none, quantile, rate, select
+from lstmserve_dashboards.promql import BY_MODEL, MODEL, SERVER, by, or_none, rate, ratio, select
 
 # where workers or servers differ, the later one is shown: what needs attention is last
 STATES = (
@@ -16,7 +15,6 @@ STATES = (
     ("failed", "red"),
 )
 LEGEND = "{{model}} {{version}}"
-NAMED_MODEL = f'{SERVER},model=~"$model"'
 
 
 def states_of_versions() -> Panel:
@@ -65,13 +63,12 @@ def loads() -> Panel:
 
 
 def load_seconds() -> Panel:
+    where = f'{SERVER},model=~"$model"'
+    seconds = by("model", select("model_load_seconds_sum", where))
     return lines(
         "Time to load a version",
-        "From the files to a version that is warm: checksums, weights, first tokens. A gap: nothing was loaded.",
+        "From the files to a version that is warm: checksums, weights, first tokens. The mean of all loads since the servers started, for there are few.",
         "s",
-        *(
-            Query(quantile(q, "model_load_seconds", NAMED_MODEL), name_quantile(q))
-            for q in (0.5, 0.99)
-        ),
+        Query(ratio(seconds, by("model", select("model_load_seconds_count", where))), "{{model}}"),
         width=HALF,
     )

@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 SOURCE = common.DataSourceRef("prometheus", "$datasource")
-HEIGHT, STAT_HEIGHT = 8, 4
+HEIGHT, STAT_HEIGHT, TABLE_HEIGHT = 8, 4, 6
 # Grafana's grid is 24 wide
 THIRD, HALF, SIXTH, WHOLE = 8, 12, 4, 24
 GOOD, WARNING, BAD, QUIET = "green", "orange", "red", "text"
@@ -113,7 +113,7 @@ def listing(title: str, description: str, expr: str, value: str, width: int = HA
     target = _target(Query(expr, ""), 0).instant().format(PromQueryFormat.TABLE)
     return (
         table.Panel().title(title).description(description).datasource(SOURCE)
-        .span(width).height(HEIGHT)
+        .span(width).height(TABLE_HEIGHT)
         .with_target(target)
         .with_transformation(tidy)
     )  # fmt: skip

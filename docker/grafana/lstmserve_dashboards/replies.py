@@ -13,7 +13,7 @@ FINISHED = "time_to_first_token_seconds_count"
 def perplexity() -> Panel:
     return lines(
         "Perplexity",
-        "Of generated tokens under the model itself, mean over servers, beside that of held-out replies in the manifest. Live is lower when temperatures are low. A gap: too few replies.",
+        "Of generated tokens under the model itself, mean over servers, beside that of held-out replies in the manifest. Live is lower when temperatures are low. A gap: no replies yet.",
         "none",
         Query(f"exp({_mean('quality_log_perplexity')})", f"{LEGEND} live"),
         Query(f"exp({_mean('reference_log_perplexity')})", f"{LEGEND} held out"),
@@ -24,7 +24,7 @@ def drift() -> Panel:
     drift = f"exp({_mean('quality_log_perplexity')} - {_mean('reference_log_perplexity')})"
     return lines(
         "Live over held-out perplexity",
-        "1: replies are as the model saw them in training. Above the dashed line callers ask what the model does not know, with high temperatures, or the version is damaged.",
+        "Usually well below 1, because callers' temperatures and filters choose likely tokens: look when it moves. Above the dashed line callers ask what the model does not know, or the version is damaged. A gap: no replies yet.",
         "none",
         Query(drift, LEGEND),
         limit=Limit(MAX_PERPLEXITY_RATIO),
@@ -44,7 +44,7 @@ def distinct() -> Panel:
     distinct = by((*BY_MODEL, "n"), select("quality_distinct", MODEL), "avg")
     return lines(
         "Variety of words",
-        "Distinct words (1) and pairs of words (2) over all of them in the latest replies. A fall says that replies repeat themselves, or each other. The dashed line is the least for pairs.",
+        "Distinct words (1) and pairs of words (2) over all of them in the latest replies. A fall says that replies repeat themselves, or each other. The dashed line is the least for pairs. A gap: no replies yet.",
         "percentunit",
         Query(distinct, f"{LEGEND}: {{{{n}}}}"),
         limit=Limit(MIN_DISTINCT_2, is_floor=True),
@@ -54,7 +54,7 @@ def distinct() -> Panel:
 def empty() -> Panel:
     return lines(
         "Replies without a word",
-        "Share of the latest replies that are empty: callers see nothing. It should be 0.",
+        "Share of the latest replies that are empty: callers see nothing. It should be 0. A gap: no replies yet.",
         "percentunit",
         Query(_mean("quality_empty_ratio"), LEGEND),
         limit=Limit(MAX_EMPTY),
@@ -64,7 +64,7 @@ def empty() -> Panel:
 def limited() -> Panel:
     return lines(
         "Replies cut off by max_tokens",
-        "Share of the latest replies that did not end by themselves. Much of it: callers ask for too little, or the model does not know how to end.",
+        "Share of the latest replies that did not end by themselves. Much of it: callers ask for too little, or the model does not know how to end. A gap: no replies yet.",
         "percentunit",
         Query(_mean("quality_length_limit_ratio"), LEGEND),
     )

@@ -27,11 +27,14 @@ def make_variables() -> Sequence[DatasourceVariable | QueryVariable]:
 
 def _choice(label: str, series: str) -> QueryVariable:
     query = f"label_values({series}, {label})"
-    return (
+    variable = (
         QueryVariable(label).label(label.capitalize()).datasource(SOURCE)
         .query({"query": query, "refId": label})
         .definition(query)
         .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(dashboard.VariableSort.NATURAL_ASC)
-        .multi(multi=True).include_all(include_all=True).all_value(".+").current(ALL)
+        .multi(multi=True).include_all(include_all=True).current(ALL)
     )  # fmt: skip
+    # every job would be the proxy and Prometheus too; of the others "All" is anything, which is
+    # shorter than to name them all
+    return variable if label == "job" else variable.all_value(".+")
