@@ -15,9 +15,10 @@ from benchmarks.dashboards.prometheus import Prometheus
 
 COLUMNS = 24
 COLUMN_INCHES, ROW_INCHES, TITLE_INCHES = 0.6, 0.31, 0.5
-# room for titles, and for ticks and legends, in inches
+# room for titles, for ticks and legends, and for the names of what has states, in inches
 ABOVE, BELOW, LEFT, RIGHT = 0.3, 0.6, 0.62, 0.2
-DOTS_PER_INCH, NUM_COLORS = 80, 64
+NAMES, BARE_MARGIN = 1.3, 0.1
+DOTS_PER_INCH, NUM_COLORS = 80, 160
 BARE = ("stat", "table")
 
 
@@ -50,24 +51,28 @@ def _draw_heading(figure: Figure, panel: Panel) -> None:
 
 
 def _draw_panel(figure: Figure, panel: Panel, prometheus: Prometheus, span: Span) -> None:
-    left, top = _corner(figure, panel)
-    _, _, columns, rows = panel.place
-    width, height = columns * COLUMN_INCHES, rows * ROW_INCHES
-    margins = (0.1, 0.1) if panel.kind in BARE else (LEFT, BELOW)
-    if panel.kind == "state-timeline":
-        margins = (1.3, BELOW)
-    inside = (
-        left + margins[0],
-        top - height + margins[1],
-        width - margins[0] - RIGHT,
-        height - ABOVE - margins[1],
-    )
-    inches = (figure.get_figwidth(), figure.get_figheight()) * 2
-    axes = figure.add_axes(tuple(part / whole for part, whole in zip(inside, inches, strict=True)))
+    axes = figure.add_axes(_place_axes(figure, panel))
     axes.set_title(panel.title, fontsize=SMALL + 1, loc="left", color=INK)
     DRAWERS[panel.kind](axes, panel, read_lines(prometheus, panel, span))
     if panel.kind not in BARE:
         axes.set_xlim(0, span.end - span.start)
+
+
+def _place_axes(figure: Figure, panel: Panel) -> tuple[float, float, float, float]:
+    """Left, bottom, width and height of a panel's inside, as parts of the figure."""
+    left, top = _corner(figure, panel)
+    _, _, columns, rows = panel.place
+    width, height = columns * COLUMN_INCHES, rows * ROW_INCHES
+    before, below = (BARE_MARGIN, BARE_MARGIN) if panel.kind in BARE else (LEFT, BELOW)
+    if panel.kind == "state-timeline":
+        before = NAMES
+    whole_width, whole_height = figure.get_figwidth(), figure.get_figheight()
+    return (
+        (left + before) / whole_width,
+        (top - height + below) / whole_height,
+        (width - before - RIGHT) / whole_width,
+        (height - ABOVE - below) / whole_height,
+    )
 
 
 def _corner(figure: Figure, panel: Panel) -> tuple[float, float]:

@@ -73,9 +73,7 @@ class Prometheus:
     def query_range(self, expr: str, start: float, end: float, step: float) -> list[Series]:
         """The same at every step of this time."""
         found = self._get("query_range", query=expr, start=start, end=end, step=step)
-        return [
-            Series(one["metric"], tuple(map(_point, one["values"]))) for one in found["result"]
-        ]
+        return [Series(one["metric"], tuple(map(_point, one["values"]))) for one in found["result"]]
 
     def find_labels(self) -> Mapping[str, Mapping[str, set[str]]]:
         """By metric and label: the values that any of its series has ever had."""
@@ -103,7 +101,9 @@ def start_prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
     """Start it on the ``prometheus.yml`` of a folder, end it afterwards; raises ServerError."""
     program = shutil.which("prometheus")
     if program is None:
-        raise ServerError("no prometheus on the PATH: install it (Debian: apt-get install prometheus)")
+        raise ServerError(
+            "no prometheus on the PATH: install it (Debian: apt-get install prometheus)"
+        )
     with tempfile.TemporaryFile("a+") as log:
         process = subprocess.Popen(  # noqa: S603 - the program is Prometheus
             [

@@ -44,9 +44,7 @@ def observed(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield Observed(prometheus, *addresses)
 
 
-def keep_busy(
-    load: MixedLoad, prometheus: Prometheus, address: str, redis: RedisProcess
-) -> None:
+def keep_busy(load: MixedLoad, prometheus: Prometheus, address: str, redis: RedisProcess) -> None:
     for _ in range(NUM_ROUNDS):
         load.make_calls()
         wait_for_scrape(prometheus, address)

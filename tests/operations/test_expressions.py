@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,9 @@ from lstmserve_server.telemetry.outcomes import OUTCOMES
 from support.observed import Observed
 from support.promql import find_needs
 
-Labels = Mapping[str, Mapping[str, Set[str]]]
+Labels = Mapping[str, Mapping[str, AbstractSet[str]]]
 # closed sets of which a well server shows only some
-CLOSED: Mapping[tuple[str, str], Set[str]] = {
+CLOSED: Mapping[tuple[str, str], AbstractSet[str]] = {
     ("lstmserve_requests_total", "outcome"): {*OUTCOMES.values()},
     ("lstmserve_rejected_total", "reason"): {*REJECTIONS.values()},
     ("lstmserve_model_state", "state"): {*MODEL_STATES},

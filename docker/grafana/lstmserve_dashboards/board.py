@@ -56,6 +56,8 @@ class Board:
 
 def _link_to_others() -> DashboardLink:
     link = DashboardLink("lstmserve").type(DashboardLinkType.DASHBOARDS).tags([TAG])
-    return link.as_dropdown(as_dropdown=False).include_vars(include_vars=True).keep_time(
-        keep_time=True
+    return (
+        link.as_dropdown(as_dropdown=False)
+        .include_vars(include_vars=True)
+        .keep_time(keep_time=True)
     )

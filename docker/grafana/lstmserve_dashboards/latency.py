@@ -29,7 +29,7 @@ def first_token() -> Panel:
         "From a request's arrival to its first token, of finished streams. The dashed line is the objective for 99 of 100. A gap: no stream ended.",
         "s",
         *quantiles(FIRST, MODEL, STREAMS),
-        limit=Limit(float(FIRST_TOKEN_SECONDS)),
+        limit=Limit(FIRST_TOKEN_SECONDS),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MAX_FAILED = 0.001
-FIRST_TOKEN_SECONDS = "0.1"  # as the bucket's label spells it
+FIRST_TOKEN_SECONDS = 0.1  # a bound of the histogram's buckets
 MIN_IN_TIME = 0.99
 MIN_TOKENS_PER_SECOND = 50
 MAX_PERPLEXITY_RATIO = 1.25

@@ -16,7 +16,8 @@ def make_overview() -> Board:
             Section("Now", _now()),
             Section("Traffic", [traffic.tokens(), traffic.outcomes(), traffic.refusals()]),
             Section(
-                "Latency", [latency.first_token(), latency.between_tokens(), latency.whole_request()]
+                "Latency",
+                [latency.first_token(), latency.between_tokens(), latency.whole_request()],
             ),
             Section("Room", [room.places(), room.queue(), process.memory()]),
             Section("Models", [models.states_of_versions(), models.traffic_shares()]),

@@ -37,7 +37,9 @@ def seconds() -> Panel:
         "Seconds of generating per second that kept and coalesced replies made unnecessary: about how many more streams the model would have to serve.",
         "none",
         Query(total(rate("cache_saved_seconds_total", SERVER)), "seconds per second"),
-        Query(total(rate("cache_coalesced_requests_total", SERVER)), "coalesced requests per second"),
+        Query(
+            total(rate("cache_coalesced_requests_total", SERVER)), "coalesced requests per second"
+        ),
     )
 
 
