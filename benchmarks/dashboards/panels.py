@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,9 @@ class Dashboard:
         }
 
 
-def read_dashboards() -> Iterator[Dashboard]:
-    for path in sorted(FOLDER.glob("*.json")):
-        yield Dashboard(path.stem, json.loads(path.read_text("utf-8")))
+def read_dashboards() -> list[Dashboard]:
+    """All that ship, by name."""
+    return [
+        Dashboard(path.stem, json.loads(path.read_text("utf-8")))
+        for path in sorted(FOLDER.glob("*.json"))
+    ]

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from benchmarks.dashboards.configuration import SHIPPED
+from lstmserve_dashboards import objectives
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "operations.md"
 RULES = sorted((SHIPPED / "rules").glob("*.yml"))
@@ -68,6 +69,22 @@ def test_an_alert_says_how_bad_it_is_what_to_do_first_and_where_to_read_on(
     assert notes["runbook_url"] == f"docs/operations.md#{rule['alert'].lower()}"
 
 
+# what a dashboard draws as a line, and an alert compares with
+@pytest.mark.parametrize(
+    ("name", "comparison"),
+    [
+        ("LstmserveErrorBudgetBurn", f"> 14.4 * {objectives.MAX_FAILED}"),
+        ("LstmserveFirstTokenBudgetBurn", f"> 14.4 * {1 - objectives.MIN_IN_TIME:g}"),
+        ("LstmserveSlowTokens", f"< {objectives.MIN_TOKENS_PER_SECOND}"),
+        ("LstmserveQualityDrift", f"> {objectives.MAX_PERPLEXITY_RATIO}"),
+        ("LstmserveRepetitiveReplies", f"< {objectives.MIN_DISTINCT_2}"),
+        ("LstmserveEmptyReplies", f"> {objectives.MAX_EMPTY}"),
+    ],
+)
+def test_alerts_and_dashboards_have_the_same_objectives(name: str, comparison: str) -> None:
+    assert f"{comparison}\n" in ALERTS[name]["expr"] or f"{comparison} " in ALERTS[name]["expr"]
+
+
 def sections() -> list[tuple[str, str]]:
     """Headings of the handbook's chapter on alerts, with what stands below each."""
     chapter = HANDBOOK.read_text("utf-8").split("\n## Alerts\n")[1].split("\n## ")[0]
@@ -76,7 +93,7 @@ def sections() -> list[tuple[str, str]]:
 
 
 def test_the_handbook_has_one_section_for_each_alert() -> None:
-    assert Counter(name for name, _ in sections()) == Counter(ALERTS)
+    assert Counter(name for name, _ in sections()) == Counter([*ALERTS])
 
 
 @pytest.mark.parametrize(("name", "text"), sections(), ids=[name for name, _ in sections()])
