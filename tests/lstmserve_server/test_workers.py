@@ -8,6 +8,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve_server.supervision.cores import share_cores
 from support import dying_server
 from support.calls import LONG, connect, read_all, text_of
-from support.metrics_page import MetricsPage, scrape_until
+from support.metrics_page import MetricsPage, read_exemplars, scrape_until
 from support.server_process import ServerProcess
 from support.stores import copy_version
 
@@ -72,6 +73,7 @@ class Asked:
 
     replies: list[pb.GenerateReplyResponse]
     page: MetricsPage
+    exemplars: dict[str, set[str]]  # request ids by histogram
     affinities: list[list[set[int]]]  # of every thread of every worker
     maps: list[str]  # files that the supervisor has in memory
     resident_bytes: int
@@ -96,6 +98,7 @@ def ask(server: ServerProcess) -> Asked:
     page = scrape_until(
         server.metrics_url, lambda page: page.total("requests_total") == NUM_CONNECTIONS
     )
+    exemplars = read_exemplars(server.metrics_url)
     affinities = [
         [os.sched_getaffinity(thread.id) for thread in worker.threads()] for worker in workers
     ]
@@ -104,7 +107,9 @@ def ask(server: ServerProcess) -> Asked:
     exit_code = server.stop()
     assert server.process.stdout is not None
     output = server.process.stdout.read()
-    return Asked(replies, page, affinities, maps, resident, exit_code, output, read_log(server))
+    return Asked(
+        replies, page, exemplars, affinities, maps, resident, exit_code, output, read_log(server)
+    )
 
 
 def essence(reply: pb.GenerateReplyResponse) -> bytes:
@@ -150,6 +155,23 @@ def test_the_page_has_what_that_of_a_single_process_has(
         assert asked.page.values(name, *labels) == alone.values(name, *labels)
     state_bytes = alone.total("state_bytes")
     assert asked.page.total("state_bytes") == 2 * state_bytes
+
+
+def test_buckets_lead_to_calls_of_any_worker(asked: Asked) -> None:
+    answered = {reply.started.request_id for reply in asked.replies}
+    for name in ("request", "time_to_first_token"):
+        found = asked.exemplars[f"lstmserve_{name}_seconds"]
+        assert found
+        assert found <= answered
+
+
+def test_quality_is_that_of_each_worker_and_bounds_are_sums(asked: Asked) -> None:
+    measured = asked.page.values("quality_window_tokens", "model", "version", "worker")
+    # the first reply that each of them generated
+    assert measured == {("tiny", "1", "0"): 20, ("tiny", "1", "1"): 20}
+    assert len(set(asked.page.values("quality_log_perplexity", "worker").values())) == 1
+    assert asked.page.total("max_running_sequences") == 2 * 64
+    assert asked.page.values("server_info", "server_version") == {(version("lstmserve"),): 1}
 
 
 def test_memory_is_that_of_all_processes(asked: Asked) -> None:

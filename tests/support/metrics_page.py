@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 MAX_SCRAPES = 500
@@ -45,6 +46,20 @@ class MetricsPage:
 
     def total(self, name: str) -> float:
         return sum(sample.value for sample in self.samples if sample.name == name)
+
+
+def read_exemplars(url: str) -> dict[str, set[str]]:
+    """The request ids in the buckets of each histogram, as who asks for OpenMetrics gets them."""
+    accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    with urlopen(Request(url, headers=accept)) as answer:
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+        text = answer.read().decode()
+    found: dict[str, set[str]] = {}
+    for family in openmetrics.text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
+        for sample in family.samples:
+            if sample.exemplar is not None:
+                found.setdefault(family.name, set()).add(sample.exemplar.labels["request_id"])
+    return found
 
 
 def scrape_until(

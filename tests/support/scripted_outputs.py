@@ -23,6 +23,7 @@ class ScriptedOutputs:
         self._queue: asyncio.Queue[Output | LstmserveError] = asyncio.Queue()
         self.claims: list[Claim] = []
         self.num_closed = 0
+        self.num_untold = 0  # when it was closed last
         self.num_waiting = 0
 
     def put(self, *outputs: Output | LstmserveError) -> None:
@@ -45,6 +46,7 @@ class ScriptedOutputs:
 
     async def aclose(self, num_untold: int = 0) -> None:
         self.num_closed += 1
+        self.num_untold = num_untold
 
     def amend(self, claim: Claim) -> None:
         self.claims.append(claim)

@@ -122,6 +122,38 @@ async def test_the_last_to_leave_ends_it(has_begun: bool) -> None:
     assert not field.flight.is_joinable
 
 
+async def test_who_leaves_before_the_end_has_had_no_part_of_a_whole_reply() -> None:
+    field = Field()
+    field.may_open.set()
+    whole, streamed = field.follow_whole(), field.follow(count=2)
+    field.outputs.put(token(0), token(1))
+    assert await streamed == [0, 1]
+    field.outputs.put(token(2), token(3), token(4))
+    await settle()
+    whole.cancel()
+    await settle()
+    assert (field.outputs.num_closed, field.outputs.num_untold) == (1, 3)
+
+
+async def test_a_failed_reply_was_made_for_those_who_had_a_part_of_it() -> None:
+    field = Field()
+    field.may_open.set()
+    whole = field.follow_whole()
+    field.outputs.put(token(0), token(1), EngineDeadError("gone"))
+    with pytest.raises(EngineDeadError):
+        await whole
+    assert field.outputs.num_untold == 2
+
+
+async def test_a_complete_reply_was_made_for_whoever_asks_next() -> None:
+    field = Field()
+    field.may_open.set()
+    whole = field.follow_whole()
+    field.outputs.put(token(0, is_last=True))
+    await whole
+    assert (field.outputs.num_closed, field.outputs.num_untold) == (1, 0)
+
+
 async def test_who_wants_it_whole_waits_for_the_end_and_holds_up_nobody() -> None:
     field = Field()
     field.may_open.set()

@@ -15,13 +15,14 @@ from lstmserve.v1 import model_service_pb2
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
 from support.calls import LONG, connect, read_all
-from support.metrics_page import MetricsPage, scrape_until
+from support.metrics_page import MetricsPage, read_exemplars, scrape_until
 from support.server_process import ServerProcess
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 MODEL = ("tiny", "1")
 CALL_LABELS = ("rpc", "code", "outcome", "finish_reason", "cache")
 NUM_CALLS = 11
+STREAM_ID = "i" * 64  # no acceptable one is longer
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Done:
     prompt_tokens: int
     finished_tokens: int
     cancelled_tokens: int  # that reached the caller
+    exemplars: dict[str, set[str]]  # request ids by histogram
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,10 @@ def make_calls(server: ServerProcess, channel: grpc.Channel) -> Done:
     ten = pb.StoppingCriteria(min_tokens=10, max_tokens=10)
     seeds = [pb.SamplingParams(seed=seed) for seed in range(3)]  # three different replies
     streamed, _ = read_all(
-        stub.Generate(pb.GenerateRequest(prompt="hello", stopping=ten, sampling=seeds[0]))
+        stub.Generate(
+            pb.GenerateRequest(prompt="hello", stopping=ten, sampling=seeds[0]),
+            metadata=(("x-request-id", STREAM_ID),),
+        )
     )
     whole = [
         stub.GenerateReply(pb.GenerateReplyRequest(prompt="hello", stopping=ten, sampling=seed))
@@ -84,6 +89,7 @@ def make_calls(server: ServerProcess, channel: grpc.Channel) -> Done:
         started.prompt_tokens + sum(started.prompt_tokens for started, _ in replies),
         sum(completion.usage.generated_tokens for _, completion in replies),
         len(first.chunk.token_ids),
+        read_exemplars(server.metrics_url),
     )
 
 
@@ -151,6 +157,12 @@ def test_what_an_engine_may_hold_is_told_beside_what_it_holds(done: Done) -> Non
     page = done.page
     assert page.values("max_running_sequences", "model", "version") == {MODEL: 64}
     assert page.values("max_waiting_sequences", "model", "version") == {MODEL: 1024}
+
+
+def test_buckets_lead_to_calls(done: Done) -> None:
+    names = {f"lstmserve_{name}_seconds" for name in ("request", "time_to_first_token")}
+    assert done.exemplars.keys() == names
+    assert all(STREAM_ID in ids for ids in done.exemplars.values())
 
 
 def test_decode_calls_are_observed_with_their_rows(done: Done) -> None:
