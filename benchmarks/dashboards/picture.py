@@ -5,20 +5,24 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
 from benchmarks.dashboards.data import Span, read_lines
-from benchmarks.dashboards.drawing import DRAWERS, INK, SMALL
+from benchmarks.dashboards.drawing import DRAWERS
+from benchmarks.dashboards.looks import FAINT, INK, SMALL
 from benchmarks.dashboards.panels import Dashboard, Panel
 from benchmarks.dashboards.prometheus import Prometheus
 
+mpl.use("agg")  # a file, not a window
 COLUMNS = 24
 COLUMN_INCHES, ROW_INCHES, TITLE_INCHES = 0.6, 0.31, 0.5
 # room for titles, for ticks and legends, and for the names of what has states, in inches
 ABOVE, BELOW, LEFT, RIGHT = 0.3, 0.6, 0.62, 0.2
 NAMES, BARE_MARGIN = 1.3, 0.1
-DOTS_PER_INCH, NUM_COLORS = 80, 160
+DOTS_PER_INCH, NUM_COLORS = 90, 256
+AXIS = "x: seconds since the load began"
 BARE = ("stat", "table")
 
 
@@ -27,7 +31,9 @@ def draw_dashboard(path: Path, dashboard: Dashboard, prometheus: Prometheus, spa
     rows = max(y + height for _, y, _, height in (panel.place for panel in dashboard.panels))
     size = (COLUMNS * COLUMN_INCHES, rows * ROW_INCHES + TITLE_INCHES)
     figure = Figure(figsize=size, facecolor="white")
-    figure.text(0.01, 1 - 0.32 / size[1], dashboard.title, fontsize=13, weight="bold", color=INK)
+    top = 1 - 0.32 / size[1]
+    figure.text(0.01, top, dashboard.title, fontsize=13, weight="bold", color=INK)
+    figure.text(0.99, top, AXIS, fontsize=SMALL, ha="right", color=FAINT)
     for panel in dashboard.panels:
         if panel.kind == "row":
             _draw_heading(figure, panel)
@@ -41,7 +47,9 @@ def _save_small(figure: Figure, path: Path) -> None:
     """With few colors, because every picture stays in the repository's history."""
     whole = BytesIO()
     figure.savefig(whole, dpi=DOTS_PER_INCH)
-    Image.open(whole).convert("RGB").quantize(NUM_COLORS).save(path, optimize=True)
+    Image.open(whole).convert("RGB").quantize(NUM_COLORS, Image.Quantize.MAXCOVERAGE).save(
+        path, optimize=True
+    )
 
 
 def _draw_heading(figure: Figure, panel: Panel) -> None:

@@ -10,6 +10,7 @@ from grafana_foundation_sdk.models import dashboard
 from lstmserve_dashboards.panels import SOURCE
 
 ALL = dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
+LABEL_VALUES = 1  # how Grafana's editor calls such a query
 # each offers what there is under the choices before it
 CHOICES = {
     "job": "lstmserve_resident_memory_bytes",
@@ -29,7 +30,7 @@ def _choice(label: str, series: str) -> QueryVariable:
     query = f"label_values({series}, {label})"
     variable = (
         QueryVariable(label).label(label.capitalize()).datasource(SOURCE)
-        .query({"query": query, "refId": label})
+        .query({"qryType": LABEL_VALUES, "query": query, "refId": label})
         .definition(query)
         .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(dashboard.VariableSort.NATURAL_ASC)
