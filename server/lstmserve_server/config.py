@@ -29,7 +29,7 @@ class EngineConfig:
     prefill_piece_tokens: int = 32  # tokens read of one prompt between two quanta
     prefill_budget_tokens: int = 512  # tokens read of all prompts between two quanta
     park_after_tokens: int = 256  # tokens made for a reader who has not taken them
-    measured_tokens_per_second: float = 50.0  # scored for quality, at most about; 0: none
+    measured_tokens_per_second: float = 32.0  # scored for quality, at most about; 0: none
 
 
 @dataclass(frozen=True, slots=True)

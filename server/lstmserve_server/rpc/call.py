@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from lstmserve_server.engine.claim import ANONYMOUS
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
@@ -32,7 +33,7 @@ class Call:
     cache: str = ""
     generated_tokens: int = 0
     saved_seconds: float = 0.0  # of the model's work, by the cache
-    last_tokens_at: float | None = None  # on the clock of whoever counts them
+    meter: Any = None  # what whoever counts its tokens keeps of it
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import structlog
+from prometheus_client import Counter, Histogram
 
 from lstmserve_server.engine.output import Finish
 from lstmserve_server.telemetry.metrics import Metrics
 from lstmserve_server.telemetry.outcomes import OUTCOMES
+from lstmserve_server.telemetry.rates import Rate
 
 log = structlog.get_logger()
 
@@ -46,7 +50,25 @@ class CallFacts(Protocol):
     cache: str
     generated_tokens: int
     saved_seconds: float
-    last_tokens_at: float | None  # kept for this module, which sets it
+    meter: Meter | None  # nobody else's
+
+
+@dataclass(slots=True)
+class Meter:
+    """Where the tokens of one call are counted: looked up once, not with every message."""
+
+    tokens: Counter
+    rate: Rate
+    gaps: Histogram
+    is_own_pace: bool  # what is kept, or made for somebody else, comes at none of the model's
+    last_at: float | None = None
+
+    def count(self, count: int, now: float) -> None:
+        self.tokens.inc(count)
+        self.rate.add(count)
+        if self.is_own_pace and self.last_at is not None:
+            self.gaps.observe((now - self.last_at) / count)
+        self.last_at = now
 
 
 class CallMetrics:
@@ -57,6 +79,9 @@ class CallMetrics:
         self._saved_seconds = metrics.cache.saved_seconds
         self._wasted_tokens = metrics.engine.wasted_tokens
         self._clock = clock
+        # of no version, so never forgotten; and few, as their labels are closed sets
+        self._requests = cache(metrics.requests.requests.labels)
+        self._request_seconds = cache(metrics.requests.request_seconds.labels)
 
     def on_accepted(self, call: CallFacts, prompt_tokens: int) -> None:
         """A request passed every check."""
@@ -64,14 +89,9 @@ class CallMetrics:
 
     def on_tokens(self, call: CallFacts, count: int) -> None:
         """Tokens of a reply go out, from wherever the call says."""
-        source, labels = SOURCES.get(call.cache, MODEL_SOURCE), (call.model, call.version)
-        self._families.generated_tokens.labels(*labels, source).inc(count)
-        self._families.tokens_per_second.labels(*labels).add(count)
-        before, call.last_tokens_at = call.last_tokens_at, self._clock()
-        # what is kept, or made for somebody else, comes at no pace of the model's
-        if before is not None and source == MODEL_SOURCE:
-            gap = call.last_tokens_at - before
-            self._families.inter_token_seconds.labels(*labels).observe(gap / count)
+        if call.meter is None:
+            call.meter = self._make_meter(call)
+        call.meter.count(count, self._clock())
 
     def on_discarded(self, call: CallFacts, count: int) -> None:
         """Tokens of a reply came from the model, and nobody gets them."""
@@ -91,11 +111,11 @@ class CallMetrics:
 
     def on_call_end(self, call: CallFacts, code: str, seconds: float) -> None:
         """An RPC ended with this status code, after so long."""
-        families, outcome = self._families, OUTCOMES[code]
-        families.requests.labels(call.rpc, code, outcome, call.finish_reason, call.cache).inc()
-        families.request_seconds.labels(call.rpc, outcome).observe(seconds, _exemplar(call))
+        outcome = OUTCOMES[code]
+        self._requests(call.rpc, code, outcome, call.finish_reason, call.cache).inc()
+        self._request_seconds(call.rpc, outcome).observe(seconds, _exemplar(call))
         if call.error in REJECTIONS and not call.generated_tokens:
-            families.rejected.labels(REJECTIONS[call.error]).inc()
+            self._families.rejected.labels(REJECTIONS[call.error]).inc()
         log.info(
             "rpc",
             rpc=call.rpc,
@@ -109,6 +129,16 @@ class CallMetrics:
             cache=call.cache,
             tokens=call.generated_tokens,
             seconds=round(seconds, 6),
+        )
+
+    def _make_meter(self, call: CallFacts) -> Meter:
+        families, labels = self._families, (call.model, call.version)
+        source = SOURCES.get(call.cache, MODEL_SOURCE)
+        return Meter(
+            families.generated_tokens.labels(*labels, source),
+            families.tokens_per_second.labels(*labels),
+            families.inter_token_seconds.labels(*labels),
+            is_own_pace=source == MODEL_SOURCE,
         )
 
 

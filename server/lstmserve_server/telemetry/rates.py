@@ -1,4 +1,4 @@
-"""How fast something happens, over the last seconds. Safe from any thread."""
+"""How fast something happens, over the last seconds."""
 
 from __future__ import annotations
 
@@ -11,36 +11,33 @@ from prometheus_client.registry import Collector
 
 WINDOW_SECONDS = 10.0
 SLOTS = 40  # parts of the window, which are forgotten one at a time
+SLOTS_PER_SECOND = SLOTS / WINDOW_SECONDS
 
 Clock = Callable[[], float]
 
 
 class Rate:
-    """Counts events, and tells how many there were per second lately."""
+    """Counts events on one thread, and tells any how many there were per second lately."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
         self._counts = [0] * SLOTS
-        self._slot = 0  # that is counted in, numbered from the clock's zero
+        self._numbers = [-SLOTS] * SLOTS  # of the slots counted, from the clock's zero
 
     def add(self, count: int) -> None:
-        with self._lock:
-            self._counts[self._turn()] += count
+        number = int(self._clock() * SLOTS_PER_SECOND)
+        place = number % SLOTS
+        if self._numbers[place] != number:
+            # in this order: who reads in between must not take the old count for the new slot's
+            self._counts[place] = 0
+            self._numbers[place] = number
+        self._counts[place] += count
 
     def read(self) -> float:
         """Events per second, of the window but for a part of its oldest slot."""
-        with self._lock:
-            self._turn()
-            return sum(self._counts) / WINDOW_SECONDS
-
-    def _turn(self) -> int:
-        """Forget what is too old; returns the place of the present slot."""
-        now = int(self._clock() * SLOTS / WINDOW_SECONDS)
-        for slot in range(max(self._slot, now - SLOTS) + 1, now + 1):
-            self._counts[slot % SLOTS] = 0
-        self._slot = now
-        return now % SLOTS
+        oldest = int(self._clock() * SLOTS_PER_SECOND) - SLOTS
+        slots = zip(self._numbers, self._counts, strict=True)
+        return sum(count for number, count in slots if number > oldest) / WINDOW_SECONDS
 
 
 class RateGauge(Collector):

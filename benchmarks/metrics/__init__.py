@@ -1,0 +1,1 @@
+"""What counting costs: a server with its metrics beside one without."""

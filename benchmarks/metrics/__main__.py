@@ -1,0 +1,3 @@
+from benchmarks.metrics.cli import main
+
+main()

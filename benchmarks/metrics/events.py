@@ -1,0 +1,87 @@
+"""What each thing that is told costs, in CPU time of one thread, and what a scrape does."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import structlog
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
+
+from lstmserve_server.engine.output import Finish, FinishReason, Timings
+from lstmserve_server.rpc.call import Call
+from lstmserve_server.telemetry.calls import CallMetrics
+from lstmserve_server.telemetry.engine import EngineMetrics
+from lstmserve_server.telemetry.metrics import Metrics
+
+ROUNDS = 9
+NATS = [1.5] * 8
+TEXT = "you can cancel an order in your account as long as it has not been sent " * 4
+TIMINGS = Timings(0.001, 0.002, 0.03, 0.004, 0.035)
+FINISH = Finish(FinishReason.END_OF_TEXT, "", 64, TIMINGS)
+
+
+def time_events(calls: int) -> dict[str, float]:
+    """Nanoseconds of each, the median of several rounds of so many calls."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # as the server does
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    engine, told = EngineMetrics(metrics, "support-en", "2"), CallMetrics(metrics)
+    call = Call("Generate", "0123456789abcdef" * 2, model="support-en", version="2", cache="miss")
+    events: dict[str, Callable[[], None]] = {
+        "on_decode": lambda: engine.on_decode(64, 8, 0.013),
+        "on_wasted": lambda: engine.on_wasted(3, "finished"),
+        "on_scored, 8 tokens": lambda: engine.on_scored(NATS),
+        "on_measured, 60 words": lambda: engine.on_measured(TEXT, FinishReason.END_OF_TEXT),
+        "on_accepted": lambda: told.on_accepted(call, 16),
+        "on_tokens": lambda: told.on_tokens(call, 8),
+        "on_finished": lambda: told.on_finished(call, FINISH),
+        "on_call_end": lambda: told.on_call_end(call, "OK", 0.035),
+    }
+    with _quiet():
+        return {name: _time(event, calls) for name, event in events.items()}
+
+
+def measure_page() -> tuple[float, int]:
+    """Milliseconds to write the page of a server that has seen every kind of call, and bytes."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    engine, told = EngineMetrics(metrics, "support-en", "2"), CallMetrics(metrics)
+    engine.on_scored(NATS * 1024)
+    engine.on_decode(64, 8, 0.013)
+    with _quiet():
+        for rpc in ("Generate", "GenerateReply"):
+            for code in ("OK", "CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"):
+                call = Call(rpc, "id", model="support-en", version="2", cache="miss")
+                for _ in range(2):
+                    told.on_tokens(call, 8)
+                told.on_finished(call, FINISH)
+                told.on_call_end(call, code, 0.035)
+    nanoseconds = _time(lambda: generate_latest(registry), 10)
+    return nanoseconds / 1e6, len(generate_latest(registry))
+
+
+def _time(event: Callable[[], object], calls: int) -> float:
+    spent = []
+    for _ in range(ROUNDS):
+        began_at = time.thread_time_ns()
+        for _ in range(calls):
+            event()
+        spent.append((time.thread_time_ns() - began_at) / calls)
+    return median(spent)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without log lines, which are no part of counting, and without collections."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        structlog.reset_defaults()

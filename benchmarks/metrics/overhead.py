@@ -1,0 +1,97 @@
+"""The same load on a server that counts and on one that does not, in turns."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from urllib.request import urlopen
+
+from benchmarks.load.measure import Measurement, Plan, measure, start_generators
+from benchmarks.load.server_process import (
+    AT_ONCE,
+    FREE_PORTS,
+    RunningServer,
+    start_process,
+    start_server,
+)
+from benchmarks.metrics import silent_server
+
+# log lines are no part of counting, and the silent server writes none
+NO_LINES = ("--log-level", "WARNING")
+SCRAPE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """Both servers under the same load, one right after the other."""
+
+    counting: Measurement
+    silent: Measurement
+
+    @property
+    def lost_share(self) -> float:
+        """By how much of itself the rate of tokens is lower with metrics."""
+        return 1 - _rate(self.counting) / _rate(self.silent)
+
+    @property
+    def cpu_share(self) -> float:
+        """By how much of itself the CPU time of a token is higher with metrics."""
+        return token_microseconds(self.counting) / token_microseconds(self.silent) - 1
+
+
+def run_rounds(plan: Plan, rounds: int, arguments: Sequence[str]) -> Iterator[Round]:
+    """Start both servers and let them take turns, each as often first as second."""
+    options = (*NO_LINES, *arguments)
+    silent = [sys.executable, str(silent_server.__file__), *FREE_PORTS, *AT_ONCE, *options]
+    with ExitStack() as stack:
+        counting_server = stack.enter_context(start_server(options))
+        silent_one = replace(stack.enter_context(start_process(silent)), metrics_url=None)
+        pool = stack.enter_context(start_generators(plan.generator))
+        for number in range(rounds):
+            if number % 2:
+                without = measure(plan, silent_one, pool)
+                yield Round(_measure_scraped(plan, counting_server, pool), without)
+            else:
+                counted = _measure_scraped(plan, counting_server, pool)
+                yield Round(counted, measure(plan, silent_one, pool))
+
+
+def token_microseconds(measurement: Measurement) -> float:
+    """CPU time of the server's processes for each token that arrived."""
+    figures, cpu_seconds = measurement.figures, measurement.server.cpu_seconds
+    tokens = figures.tokens_per_second * figures.seconds
+    return 1e6 * (cpu_seconds or 0.0) / tokens
+
+
+def _rate(measurement: Measurement) -> float:
+    return measurement.figures.tokens_per_second
+
+
+def _measure_scraped(plan: Plan, server: RunningServer, pool: Executor) -> Measurement:
+    # measuring reads the memory off a page that it knows of, far more often than Prometheus does
+    unknown = replace(server, metrics_url=None)
+    with _scraping(server.metrics_url or ""):
+        return measure(plan, unknown, pool)
+
+
+@contextmanager
+def _scraping(url: str) -> Iterator[None]:
+    """Read the page every so often, for as long as the block takes."""
+    done = threading.Event()
+
+    def scrape() -> None:
+        while not done.wait(SCRAPE_SECONDS):
+            with urlopen(url) as answer:  # noqa: S310 - a server of ours
+                answer.read()
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
