@@ -63,9 +63,9 @@ class Prometheus:
         except URLError:  # also while it says 503
             return False
 
-    def query(self, expr: str) -> list[Series]:
-        """What an expression is now: vectors and scalars."""
-        found = self._get("query", query=expr)
+    def query(self, expr: str, at: float | None = None) -> list[Series]:
+        """What an expression is now, or was then: vectors and scalars."""
+        found = self._get("query", query=expr, **({} if at is None else {"time": at}))
         if found["resultType"] == "scalar":
             return [Series({}, (_point(found["result"]),))]
         return [Series(one["metric"], (_point(one["value"]),)) for one in found["result"]]

@@ -12,12 +12,12 @@ from benchmarks.dashboards.configuration import address_of, write_configuration
 from benchmarks.dashboards.prometheus import Prometheus, find_port, start_prometheus
 from support.calls import connect
 from support.mixed_load import MixedLoad
-from support.observed import Observed
+from support.observed import Observed, Watched
 from support.prometheus_state import wait_for_scrape
 from support.redis_process import RedisProcess
 from support.server_process import ServerProcess
 
-INTERVAL_SECONDS = 0.5
+INTERVAL_SECONDS = 1.0
 # a rate needs two pages on which its counter is, and differs
 NUM_ROUNDS = 2
 BUSY = (
@@ -41,7 +41,8 @@ def observed(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         prometheus = stack.enter_context(start_prometheus(folder, port))
         channel = stack.enter_context(connect(busy.target, narrow=True))
         keep_busy(MixedLoad(channel), prometheus, addresses[0], redis)
-        yield Observed(prometheus, *addresses)
+        watched = [Watched(one, wait_for_scrape(prometheus, one)) for one in addresses]
+        yield Observed(prometheus, *watched)
 
 
 def keep_busy(load: MixedLoad, prometheus: Prometheus, address: str, redis: RedisProcess) -> None:

@@ -16,7 +16,7 @@ from support.redis_process import RedisProcess
 from support.server_process import ServerProcess
 from support.wire_requests import make_request
 
-INTERVAL_SECONDS = 0.5
+INTERVAL_SECONDS = 1.0
 # for so long an alert's reason must last, instead of minutes
 WAIT_FOR = "1s"
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.dashboards.panels import Panel, Query, read_dashboards
 from benchmarks.dashboards.prometheus import Series
-from support.observed import Observed
+from support.observed import Observed, Watched
 
 # as much as there is
 RATE_INTERVAL = "2m"
@@ -22,8 +22,10 @@ def panels() -> Iterator[object]:
                 yield pytest.param(panel, id=f"{dashboard.name}: {panel.title}")
 
 
-def ask(observed: Observed, query: Query, instance: str) -> list[Series]:
-    found = observed.prometheus.query(query.fill_in(RATE_INTERVAL, instance=instance))
+def ask(observed: Observed, query: Query, server: Watched) -> list[Series]:
+    """What Grafana would get for this server alone, without what is no number."""
+    expr = query.fill_in(RATE_INTERVAL, instance=server.instance)
+    found = observed.prometheus.query(expr, server.at)
     return [series for series in found if math.isfinite(series.last)]
 
 

@@ -8,9 +8,20 @@ from benchmarks.dashboards.prometheus import Prometheus
 
 
 @dataclass(frozen=True)
+class Watched:
+    """A server by the name that Prometheus has for it, and when it was scraped last.
+
+    A busy machine may miss a scrape at any time, and what was there is gone until the next.
+    """
+
+    instance: str
+    at: float
+
+
+@dataclass(frozen=True)
 class Observed:
-    """A Prometheus, and what it calls a server that was asked and one that was not."""
+    """A Prometheus, a server that was asked much, and one that was asked nothing."""
 
     prometheus: Prometheus
-    busy: str
-    idle: str
+    busy: Watched
+    idle: Watched

@@ -19,10 +19,18 @@ def until(condition: Callable[[], object], what: Callable[[], object]) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
-def wait_for_scrape(prometheus: Prometheus, instance: str) -> None:
-    """Until it has read a page that a server wrote after now."""
-    now, asked = time.time(), f'timestamp(up{{instance="{instance}"}} == 1)'
+def wait_for_scrape(prometheus: Prometheus, instance: str) -> float:
+    """Until it has read a page that a server wrote after now; when it did."""
+    now = time.time()
     until(
-        lambda: any(series.last > now for series in prometheus.query(asked)),
+        lambda: find_scrape(prometheus, instance) > now,
         lambda: f"{instance} was not scraped after {now}",
     )
+    return find_scrape(prometheus, instance)
+
+
+def find_scrape(prometheus: Prometheus, instance: str) -> float:
+    """The time of the latest scrape if it brought a page, else 0."""
+    # of a bare selector: of anything else it is the time of asking
+    asked = f'timestamp(lstmserve_start_time_seconds{{instance="{instance}"}})'
+    return max((series.last for series in prometheus.query(asked)), default=0.0)
