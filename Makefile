@@ -12,7 +12,7 @@ SERVE_ARGS ?=
 # protoc finds its plugins on PATH
 WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: serve test check check-protos install protos format clean
+.PHONY: serve test check check-protos install protos dashboards format clean
 
 serve: install
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
@@ -32,6 +32,9 @@ check-protos: install
 
 protos: install
 	$(WITH_PLUGINS) $(BIN)/python protos/generate.py
+
+dashboards: install
+	$(BIN)/python -m lstmserve_dashboards
 
 format: install
 	$(BIN)/ruff check --fix

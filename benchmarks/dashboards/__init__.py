@@ -1,0 +1,1 @@
+"""Grafana's dashboards and Prometheus' rules on a real Prometheus that scrapes a real server."""

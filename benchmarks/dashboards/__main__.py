@@ -1,0 +1,3 @@
+from benchmarks.dashboards.cli import main
+
+main()

@@ -1,0 +1,143 @@
+"""A real Prometheus on a free port, and its HTTP API."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import ProxyHandler, build_opener
+
+from benchmarks.compare.servers.free_port import find_free_ports
+from benchmarks.load.server_process import ServerError
+
+START_SECONDS = 30.0
+PAUSE_SECONDS = 0.02
+ANSWER_SECONDS = 10.0
+DIRECT = build_opener(ProxyHandler({}))  # whatever proxy the environment names
+
+
+@dataclass(frozen=True)
+class Series:
+    """Values of one series over Unix time."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def last(self) -> float:
+        return self.points[-1][1]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert that is ``pending`` or ``firing``."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    state: str
+
+    @property
+    def name(self) -> str:
+        return self.labels["alertname"]
+
+
+class Prometheus:
+    """Asks a running Prometheus."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def is_ready(self) -> bool:
+        try:
+            with DIRECT.open(f"{self.url}/-/ready", timeout=ANSWER_SECONDS):
+                return True
+        except URLError:  # also while it says 503
+            return False
+
+    def query(self, expr: str, at: float | None = None) -> list[Series]:
+        """What an expression is now, or was then: vectors and scalars."""
+        found = self._get("query", query=expr, **({} if at is None else {"time": at}))
+        if found["resultType"] == "scalar":
+            return [Series({}, (_point(found["result"]),))]
+        return [Series(one["metric"], (_point(one["value"]),)) for one in found["result"]]
+
+    def query_range(self, expr: str, start: float, end: float, step: float) -> list[Series]:
+        """The same at every step of this time."""
+        found = self._get("query_range", query=expr, start=start, end=end, step=step)
+        return [Series(one["metric"], tuple(map(_point, one["values"]))) for one in found["result"]]
+
+    def find_labels(self) -> Mapping[str, Mapping[str, set[str]]]:
+        """By metric and label: the values that any of its series has ever had."""
+        found: dict[str, dict[str, set[str]]] = {}
+        for labels in self._get("series", **{"match[]": '{__name__!=""}'}):
+            of_metric = found.setdefault(labels["__name__"], {})
+            for label, value in labels.items():
+                of_metric.setdefault(label, set()).add(value)
+        return found
+
+    def alerts(self) -> list[Alert]:
+        return [
+            Alert(one["labels"], one["annotations"], one["state"])
+            for one in self._get("alerts")["alerts"]
+        ]
+
+    def _get(self, what: str, **parameters: object) -> Any:  # noqa: ANN401 - JSON
+        address = f"{self.url}/api/v1/{what}?{urlencode(parameters)}"
+        with DIRECT.open(address, timeout=ANSWER_SECONDS) as answer:
+            return json.load(answer)["data"]
+
+
+@contextmanager
+def start_prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
+    """Start it on the ``prometheus.yml`` of a folder, end it afterwards; raises ServerError."""
+    program = shutil.which("prometheus")
+    if program is None:
+        raise ServerError(
+            "no prometheus on the PATH: install it (Debian: apt-get install prometheus)"
+        )
+    with tempfile.TemporaryFile("a+") as log:
+        process = subprocess.Popen(  # noqa: S603 - the program is Prometheus
+            [
+                *(program, f"--config.file={folder / 'prometheus.yml'}"),
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            asked = Prometheus(f"http://127.0.0.1:{port}")
+            if not _wait_until_ready(asked, process):
+                log.seek(0)
+                raise ServerError(f"Prometheus did not start: {log.read()}")
+            yield asked
+        finally:
+            process.kill()  # what it has is thrown away
+            process.wait()
+
+
+def find_port() -> int:
+    """One for a Prometheus, which cannot choose one and say which."""
+    return find_free_ports(1)[0]
+
+
+def _wait_until_ready(asked: Prometheus, process: subprocess.Popen[bytes]) -> bool:
+    ends_at = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < ends_at:
+        if asked.is_ready():
+            return True
+        time.sleep(PAUSE_SECONDS)
+    return False
+
+
+def _point(pair: tuple[float, str]) -> tuple[float, float]:
+    return float(pair[0]), float(pair[1])

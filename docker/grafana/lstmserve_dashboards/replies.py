@@ -1,0 +1,105 @@
+"""Panels about the replies of each version."""
+
+from __future__ import annotations
+
+from lstmserve_dashboards.objectives import MAX_EMPTY, MAX_PERPLEXITY_RATIO, MIN_DISTINCT_2
+from lstmserve_dashboards.panels import Limit, Panel, Query, lines
+from lstmserve_dashboards.promql import BY_MODEL, GENERATING, MODEL, by, or_none, per, rate, select
+
+LEGEND = "{{model}} {{version}}"
+FINISHED = "time_to_first_token_seconds_count"
+
+
+def perplexity() -> Panel:
+    return lines(
+        "Perplexity",
+        "Of generated tokens under the model itself, mean over servers, beside that of held-out replies in the manifest. Live is lower when temperatures are low. A gap: no replies yet.",
+        "none",
+        Query(f"exp({_mean('quality_log_perplexity')})", f"{LEGEND} live"),
+        Query(f"exp({_mean('reference_log_perplexity')})", f"{LEGEND} held out"),
+    )
+
+
+def drift() -> Panel:
+    drift = f"exp({_mean('quality_log_perplexity')} - {_mean('reference_log_perplexity')})"
+    return lines(
+        "Live over held-out perplexity",
+        "Usually well below 1, because callers' temperatures and filters choose likely tokens: look when it moves. Above the dashed line callers ask what the model does not know, or the version is damaged. A gap: no replies yet.",
+        "none",
+        Query(drift, LEGEND),
+        limit=Limit(MAX_PERPLEXITY_RATIO),
+    )
+
+
+def window() -> Panel:
+    return lines(
+        "Tokens behind the live figures",
+        "How many generated tokens the live perplexity is the mean of, over all servers. Below a few thousand, the other figures are noise.",
+        "none",
+        Query(by(BY_MODEL, select("quality_window_tokens", MODEL)), LEGEND),
+    )
+
+
+def distinct() -> Panel:
+    distinct = by((*BY_MODEL, "n"), select("quality_distinct", MODEL), "avg")
+    return lines(
+        "Variety of words",
+        "Distinct words (1) and pairs of words (2) over all of them in the latest replies. A fall says that replies repeat themselves, or each other. The dashed line is the least for pairs. A gap: no replies yet.",
+        "percentunit",
+        Query(distinct, f"{LEGEND}: {{{{n}}}}"),
+        limit=Limit(MIN_DISTINCT_2, is_floor=True),
+    )
+
+
+def empty() -> Panel:
+    return lines(
+        "Replies without a word",
+        "Share of the latest replies that are empty: callers see nothing. It should be 0. A gap: no replies yet.",
+        "percentunit",
+        Query(_mean("quality_empty_ratio"), LEGEND),
+        limit=Limit(MAX_EMPTY),
+    )
+
+
+def limited() -> Panel:
+    return lines(
+        "Replies cut off by max_tokens",
+        "Share of the latest replies that did not end by themselves. Much of it: callers ask for too little, or the model does not know how to end. A gap: no replies yet.",
+        "percentunit",
+        Query(_mean("quality_length_limit_ratio"), LEGEND),
+    )
+
+
+def finished() -> Panel:
+    return lines(
+        "Replies per second by version",
+        "Replies that ended, from wherever they came: what each version really serves.",
+        "reqps",
+        Query(or_none("model", by(BY_MODEL, rate(FINISHED, MODEL))), LEGEND),
+        stacked=True,
+    )
+
+
+def lengths() -> Panel:
+    tokens = by(BY_MODEL, rate("generated_tokens_total", MODEL))
+    return lines(
+        "Tokens per reply",
+        "Mean length of replies by version, with the tokens of calls that were cancelled. A jump after a change of versions is worth a look. A gap: no reply ended.",
+        "none",
+        Query(per(tokens, by(BY_MODEL, rate(FINISHED, MODEL))), LEGEND),
+    )
+
+
+def reasons() -> Panel:
+    ended = by("finish_reason", rate("requests_total", GENERATING, 'finish_reason!=""'))
+    return lines(
+        "Replies per second by why they ended",
+        "end_of_text: the model ended the reply. max_tokens: the caller's limit did. stop_sequence: the caller's own text was met.",
+        "reqps",
+        Query(or_none("finish_reason", ended), "{{finish_reason}}"),
+        stacked=True,
+    )
+
+
+def _mean(gauge: str) -> str:
+    return by(BY_MODEL, select(gauge, MODEL), "avg")

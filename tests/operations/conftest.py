@@ -1,0 +1,55 @@
+"""What operators have: servers, one of them busy, and a Prometheus that watches them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from benchmarks.dashboards.configuration import address_of, write_configuration
+from benchmarks.dashboards.prometheus import Prometheus, find_port, start_prometheus
+from support.calls import connect
+from support.mixed_load import MixedLoad
+from support.observed import Observed, Watched
+from support.prometheus_state import wait_for_scrape
+from support.redis_process import RedisProcess
+from support.server_process import ServerProcess
+
+INTERVAL_SECONDS = 1.0
+# a rate needs two pages on which its counter is, and differs
+NUM_ROUNDS = 2
+BUSY = (
+    *("--workers", "2", "--cache-threshold", "1", "--redis-budget-ms", "500"),
+    # so little room that entries soon have to go
+    *("--cache-bytes", "4096", "--state-cache-bytes", "4096", "--state-stride-tokens", "16"),
+)
+
+
+@pytest.fixture(scope="package")
+def observed(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    """After calls of every kind, with a Redis and, for the last of them, without."""
+    folder, port = tmp_path_factory.mktemp("prometheus"), find_port()
+    with ExitStack() as stack:
+        redis = stack.enter_context(RedisProcess())
+        busy = stack.enter_context(ServerProcess(tiny_store, *BUSY, "--redis-url", redis.url))
+        idle = stack.enter_context(ServerProcess(tiny_store))
+        addresses = [address_of(server.metrics_url) for server in (busy, idle)]
+        targets = {"lstmserve": addresses, "prometheus": [f"127.0.0.1:{port}"]}
+        write_configuration(folder, targets, INTERVAL_SECONDS)
+        prometheus = stack.enter_context(start_prometheus(folder, port))
+        channel = stack.enter_context(connect(busy.target, narrow=True))
+        keep_busy(MixedLoad(channel), prometheus, addresses[0], redis)
+        watched = [Watched(one, wait_for_scrape(prometheus, one)) for one in addresses]
+        yield Observed(prometheus, *watched)
+
+
+def keep_busy(load: MixedLoad, prometheus: Prometheus, address: str, redis: RedisProcess) -> None:
+    for _ in range(NUM_ROUNDS):
+        load.make_calls()
+        wait_for_scrape(prometheus, address)
+    redis.kill()
+    for _ in range(NUM_ROUNDS):
+        load.make_calls()
+        wait_for_scrape(prometheus, address)

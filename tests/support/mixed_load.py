@@ -1,0 +1,68 @@
+"""Callers who do all that dashboards show: ask again, at once, wrongly, and leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
+from support.calls import LONG, read_all
+from support.whole_reply import to_unary
+from support.wire_requests import conversation, make_request
+
+NUM_AT_ONCE = 4
+NUM_DIFFERENT = 12
+
+
+class MixedLoad:
+    """Over one connection, so that all of it reaches one worker."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self._stub = GenerationServiceStub(channel)
+        self._seeds: Iterator[int] = iter(range(1 << 30))
+
+    def make_calls(self) -> None:
+        """Some of everything, nothing that an earlier round has asked."""
+        self._ask_again()
+        self._ask_at_once()
+        self._ask_for_much()
+        self._talk()
+        self._ask_wrongly()
+        self._leave()
+
+    def _ask_again(self) -> None:
+        request = make_request(seed=next(self._seeds), min_tokens=8)
+        for _ in range(3):
+            read_all(self._stub.Generate(request))
+        self._stub.GenerateReply(to_unary(request))
+
+    def _ask_at_once(self) -> None:
+        request = make_request(seed=next(self._seeds), min_tokens=512, max_tokens=512)
+        calls = [self._stub.GenerateReply.future(to_unary(request)) for _ in range(NUM_AT_ONCE)]
+        for call in calls:
+            call.result()
+
+    def _ask_for_much(self) -> None:
+        for seed in (next(self._seeds) for _ in range(NUM_DIFFERENT)):
+            read_all(self._stub.Generate(make_request("hello", seed=seed, max_tokens=64)))
+
+    def _talk(self) -> None:
+        said = ["hello, my lamp is broken and I want to return it"]
+        for _ in range(2):
+            request = pb.GenerateRequest(conversation=conversation(*said))
+            request.sampling.seed = next(self._seeds)
+            events, _ = read_all(self._stub.Generate(request))
+            said += ["".join(event.chunk.text for event in events) or "Oh!", "so where is it?"]
+
+    def _ask_wrongly(self) -> None:
+        for request in (pb.GenerateReplyRequest(), pb.GenerateReplyRequest(prompt="?", model="?")):
+            with pytest.raises(grpc.RpcError):
+                self._stub.GenerateReply(request)
+
+    def _leave(self) -> None:
+        stream = self._stub.Generate(LONG, timeout=60)
+        next(stream), next(stream)
+        stream.cancel()
