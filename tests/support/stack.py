@@ -42,7 +42,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 
 class Stack:
-    """Three servers, the proxy before them, Redis and Prometheus, for as long as the block takes."""
+    """Three servers, the proxy before them, Redis and Prometheus, for the length of a block."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
