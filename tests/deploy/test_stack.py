@@ -16,6 +16,7 @@ import redis
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import LONG, connect
+from support.compose import ROOT
 from support.stack import SERVERS, Stack, wait_until
 from support.steady_load import SteadyLoad
 from support.whole_reply import WholeReply, to_unary, whole_of, whole_of_unary
@@ -69,6 +70,22 @@ async def test_a_server_told_to_stop_loses_no_call(stack: Stack, expected: Expec
     with stack.restored(FIRST):
         async with SteadyLoad(stack.target, expected) as load:
             await load.replies(30)
+            stack.send_signal(FIRST, signal.SIGTERM)
+            assert await asyncio.to_thread(stack.wait, FIRST) == 0
+            await load.replies(30)
+
+
+async def test_callers_who_balance_by_themselves_lose_no_call_either(
+    stack: Stack, expected: Expected
+) -> None:
+    """As in Kubernetes, where a name has the addresses of all pods and there is no proxy."""
+    config = (ROOT / "docker/kubernetes/service-config.json").read_text()
+    options = [("grpc.service_config", config)]
+    before = {host: count_calls(stack, host) for host in SERVERS}
+    with stack.restored(FIRST):
+        async with SteadyLoad(stack.servers_target, expected, options=options) as load:
+            await load.replies(60)
+            assert all(count_calls(stack, host) > before[host] for host in SERVERS)
             stack.send_signal(FIRST, signal.SIGTERM)
             assert await asyncio.to_thread(stack.wait, FIRST) == 0
             await load.replies(30)

@@ -83,6 +83,11 @@ class Stack:
         return f"{HOST}:{self._proxy}"
 
     @property
+    def servers_target(self) -> str:
+        """All servers, for callers who need no proxy."""
+        return f"ipv4:{','.join(map(self.server_target, SERVERS))}"
+
+    @property
     def operators_url(self) -> str:
         """The proxy's page."""
         return f"http://{HOST}:{self._operators}"
@@ -185,7 +190,9 @@ class Stack:
 
     def _start_prometheus(self) -> None:
         folder = mounts(self._services["prometheus"])["/etc/prometheus"]
-        settings = yaml.safe_load((folder / "prometheus.yml").read_text())
+        text = (folder / "prometheus.yml").read_text()
+        text = text.replace("localhost:9090", f"{HOST}:{self._prometheus}")
+        settings = yaml.safe_load(text.replace("proxy:8404", f"{HOST}:{self._operators}"))
         settings["global"]["scrape_interval"] = "1s"  # or a test would wait for that long
         settings["rule_files"] = [str(folder / pattern) for pattern in settings["rule_files"]]
         # it asks the machine's name server and no other, so it is told what that would say
