@@ -3,75 +3,36 @@
 from __future__ import annotations
 
 import tomllib
-from itertools import chain
-from pathlib import Path
 from typing import Any
 
+import grpc
 import kubernetes_validate
 import pytest
-import yaml
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from lstmserve_server.errors import StartupError
 from lstmserve_server.settings import read_settings
-from support.compose import ROOT, instructions, read_compose, read_dockerfile
+from support.compose import instructions, read_compose, read_dockerfile
+from support.manifests import (
+    BASE,
+    FOLDER,
+    Manifest,
+    find,
+    find_pod,
+    kustomization,
+    load,
+    manifests,
+)
 from support.metrics_page import MetricsPage
 from support.server_process import ServerProcess
 
-FOLDER = ROOT / "docker/kubernetes"
-BASE = FOLDER / "base"
 # the oldest with a schema that has everything used here, and the newest that there is one of
 VERSIONS = ("1.29", "1.37")
-
-Manifest = dict[str, Any]
-
-
-def load(path: Path) -> list[Manifest]:
-    return [*yaml.safe_load_all(path.read_text())]
-
-
-def kustomization(folder: Path) -> Manifest:
-    (found,) = load(folder / "kustomization.yaml")
-    return found
-
-
-def merge(under: Any, over: Any) -> Any:  # noqa: ANN401 - YAML is anything
-    """As kustomize applies a patch: mappings by key, lists of things with names by name."""
-    if isinstance(under, dict) and isinstance(over, dict):
-        changed = {key: merge(under.get(key), value) for key, value in over.items()}
-        return {**under, **changed}
-    if isinstance(under, list) and isinstance(over, list):
-        known = {each["name"]: each for each in under}
-        new = {each["name"]: merge(known.get(each["name"]), each) for each in over}
-        return [*{**known, **new}.values()]
-    return over
-
-
-def manifests(folder: Path) -> list[Manifest]:
-    """What kustomize would apply, before it gives it namespaces, labels and hashes."""
-    own = kustomization(folder)
-    paths = [folder / name for name in own["resources"]]
-    found = [*chain(*(manifests(p) if p.is_dir() else load(p) for p in paths))]
-    for patch in chain(*(load(folder / each["path"]) for each in own.get("patches", ()))):
-        found = [merge(each, patch) if is_of(each, patch) else each for each in found]
-    return found
-
-
-def is_of(manifest: Manifest, patch: Manifest) -> bool:
-    return (manifest["kind"], manifest["metadata"]["name"]) == (
-        patch["kind"],
-        patch["metadata"]["name"],
-    )
-
-
-def find(kind: str, folder: Path = BASE) -> Manifest:
-    (found,) = (each for each in manifests(folder) if each["kind"] == kind)
-    return found
 
 
 @pytest.fixture(scope="module")
 def pod() -> Manifest:
-    spec: Manifest = find("Deployment")["spec"]["template"]["spec"]
-    return spec
+    return find_pod()
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +41,7 @@ def container(pod: Manifest) -> Manifest:
     return dict(found)
 
 
-def options() -> Manifest:
+def options() -> dict[str, Any]:
     return tomllib.loads((BASE / "server.toml").read_text())
 
 
@@ -155,9 +116,6 @@ def test_a_draining_pod_has_its_time(pod: Manifest, container: Manifest) -> None
 async def test_probes_ask_for_services_that_the_server_knows(
     container: Manifest, server: ServerProcess
 ) -> None:
-    import grpc  # noqa: PLC0415 - the file is about manifests
-    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
-
     async with grpc.aio.insecure_channel(server.target) as channel:
         for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
             probe = container[kind]["grpc"]
@@ -204,9 +162,7 @@ def test_nothing_is_let_in_or_out_unasked() -> None:
 
 
 def test_the_volume_is_read_where_the_image_has_its_models() -> None:
-    (container,) = find("Deployment", FOLDER / "model-volume")["spec"]["template"]["spec"][
-        "containers"
-    ]
+    (container,) = find_pod(FOLDER / "model-volume")["containers"]
     mounts = {each["name"]: each for each in container["volumeMounts"]}
     assert mounts.keys() == {"config", "tmp", "models"}
     assert mounts["models"]["mountPath"] == read_dockerfile().envs["LSTMSERVE_MODEL_STORE"]

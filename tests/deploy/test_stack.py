@@ -173,7 +173,7 @@ def test_redis_lets_a_server_touch_its_own_keys_and_nothing_else(stack: Stack) -
 
 def test_prometheus_reads_every_server(stack: Stack) -> None:
     def is_up(host: str) -> bool:
-        query = f"{stack.prometheus_url}/api/v1/query?query=up%7Binstance%3D~%22{host}:.*%22%7D"
+        query = f"http://{stack.prometheus}/api/v1/query?query=up%7Binstance%3D~%22{host}:.*%22%7D"
         with urlopen(query) as answer:
             found = json.load(answer)["data"]["result"]
         return [each["value"][1] for each in found] == ["1"]
@@ -182,5 +182,5 @@ def test_prometheus_reads_every_server(stack: Stack) -> None:
 
 
 def test_the_proxy_is_ready_while_a_server_is(stack: Stack) -> None:
-    with urlopen(f"{stack.operators_url}/ready") as answer:
+    with urlopen(f"http://{stack.operators}/ready") as answer:
         assert answer.status == 200
