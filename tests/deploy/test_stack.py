@@ -98,9 +98,15 @@ async def test_calls_that_a_killed_server_had_not_begun_to_answer_are_answered_b
     with stack.restored(FIRST):
         async with grpc.aio.insecure_channel(stack.target) as channel:
             stub = GenerationServiceStub(channel)
+
+            def begin_calls() -> list[asyncio.Future[pb.GenerateReplyResponse]]:
+                calls = [stub.GenerateReply(to_unary(request)) for _ in range(NUM_CALLS)]
+                return [asyncio.ensure_future(call) for call in calls]
+
+            # a server that is connected gets the next calls at once
+            await asyncio.gather(*begin_calls())
             stack.send_signal(FIRST, signal.SIGSTOP)
-            calls = [stub.GenerateReply(to_unary(request)) for _ in range(NUM_CALLS)]
-            waiting = [asyncio.ensure_future(call) for call in calls]
+            waiting = begin_calls()
             # those that went to the frozen server, a third at most, cannot end
             for ended in islice(asyncio.as_completed(waiting), NUM_CALLS * 2 // 3):
                 await ended
