@@ -2,6 +2,7 @@
 
 python docker/server/pin.py > docker/server/constraints.txt
 """
+# ruff: noqa: INP001 - a script
 
 from __future__ import annotations
 
@@ -49,4 +50,4 @@ def _applies(requirement: Requirement, extras: set[str]) -> bool:
 
 if __name__ == "__main__":
     pins = (f"{name}=={version}\n" for name, version in sorted(find_versions().items()))
-    print(HEAD, *pins, sep="", end="")
+    print(HEAD, *pins, sep="", end="")  # noqa: T201 - its result

@@ -139,7 +139,8 @@ def test_it_scales_by_what_the_server_tells(server: ServerProcess) -> None:
 
 def test_memory_is_that_of_the_compose_file(container: Manifest) -> None:
     limits = read_compose()["services"]["server"]["deploy"]["resources"]["limits"]
-    assert container["resources"]["limits"]["memory"] == f"{int(limits['memory']) >> 20}Mi"
+    memory = container["resources"]["limits"]["memory"]
+    assert int(memory.removesuffix("Gi")) << 30 == int(limits["memory"])
 
 
 def test_everything_is_about_the_same_pods() -> None:
