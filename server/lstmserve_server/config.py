@@ -116,7 +116,7 @@ class DrainConfig:
     """How the server shuts down."""
 
     grace_seconds: float = 30.0  # for replies that run
-    notice_seconds: float = 0.5  # between NOT_SERVING and the closing of the port
+    notice_seconds: float = 0.5  # between NOT_SERVING and the refusal of new calls
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,7 +244,7 @@ class Settings(BaseSettings):
         30.0, ge=0, le=3600, description="How long running replies may finish after SIGTERM."
     )
     drain_notice_seconds: float = Field(
-        0.5, ge=0, le=60, description="Time between NOT_SERVING and the closing of the port."
+        0.5, ge=0, le=60, description="Time between NOT_SERVING and the refusal of new calls."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severe log lines to write; may be changed while the server runs."

@@ -83,6 +83,25 @@ def test_a_server_told_to_stop_finishes_what_runs_and_refuses_what_is_new(
         assert read_events(server)[-1]["event"] == "stopped"
 
 
+def test_who_has_not_heard_of_the_end_yet_is_served(tiny_store: Path) -> None:
+    """A load balancer that asks more often than the notice is long loses no call."""
+    with (
+        ServerProcess(tiny_store, "--drain-notice-seconds", "60") as server,
+        connect(server.target) as channel,
+    ):
+        changes = watch(channel)
+        assert next(changes).status == SERVING
+        server.send_signal(signal.SIGTERM)
+        assert next(changes).status == NOT_SERVING
+
+        with connect(server.target) as late:
+            events, error = read_all(GenerationServiceStub(late).Generate(LONG))
+
+        server.process.kill()  # it would wait for the rest of the minute
+        assert error is None
+        assert events[-1].HasField("completion")
+
+
 def test_an_idle_server_told_to_stop_twice_just_stops(tiny_store: Path) -> None:
     with ServerProcess(tiny_store, "--drain-seconds", "3600") as server:
         server.send_signal(signal.SIGTERM)

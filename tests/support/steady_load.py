@@ -31,8 +31,10 @@ class SteadyLoad:
         expected: Sequence[tuple[pb.GenerateRequest, WholeReply]],
         callers: int = 16,
         seed: int = 0,
+        options: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._target = target
+        self._options = options
         self._expected = expected
         self._callers = callers
         self._rng = random.Random(seed)
@@ -41,7 +43,7 @@ class SteadyLoad:
         self.outcomes: Counter[int] = Counter()  # of all replies so far
 
     async def __aenter__(self) -> Self:
-        self._channel = grpc.aio.insecure_channel(self._target)
+        self._channel = grpc.aio.insecure_channel(self._target, options=self._options)
         self._stub = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
         self._tasks = [asyncio.create_task(self._call()) for _ in range(self._callers)]
         return self

@@ -106,12 +106,11 @@ class RpcServer:
     async def drain(self, config: DrainConfig) -> None:
         """NOT_SERVING, then refuse what is new, let what runs finish, and close the port."""
         await self._set_health("NOT_SERVING")
+        # health watchers and load balancers look elsewhere meanwhile; whoever has not heard yet
+        # is served
+        await asyncio.sleep(config.notice_seconds)
         self._gate.close()
-        # long enough for health watchers and load balancers to look elsewhere
-        await asyncio.gather(
-            asyncio.sleep(config.notice_seconds),
-            self._gate.wait_until_empty(config.grace_seconds),
-        )
+        await self._gate.wait_until_empty(max(0, config.grace_seconds - config.notice_seconds))
         await self._close()
 
     async def fail(self) -> None:

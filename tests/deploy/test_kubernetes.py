@@ -1,0 +1,175 @@
+"""The Kubernetes files: valid by the API's own schemas, and in agreement with the server."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import grpc
+import kubernetes_validate
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from lstmserve_server.errors import StartupError
+from lstmserve_server.settings import read_settings
+from support.compose import instructions, read_compose, read_dockerfile
+from support.manifests import (
+    BASE,
+    FOLDER,
+    Manifest,
+    find,
+    find_pod,
+    kustomization,
+    load,
+    manifests,
+)
+from support.metrics_page import MetricsPage
+from support.server_process import ServerProcess
+
+# the oldest with a schema that has everything used here, and the newest that there is one of
+VERSIONS = ("1.29", "1.37")
+
+
+@pytest.fixture(scope="module")
+def pod() -> Manifest:
+    return find_pod()
+
+
+@pytest.fixture(scope="module")
+def container(pod: Manifest) -> Manifest:
+    (found,) = pod["containers"]
+    return dict(found)
+
+
+def options() -> dict[str, Any]:
+    return tomllib.loads((BASE / "server.toml").read_text())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", ["base", "model-volume"])
+def test_everything_is_valid_by_the_schemas(name: str, version: str) -> None:
+    for manifest in manifests(FOLDER / name):
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_no_file_is_forgotten() -> None:
+    for folder in (BASE, FOLDER / "model-volume"):
+        own = kustomization(folder)
+        named = {*own["resources"], *(each["path"] for each in own.get("patches", ()))}
+        named |= {f for each in own.get("configMapGenerator", ()) for f in each["files"]}
+        assert {path.name for path in folder.iterdir()} - {"kustomization.yaml"} == {
+            name for name in named if not name.startswith("..")
+        }
+
+
+def test_the_server_accepts_its_configuration() -> None:
+    settings = read_settings(["--config", str(BASE / "server.toml")])
+    assert all(getattr(settings, key) == value for key, value in options().items())
+
+
+def test_no_option_is_overruled_by_the_image(container: Manifest) -> None:
+    """The environment wins over the file, which would be ignored in silence."""
+    variables = {*read_dockerfile().envs, *(each["name"] for each in container["env"])}
+    assert not {f"LSTMSERVE_{key.upper()}" for key in options()} & variables
+
+
+def test_variables_of_the_service_do_not_end_the_server(
+    pod: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pod["enableServiceLinks"] is False
+    # what a pod beside a Service of this name would get otherwise
+    name = find("Service")["metadata"]["name"].upper()
+    monkeypatch.setenv(f"{name}_SERVICE_PORT", "50051")
+    with pytest.raises(StartupError, match="LSTMSERVE_SERVICE_PORT"):
+        read_settings([])
+
+
+def test_pods_are_restricted(pod: Manifest, container: Manifest) -> None:
+    assert pod["automountServiceAccountToken"] is False
+    uid, gid = map(int, instructions("USER", "server")[0].split(":"))
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": uid,
+        "runAsGroup": gid,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    labels = find("Namespace")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_a_draining_pod_has_its_time(pod: Manifest, container: Manifest) -> None:
+    grace = pod["terminationGracePeriodSeconds"]
+    assert grace > max(options()["drain_seconds"] + 5, options()["drain_notice_seconds"])
+    assert "lifecycle" not in container
+    liveness, readiness = container["livenessProbe"], container["readinessProbe"]
+    # NOT_SERVING is no reason to kill it
+    assert liveness["periodSeconds"] * liveness["failureThreshold"] > grace
+    noticed = readiness["periodSeconds"] * readiness["failureThreshold"]
+    assert noticed + readiness["timeoutSeconds"] <= options()["drain_notice_seconds"] / 2
+
+
+async def test_probes_ask_for_services_that_the_server_knows(
+    container: Manifest, server: ServerProcess
+) -> None:
+    async with grpc.aio.insecure_channel(server.target) as channel:
+        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+            probe = container[kind]["grpc"]
+            request = health_pb2.HealthCheckRequest(service=probe.get("service", ""))
+            answer = await health_pb2_grpc.HealthStub(channel).Check(request)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            assert read_dockerfile().envs["LSTMSERVE_LISTEN"].endswith(f":{probe['port']}")
+
+
+def test_it_scales_by_what_the_server_tells(server: ServerProcess) -> None:
+    pods, resource = find("HorizontalPodAutoscaler")["spec"]["metrics"]
+    name = pods["pods"]["metric"]["name"]
+    served = {sample.name for sample in MetricsPage(server.metrics_url).samples}
+    assert name.removeprefix("lstmserve_") in served
+    (rule,) = load(FOLDER / "prometheus-adapter.yaml")[0]["rules"]["custom"]
+    assert rule["seriesQuery"].startswith(f"{name}{{")
+    assert rule["name"]["as"] == name
+    assert int(pods["pods"]["target"]["averageValue"]) < options()["max_running"]
+    assert resource["resource"]["name"] == "cpu"
+
+
+def test_memory_is_that_of_the_compose_file(container: Manifest) -> None:
+    limits = read_compose()["services"]["server"]["deploy"]["resources"]["limits"]
+    memory = container["resources"]["limits"]["memory"]
+    assert int(memory.removesuffix("Gi")) << 30 == int(limits["memory"])
+
+
+def test_everything_is_about_the_same_pods() -> None:
+    labels = find("Deployment")["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        find("Service")["spec"]["selector"],
+        find("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        find("Deployment")["spec"]["selector"]["matchLabels"],
+    ]
+    assert selectors == [labels] * 3
+
+
+def test_nothing_is_let_in_or_out_unasked() -> None:
+    first, server = (each for each in manifests(BASE) if each["kind"] == "NetworkPolicy")
+    assert first["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    ports = [[p["port"] for p in rule["ports"]] for rule in server["spec"]["ingress"]]
+    assert ports == [[50051], [9464]]
+    assert all(rule["from"] for rule in server["spec"]["ingress"])
+    assert all(rule["to"] for rule in server["spec"]["egress"])
+
+
+def test_the_volume_is_read_where_the_image_has_its_models() -> None:
+    (container,) = find_pod(FOLDER / "model-volume")["containers"]
+    mounts = {each["name"]: each for each in container["volumeMounts"]}
+    assert mounts.keys() == {"config", "tmp", "models"}
+    assert mounts["models"]["mountPath"] == read_dockerfile().envs["LSTMSERVE_MODEL_STORE"]
+    assert mounts["models"]["readOnly"] is True
+
+
+def test_the_image_is_the_packages() -> None:
+    (image,) = kustomization(BASE)["images"]
+    assert f"{image['name']}:{image['newTag']}" == read_compose()["services"]["server"]["image"]
