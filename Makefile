@@ -12,7 +12,7 @@ SERVE_ARGS ?=
 # protoc finds its plugins on PATH
 WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: serve test check check-protos install protos dashboards format clean
+.PHONY: serve test check check-protos install protos dashboards reference format clean
 
 serve: install
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
@@ -25,6 +25,7 @@ check: install check-protos
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
 
 check-protos: install
 	$(BIN)/buf lint
@@ -32,6 +33,9 @@ check-protos: install
 
 protos: install
 	$(WITH_PLUGINS) $(BIN)/python protos/generate.py
+
+reference: install
+	$(BIN)/python docs/generate.py
 
 dashboards: install
 	$(BIN)/python -m lstmserve_dashboards
