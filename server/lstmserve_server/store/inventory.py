@@ -53,7 +53,8 @@ class Inventory:
     ) -> list[VersionId]:
         """Take in what the store holds now; returns the versions that are known no more.
 
-        What was there before the server is complete, or never will be: it need not settle.
+        What was there before the server is complete, or never will be: it need not settle. And
+        the default model is settled for good: no model that comes later takes its place.
         """
         for record in self._records.values():
             record.is_stored = False
@@ -62,6 +63,8 @@ class Inventory:
         for record in self._records.values():
             if record.is_ready:
                 record.reason = _unlike_when_loaded(record)
+        if is_first:
+            self.directives = self.directives.with_default_model(self.default_model)
         return self.forget_gone()
 
     def forget_gone(self) -> list[VersionId]:
