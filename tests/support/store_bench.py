@@ -18,21 +18,23 @@ from lstmserve_server.store.version_record import VersionRecord
 from support.fake_loader import FakeLoader, StoreLog
 
 WAIT_SECONDS = 60.0
+NOTHING_SAID = Directives()
 
 
 class StoreBench:
     """The store's parts, and a way to change its files."""
 
     def __init__(
-        self, folder: Path, policy: str = "latest", directives: Directives = Directives()
+        self, parent: Path, policy: str = "latest", directives: Directives = NOTHING_SAID
     ) -> None:
-        self.folder = folder
+        self.folder = parent / "store"
+        self._away = parent / "away"
         self.now = 1000.0
         self.loader, self.log, self.catalog = FakeLoader(), StoreLog(), ModelCatalog()
         self.said: list[Directives] = []  # to other processes
         self.inventory = Inventory(parse_policy(policy), directives)
         self.manager = ModelManager(
-            ModelRepository(folder),
+            ModelRepository(self.folder),
             self.inventory,
             self.loader,
             self.catalog,
@@ -53,6 +55,13 @@ class StoreBench:
 
     def delete(self, version: VersionId) -> None:
         shutil.rmtree(self.folder / version[0] / str(version[1]))
+
+    def unmount(self) -> None:
+        """Let the store be gone, all of it."""
+        self.folder.rename(self._away)
+
+    def mount(self) -> None:
+        self._away.rename(self.folder)
 
     async def start(self, *versions: VersionId) -> None:
         """Serve a store that holds these."""

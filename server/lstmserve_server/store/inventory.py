@@ -7,6 +7,7 @@ what could be loaded, the policy, and what operators said.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from lstmserve_server.store.catalog import Roster
 from lstmserve_server.store.directives import Directives, VersionId
@@ -27,6 +28,7 @@ class Inventory:
     def __init__(self, policy: VersionPolicy, directives: Directives) -> None:
         self._policy = policy
         self._records: dict[VersionId, VersionRecord] = {}
+        self._spared: frozenset[VersionId] = frozenset()
         self.directives = directives
 
     def __iter__(self) -> Iterator[VersionRecord]:
@@ -102,6 +104,15 @@ class Inventory:
                     return record
         return None
 
+    @contextmanager
+    def doing_without(self, version: VersionId) -> Iterator[None]:
+        """Within the block, decide as if an operator had rejected a version."""
+        self._spared |= {version}
+        try:
+            yield
+        finally:
+            self._spared -= {version}
+
     def surplus(self, now: float) -> list[VersionRecord]:
         """Versions that need not be served any longer, because others of their model are."""
         return [record for model in self.models for record in self._surplus_of(model, now)]
@@ -122,18 +133,22 @@ class Inventory:
     def _of(self, model: str) -> list[VersionRecord]:
         return [record for record in self if record.id[0] == model]
 
+    def _refused(self, model: str) -> frozenset[int]:
+        spared = {number for name, number in self._spared if name == model}
+        return self.directives.refused(model) | spared
+
     def _wanted(self, model: str, now: float) -> frozenset[int]:
         loadable = {
             record.id[1]
             for record in self._of(model)
             if record.is_ready or record.may_be_loaded(now)
         }
-        allowed = loadable - self.directives.refused(model)
+        allowed = loadable - self._refused(model)
         rule = self._policy.of(model)
         return rule.choose(allowed) | (self.directives.named(model) & allowed)
 
     def _surplus_of(self, model: str, now: float) -> list[VersionRecord]:
-        wanted, refused = self._wanted(model, now), self.directives.refused(model)
+        wanted, refused = self._wanted(model, now), self._refused(model)
         ready = [record for record in self._of(model) if record.is_ready]
         has_good = any(record.id[1] in wanted for record in ready)
         is_needed = model == self.default_model
@@ -147,7 +162,7 @@ class Inventory:
     def _weights(self, model: str) -> Weights:
         """How requests without a version are dealt out between the versions that are ready."""
         ready = {record.id[1] for record in self._of(model) if record.is_ready}
-        answering = ready - self.directives.refused(model) or ready
+        answering = ready - self._refused(model) or ready
         given = self.directives.weights.get(model, {})
         weights = {n: given[n] for n in sorted(answering) if given.get(n)}
         if weights:

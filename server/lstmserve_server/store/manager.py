@@ -107,12 +107,13 @@ class ModelManager:
 
     async def settle(self) -> None:
         while (record := self.inventory.next_to_load(self._clock())) is not None:
-            await self._load(record)
+            await self.load(record)
         for record in self.inventory.surplus(self._clock()):
             self._end(record)
         self._publish()
 
-    async def _load(self, record: VersionRecord) -> None:
+    async def load(self, record: VersionRecord) -> None:
+        """Let a version answer, whoever wants it; what came of it is its state."""
         if record.id in self._endings and await self._revive(record):
             return
         self._enter(record, VersionState.LOADING)

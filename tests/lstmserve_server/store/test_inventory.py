@@ -17,10 +17,11 @@ from lstmserve_server.store.version_record import VersionState
 
 SERVED = cast("ServedModel", object())  # the inventory never looks into it
 NOW = 1000.0
+NOTHING_SAID = Directives()
 Store = dict[tuple[str, int], int]  # versions and what their files look like
 
 
-def make_inventory(policy: str = "latest", directives: Directives = Directives()) -> Inventory:
+def make_inventory(policy: str = "latest", directives: Directives = NOTHING_SAID) -> Inventory:
     return Inventory(parse_policy(policy), directives)
 
 

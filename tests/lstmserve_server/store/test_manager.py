@@ -150,11 +150,11 @@ async def test_only_what_failed_in_passing_is_tried_again_after_a_while(bench: S
 
 async def test_a_store_that_cannot_be_read_changes_nothing(bench: StoreBench) -> None:
     await bench.start(ONE)
-    bench.folder.rename(bench.folder.with_name("away"))
+    bench.unmount()
     with pytest.raises(StartupError, match="is not a folder"):
         await bench.follow()
     assert bench.answering == {ONE: 1.0}
-    bench.folder.with_name("away").rename(bench.folder)
+    bench.mount()
     await bench.follow()
     assert bench.states == {ONE: "ready"}
     assert bench.record(ONE).reason == ""
