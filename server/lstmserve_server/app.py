@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -33,7 +32,7 @@ from lstmserve_server.telemetry.metrics import Metrics
 from lstmserve_server.telemetry.models import ModelMetrics
 from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.versions import describe_version, watch_engine
-from lstmserve_server.word import Word
+from lstmserve_server.word import Saying, Word
 
 # An engine thread that comes back from a decode call waits this long for the interpreter
 # when the event loop is busy (docs/adr/0002-engine-thread.md).
@@ -42,23 +41,31 @@ SWITCH_INTERVAL_SECONDS = 0.0002
 log = structlog.get_logger()
 
 
-def _keep(_: Word) -> None:
+def _keep(_: Saying) -> None:
     """There is no other process."""
 
 
 class App:
     """One server process."""
 
-    def __init__(self, config: ServerConfig, on_word: Callable[[Word], None] = _keep) -> None:
-        """``on_word`` is told what operators say to this process, for others to hear."""
+    def __init__(
+        self,
+        config: ServerConfig,
+        on_saying: Callable[[Saying], None] = _keep,
+        directives: Directives | None = None,
+    ) -> None:
+        """``on_saying`` is told what operators say to this process, for others to hear, and
+        ``directives`` are what they said to others before it was started.
+        """
         self._config = config
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry)
         self._cache_metrics = CacheMetrics(self._metrics)
         self._stop = asyncio.Event()
         self._death: BaseException | None = None
-        self._on_word = on_word
-        self._word = Word(Directives())  # all that was said so far, here or to others
+        self._on_saying = on_saying
+        self._num_sayings = 0
+        self._directives = directives
         self._administration: Administration | None = None  # once it is ready
 
     async def run(self, on_ready: Callable[[Ready], None]) -> int:
@@ -101,14 +108,16 @@ class App:
         return 1 if self._death else 0
 
     def hear(self, word: Word) -> None:
-        """Do what an operator told another process of this server; call on the event loop."""
-        self._word = word
-        if self._administration is not None:
+        """Do what operators told any process of this server; call on the event loop."""
+        is_last = (
+            word.num_sayings == self._num_sayings
+        )  # else what was said here since is not in it
+        if self._administration is not None and is_last:
             self._administration.hear(word.directives)
 
-    def _say(self, word: Word) -> None:
-        self._word = word
-        self._on_word(word)
+    def _say(self, before: Directives, after: Directives) -> None:
+        self._num_sayings += 1
+        self._on_saying(Saying(before, after))
 
     async def _shut_down(self, server: RpcServer, models: LiveStore, caches: Caches) -> None:
         await models.stop()
@@ -150,7 +159,8 @@ class App:
             self._config.store,
             loader,
             ModelMetrics(self._metrics),
-            lambda directives: self._say(replace(self._word, directives=directives)),
+            self._say,
+            self._directives,
         )
 
     def _make_engine(self, loaded: LoadedModel) -> AsyncEngine:

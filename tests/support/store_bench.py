@@ -41,7 +41,9 @@ class StoreBench:
             self.log,
             clock=lambda: self.now,
         )
-        self.administration = Administration(self.manager, self.loader.verify, self.said.append)
+        self.administration = Administration(
+            self.manager, self.loader.verify, lambda _, directives: self.said.append(directives)
+        )
         self._ticks = 0
 
     def put(self, *versions: VersionId) -> None:

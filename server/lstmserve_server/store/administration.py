@@ -21,6 +21,8 @@ from lstmserve_server.store.shares import Weights
 from lstmserve_server.store.version_record import VersionRecord
 
 Verify = Callable[[StoredVersion], Awaitable[object]]
+OnChange = Callable[[Directives, Directives], None]
+"""Told the directives before something was said, and after."""
 T = TypeVar("T")
 
 
@@ -34,7 +36,7 @@ class Administration:
         self,
         manager: ModelManager,
         verify: Verify,
-        on_change: Callable[[Directives], None] = lambda _: None,
+        on_change: OnChange,
     ) -> None:
         """``verify`` raises ModelLoadError; ``on_change`` is told of what was said here."""
         self._manager = manager
@@ -164,8 +166,9 @@ class Administration:
         return record
 
     def _say(self, directives: Directives) -> None:
+        before = self.inventory.directives
         self._manager.direct(directives)
-        self._on_change(directives)
+        self._on_change(before, directives)
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

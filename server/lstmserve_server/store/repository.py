@@ -58,6 +58,11 @@ class ModelRepository:
         return models
 
 
+def first_model(folder: Path) -> str:
+    """The model of a store that is the default where nobody says which; raises StartupError."""
+    return next(iter(ModelRepository(folder).scan()))
+
+
 def _versions(model: Path) -> list[StoredVersion]:
     if not model.is_dir():
         return []

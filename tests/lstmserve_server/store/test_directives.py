@@ -59,3 +59,19 @@ def test_weights_that_change_later_elsewhere_do_not_change_here() -> None:
     said = Directives().with_weights("tiny", weights)
     weights[1] = 7
     assert said.weights == {"tiny": {1: 1}}
+
+
+def test_changes_of_two_who_knew_the_same_are_put_together() -> None:
+    before = Directives(default_model="a").with_requested(ONE).with_weights("tiny", {1: 1})
+    here = before.with_rejected(TWO).with_weights("other", {5: 5})
+    there = before.with_rejected(ONE).with_default_model("b").with_weights("tiny", {})
+    both = Directives(default_model="b").with_rejected(ONE).with_rejected(TWO)
+    assert here.with_changes(before, there) == both.with_weights("other", {5: 5})
+    assert there.with_changes(before, here) == both.with_weights("other", {5: 5})
+
+
+def test_of_two_words_about_a_version_the_one_put_in_last_counts() -> None:
+    before = Directives()
+    requested, rejected = before.with_requested(ONE), before.with_rejected(ONE)
+    assert requested.with_changes(before, rejected) == rejected
+    assert rejected.with_changes(before, requested) == requested
