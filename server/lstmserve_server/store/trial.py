@@ -12,12 +12,6 @@ from pathlib import Path
 
 from lstmserve_server.errors import ModelLoadError, StartupError
 from lstmserve_server.lifeline import die_with
-from lstmserve_server.store.loader import (
-    compile_version,
-    configure_torch,
-    load_archive,
-    open_version,
-)
 from lstmserve_server.store.repository import StoredVersion
 
 EXIT_REFUSED = 2
@@ -33,15 +27,23 @@ def main(arguments: list[str]) -> None:
     archive_file = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        configure_torch(int(threads))
-        bundle = open_version(StoredVersion(name, int(version), Path(folder)))
-        archive = compile_version(bundle)
-        load_archive(bundle, archive, int(rows))
+        archive = _try(StoredVersion(name, int(version), Path(folder)), int(rows), int(threads))
     except (ModelLoadError, StartupError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - read by the server
         sys.exit(EXIT_REFUSED)
     with archive_file:
         archive_file.write(archive)
+
+
+def _try(stored: StoredVersion, rows: int, threads: int) -> bytes:
+    # importing torch is half of the work: nice by now, and tied to the server
+    from lstmserve_server.store import loader
+
+    loader.configure_torch(threads)
+    bundle = loader.open_version(stored)
+    archive = loader.compile_version(bundle)
+    loader.load_archive(bundle, archive, rows)
+    return archive
 
 
 if __name__ == "__main__":

@@ -1,0 +1,106 @@
+"""A version is tried by a real process, which is all that it can harm."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.request import SamplingParams
+from lstmserve_server.errors import ModelLoadError, ModelTrialError
+from lstmserve_server.store.loader import configure_torch, load_archive, open_version
+from lstmserve_server.store.rehearsal import rehearse
+from lstmserve_server.store.repository import StoredVersion
+from support.misdeeds import NOISE, misbehave
+from support.stores import copy_version, flip_byte
+
+MAX_ROWS = 2
+END_SECONDS = 60
+# what a server does that tries a version which never ends
+SERVER = """
+import asyncio, pathlib, sys
+from lstmserve_server.store.rehearsal import rehearse
+from lstmserve_server.store.repository import StoredVersion
+asyncio.run(rehearse(StoredVersion("tiny", 1, pathlib.Path(sys.argv[1])), 2, 1))
+"""
+
+
+@pytest.fixture
+def version(tiny_store: Path, tmp_path: Path) -> StoredVersion:
+    """A good version, to be spoiled."""
+    return StoredVersion("tiny", 1, copy_version(tiny_store / "tiny" / "1", tmp_path))
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children()
+
+
+async def test_a_good_version_gives_an_archive_that_runs(version: StoredVersion) -> None:
+    archive = await rehearse(version, MAX_ROWS, threads=1)
+    configure_torch(threads=1)
+    runner = load_archive(open_version(version), archive, MAX_ROWS).runner
+    runner.clear([0])
+    row = DecodeRow(0, 0, 0, SamplingParams(temperature=0.0), min_tokens=4)
+    (decoded,) = runner.decode([row], steps=4, same_rows=False)
+    assert len(decoded.token_ids) == 4
+
+
+async def test_an_archive_belongs_to_the_version_that_it_was_made_of(
+    version: StoredVersion, tmp_path: Path
+) -> None:
+    """Its files may change between the trial and the load."""
+    misbehave(version.folder, "talk")
+    archive = await rehearse(version, MAX_ROWS, threads=1)
+    assert NOISE.encode() not in archive[:100]  # what a model prints goes elsewhere
+    misbehave(version.folder, "crash")
+    configure_torch(threads=1)
+    with pytest.raises(ModelLoadError, match="changed while it was loaded"):
+        load_archive(open_version(version), archive, MAX_ROWS)
+
+
+async def test_a_bad_checksum_is_the_versions_own_fault(version: StoredVersion) -> None:
+    flip_byte(version.folder / "model.pt")
+    with pytest.raises(ModelLoadError, match=r"model\.pt: its SHA-256") as caught:
+        await rehearse(version, MAX_ROWS, threads=1)
+    assert not isinstance(caught.value, ModelTrialError)
+
+
+async def test_a_model_that_crashes_ends_its_trial_alone(version: StoredVersion) -> None:
+    misbehave(version.folder, "crash")
+    with pytest.raises(ModelTrialError, match=r"ended by signal 8 \(Floating point") as caught:
+        await rehearse(version, MAX_ROWS, threads=1)
+    assert str(version.folder) in str(caught.value)
+
+
+async def test_a_model_that_hangs_is_ended(version: StoredVersion) -> None:
+    misbehave(version.folder, "hang")
+    with pytest.raises(ModelTrialError, match=r"did not load and run within 0\.5 seconds"):
+        await rehearse(version, MAX_ROWS, threads=1, timeout_seconds=0.5)
+    assert children() == []
+
+
+async def test_a_trial_that_nobody_waits_for_any_more_is_ended(version: StoredVersion) -> None:
+    trial = asyncio.create_task(rehearse(version, MAX_ROWS, threads=1))
+    while not children():
+        await asyncio.wait({trial}, timeout=0)
+    trial.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trial
+    assert children() == []
+
+
+def test_a_trial_ends_with_the_server_that_began_it(version: StoredVersion) -> None:
+    misbehave(version.folder, "hang")
+    with subprocess.Popen([sys.executable, "-c", SERVER, str(version.folder)]) as server:
+        while not (trials := psutil.Process(server.pid).children()):
+            assert server.poll() is None
+        os.kill(server.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(trials, END_SECONDS)
+    assert alive == []
