@@ -9,8 +9,6 @@ import torch
 from lstmserve_bundle.manifest import read_manifest
 from support.stores import accept_files
 
-NOISE = "said by the model"
-
 
 class Misdeed(torch.nn.Module):
     """Has a model's methods and sizes; its step first does what it is named for."""
