@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 import time
+import weakref
 from collections.abc import Callable
 
 import structlog
@@ -182,7 +183,9 @@ class App:
             self._config.engine.park_after_tokens,
         )
         describe_version(self._metrics, bundle.manifest, loaded.runner.state_bytes)
-        watch_engine(self._metrics, name, version, lambda: served.load, self._config.engine)
+        # a gauge and its function hold each other until the garbage collector comes
+        weakly = weakref.proxy(served)  # and are not to hold the weights
+        watch_engine(self._metrics, name, version, lambda: weakly.load, self._config.engine)
         return served
 
 
