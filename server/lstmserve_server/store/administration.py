@@ -42,6 +42,7 @@ class Administration:
         self._manager = manager
         self._verify = verify
         self._on_change = on_change
+        self._verifying = asyncio.Lock()  # each takes a process and its memory
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -141,7 +142,8 @@ class Administration:
     async def _try(self, version: VersionId) -> VersionRecord:
         async with self._manager.turn:
             record = await self._look_for(version)
-        await self._verify(record.stored)
+        async with self._verifying:
+            await self._verify(record.stored)
         return record
 
     async def _look_for(self, version: VersionId) -> VersionRecord:

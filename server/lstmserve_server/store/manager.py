@@ -123,13 +123,18 @@ class ModelManager:
         try:
             record.served = await self._loader.load(record.stored)
         except ModelLoadError as error:
-            is_passing = isinstance(error, ModelTrialError)
-            record.retry_at = self._clock() + RETRY_SECONDS if is_passing else 0.0
-            self._enter(record, VersionState.FAILED, str(error))
+            self._fail(record, str(error), is_passing=isinstance(error, ModelTrialError))
+        except Exception as error:
+            self._fail(record, f"a bug: {error!r}", is_passing=True)
+            raise
         else:
             self._enter(record, VersionState.READY)
         self._observer.on_load(record.id, self._clock() - began_at, is_good=record.is_ready)
         self._publish()
+
+    def _fail(self, record: VersionRecord, reason: str, *, is_passing: bool) -> None:
+        record.retry_at = self._clock() + RETRY_SECONDS if is_passing else 0.0
+        self._enter(record, VersionState.FAILED, reason)
 
     def _end(self, record: VersionRecord) -> None:
         """Take nothing new on a version, and unload it when what runs has ended."""

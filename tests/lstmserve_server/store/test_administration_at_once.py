@@ -134,6 +134,17 @@ async def test_an_unload_is_not_undone_by_what_another_process_was_told_meanwhil
     assert bench.said == [Directives(default_model="b").with_rejected(TWO)]
 
 
+async def test_versions_are_verified_one_after_the_other(bench: StoreBench) -> None:
+    lock = bench.loader.hold(ONE)
+    verifying = [asyncio.create_task(bench.administration.verify(each)) for each in (ONE, TWO)]
+    await bench.until_begun(ONE)
+    bench.administration.set_default("b", None)  # and nothing else has to wait for them
+    await bench.administration.load(OTHER)
+    assert ("verify", TWO) not in bench.loader.log
+    lock.set()
+    assert await asyncio.gather(*verifying) == [bench.record(ONE), bench.record(TWO)]
+
+
 async def test_what_still_loads_when_the_server_ends_is_refused(bench: StoreBench) -> None:
     bench.loader.hold(ONE)
     loading = asyncio.create_task(bench.administration.load(ONE))

@@ -148,6 +148,19 @@ async def test_only_what_failed_in_passing_is_tried_again_after_a_while(bench: S
     assert bench.ask() == TWO
 
 
+async def test_a_bug_is_raised_and_keeps_the_version_back_for_a_while(bench: StoreBench) -> None:
+    await bench.start(ONE)
+    bench.put(TWO)
+    bench.loader.errors[TWO] = ZeroDivisionError("why")
+    await bench.follow(1)
+    with pytest.raises(ZeroDivisionError):
+        await bench.follow(1)
+    await bench.follow(3)
+    assert bench.loader.loads == [ONE, TWO]
+    assert bench.states == {TWO: "failed", ONE: "ready"}
+    assert "ZeroDivisionError('why')" in bench.record(TWO).reason
+
+
 async def test_a_store_that_cannot_be_read_changes_nothing(bench: StoreBench) -> None:
     await bench.start(ONE)
     bench.unmount()
