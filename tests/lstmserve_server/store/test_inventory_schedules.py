@@ -26,7 +26,7 @@ from lstmserve_server.store.version_record import VersionRecord, VersionState
 
 SERVED = cast("ServedModel", object())  # the inventory never looks into it
 RETRY_SECONDS = 60.0
-VERSIONS = st.tuples(st.sampled_from("ab"), st.integers(1, 4))
+VERSIONS = st.tuples(st.sampled_from("ab"), st.integers(1, 3))
 POLICIES = ("latest", "latest:2", "all", "2,3", "1 b=all")
 
 
@@ -55,7 +55,8 @@ class Schedules(RuleBasedStateMachine):
 
     @initialize(policy=st.sampled_from(POLICIES), default=st.sampled_from("ab"))
     def begin(self, policy: str, default: str) -> None:
-        self.inventory = Inventory(parse_policy(policy), Directives(default_model=default))
+        self.policy = parse_policy(policy)
+        self.inventory = Inventory(self.policy, Directives(default_model=default))
         self.store: dict[VersionId, Files] = {}
         self.seen: dict[VersionId, list[object]] = {}  # fingerprints, at every look
         self.failed: dict[VersionId, tuple[object, float]] = {}  # the files, and when to retry
@@ -64,7 +65,7 @@ class Schedules(RuleBasedStateMachine):
 
     # --- what happens -----------------------------------------------------------------
 
-    @rule(version=VERSIONS, content=st.sampled_from(Content))
+    @rule(version=VERSIONS, content=st.sampled_from([Content.GOOD, *Content]))
     def write(self, version: VersionId, content: Content) -> None:
         self.ticks += 1
         self.store[version] = Files(content, self.ticks)
@@ -73,7 +74,7 @@ class Schedules(RuleBasedStateMachine):
     def delete(self, version: VersionId) -> None:
         self.store.pop(version, None)
 
-    @rule(seconds=st.sampled_from([1.0, RETRY_SECONDS]))
+    @rule(seconds=st.sampled_from([RETRY_SECONDS - 1, RETRY_SECONDS]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
@@ -85,7 +86,12 @@ class Schedules(RuleBasedStateMachine):
     def reject(self, version: VersionId) -> None:
         self.inventory.directives = self.inventory.directives.with_rejected(version)
 
-    @rule(model=st.sampled_from("ab"), weights=st.dictionaries(st.integers(1, 4), st.just(1)))
+    @rule(model=st.sampled_from("ab"))
+    def reject_all_that_answer(self, model: str) -> None:
+        for record in self._ready(model):
+            self.reject(record.id)
+
+    @rule(model=st.sampled_from("ab"), weights=st.dictionaries(st.integers(1, 3), st.just(1)))
     def weigh(self, model: str, weights: dict[int, int]) -> None:
         self.inventory.directives = self.inventory.directives.with_weights(model, weights)
 
@@ -113,6 +119,17 @@ class Schedules(RuleBasedStateMachine):
         assert self.inventory.surplus(self.now) == []
         assert self.inventory.next_to_load(self.now) is None
 
+    @rule()
+    def be_left_alone(self) -> None:
+        """Whatever happened before, two looks later the best there is answers."""
+        for _ in range(2):
+            self.look()
+            self.settle()
+        for model in "ab":
+            answering = {record.id[1] for record in self._ready(model)}
+            best = self.policy.of(model).choose(self._good(model))
+            assert not best or max(best) <= max(answering, default=0)
+
     # --- what must be so --------------------------------------------------------------
 
     @invariant()
@@ -129,6 +146,14 @@ class Schedules(RuleBasedStateMachine):
         answering = {record.id[0] for record in self.inventory if record.is_ready}
         self.had_ready |= answering
         assert self.had_ready == answering
+
+    def _ready(self, model: str) -> list[VersionRecord]:
+        return [each for each in self.inventory if each.is_ready and each.id[0] == model]
+
+    def _good(self, model: str) -> set[int]:
+        """The versions that could be loaded, and may."""
+        good = {each for each, files in self.store.items() if files.content is Content.GOOD}
+        return {n for name, n in good - self.inventory.directives.rejected if name == model}
 
     def _check_may_load(self, record: VersionRecord) -> None:
         looks = self.seen[record.id]
@@ -153,9 +178,8 @@ class Schedules(RuleBasedStateMachine):
         self.failed[record.id] = record.fingerprint, record.retry_at
 
     def _end(self, record: VersionRecord) -> None:
-        model, number = record.id
-        others = {each.id[1] for each in self.inventory if each.is_ready and each.id[0] == model}
-        if others == {number}:
+        model = record.id[0]
+        if self._ready(model) == [record]:
             assert record.id in self.inventory.directives.rejected
             assert model != self.inventory.default_model
             self.had_ready.discard(model)
@@ -166,5 +190,5 @@ class Schedules(RuleBasedStateMachine):
 
 def test_any_schedule() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Schedules, settings=hypothesis.settings(max_examples=100, stateful_step_count=40)
+        Schedules, settings=hypothesis.settings(max_examples=200, stateful_step_count=40)
     )
