@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from lstmserve_server.errors import ModelLoadError, ModelNeededError, ModelNotFoundError
@@ -14,91 +12,83 @@ ONE, TWO, THREE = (("a", number) for number in (1, 2, 3))
 OTHER = ("b", 1)
 
 
-@pytest.fixture
-async def bench(tmp_path: Path) -> StoreBench:
-    """Version 2 of ``a`` answers, and version 1 lies in the store; beside it there is ``b``."""
-    bench = StoreBench(tmp_path)
-    await bench.start(ONE, TWO, OTHER)
-    return bench
+async def test_a_loaded_version_answers_those_who_name_it(stocked: StoreBench) -> None:
+    record = await stocked.administration.load(ONE)
+    assert record is stocked.record(ONE)
+    assert stocked.ask("a", "1") == ONE
+    assert stocked.answering == {OTHER: 1.0, TWO: 1.0, ONE: 0.0}
+    stocked.put(THREE)
+    await stocked.follow()
+    await stocked.until_ended()
+    assert stocked.states == {THREE: "ready", TWO: "unloaded", ONE: "ready", OTHER: "ready"}
 
 
-async def test_a_loaded_version_answers_those_who_name_it(bench: StoreBench) -> None:
-    record = await bench.administration.load(ONE)
-    assert record is bench.record(ONE)
-    assert bench.ask("a", "1") == ONE
-    assert bench.answering == {OTHER: 1.0, TWO: 1.0, ONE: 0.0}
-    bench.put(THREE)
-    await bench.follow()
-    await bench.until_ended()
-    assert bench.states == {THREE: "ready", TWO: "unloaded", ONE: "ready", OTHER: "ready"}
-
-
-async def test_an_unloaded_version_stays_so_until_it_is_loaded(bench: StoreBench) -> None:
-    await bench.administration.unload(TWO)
-    assert bench.ask() == ONE
-    await bench.follow()
-    await bench.until_ended()
-    assert bench.states[TWO] == "unloaded"
-    bench.put(TWO)
-    await bench.follow()
-    assert bench.ask() == ONE
-    await bench.administration.load(TWO)
-    assert bench.ask() == TWO
-    await bench.follow()
-    await bench.until_ended()
-    assert bench.states[ONE] == "unloaded"
+async def test_an_unloaded_version_stays_so_until_it_is_loaded(stocked: StoreBench) -> None:
+    await stocked.administration.unload(TWO)
+    assert stocked.ask() == ONE
+    await stocked.follow()
+    await stocked.until_ended()
+    assert stocked.states[TWO] == "unloaded"
+    stocked.put(TWO)
+    await stocked.follow()
+    assert stocked.ask() == ONE
+    await stocked.administration.load(TWO)
+    assert stocked.ask() == TWO
+    await stocked.follow()
+    await stocked.until_ended()
+    assert stocked.states[ONE] == "unloaded"
 
 
 async def test_the_next_version_takes_the_place_of_one_that_is_unloaded_first(
-    bench: StoreBench,
+    stocked: StoreBench,
 ) -> None:
-    bench.loader.errors[ONE] = ModelLoadError("spoiled")
+    stocked.loader.errors[ONE] = ModelLoadError("spoiled")
     with pytest.raises(ModelNeededError, match="only version of the default model"):
-        await bench.administration.unload(TWO)
-    assert bench.ask() == TWO
-    assert bench.loader.unloads == []
-    assert bench.inventory.directives.rejected == frozenset()
-    assert bench.said == []
+        await stocked.administration.unload(TWO)
+    assert stocked.ask() == TWO
+    assert stocked.loader.unloads == []
+    assert stocked.inventory.directives.rejected == frozenset()
+    assert stocked.said == []
 
 
-async def test_a_model_that_is_not_the_default_may_go_altogether(bench: StoreBench) -> None:
-    await bench.administration.unload(OTHER)
-    assert bench.answering == {TWO: 1.0}
+async def test_a_model_that_is_not_the_default_may_go_altogether(stocked: StoreBench) -> None:
+    await stocked.administration.unload(OTHER)
+    assert stocked.answering == {TWO: 1.0}
     with pytest.raises(ModelNotFoundError, match="no version of model 'b' is served"):
-        bench.administration.set_default("b", None)
-    await bench.administration.load(OTHER)
-    assert bench.ask("b") == OTHER
+        stocked.administration.set_default("b", None)
+    await stocked.administration.load(OTHER)
+    assert stocked.ask("b") == OTHER
 
 
 async def test_a_version_that_cannot_be_loaded_is_refused_with_the_reason(
-    bench: StoreBench,
+    stocked: StoreBench,
 ) -> None:
-    bench.loader.errors[ONE] = ModelLoadError("spoiled")
+    stocked.loader.errors[ONE] = ModelLoadError("spoiled")
     for _ in range(2):  # each time it is tried
         with pytest.raises(ModelLoadError, match="spoiled"):
-            await bench.administration.load(ONE)
-    assert bench.loader.loads.count(ONE) == 2
-    assert bench.states[ONE] == "failed"
-    assert bench.inventory.directives.requested == frozenset()
-    assert bench.said == []
-    bench.put(ONE)
-    await bench.follow()
-    assert bench.loader.loads.count(ONE) == 2
+            await stocked.administration.load(ONE)
+    assert stocked.loader.loads.count(ONE) == 2
+    assert stocked.states[ONE] == "failed"
+    assert stocked.inventory.directives.requested == frozenset()
+    assert stocked.said == []
+    stocked.put(ONE)
+    await stocked.follow()
+    assert stocked.loader.loads.count(ONE) == 2
 
 
 async def test_a_version_that_was_just_copied_is_loaded_without_waiting_for_the_next_look(
-    bench: StoreBench,
+    stocked: StoreBench,
 ) -> None:
-    bench.put(THREE)
-    await bench.administration.load(THREE)
-    assert bench.ask() == THREE
+    stocked.put(THREE)
+    await stocked.administration.load(THREE)
+    assert stocked.ask() == THREE
 
 
 @pytest.mark.parametrize("version", [("a", 7), ("c", 1)])
 async def test_what_the_store_does_not_hold_is_not_found(
-    bench: StoreBench, version: tuple[str, int]
+    stocked: StoreBench, version: tuple[str, int]
 ) -> None:
-    administration = bench.administration
+    administration = stocked.administration
     for act in (administration.load, administration.unload, administration.verify):
         with pytest.raises(ModelNotFoundError) as caught:
             await act(version)
@@ -107,84 +97,30 @@ async def test_what_the_store_does_not_hold_is_not_found(
         administration.set_default(*version)
     with pytest.raises(ModelNotFoundError):
         administration.set_traffic(version[0], {version[1]: 1})
-    assert bench.said == []
+    assert stocked.said == []
 
 
 async def test_what_is_served_but_gone_from_the_store_cannot_be_loaded_or_verified(
-    bench: StoreBench,
+    stocked: StoreBench,
 ) -> None:
-    bench.delete(TWO)
-    for act in (bench.administration.load, bench.administration.verify):
+    stocked.delete(TWO)
+    for act in (stocked.administration.load, stocked.administration.verify):
         with pytest.raises(ModelNotFoundError):
             await act(TWO)
-    assert bench.ask() == TWO
+    assert stocked.ask() == TWO
 
 
-async def test_the_default_is_another_version_or_model_at_once(bench: StoreBench) -> None:
-    await bench.administration.load(ONE)
-    assert bench.administration.set_default("a", 1).id == ONE
-    assert bench.ask() == bench.ask("a") == ONE
-    assert bench.administration.set_default("b", None).id == OTHER
-    assert (bench.ask(), bench.ask("a")) == (OTHER, ONE)
-    assert bench.administration.set_default("a", None).id == TWO
-    assert bench.ask() == TWO
-
-
-async def test_a_version_that_is_the_default_stays_when_newer_ones_come(bench: StoreBench) -> None:
-    bench.administration.set_default("a", 2)
-    bench.put(THREE)
-    await bench.follow()
-    await bench.until_ended()
-    assert bench.answering == {OTHER: 1.0, THREE: 0.0, TWO: 1.0}
-
-
-@pytest.mark.parametrize("state", ["unloaded", "failed"])
-async def test_a_version_that_does_not_answer_cannot_be_the_default_or_have_a_weight(
-    bench: StoreBench, state: str
-) -> None:
-    if state == "failed":
-        bench.loader.errors[THREE] = ModelLoadError("spoiled")
-        bench.put(THREE)
-        await bench.follow()
-    number = 3 if state == "failed" else 1
-    with pytest.raises(ModelNeededError, match=state):
-        bench.administration.set_default("a", number)
-    with pytest.raises(ModelNeededError, match=state):
-        bench.administration.set_traffic("a", {number: 1, 2: 1})
-    bench.administration.set_traffic("a", {number: 0, 2: 1})  # it gets nothing: no harm
-    assert bench.ask() == TWO
-
-
-async def test_traffic_is_dealt_out_and_given_back(bench: StoreBench) -> None:
-    await bench.administration.load(ONE)
-    assert bench.administration.set_traffic("a", {1: 3, 2: 1}).id == ONE
-    assert bench.answering == {OTHER: 1.0, TWO: 0.25, ONE: 0.75}
-    bench.administration.set_traffic("a", {})
-    assert bench.answering == {OTHER: 1.0, TWO: 1.0, ONE: 0.0}
-
-
-async def test_a_version_that_is_unloaded_leaves_its_traffic_to_the_others(
-    bench: StoreBench,
-) -> None:
-    await bench.administration.load(ONE)
-    bench.administration.set_traffic("a", {1: 1, 2: 3})
-    await bench.administration.unload(ONE)
-    assert bench.answering == {OTHER: 1.0, TWO: 1.0}
-    await bench.administration.load(ONE)
-    assert bench.answering == {OTHER: 1.0, TWO: 0.75, ONE: 0.25}
-
-
-async def test_verifying_serves_nothing(bench: StoreBench) -> None:
-    assert (await bench.administration.verify(ONE)).id == ONE
-    bench.loader.errors[ONE] = ModelLoadError("spoiled")
+async def test_verifying_serves_nothing(stocked: StoreBench) -> None:
+    assert (await stocked.administration.verify(ONE)).id == ONE
+    stocked.loader.errors[ONE] = ModelLoadError("spoiled")
     with pytest.raises(ModelLoadError, match="spoiled"):
-        await bench.administration.verify(ONE)
-    assert bench.states[ONE] == "unloaded"
-    assert bench.loader.loads == [TWO, OTHER]
+        await stocked.administration.verify(ONE)
+    assert stocked.states[ONE] == "unloaded"
+    assert stocked.loader.loads == [TWO, OTHER]
 
 
-async def test_everything_that_was_done_is_told_to_others(bench: StoreBench) -> None:
-    administration = bench.administration
+async def test_everything_that_was_done_is_told_to_others(stocked: StoreBench) -> None:
+    administration = stocked.administration
     await administration.load(ONE)
     administration.set_traffic("a", {1: 1, 2: 1})
     administration.set_default("b", None)
@@ -194,14 +130,14 @@ async def test_everything_that_was_done_is_told_to_others(bench: StoreBench) -> 
     told.append(told[-1].with_weights("a", {1: 1, 2: 1}))
     told.append(told[-1].with_default_model("b"))
     told.append(told[-1].with_rejected(TWO))
-    assert bench.said == told
+    assert stocked.said == told
 
 
-async def test_what_others_were_told_is_done_and_not_told_again(bench: StoreBench) -> None:
+async def test_what_others_were_told_is_done_and_not_told_again(stocked: StoreBench) -> None:
     heard = Directives(default_model="b").with_requested(ONE).with_rejected(TWO)
-    bench.administration.hear(heard)
-    assert bench.ask() == OTHER
-    await bench.until_begun(ONE)
-    await bench.follow(1)
-    assert bench.answering == {OTHER: 1.0, ONE: 1.0}
-    assert bench.said == []
+    stocked.administration.hear(heard)
+    assert stocked.ask() == OTHER
+    await stocked.until_begun(ONE)
+    await stocked.follow(1)
+    assert stocked.answering == {OTHER: 1.0, ONE: 1.0}
+    assert stocked.said == []
