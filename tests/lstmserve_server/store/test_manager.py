@@ -15,7 +15,7 @@ from lstmserve_server.errors import (
 from lstmserve_server.store.directives import Directives
 from support.store_bench import StoreBench
 
-ONE, TWO, THREE = (("a", number) for number in (1, 2, 3))
+ONE, TWO = ("a", 1), ("a", 2)
 OTHER = ("b", 1)
 
 

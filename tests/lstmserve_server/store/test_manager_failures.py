@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lstmserve_server.errors import (
-    ModelLoadError,
-    ModelTrialError,
-    StartupError,
-)
+from lstmserve_server.errors import ModelLoadError, ModelTrialError, StartupError
 from lstmserve_server.store.manager import RETRY_SECONDS
 from support.store_bench import StoreBench
 
 ONE, TWO, THREE = (("a", number) for number in (1, 2, 3))
-OTHER = ("b", 1)
 
 
 @pytest.mark.parametrize("error", [ModelLoadError("why"), ModelTrialError("why")])
