@@ -25,6 +25,12 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def other_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a version that answers differently."""
+    return make_tiny_checkpoint(tmp_path_factory.mktemp("other"), epochs=1, seed=2)
+
+
+@pytest.fixture(scope="session")
 def server(tiny_store: Path) -> Iterator[ServerProcess]:
     """A running server of the tiny model, for tests that do not stop it."""
     with ServerProcess(tiny_store) as running:

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -22,6 +21,7 @@ from lstmserve_server.rpc.server import RpcServer
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.store.administration import Administration
 from lstmserve_server.store.catalog import ModelCatalog
+from lstmserve_server.store.directives import Directives
 from lstmserve_server.store.live_store import LiveStore
 from lstmserve_server.store.loader import LoadedModel, configure_torch
 from lstmserve_server.store.version_loader import VersionLoader
@@ -36,7 +36,7 @@ from lstmserve_server.telemetry.models import ModelMetrics
 from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.tracing import make_tracer
 from lstmserve_server.telemetry.versions import describe_version, watch_engine
-from lstmserve_server.word import Word
+from lstmserve_server.word import Saying, Word
 
 # An engine thread that comes back from a decode call waits this long for the interpreter
 # when the event loop is busy (docs/adr/0002-engine-thread.md).
@@ -45,7 +45,7 @@ SWITCH_INTERVAL_SECONDS = 0.0002
 log = structlog.get_logger()
 
 
-def _keep(_: Word) -> None:
+def _keep(_: Saying) -> None:
     """There is no other process."""
 
 
@@ -53,9 +53,15 @@ class App:
     """One server process."""
 
     def __init__(
-        self, config: ServerConfig, log: ProcessLog, on_word: Callable[[Word], None] = _keep
+        self,
+        config: ServerConfig,
+        log: ProcessLog,
+        on_saying: Callable[[Saying], None] = _keep,
+        directives: Directives | None = None,
     ) -> None:
-        """``on_word`` is told what operators say to this process, for others to hear."""
+        """``on_saying`` is told what operators say to this process, for others to hear, and
+        ``directives`` are what they said to others before it was started.
+        """
         self._config = config
         self._log = log
         self._registry = CollectorRegistry()
@@ -64,9 +70,9 @@ class App:
         self._cache_metrics = CacheMetrics(self._metrics)
         self._stop = asyncio.Event()
         self._death: BaseException | None = None
-        self._on_word = on_word
-        # all that was said so far, here or to others
-        self._word = Word(None, log.level)
+        self._on_saying = on_saying
+        self._num_sayings = 0
+        self._directives = directives
         self._administration: Administration | None = None  # once it is ready
 
     async def run(self, on_ready: Callable[[Ready], None]) -> int:
@@ -110,15 +116,20 @@ class App:
         return 1 if self._death else 0
 
     def hear(self, word: Word) -> None:
-        """Do what an operator told another process of this server; call on the event loop."""
-        self._word = word
-        self._log.set_level(word.log_level)
-        if self._administration is not None and word.directives is not None:
-            self._administration.hear(word.directives)
+        """Do what operators told any process of this server; call on the event loop."""
+        if self._administration is None or word.num_sayings != self._num_sayings:
+            return  # what was said here since is not in it
+        self._administration.hear(word.directives)
+        if word.log_level:
+            self._log.set_level(word.log_level)
 
-    def _say(self, word: Word) -> None:
-        self._word = word
-        self._on_word(word)
+    def _say(self, saying: Saying) -> None:
+        self._num_sayings += 1
+        self._on_saying(saying)
+
+    def _say_level(self, administration: Administration, level: str) -> None:
+        known = administration.inventory.directives
+        self._say(Saying(known, known, level))
 
     async def _shut_down(self, server: RpcServer, models: LiveStore, caches: Caches) -> None:
         await models.stop()
@@ -150,7 +161,7 @@ class App:
             self._cache_metrics,
             self._log,
             is_text_logged=self._config.telemetry.is_text_logged,
-            on_log_level=lambda level: self._say(replace(self._word, log_level=level)),
+            on_log_level=lambda level: self._say_level(models.administration, level),
         )
 
     def _make_caches(self) -> Caches:
@@ -172,7 +183,8 @@ class App:
             self._config.store,
             loader,
             ModelMetrics(self._metrics),
-            lambda directives: self._say(replace(self._word, directives=directives)),
+            lambda before, after: self._say(Saying(before, after)),
+            self._directives,
         )
 
     def _make_engine(self, loaded: LoadedModel) -> AsyncEngine:

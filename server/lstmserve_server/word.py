@@ -1,4 +1,4 @@
-"""What an operator said to one process of a server, for its others to hear."""
+"""What operators tell one process of a server, and what its others hear of it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from lstmserve_server.store.directives import Directives
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """All that was said so far: who hears the last word needs no other."""
+class Saying:
+    """Up: what an operator told this process, as what it knew before and what it knows now."""
 
-    directives: Directives | None  # None: as configured
-    log_level: str
+    before: Directives
+    after: Directives
+    log_level: str = ""  # empty: nothing was said of it
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Down: all that was said so far, to whomever; who hears the last word needs no other."""
+
+    directives: Directives
+    num_sayings: int = 0  # of the one who hears it, that are in it
+    log_level: str = ""  # empty: as configured

@@ -1,7 +1,7 @@
 """One of several processes of a server; its supervisor runs ``python -m lstmserve_server.worker``.
 
-Standard input holds its order and what operators tell other workers, standard output takes
-its answer and what they tell this one; the rest is an ordinary server.
+Standard input holds its order and what operators tell any worker, standard output takes its
+answer and what they tell this one; the rest is an ordinary server.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, TextIO
 from lstmserve_server.errors import StartupError
 from lstmserve_server.lifeline import die_with
 from lstmserve_server.startup import EXIT_CANNOT_START, end_on_signals, explain
-from lstmserve_server.supervision.messages import ANSWERS, ORDERS, WORDS, Order, Refusal
+from lstmserve_server.supervision.messages import (
+    ANSWERS,
+    MAX_LINE_BYTES,
+    ORDERS,
+    SAYINGS,
+    WORDS,
+    Order,
+    Refusal,
+)
 
 if TYPE_CHECKING:
     from lstmserve_server.app import App
@@ -44,7 +52,12 @@ def _serve(order: Order, supervisor: TextIO) -> int:
     from lstmserve_server.telemetry.logging import configure_logging
 
     async def run() -> int:
-        app = App(order.config, log, lambda word: _say(supervisor, WORDS.dump_json(word)))
+        app = App(
+            order.config,
+            log,
+            lambda saying: _say(supervisor, SAYINGS.dump_json(saying)),
+            order.directives,
+        )
         listening = asyncio.create_task(_listen(app))
         try:
             return await app.run(lambda ready: _say(supervisor, ANSWERS.dump_json(ready)))
@@ -69,7 +82,7 @@ def _say(supervisor: TextIO, line: bytes) -> None:
 
 async def _listen(app: App) -> None:
     """Let the app hear what the supervisor passes on."""
-    reader = asyncio.StreamReader()
+    reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )

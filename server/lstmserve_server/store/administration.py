@@ -10,6 +10,7 @@ from lstmserve_server.errors import (
     ModelLoadError,
     ModelNeededError,
     ModelNotFoundError,
+    StartupError,
     UnavailableError,
 )
 from lstmserve_server.store.directives import Directives, VersionId
@@ -20,6 +21,8 @@ from lstmserve_server.store.shares import Weights
 from lstmserve_server.store.version_record import VersionRecord
 
 Verify = Callable[[StoredVersion], Awaitable[object]]
+OnChange = Callable[[Directives, Directives], None]
+"""Told the directives before something was said, and after."""
 T = TypeVar("T")
 
 
@@ -33,12 +36,13 @@ class Administration:
         self,
         manager: ModelManager,
         verify: Verify,
-        on_change: Callable[[Directives], None] = lambda _: None,
+        on_change: OnChange,
     ) -> None:
         """``verify`` raises ModelLoadError; ``on_change`` is told of what was said here."""
         self._manager = manager
         self._verify = verify
         self._on_change = on_change
+        self._verifying = asyncio.Lock()  # each takes a process and its memory
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -112,41 +116,45 @@ class Administration:
 
     async def _load(self, version: VersionId) -> VersionRecord:
         async with self._manager.turn:
-            await self._manager.look()
-            record = self._find(version)
-            if not record.is_stored:
-                raise _unknown(version)
-            before = self.inventory.directives
-            record.try_again()
-            self._manager.direct(before.with_requested(version))
-            await self._manager.settle()
+            record = await self._look_for(version)
             if not record.is_ready:
-                self._manager.direct(before)
+                record.try_again()
+                await self._manager.load(record)
+            if not record.is_ready:
                 raise ModelLoadError(record.reason)
-        self._on_change(self.inventory.directives)
+            self._say(self.inventory.directives.with_requested(version))
+            await self._manager.settle()
         return record
 
     async def _unload(self, version: VersionId) -> VersionRecord:
         async with self._manager.turn:
-            record, before = self._find(version), self.inventory.directives
-            self._manager.direct(before.with_rejected(version))
-            await self._manager.settle()
+            record = self._find(version)
+            with self.inventory.doing_without(version):
+                await self._manager.settle()
             if record.is_ready:
-                self._manager.direct(before)
                 raise ModelNeededError(
                     f"{version[0]} version {version[1]} is the only version of the default model "
                     "that can be served; load another one, or set another default model first"
                 )
-        self._on_change(self.inventory.directives)
+            self._say(self.inventory.directives.with_rejected(version))
         return record
 
     async def _try(self, version: VersionId) -> VersionRecord:
         async with self._manager.turn:
+            record = await self._look_for(version)
+        async with self._verifying:
+            await self._verify(record.stored)
+        return record
+
+    async def _look_for(self, version: VersionId) -> VersionRecord:
+        """A version that the store holds now; raises ModelNotFoundError or UnavailableError."""
+        try:
             await self._manager.look()
-            record = self._find(version)
+        except StartupError as error:
+            raise UnavailableError(str(error)) from None
+        record = self._find(version)
         if not record.is_stored:
             raise _unknown(version)
-        await self._verify(record.stored)
         return record
 
     async def _settle(self) -> None:
@@ -160,8 +168,9 @@ class Administration:
         return record
 
     def _say(self, directives: Directives) -> None:
+        before = self.inventory.directives
         self._manager.direct(directives)
-        self._on_change(directives)
+        self._on_change(before, directives)
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

@@ -42,6 +42,22 @@ class Directives:
         others = {name: given for name, given in self.weights.items() if name != model}
         return replace(self, weights={**others, model: dict(weights)} if weights else others)
 
+    def with_changes(self, before: Directives, after: Directives) -> Directives:
+        """These, and what somebody else changed who knew only what was before."""
+        requested, rejected = after.requested - before.requested, after.rejected - before.rejected
+        merged = replace(
+            self,
+            requested=self.requested - (before.requested - after.requested) - rejected | requested,
+            rejected=self.rejected - (before.rejected - after.rejected) - requested | rejected,
+        )
+        if after.default_model != before.default_model:
+            merged = merged.with_default_model(after.default_model)
+        for model in {*before.weights, *after.weights}:
+            weights = after.weights.get(model, {})
+            if weights != before.weights.get(model, {}):
+                merged = merged.with_weights(model, weights)
+        return merged
+
     def named(self, model: str) -> frozenset[int]:
         """The versions of a model that were asked for by their number."""
         requested = {number for name, number in self.requested if name == model}

@@ -7,6 +7,7 @@ what could be loaded, the policy, and what operators said.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from lstmserve_server.store.catalog import Roster
 from lstmserve_server.store.directives import Directives, VersionId
@@ -27,6 +28,7 @@ class Inventory:
     def __init__(self, policy: VersionPolicy, directives: Directives) -> None:
         self._policy = policy
         self._records: dict[VersionId, VersionRecord] = {}
+        self._spared: frozenset[VersionId] = frozenset()
         self.directives = directives
 
     def __iter__(self) -> Iterator[VersionRecord]:
@@ -53,7 +55,8 @@ class Inventory:
     ) -> list[VersionId]:
         """Take in what the store holds now; returns the versions that are known no more.
 
-        What was there before the server is complete, or never will be: it need not settle.
+        What was there before the server is complete, or never will be: it need not settle. And
+        the default model is settled for good: no model that comes later takes its place.
         """
         for record in self._records.values():
             record.is_stored = False
@@ -62,6 +65,8 @@ class Inventory:
         for record in self._records.values():
             if record.is_ready:
                 record.reason = _unlike_when_loaded(record)
+        if is_first:
+            self.directives = self.directives.with_default_model(self.default_model)
         return self.forget_gone()
 
     def forget_gone(self) -> list[VersionId]:
@@ -99,6 +104,15 @@ class Inventory:
                     return record
         return None
 
+    @contextmanager
+    def doing_without(self, version: VersionId) -> Iterator[None]:
+        """Within the block, decide as if an operator had rejected a version."""
+        self._spared |= {version}
+        try:
+            yield
+        finally:
+            self._spared -= {version}
+
     def surplus(self, now: float) -> list[VersionRecord]:
         """Versions that need not be served any longer, because others of their model are."""
         return [record for model in self.models for record in self._surplus_of(model, now)]
@@ -119,18 +133,22 @@ class Inventory:
     def _of(self, model: str) -> list[VersionRecord]:
         return [record for record in self if record.id[0] == model]
 
+    def _refused(self, model: str) -> frozenset[int]:
+        spared = {number for name, number in self._spared if name == model}
+        return self.directives.refused(model) | spared
+
     def _wanted(self, model: str, now: float) -> frozenset[int]:
         loadable = {
             record.id[1]
             for record in self._of(model)
             if record.is_ready or record.may_be_loaded(now)
         }
-        allowed = loadable - self.directives.refused(model)
+        allowed = loadable - self._refused(model)
         rule = self._policy.of(model)
         return rule.choose(allowed) | (self.directives.named(model) & allowed)
 
     def _surplus_of(self, model: str, now: float) -> list[VersionRecord]:
-        wanted, refused = self._wanted(model, now), self.directives.refused(model)
+        wanted, refused = self._wanted(model, now), self._refused(model)
         ready = [record for record in self._of(model) if record.is_ready]
         has_good = any(record.id[1] in wanted for record in ready)
         is_needed = model == self.default_model
@@ -144,7 +162,7 @@ class Inventory:
     def _weights(self, model: str) -> Weights:
         """How requests without a version are dealt out between the versions that are ready."""
         ready = {record.id[1] for record in self._of(model) if record.is_ready}
-        answering = ready - self.directives.refused(model) or ready
+        answering = ready - self._refused(model) or ready
         given = self.directives.weights.get(model, {})
         weights = {n: given[n] for n in sorted(answering) if given.get(n)}
         if weights:

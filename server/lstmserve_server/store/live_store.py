@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from lstmserve_server.config import StoreConfig
-from lstmserve_server.store.administration import Administration
+from lstmserve_server.store.administration import Administration, OnChange
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.directives import Directives
 from lstmserve_server.store.inventory import Inventory
@@ -27,16 +26,19 @@ class LiveStore:
         config: StoreConfig,
         loader: VersionLoader,
         observer: StoreObserver,
-        on_change: Callable[[Directives], None],
+        on_change: OnChange,
+        directives: Directives | None = None,
     ) -> None:
-        """``on_change`` is told what an operator said to this process."""
+        """``on_change`` is told what an operator said to this process, and ``directives`` are
+        what was said to others before it.
+        """
         self._config = config
         self._loader = loader
         self.catalog = ModelCatalog()
-        directives = Directives(
+        configured = Directives(
             default_model=config.default_model, weights=parse_traffic(config.traffic)
         )
-        inventory = Inventory(parse_policy(config.version_policy), directives)
+        inventory = Inventory(parse_policy(config.version_policy), directives or configured)
         repository = ModelRepository(config.folder)
         self._manager = ModelManager(repository, inventory, loader, self.catalog, observer)
         self.administration = Administration(self._manager, loader.verify, on_change)

@@ -110,12 +110,13 @@ class ModelManager:
 
     async def settle(self) -> None:
         while (record := self.inventory.next_to_load(self._clock())) is not None:
-            await self._load(record)
+            await self.load(record)
         for record in self.inventory.surplus(self._clock()):
             self._end(record)
         self._publish()
 
-    async def _load(self, record: VersionRecord) -> None:
+    async def load(self, record: VersionRecord) -> None:
+        """Let a version answer, whoever wants it; what came of it is its state."""
         if record.id in self._endings and await self._revive(record):
             return
         self._enter(record, VersionState.LOADING)
@@ -125,14 +126,19 @@ class ModelManager:
         try:
             record.served = await self._loader.load(record.stored)
         except ModelLoadError as error:
-            is_passing = isinstance(error, ModelTrialError)
-            record.retry_at = self._clock() + RETRY_SECONDS if is_passing else 0.0
-            self._enter(record, VersionState.FAILED, str(error))
+            self._fail(record, str(error), is_passing=isinstance(error, ModelTrialError))
+        except Exception as error:
+            self._fail(record, f"a bug: {error!r}", is_passing=True)
+            raise
         else:
             self._enter(record, VersionState.READY)
             self._loader.tidy()
         self._observer.on_load(record.id, self._clock() - began_at, is_good=record.is_ready)
         self._publish()
+
+    def _fail(self, record: VersionRecord, reason: str, *, is_passing: bool) -> None:
+        record.retry_at = self._clock() + RETRY_SECONDS if is_passing else 0.0
+        self._enter(record, VersionState.FAILED, reason)
 
     def _end(self, record: VersionRecord) -> None:
         """Take nothing new on a version, and unload it when what runs has ended."""

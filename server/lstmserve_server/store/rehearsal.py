@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from typing import cast
 
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
 from lstmserve_server.store.repository import StoredVersion
@@ -16,6 +17,7 @@ from lstmserve_server.store.trial import EXIT_REFUSED
 PROGRAM = ("-P", "-m", "lstmserve_server.store.trial")
 # of a process that takes three seconds on an idle core and yields to everybody else
 TIMEOUT_SECONDS = 300.0
+MAX_SAID_BYTES = 1 << 16  # of what it says last; a model may talk without end
 
 
 async def rehearse(
@@ -52,7 +54,8 @@ async def _await_verdict(
 ) -> None:
     try:
         async with asyncio.timeout(timeout_seconds):
-            _, said = await process.communicate()
+            said = await _read_end(cast("asyncio.StreamReader", process.stderr))  # asked for
+            await process.wait()
     except TimeoutError:
         raise ModelTrialError(
             f"{stored.folder}: did not load and run within {timeout_seconds:g} seconds"
@@ -66,6 +69,13 @@ async def _await_verdict(
         raise ModelLoadError(last_line)
     if process.returncode:
         raise ModelTrialError(f"{stored.folder}: {_describe(process.returncode)}; {last_line}")
+
+
+async def _read_end(reader: asyncio.StreamReader) -> bytes:
+    said = b""
+    while piece := await reader.read(MAX_SAID_BYTES):
+        said = (said + piece)[-MAX_SAID_BYTES:]
+    return said
 
 
 def _describe(code: int) -> str:

@@ -47,7 +47,8 @@ class ModelRepository:
                 f"<model>/<version>/{MANIFEST_NAME}"
             )
         try:
-            found = {model.name: _versions(model) for model in sorted(self._folder.iterdir())}
+            folders = filter(_has_text_name, sorted(self._folder.iterdir()))
+            found = {model.name: _versions(model) for model in folders}
         except OSError as error:
             raise StartupError(f"--model-store: {error.filename}: {error.strerror}") from None
         models = {name: versions for name, versions in found.items() if versions}
@@ -56,6 +57,16 @@ class ModelRepository:
                 f"--model-store: {self._folder} holds no <model>/<version>/{MANIFEST_NAME}"
             )
         return models
+
+
+def first_model(folder: Path) -> str:
+    """The model of a store that is the default where nobody says which; raises StartupError."""
+    return next(iter(ModelRepository(folder).scan()))
+
+
+def _has_text_name(path: Path) -> bool:
+    """Whether its name can be told on the wire and in metrics: Linux allows any bytes."""
+    return path.name.isprintable()
 
 
 def _versions(model: Path) -> list[StoredVersion]:

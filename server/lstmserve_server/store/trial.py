@@ -12,12 +12,6 @@ from pathlib import Path
 
 from lstmserve_server.errors import ModelLoadError, StartupError
 from lstmserve_server.lifeline import die_with
-from lstmserve_server.store.loader import (
-    compile_version,
-    configure_torch,
-    load_archive,
-    open_version,
-)
 from lstmserve_server.store.repository import StoredVersion
 
 EXIT_REFUSED = 2
@@ -30,13 +24,20 @@ def main(arguments: list[str]) -> None:
     die_with(int(parent))
     os.nice(NICENESS)
     try:
-        configure_torch(int(threads))
-        bundle = open_version(StoredVersion(name, int(version), Path(folder)))
-        compile_version(bundle, int(archive))
-        load_archive(bundle, int(archive), int(rows))
+        _try(StoredVersion(name, int(version), Path(folder)), int(archive), int(rows), int(threads))
     except (ModelLoadError, StartupError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - read by the server
         sys.exit(EXIT_REFUSED)
+
+
+def _try(stored: StoredVersion, archive: int, rows: int, threads: int) -> None:
+    # importing torch is half of the work: nice by now, and tied to the server
+    from lstmserve_server.store import loader
+
+    loader.configure_torch(threads)
+    bundle = loader.open_version(stored)
+    loader.compile_version(bundle, archive)
+    loader.load_archive(bundle, archive, rows)
 
 
 if __name__ == "__main__":

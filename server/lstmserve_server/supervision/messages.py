@@ -1,7 +1,7 @@
 """What supervisor and worker say to each other, as JSON lines.
 
-Down: one order, then what operators told other workers. Up: one answer, then what they
-told this one.
+Down: one order, then what operators told any worker. Up: one answer, then what they told
+this one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from lstmserve_server.config import ServerConfig
 from lstmserve_server.ready import Ready
-from lstmserve_server.word import Word
+from lstmserve_server.store.directives import Directives
+from lstmserve_server.word import Saying, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Order:
     config: ServerConfig
     log_level: str
     log_format: str
+    directives: Directives | None = None  # what operators said before this worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,10 @@ class Refusal:
     reason: str
 
 
+# a version that an operator has named takes some thirty bytes
+MAX_LINE_BYTES = 1 << 20
+
 ORDERS: TypeAdapter[Order] = TypeAdapter(Order)
 ANSWERS: TypeAdapter[Ready | Refusal] = TypeAdapter(Ready | Refusal)
+SAYINGS: TypeAdapter[Saying] = TypeAdapter(Saying)
 WORDS: TypeAdapter[Word] = TypeAdapter(Word)

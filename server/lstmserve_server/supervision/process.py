@@ -10,12 +10,19 @@ from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 from lstmserve_server.ready import Ready
-from lstmserve_server.supervision.messages import ANSWERS, ORDERS, WORDS, Order, Refusal
-from lstmserve_server.word import Word
+from lstmserve_server.supervision.messages import (
+    ANSWERS,
+    MAX_LINE_BYTES,
+    ORDERS,
+    SAYINGS,
+    WORDS,
+    Order,
+    Refusal,
+)
+from lstmserve_server.word import Saying, Word
 
 # -P: the folder in which the server was started is no place to import from
 PROGRAM = ("-P", "-m", "lstmserve_server.worker")
-MAX_ANSWER_BYTES = 1 << 20
 
 
 class WorkerProcess:
@@ -33,7 +40,7 @@ class WorkerProcess:
         self._stdin.write(ORDERS.dump_json(order) + b"\n")
 
     def tell(self, word: Word) -> None:
-        """Let it hear what was said to another worker."""
+        """Let it hear what was said."""
         self._stdin.write(WORDS.dump_json(word) + b"\n")
 
     async def read_answer(self) -> Ready | Refusal | None:
@@ -41,10 +48,10 @@ class WorkerProcess:
         line = await self._stdout.readline()
         return ANSWERS.validate_json(line) if line.endswith(b"\n") else None
 
-    async def words(self) -> AsyncIterator[Word]:
+    async def sayings(self) -> AsyncIterator[Saying]:
         """What operators say to it, after its answer and until it ends."""
         while (line := await self._stdout.readline()).endswith(b"\n"):
-            yield WORDS.validate_json(line)
+            yield SAYINGS.validate_json(line)
 
     async def wait(self) -> int:
         """Its exit code; negative: the signal that ended it."""
@@ -71,7 +78,7 @@ async def start_worker(order: Order) -> AsyncIterator[WorkerProcess]:
         *PROGRAM,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        limit=MAX_ANSWER_BYTES,
+        limit=MAX_LINE_BYTES,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # imports as we do
         process_group=0,  # Ctrl-C on the terminal reaches the supervisor alone, which passes it on
     )

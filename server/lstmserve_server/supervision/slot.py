@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
@@ -64,7 +65,12 @@ class WorkerSlot:
     async def _run_worker(self) -> str:
         """One worker from start to end; returns why it ended."""
         try:
-            async with start_worker(self._order) as worker:
+            order = replace(
+                self._order,
+                directives=self._board.directives,
+                log_level=self._board.log_level or self._order.log_level,
+            )
+            async with start_worker(order) as worker:
                 ending = asyncio.create_task(self._end_when_told(worker))
                 try:
                     return await self._follow(worker)
@@ -91,8 +97,8 @@ class WorkerSlot:
             self._on_ready(ready)
         try:
             with self._board.listening(worker.tell) as say:
-                async for word in worker.words():
-                    say(word)
+                async for saying in worker.sayings():
+                    say(saying)
             code = await worker.wait()
         finally:
             self._pages.retire(source)

@@ -15,6 +15,7 @@ from prometheus_client import disable_created_metrics
 from lstmserve_server.config import Address, PageConfig, ServerConfig
 from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
+from lstmserve_server.store.repository import first_model
 from lstmserve_server.supervision.board import Board
 from lstmserve_server.supervision.cores import share_cores
 from lstmserve_server.supervision.messages import Order
@@ -72,11 +73,15 @@ class Supervisor:
             loop.add_signal_handler(number, self._stopping.set)
 
     def _make_orders(self, listen: Address) -> list[Order]:
+        store = self._config.store
+        # settled here: to a worker that is started later another model may be the first
+        default_model = store.default_model or first_model(store.folder)
         config = replace(
             self._config,
             listen=listen,
             metrics_listen=PRIVATE_METRICS,
             page=PageConfig(is_on=False),
+            store=replace(store, default_model=default_model),
             reuse_port=True,
         )
         return [

@@ -9,12 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
-from lstmserve_server.rpc.gate import Gate
 
 from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
+from lstmserve_server.errors import DrainingError
+from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.interceptor import CallInterceptor
 
@@ -124,7 +125,9 @@ async def test_a_caller_who_is_gone_by_then_has_cancelled() -> None:
 
         return grpc.unary_unary_rpc_method_handler(serve)
 
-    handler = await CallInterceptor(Gate(), (ends,)).intercept_service(find, details)
+    handler = await CallInterceptor(Gate(DrainingError("closed")), (ends,)).intercept_service(
+        find, details
+    )
     assert handler is not None
     unary: Callable[..., Any] = handler.unary_unary
     with pytest.raises(asyncio.CancelledError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,12 @@ def test_what_is_no_version_is_passed_over(tmp_path: Path) -> None:
     make_folders(tmp_path, "a/1", "a/2.part", "a/v3", "a/-4", "a/٥", "a/.6", "nothing", "b/c")  # noqa: RUF001 - a digit, but none of ours
     (tmp_path / "a" / "8").write_text("a file")
     (tmp_path / "README.md").write_text("a file")
+    assert scan(tmp_path) == {"a": [1]}
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"a\nb", b"\x1b[31m"])
+def test_a_name_that_nobody_can_be_told_is_no_model(tmp_path: Path, name: bytes) -> None:
+    make_folders(tmp_path, "a/1", os.fsdecode(name) + "/1")
     assert scan(tmp_path) == {"a": [1]}
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 from lstmserve_server.config import Address
 from lstmserve_server.ready import Ready
 from lstmserve_server.settings import read_settings
-from lstmserve_server.supervision.messages import ANSWERS, ORDERS, Order, Refusal
+from lstmserve_server.store.directives import Directives
+from lstmserve_server.supervision.messages import (
+    ANSWERS,
+    ORDERS,
+    SAYINGS,
+    WORDS,
+    Order,
+    Refusal,
+)
+from lstmserve_server.word import Saying, Word
 
 OPTIONS = (
     *("--listen=[::1]:7", "--metrics-listen=[::1]:8", "--model-store=/a/b", "--default-model=c"),
@@ -16,13 +25,19 @@ OPTIONS = (
     *("--torch-threads=2", "--drain-seconds=0.1", "--drain-notice-seconds=0", "--workers=3"),
     "--pin=none",
 )
+SAID = (
+    Directives(default_model="c", weights={"b": {1: 2, 20: 0}, "c": {3: 4}})
+    .with_requested(("b", 20))
+    .with_rejected(("c", 3))
+)
 
 
 def test_a_worker_reads_the_configuration_that_the_supervisor_has() -> None:
     config = read_settings(OPTIONS).to_server_config()
     store = replace(config.store, version_policy="all b=1,20", traffic="b=1:2,20:3")
     assert store.folder == Path("/a/b")
-    order = Order(2, 77, (4, 5), replace(config, store=store, reuse_port=True), "DEBUG", "json")
+    config = replace(config, store=store, reuse_port=True)
+    order = Order(2, 77, (4, 5), config, "DEBUG", "json", SAID)
     assert ORDERS.validate_json(ORDERS.dump_json(order)) == order
 
 
@@ -32,3 +47,11 @@ def test_an_answer_of_either_kind_arrives_as_one_line() -> None:
         line = ANSWERS.dump_json(answer)
         assert b"\n" not in line
         assert ANSWERS.validate_json(line) == answer
+
+
+def test_what_operators_say_arrives_as_one_line_each_way() -> None:
+    saying, word = Saying(Directives(), SAID), Word(SAID, 7)
+    lines = SAYINGS.dump_json(saying), WORDS.dump_json(word)
+    assert not any(b"\n" in line for line in lines)
+    assert SAYINGS.validate_json(lines[0]) == saying
+    assert WORDS.validate_json(lines[1]) == word

@@ -9,18 +9,20 @@ from pathlib import Path
 import pytest
 
 from support.served import Served, serve
-from support.tiny_checkpoint import make_tiny_checkpoint
+from support.stores import copy_version
 
 # far more than a lookup takes, so that a busy machine fails no test
 PATIENT = ("--redis-budget-ms", "5000")
 
 
 @pytest.fixture(scope="session")
-def two_models(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_models(
+    tiny_store: Path, other_version: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A store that holds ``tiny``, and ``other``, which answers differently."""
     store = tmp_path_factory.mktemp("two_models")
     shutil.copytree(tiny_store / "tiny", store / "tiny")
-    make_tiny_checkpoint(store, "other", epochs=1, seed=2)
+    copy_version(other_version, store, "other")
     return store
 
 
