@@ -44,6 +44,10 @@ class MetricsPage:
                 found[key] = found.get(key, 0) + sample.value
         return found
 
+    def counted(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """The values above 0: some counters stand there before anything was counted."""
+        return {key: value for key, value in self.values(name, *labels).items() if value}
+
     def total(self, name: str) -> float:
         return sum(sample.value for sample in self.samples if sample.name == name)
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+import structlog
+
 from lstmserve_server.errors import (
     ModelLoadError,
     ModelNeededError,
@@ -24,6 +26,8 @@ Verify = Callable[[StoredVersion], Awaitable[object]]
 OnChange = Callable[[Directives, Directives], None]
 """Told the directives before something was said, and after."""
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 class Administration:
@@ -170,6 +174,7 @@ class Administration:
     def _say(self, directives: Directives) -> None:
         before = self.inventory.directives
         self._manager.direct(directives)
+        log.info("models are directed", **directives.describe())
         self._on_change(before, directives)
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

@@ -58,6 +58,15 @@ class Directives:
                 merged = merged.with_weights(model, weights)
         return merged
 
+    def describe(self) -> dict[str, object]:
+        """All of it, for a log line."""
+        return {
+            "default_model": self.default_model,
+            "requested": sorted(self.requested),
+            "rejected": sorted(self.rejected),
+            "weights": {model: dict(weights) for model, weights in self.weights.items()},
+        }
+
     def named(self, model: str) -> frozenset[int]:
         """The versions of a model that were asked for by their number."""
         requested = {number for name, number in self.requested if name == model}

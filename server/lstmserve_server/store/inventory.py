@@ -19,6 +19,7 @@ from lstmserve_server.store.version_record import VersionRecord, VersionState
 
 GONE = "the store no longer holds it; it is served until another version of the model is"
 CHANGED = "its files have changed since it was loaded; publish changes as a new version"
+REJECTED = "an operator has unloaded it; it is served again when one loads it"
 CHANGING = "its files are still changing; it is loaded when they have settled"
 
 
@@ -91,7 +92,12 @@ class Inventory:
             record.is_settled = record.fingerprint == fingerprint
         record.stored, record.fingerprint, record.is_stored = stored, fingerprint, True
         if record.state is VersionState.UNLOADED:
-            record.reason = "" if record.is_settled else CHANGING
+            record.reason = self._why_unloaded(record)
+
+    def _why_unloaded(self, record: VersionRecord) -> str:
+        if record.id in self.directives.rejected:
+            return REJECTED
+        return "" if record.is_settled else CHANGING
 
     # --- what is to become of it -------------------------------------------------------------
 
@@ -138,14 +144,17 @@ class Inventory:
         return self.directives.refused(model) | spared
 
     def _wanted(self, model: str, now: float) -> frozenset[int]:
-        loadable = {
-            record.id[1]
+        allowed = [
+            record
             for record in self._of(model)
-            if record.is_ready or record.may_be_loaded(now)
-        }
-        allowed = loadable - self._refused(model)
+            if (record.is_ready or record.may_be_loaded(now))
+            and record.id[1] not in self._refused(model)
+        ]
+        numbers = {record.id[1] for record in allowed}
+        stored = {record.id[1] for record in allowed if record.is_stored}
         rule = self._policy.of(model)
-        return rule.choose(allowed) | (self.directives.named(model) & allowed)
+        # what was deleted gives way to what is there, and to nothing else
+        return rule.choose(stored or numbers) | (self.directives.named(model) & numbers)
 
     def _surplus_of(self, model: str, now: float) -> list[VersionRecord]:
         wanted, refused = self._wanted(model, now), self._refused(model)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from lstmserve_server.config import StoreConfig
 from lstmserve_server.store.administration import Administration, OnChange
 from lstmserve_server.store.catalog import ModelCatalog
@@ -16,6 +18,8 @@ from lstmserve_server.store.shares import parse_traffic
 from lstmserve_server.store.version_loader import VersionLoader
 from lstmserve_server.store.version_policy import parse_policy
 from lstmserve_server.store.watcher import StoreWatcher
+
+log = structlog.get_logger()
 
 
 class LiveStore:
@@ -47,10 +51,21 @@ class LiveStore:
     async def start(self) -> None:
         """Load what is to be served; raises StartupError when that is not enough to start."""
         await self._manager.start()
+        self._warn_of_strangers()
         self._loader.is_serving = True
         if self._config.poll_seconds:
             watcher = StoreWatcher(self._manager, self._config.poll_seconds)
             self._watching = asyncio.create_task(watcher.run())
+
+    def _warn_of_strangers(self) -> None:
+        """Names that stand for nothing are no error: the model may come later."""
+        known = set(self.administration.inventory.models)
+        for option, names in (
+            ("--version-policy", parse_policy(self._config.version_policy).named),
+            ("--traffic", parse_traffic(self._config.traffic)),
+        ):
+            for name in sorted(set(names) - known):
+                log.warning("the store has no such model", option=option, model=name)
 
     async def stop(self) -> None:
         """Load and unload nothing more; what is served is served on."""

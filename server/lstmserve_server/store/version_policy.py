@@ -35,6 +35,11 @@ class VersionPolicy:
     general: VersionRule = VersionRule()
     special: Mapping[str, VersionRule] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The models that have a rule of their own."""
+        return frozenset(self.special)
+
     def of(self, model: str) -> VersionRule:
         return self.special.get(model, self.general)
 

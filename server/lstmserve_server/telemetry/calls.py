@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import Protocol
 
 from lstmserve_server.engine.output import Finish
@@ -22,10 +23,16 @@ REJECTIONS = {
     "CALLER_SHARE": "caller_share",
     "DEADLINE_INFEASIBLE": "deadline",
     "DRAINING": "unavailable",
+    "MODEL_LOADING": "unavailable",
     "ENGINE_DEAD": "unavailable",
     "UNAVAILABLE": "unavailable",
     "RESUME_MISMATCH": "resume_mismatch",
 }
+
+
+# of these the first one must show, and a counter that begins at 1 shows no increase
+ALERTED_RPCS = ("Generate", "GenerateReply")
+ALERTED_CODES = ("INTERNAL", "UNAVAILABLE")
 
 
 class CallFacts(Protocol):
@@ -69,6 +76,8 @@ class CallMetrics:
         self._prompt_tokens = cache(metrics.requests.prompt_tokens.labels)
         self._requests = cache(metrics.requests.requests.labels)
         self._request_seconds = cache(metrics.requests.request_seconds.labels)
+        for rpc, code in product(ALERTED_RPCS, ALERTED_CODES):
+            self._requests(rpc, code, OUTCOMES[code], "", "")
 
     def on_accepted(self, call: CallFacts, prompt_tokens: int) -> None:
         """A request passed every check."""

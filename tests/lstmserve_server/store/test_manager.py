@@ -121,3 +121,17 @@ async def test_closing_ends_all_engines_also_those_with_replies(bench: StoreBenc
         await bench.follow()
         await bench.manager.close()
     assert sorted(bench.loader.unloads) == [ONE, TWO, OTHER]
+
+
+async def test_what_is_deleted_gives_way_to_what_is_there_and_to_nothing_else(
+    stocked: StoreBench,
+) -> None:
+    stocked.delete(("a", 2))
+    await stocked.follow()
+    await stocked.until_ended()
+    assert stocked.answering == {("a", 1): 1.0, ("b", 1): 1.0}
+    assert ("a", 2) not in stocked.states
+    stocked.delete(("a", 1))
+    await stocked.follow()
+    assert stocked.answering == {("a", 1): 1.0, ("b", 1): 1.0}
+    assert "no longer holds it" in stocked.record(("a", 1)).reason

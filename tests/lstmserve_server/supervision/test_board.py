@@ -143,3 +143,18 @@ def test_in_the_end_all_know_the_same(
         carry_all(*workers)
         assert all(worker.known == workers[0].known for worker in workers)
         assert not workers[0].known.requested & workers[0].known.rejected
+
+
+def test_a_log_level_reaches_all_and_changes_nothing_else(board: Board) -> None:
+    with ExitStack() as stack:
+        heard: list[Word] = []
+        say = stack.enter_context(board.listening(heard.append))
+        other: list[Word] = []
+        stack.enter_context(board.listening(other.append))
+        say(Saying(NOTHING_SAID, NOTHING_SAID, "DEBUG"))
+        say(Saying(NOTHING_SAID, NOTHING_SAID.with_rejected(ONE)))
+        assert [word.log_level for word in other] == ["DEBUG", "DEBUG"]
+        assert other[-1].directives == NOTHING_SAID.with_rejected(ONE)
+        later: list[Word] = []
+        stack.enter_context(board.listening(later.append))
+        assert [word.log_level for word in later] == [board.log_level] == ["DEBUG"]

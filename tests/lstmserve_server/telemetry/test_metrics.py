@@ -94,7 +94,7 @@ def make_calls(server: ServerProcess, channel: grpc.Channel) -> Done:
 
 
 def test_every_call_is_counted_once_with_how_it_ended(done: Done) -> None:
-    found = done.page.values("requests_total", *CALL_LABELS)
+    found = done.page.counted("requests_total", *CALL_LABELS)
     assert found == {
         ("Generate", "OK", "ok", "max_tokens", "miss"): 1,
         ("Generate", "INVALID_ARGUMENT", "refused", "", ""): 1,

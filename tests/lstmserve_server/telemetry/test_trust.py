@@ -204,7 +204,7 @@ def test_every_token_that_callers_got_is_counted_once_with_its_source(well: Load
 def test_every_call_is_counted_once_with_how_it_ended(well: Load) -> None:
     ended = Counter((c.rpc, "ok" if c.code is OK else "refused") for c in well.calls)
     assert ended[("Generate", "refused")] == ended[("GenerateReply", "refused")] == 2 * NUM_EACH
-    assert well.page.values("requests_total", "rpc", "outcome") == ended
+    assert well.page.counted("requests_total", "rpc", "outcome") == ended
     assert well.page.values("request_seconds_count", "rpc", "outcome") == ended
     firsts = well.page.values("time_to_first_token_seconds_count", "rpc")
     assert firsts == {(rpc,): ended[rpc, "ok"] for rpc in ("Generate", "GenerateReply")}
@@ -222,7 +222,7 @@ def test_every_gap_of_streams_from_the_model_is_observed(well: Load) -> None:
 
 def test_calls_that_end_early_are_counted_as_the_server_handed_over(mixed: Load) -> None:
     codes = Counter((line["rpc"], line["code"]) for line in mixed.logged.values())
-    assert mixed.page.values("requests_total", "rpc", "code") == codes
+    assert mixed.page.counted("requests_total", "rpc", "code") == codes
     for call in mixed.calls:
         line = mixed.logged.get(call.request_id)
         if line is None:  # it was over before the server had read it
@@ -255,7 +255,7 @@ def test_every_decoded_token_was_sent_or_wasted_though_callers_leave(
         for call in calls:
             call.cancel()
         page = scrape_until(url, is_all_accounted_for)
-        codes = page.values("requests_total", "code")
+        codes = page.counted("requests_total", "code")
         assert codes["CANCELLED",] > 0
         assert page.total("generated_tokens_total") == 512 * codes.get(("OK",), 0)
 
@@ -270,4 +270,4 @@ def is_all_accounted_for(page: MetricsPage) -> bool:
 def test_what_is_asked_for_in_vain_makes_no_series(mixed: Load) -> None:
     labels = {value for sample in mixed.page.samples for value in sample.labels.values()}
     assert not {label for label in labels if label.startswith(("no-model", "call-"))}
-    assert set(mixed.page.values("requests_total", "rpc")) == {("Generate",), ("GenerateReply",)}
+    assert set(mixed.page.counted("requests_total", "rpc")) == {("Generate",), ("GenerateReply",)}
