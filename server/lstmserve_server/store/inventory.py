@@ -19,7 +19,7 @@ from lstmserve_server.store.version_record import VersionRecord, VersionState
 
 GONE = "the store no longer holds it; it is served until another version of the model is"
 CHANGED = "its files have changed since it was loaded; publish changes as a new version"
-CHANGING = "its files are still changing; it is loaded when they have settled"
+UNSETTLED = "it is loaded when its files have been the same for two looks"
 
 
 class Inventory:
@@ -91,7 +91,7 @@ class Inventory:
             record.is_settled = record.fingerprint == fingerprint
         record.stored, record.fingerprint, record.is_stored = stored, fingerprint, True
         if record.state is VersionState.UNLOADED:
-            record.reason = "" if record.is_settled else CHANGING
+            record.reason = "" if record.is_settled else UNSETTLED
 
     # --- what is to become of it -------------------------------------------------------------
 
