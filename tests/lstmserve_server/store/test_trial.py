@@ -108,6 +108,21 @@ async def test_a_trial_that_nobody_waits_for_any_more_is_ended(
     assert trials() == []
 
 
+async def test_where_memory_ends_a_trial_goes_before_the_server(
+    version: StoredVersion, archive: int
+) -> None:
+    misbehave(version.folder, "hang")
+    trial = asyncio.create_task(rehearse(version, archive, MAX_ROWS, threads=1))
+    while not (found := trials()):
+        await asyncio.wait({trial}, timeout=0)
+    score = Path(f"/proc/{found[0].pid}/oom_score_adj")
+    while score.read_text() != "1000\n":
+        await asyncio.wait({trial}, timeout=0)
+    trial.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trial
+
+
 def test_a_trial_ends_with_the_server_that_began_it(version: StoredVersion) -> None:
     misbehave(version.folder, "hang")
     with subprocess.Popen([sys.executable, "-c", SERVER, str(version.folder)]) as server:
