@@ -54,6 +54,10 @@ def trials() -> list[psutil.Process]:
     return [each for each in psutil.Process().children() if TRIAL in each.cmdline()]
 
 
+def read_oom_score(process: psutil.Process) -> str:
+    return Path(f"/proc/{process.pid}/oom_score_adj").read_text()
+
+
 async def test_a_good_version_gives_an_archive_that_runs_and_is_of_that_version_alone(
     version: StoredVersion, archive: int
 ) -> None:
@@ -115,8 +119,7 @@ async def test_where_memory_ends_a_trial_goes_before_the_server(
     trial = asyncio.create_task(rehearse(version, archive, MAX_ROWS, threads=1))
     while not (found := trials()):
         await asyncio.wait({trial}, timeout=0)
-    score = Path(f"/proc/{found[0].pid}/oom_score_adj")
-    while score.read_text() != "1000\n":
+    while read_oom_score(found[0]) != "1000\n":
         await asyncio.wait({trial}, timeout=0)
     trial.cancel()
     with pytest.raises(asyncio.CancelledError):
