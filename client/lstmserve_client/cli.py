@@ -156,7 +156,7 @@ def log_level(
 ) -> None:
     """Print the server's log level, or set another one and print that.
 
-    With several workers it is the level of the one that answers, unless the server passes it on.
+    With several workers it is the level of all of them.
     """
     with connected(server) as client:
         if level is not None:

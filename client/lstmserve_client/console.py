@@ -143,14 +143,18 @@ def _show_logprobs(reply: Reply) -> None:
 
 
 def show_models(models: Sequence[Model]) -> None:
-    """A table of model versions."""
-    table = Table("model", "version", "state", "default", "share", "parameters", "size", "digest")
+    """A table of model versions, then the reasons of those that have one, which may be long."""
+    table = Table(box=None, pad_edge=False)  # so that names are whole in 80 columns
+    for heading in ("model", "version", "state"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("default", "share", "parameters", "size", "digest"):
+        table.add_column(heading)
     for model in models:
         is_described = bool(model.digest)  # as long as it is loaded
         table.add_row(
             Text(model.name),
             Text(model.version),
-            Text(_state(model)),
+            model.state,
             "yes" if model.is_default else "",
             f"{model.traffic_share:.0%}" if model.traffic_share else "",
             f"{model.sizes.parameters:,}"
@@ -159,8 +163,9 @@ def show_models(models: Sequence[Model]) -> None:
             f"{model.sizes.size_bytes / _BYTES_PER_MB:.1f} MB" if is_described else "",
             Text(model.digest[:_DIGEST_LETTERS]),
         )
-    Console(highlight=False).print(table)
-
-
-def _state(model: Model) -> str:
-    return f"{model.state}: {model.state_reason}" if model.state_reason else model.state
+    console = Console(highlight=False)
+    console.print(table)
+    for model in models:
+        if model.state_reason:
+            reason = f"{model.name} version {model.version} is {model.state}: {model.state_reason}"
+            console.print(Text(reason), soft_wrap=True)

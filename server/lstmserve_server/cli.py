@@ -82,8 +82,9 @@ def _say_ready(ready: Ready, *, has_page: bool) -> None:
 
 def _example_command(listen: Address) -> str:
     """What to type next: it names the client so that the shell finds it."""
-    beside = Path(sys.argv[0]).with_name("lstmserve")
-    client = "lstmserve" if shutil.which("lstmserve") else os.path.relpath(beside)
+    places = [Path(program).with_name("lstmserve") for program in (sys.argv[0], sys.executable)]
+    beside = next((os.path.relpath(place) for place in places if place.exists()), "lstmserve")
+    client = "lstmserve" if shutil.which("lstmserve") else beside
     address = str(listen.nearby)
     target = "" if address == DEFAULT_TARGET else f" --target {address}"
     return f'{client} generate "I want to cancel my order"{target}'

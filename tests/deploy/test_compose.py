@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from math import prod
 from typing import Any
 
 import pytest
@@ -61,6 +62,15 @@ def test_everybody_has_a_share_of_the_machine_and_no_more(service: Service) -> N
     assert 0 < limits["cpus"] <= MOST_CPUS
     assert 0 < int(limits["memory"]) <= MOST_MEMORY
     assert 0 < limits["pids"] <= 256
+
+
+def test_alerts_are_about_the_memory_that_a_server_may_have() -> None:
+    rules = (ROOT / "docker/prometheus/rules/recording.yml").read_text()
+    name = "lstmserve:memory_limit:bytes"
+    found = re.search(rf"record: {name}\n +expr: vector\(([\d* ]+)\)", rules)
+    assert found is not None
+    limit = SERVICES["server"]["deploy"]["resources"]["limits"]["memory"]
+    assert prod(map(int, found[1].split("*"))) == int(limit)
 
 
 def test_images_are_exact_versions(service: Service) -> None:

@@ -251,13 +251,18 @@ def test_chat_with_a_script_stops_at_the_first_error(
     assert len(fake.requests) == 1
 
 
-def test_models_are_a_table(lstmserve: Lstmserve, fake: FakeServer) -> None:
+def test_models_are_a_table_that_fits_a_narrow_terminal(
+    lstmserve: Lstmserve, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     fake.model.state = 5  # failed
-    fake.model.state_reason = "checksum [red]differs"
+    fake.model.state_reason = "model.pt: its [red]checksum differs" + 5 * " from what is written"
     result = lstmserve("models")
-    [row] = [line for line in result.stdout.splitlines() if "support-en" in line]
-    for cell in ("3", "failed: checksum [red]differs", "yes", "6,000,000", "7.5 MB", "ab" * 6):
-        assert f" {cell} " in row
+    _, row, reason = result.stdout.splitlines()
+    assert row.split("  ")[0] == "support-en"
+    for cell in ("3", "failed", "yes", "6,000,000", "7.5 MB", "ab" * 6):
+        assert f" {cell} " in f"{row} "
+    assert reason == f"support-en version 3 is failed: {fake.model.state_reason}"
     assert result.exit_code == 0
 
 

@@ -17,6 +17,7 @@ import pytest
 from lstmserve.v1 import generation_service_pb2, generation_service_pb2_grpc, model_service_pb2_grpc
 from lstmserve.v1 import model_service_pb2 as pb
 from support import dying_server
+from support.misdeeds import misbehave
 from support.server_process import MODULE, ServerProcess, command
 from support.stores import accept_files, copy_version, edit_manifest, flip_byte
 
@@ -73,6 +74,19 @@ def test_a_spoiled_version_is_named_with_what_is_wrong(version: Path, case: str)
     spoil(version)
     line = refuse_to_start(version.parent.parent)
     assert all(part in line for part in said), line
+
+
+def test_a_version_that_crashes_when_it_runs_keeps_no_server_from_starting(version: Path) -> None:
+    newest = copy_version(version, version.parent.parent, "tiny", 2)
+    misbehave(newest, "crash")
+    with (
+        ServerProcess(version.parent.parent) as running,
+        grpc.insecure_channel(running.target) as channel,
+    ):
+        stub = model_service_pb2_grpc.ModelServiceStub(channel)
+        bad, good = stub.ListModels(pb.ListModelsRequest()).models
+    assert (bad.state, good.state) == (pb.MODEL_STATE_FAILED, pb.MODEL_STATE_READY)
+    assert "signal 8" in bad.state_reason
 
 
 def test_several_workers_that_cannot_start_say_it_once(version: Path) -> None:

@@ -43,6 +43,14 @@ def test_series_have_the_labels_that_they_are_named_by(observed: Observed, panel
                 assert query.labels <= series.labels.keys(), query.expr
 
 
+@pytest.mark.parametrize("title", ["Rows per decode call", "Time of a decode step"])
+def test_what_was_not_decoded_took_no_time_at_all(observed: Observed, title: str) -> None:
+    """A gap, where a zero would spoil the mean."""
+    (panel,) = (p for board in read_dashboards() for p in board.panels if p.title == title)
+    for query in panel.queries:
+        assert not ask(observed, query, observed.idle), query.expr
+
+
 @pytest.mark.parametrize("panel", [*panels()])
 def test_an_idle_server_leaves_only_gaps_that_a_panel_explains(
     observed: Observed, panel: Panel

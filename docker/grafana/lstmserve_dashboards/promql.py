@@ -53,9 +53,9 @@ def per(amount: str, count: str) -> str:
 
 
 def mean(histogram: str, where: str, labels: tuple[str, ...] | str) -> str:
-    """The mean of what a histogram observed; 0 when it observed nothing."""
+    """The mean of what a histogram observed; undefined, so a gap, when it observed nothing."""
     observed, count = rate(f"{histogram}_sum", where), rate(f"{histogram}_count", where)
-    return ratio(by(labels, observed), by(labels, count))
+    return per(by(labels, observed), by(labels, count))
 
 
 def quantile(q: float, histogram: str, where: str, *matchers: str, labels: str = "") -> str:

@@ -20,7 +20,7 @@ from lstmserve_server.store.version_record import VersionRecord, VersionState
 GONE = "the store no longer holds it; it is served until another version of the model is"
 CHANGED = "its files have changed since it was loaded; publish changes as a new version"
 REJECTED = "an operator has unloaded it; it is served again when one loads it"
-CHANGING = "its files are still changing; it is loaded when they have settled"
+UNSETTLED = "it is loaded when its files have been the same for two looks"
 
 
 class Inventory:
@@ -39,6 +39,10 @@ class Inventory:
 
     def find(self, version: VersionId) -> VersionRecord | None:
         return self._records.get(version)
+
+    def count(self, model: str) -> int:
+        """How many versions of a model are known."""
+        return len(self._of(model))
 
     @property
     def models(self) -> list[str]:
@@ -97,7 +101,7 @@ class Inventory:
     def _why_unloaded(self, record: VersionRecord) -> str:
         if record.id in self.directives.rejected:
             return REJECTED
-        return "" if record.is_settled else CHANGING
+        return "" if record.is_settled else UNSETTLED
 
     # --- what is to become of it -------------------------------------------------------------
 

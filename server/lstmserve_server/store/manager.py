@@ -28,8 +28,11 @@ Clock = Callable[[], float]
 class Loader(Protocol):
     """Makes versions answer."""
 
-    async def load(self, stored: StoredVersion) -> ServedModel:
-        """A version that runs; raises ModelLoadError."""
+    async def load(self, stored: StoredVersion, *, is_tried: bool) -> ServedModel:
+        """A version that runs, tried first where it can harm nobody if so wished.
+
+        Raises ModelLoadError.
+        """
 
     async def unload(self, model: ServedModel) -> None:
         """End what nobody uses any more."""
@@ -58,6 +61,7 @@ class ModelManager:
         self.turn = asyncio.Lock()
         self._endings: dict[VersionId, asyncio.Task[None]] = {}
         self._told: dict[VersionId, tuple[VersionState, str]] = {}
+        self._is_serving = False
         self.inventory = inventory
 
     async def start(self) -> None:
@@ -70,6 +74,7 @@ class ModelManager:
         if not self._catalog.serves(default):
             reasons = [r.reason for r in self.inventory if r.id[0] == default and r.reason]
             raise StartupError(reasons[0] if reasons else self._no_version(default))
+        self._is_serving = True
 
     async def follow(self) -> None:
         """Look at the store and do what follows; raises StartupError when it cannot be read."""
@@ -124,7 +129,7 @@ class ModelManager:
         began_at = self._clock()
         record.tried = record.fingerprint
         try:
-            record.served = await self._loader.load(record.stored)
+            record.served = await self._loader.load(record.stored, is_tried=self._is_tried(record))
         except ModelLoadError as error:
             self._fail(record, str(error), is_passing=isinstance(error, ModelTrialError))
         except Exception as error:
@@ -135,6 +140,10 @@ class ModelManager:
             self._loader.tidy()
         self._observer.on_load(record.id, self._clock() - began_at, is_good=record.is_ready)
         self._publish()
+
+    def _is_tried(self, record: VersionRecord) -> bool:
+        """All but a model's only version at the start: there is nothing that it could harm."""
+        return self._is_serving or self.inventory.count(record.id[0]) > 1
 
     def _fail(self, record: VersionRecord, reason: str, *, is_passing: bool) -> None:
         record.retry_at = self._clock() + RETRY_SECONDS if is_passing else 0.0

@@ -16,6 +16,10 @@ from lstmserve_server.store.repository import StoredVersion
 
 EXIT_REFUSED = 2
 NICENESS = 10  # a tenth of what the replies that run get, where they want it all
+# when memory ends the kernel kills whoever has the highest score, be the server larger or not:
+# proc_pid_oom_score_adj(5). Anybody may raise its own
+OOM_SCORE_FILE = Path("/proc/self/oom_score_adj")
+MAX_OOM_SCORE = 1000
 
 
 def main(arguments: list[str]) -> None:
@@ -23,6 +27,7 @@ def main(arguments: list[str]) -> None:
     parent, archive, rows, threads, name, version, folder = arguments
     die_with(int(parent))
     os.nice(NICENESS)
+    OOM_SCORE_FILE.write_text(str(MAX_OOM_SCORE))
     try:
         _try(StoredVersion(name, int(version), Path(folder)), int(archive), int(rows), int(threads))
     except (ModelLoadError, StartupError) as error:

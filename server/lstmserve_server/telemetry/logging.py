@@ -52,9 +52,6 @@ def configure_logging(level: str, log_format: str, **facts: object) -> ProcessLo
     Every line has the facts, on whatever thread it is written.
     """
     on_terminal = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
-    renderer = (
-        structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
-    )
     file = BackgroundFile(sys.stderr)
     structlog.configure(
         processors=[
@@ -62,14 +59,25 @@ def configure_logging(level: str, log_format: str, **facts: object) -> ProcessLo
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if on_terminal else [structlog.processors.format_exc_info]),
-            renderer,
+            *(_for_people() if on_terminal else _for_programs()),
         ],
         wrapper_class=_Logger,
         cache_logger_on_first_use=True,
         logger_factory=structlog.WriteLoggerFactory(file),  # type: ignore[arg-type]  # a file's part
     )
     return ProcessLog(level, file)
+
+
+def _for_people() -> list[structlog.types.Processor]:
+    """What is not known is left out, and what matters most comes first."""
+    return [
+        lambda _logger, _method, line: {key: v for key, v in line.items() if v != ""},
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False),
+    ]
+
+
+def _for_programs() -> list[structlog.types.Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
 def _filtering(level: str) -> type:

@@ -12,6 +12,8 @@ from lstmserve_server.telemetry.metrics import MODEL_STATES, Metrics
 
 # what needs no line here has one of its own when it is done
 LEVELS = {"unloading": logging.INFO, "failed": logging.ERROR}
+# with a reason: it waits for its files to settle; they are no longer what is served
+REASON_LEVELS = {"unloaded": logging.INFO, "ready": logging.WARNING}
 
 log = structlog.get_logger()
 
@@ -52,8 +54,8 @@ class ModelMetrics:
             return
         self._models.set_state(name, number, state.value)
         facts = {"reason": reason} if reason else {}
-        usual = logging.WARNING if reason else logging.DEBUG
-        level = LEVELS.get(state.value, usual)
+        usual = REASON_LEVELS.get(state.value) if reason else None
+        level = LEVELS.get(state.value, usual or logging.DEBUG)
         log.log(level, "version", model=name, version=number, state=state.value, **facts)
 
     def on_load(self, version: VersionId, seconds: float, *, is_good: bool) -> None:

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from benchmarks.screenshot.browser import start_browser
 from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1 import model_service_pb2 as pb_models
 from support.browser import Watched, watch
 from support.served import Served, serve
 from support.server_process import ServerProcess
@@ -136,7 +139,7 @@ def test_what_is_refused_is_said_at_its_field(watched: Watched) -> None:
     page.get_by_label("Most tokens").fill("9999")
     send(page, "", seed="seven")
     problem = page.locator("#problem")
-    expect(problem).to_have_text("sampling.seed: must be a whole number, or empty")
+    expect(problem).to_have_text("sampling.seed: must be a whole number from 0 on, or empty")
     page.get_by_label("Seed", exact=True).fill("7")
     page.get_by_role("button", name="Send").click()
     expect(problem).to_contain_text("prompt: must not be empty")
@@ -145,7 +148,8 @@ def test_what_is_refused_is_said_at_its_field(watched: Watched) -> None:
         field = page.get_by_label(name, exact=True)
         expect(field).to_have_attribute("aria-invalid", "true")
     page.get_by_label("Most tokens").fill("5")
-    send(page, "hello")
+    # of this seed the reply would be longer; without one it may end before
+    send(page, "hello", seed="7")
     expect(fact(page, "Reply")).to_have_text("5 tokens")
     expect(problem).to_be_hidden()
 
@@ -176,20 +180,58 @@ def test_models_that_come_and_go_show_their_state(browser: Browser, served: Serv
             card = page.get_by_role("article").filter(has_text=f"version {number}")
             expect(card).to_contain_text(state.lower())
             expect(card).to_contain_text(f"reason {number}")
+            # nor is a fact told that nobody knows
+            expect(card).not_to_contain_text(re.compile("NaN|undefined|Digest"))
         # what does not answer cannot be chosen
         options = page.get_by_label("Model", exact=True).get_by_role("option")
         expect(options).to_have_text(["tiny 1, the default"])
 
 
 def add_models(route: Route) -> None:
-    """Let the server's answer hold a version in every other state as well."""
+    """Let the server's answer hold a version in every other state as well.
+
+    They are not loaded, and of such a version nothing is told but where it stands.
+    """
     (card,) = route.fetch().json()["models"]
     others = [
-        {**card, "version": str(number), "is_default": False}
-        | {"state": f"MODEL_STATE_{state}", "state_reason": f"reason {number}"}
+        pb_models.Model(
+            name=card["name"],
+            version=str(number),
+            state=pb_models.ModelState.Value(f"MODEL_STATE_{state}"),
+            state_reason=f"reason {number}",
+        )
         for number, state in enumerate(STATES, start=2)
     ]
-    route.fulfill(json={"models": [card, *others]})
+    route.fulfill(json={"models": [card, *map(to_json, others)]})
+
+
+def to_json(message: Message) -> dict[str, object]:
+    """As the page's API writes it."""
+    return MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def test_versions_that_share_the_traffic_say_so_and_can_be_chosen(
+    browser: Browser, served: Served
+) -> None:
+    with watch(browser, viewport=DESK) as watched:
+        page = watched.page
+        page.route("**/api/models", split_traffic)
+        page.goto(served.process.metrics_url.removesuffix("metrics"))
+        for number, part in ((1, "90 %"), (2, "10 %")):
+            card = page.get_by_role("article").filter(has_text=f"version {number}")
+            expect(card).to_contain_text(f"answers by default, {part}")
+        options = page.get_by_label("Model", exact=True).get_by_role("option")
+        expect(options).to_have_text(["tiny, dealt out by weight", "tiny 1", "tiny 2"])
+
+
+def split_traffic(route: Route) -> None:
+    """Let the server's answer hold a canary."""
+    (card,) = route.fetch().json()["models"]
+    shares = {"1": 0.9, "2": 0.1}
+    cards = [{**card, "version": each, "traffic_share": part} for each, part in shares.items()]
+    route.fulfill(json={"models": cards})
 
 
 def test_a_reply_that_breaks_off_is_no_reply(watched: Watched) -> None:

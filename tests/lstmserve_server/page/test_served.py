@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,9 +133,11 @@ def test_metrics_are_served_as_ever(served: Served) -> None:
     assert ask(url_of(served.process, "/nowhere")).status == 404
 
 
-def test_the_ready_lines_end_with_where_the_page_is(served: Served) -> None:
+def test_the_ready_lines_end_with_what_to_type_and_where_the_page_is(served: Served) -> None:
     assert served.process.process.stdout is not None
-    assert served.process.process.stdout.readline().startswith("try: ")
+    label, client, *_ = shlex.split(served.process.process.stdout.readline())
+    assert label == "try:"
+    assert shutil.which(client)
     line = served.process.process.stdout.readline()
     assert line == f"page: {url_of(served.process, '/')}\n"
 

@@ -24,7 +24,7 @@ def test_what_comes_later_is_loaded_when_it_looks_the_same_twice() -> None:
         assert settle(inventory) == []
         record = inventory.find(("a", 2))
         assert record is not None
-        assert "still changing" in record.reason
+        assert "the same for two looks" in record.reason
     look(inventory, {("a", 1): 1, ("a", 2): 3})
     assert settle(inventory) == [("a", 2)]
     assert ready(inventory) == {("a", 2)}

@@ -54,3 +54,12 @@ async def test_what_was_there_before_the_server_need_not_settle(tmp_path: Path) 
     bench = StoreBench(tmp_path, policy="all")
     await bench.start(ONE, TWO, OTHER)
     assert bench.answering == {TWO: 1.0, ONE: 0.0, OTHER: 1.0}
+
+
+async def test_only_a_models_only_version_is_not_tried_and_only_at_the_start(
+    stocked: StoreBench,
+) -> None:
+    assert stocked.loader.tried == {("a", 2): True, ("b", 1): False}
+    stocked.put(("c", 1))
+    await stocked.follow()
+    assert stocked.loader.tried["c", 1]

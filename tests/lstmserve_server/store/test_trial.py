@@ -54,6 +54,10 @@ def trials() -> list[psutil.Process]:
     return [each for each in psutil.Process().children() if TRIAL in each.cmdline()]
 
 
+def read_oom_score(process: psutil.Process) -> str:
+    return Path(f"/proc/{process.pid}/oom_score_adj").read_text()
+
+
 async def test_a_good_version_gives_an_archive_that_runs_and_is_of_that_version_alone(
     version: StoredVersion, archive: int
 ) -> None:
@@ -106,6 +110,20 @@ async def test_a_trial_that_nobody_waits_for_any_more_is_ended(
     with pytest.raises(asyncio.CancelledError):
         await trial
     assert trials() == []
+
+
+async def test_where_memory_ends_a_trial_goes_before_the_server(
+    version: StoredVersion, archive: int
+) -> None:
+    misbehave(version.folder, "hang")
+    trial = asyncio.create_task(rehearse(version, archive, MAX_ROWS, threads=1))
+    while not (found := trials()):
+        await asyncio.wait({trial}, timeout=0)
+    while read_oom_score(found[0]) != "1000\n":
+        await asyncio.wait({trial}, timeout=0)
+    trial.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trial
 
 
 def test_a_trial_ends_with_the_server_that_began_it(version: StoredVersion) -> None:

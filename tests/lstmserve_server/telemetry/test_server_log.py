@@ -93,6 +93,20 @@ def test_a_line_tells_where_the_time_went_and_how_much_was_done(log: str) -> Non
         assert "decode_seconds" not in by_id[name]
 
 
+def test_a_line_for_people_says_what_is_known_and_first_how_it_ended(tiny_store: Path) -> None:
+    with ServerProcess(tiny_store, "--log-format", "console") as server:
+        with connect(server.target, narrow=True) as channel, pytest.raises(grpc.RpcError):
+            GenerationServiceStub(channel).GenerateReply(
+                pb.GenerateReplyRequest(model="who", prompt="hi"), **call_with("who")
+            )
+        assert server.stop() == 0
+        (line,) = [each for each in server.read_log().splitlines() if "request_id=who" in each]
+    assert "rpc=GenerateReply code=NOT_FOUND outcome=refused request_id=who" in line
+    assert "error=MODEL_NOT_FOUND" in line
+    assert "= " not in f"{line} "  # nothing that is empty
+    assert "\x1b" not in line  # a file is no terminal
+
+
 def test_what_people_write_and_read_is_not_in_the_log(log: str) -> None:
     for text in (SECRET, "password", "parcel", "order", "您"):
         assert text not in log
