@@ -13,6 +13,7 @@ from lstmserve_server.store.loader import (
     compile_version,
     load_archive,
     open_version,
+    verify_version,
 )
 from lstmserve_server.store.rehearsal import rehearse
 from lstmserve_server.store.repository import StoredVersion
@@ -46,7 +47,7 @@ class VersionLoader:
             await self._rehearse(stored, archive)
 
     async def _rehearse(self, stored: StoredVersion, archive: int) -> None:
-        await asyncio.to_thread(open_version, stored)  # a wrong checksum is found at once
+        await asyncio.to_thread(verify_version, stored)  # a wrong checksum is found at once
         await rehearse(stored, archive, self._max_rows, self._threads)
 
     async def unload(self, model: ServedModel) -> None:
