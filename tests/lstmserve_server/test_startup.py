@@ -17,6 +17,7 @@ import pytest
 from lstmserve.v1 import generation_service_pb2, generation_service_pb2_grpc, model_service_pb2_grpc
 from lstmserve.v1 import model_service_pb2 as pb
 from support import dying_server
+from support.misdeeds import misbehave
 from support.server_process import MODULE, ServerProcess, command
 from support.stores import accept_files, copy_version, edit_manifest, flip_byte
 
@@ -165,6 +166,19 @@ def test_a_spoiled_version_starts_no_server_but_an_older_good_one_does(version: 
         newest, older = stub.ListModels(pb.ListModelsRequest()).models
     assert (newest.version, newest.state) == ("2", pb.MODEL_STATE_FAILED)
     assert "SHA-256" in newest.state_reason
+    assert (older.version, older.state, older.is_default) == ("1", pb.MODEL_STATE_READY, True)
+
+
+def test_a_version_that_crashes_starts_no_server_but_an_older_good_one_does(version: Path) -> None:
+    misbehave(copy_version(version, version.parent.parent, "tiny", 2), "crash")
+    with (
+        ServerProcess(version.parent.parent) as server,
+        grpc.insecure_channel(server.target) as channel,
+    ):
+        stub = model_service_pb2_grpc.ModelServiceStub(channel)
+        newest, older = stub.ListModels(pb.ListModelsRequest()).models
+    assert (newest.version, newest.state) == ("2", pb.MODEL_STATE_FAILED)
+    assert "signal 8" in newest.state_reason
     assert (older.version, older.state, older.is_default) == ("1", pb.MODEL_STATE_READY, True)
 
 

@@ -39,6 +39,10 @@ class Inventory:
     def find(self, version: VersionId) -> VersionRecord | None:
         return self._records.get(version)
 
+    def is_alone(self, version: VersionId) -> bool:
+        """Whether no other version is known."""
+        return self._records.keys() <= {version}
+
     @property
     def models(self) -> list[str]:
         return sorted({name for name, _ in self._records})

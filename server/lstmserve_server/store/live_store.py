@@ -33,7 +33,6 @@ class LiveStore:
         what was said to others before it.
         """
         self._config = config
-        self._loader = loader
         self.catalog = ModelCatalog()
         configured = Directives(
             default_model=config.default_model, weights=parse_traffic(config.traffic)
@@ -47,7 +46,6 @@ class LiveStore:
     async def start(self) -> None:
         """Load what is to be served; raises StartupError when that is not enough to start."""
         await self._manager.start()
-        self._loader.is_serving = True
         if self._config.poll_seconds:
             watcher = StoreWatcher(self._manager, self._config.poll_seconds)
             self._watching = asyncio.create_task(watcher.run())

@@ -28,8 +28,11 @@ Clock = Callable[[], float]
 class Loader(Protocol):
     """Makes versions answer."""
 
-    async def load(self, stored: StoredVersion) -> ServedModel:
-        """A version that runs; raises ModelLoadError."""
+    async def load(self, stored: StoredVersion, *, is_alone: bool) -> ServedModel:
+        """A version that runs; raises ModelLoadError.
+
+        If it is alone nothing is lost when it ends the process: there is nothing else to serve.
+        """
 
     async def unload(self, model: ServedModel) -> None:
         """End what nobody uses any more."""
@@ -124,7 +127,9 @@ class ModelManager:
         began_at = self._clock()
         record.tried = record.fingerprint
         try:
-            record.served = await self._loader.load(record.stored)
+            record.served = await self._loader.load(
+                record.stored, is_alone=self.inventory.is_alone(record.id)
+            )
         except ModelLoadError as error:
             self._fail(record, str(error), is_passing=isinstance(error, ModelTrialError))
         except Exception as error:

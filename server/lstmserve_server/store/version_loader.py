@@ -29,14 +29,16 @@ class VersionLoader:
         self._max_rows = max_rows
         self._threads = threads
         self._make_engine = make_engine
-        self.is_serving = False  # then versions are tried where they can do no harm
 
-    async def load(self, stored: StoredVersion) -> ServedModel:
-        """A version that runs; raises ModelLoadError."""
+    async def load(self, stored: StoredVersion, *, is_alone: bool) -> ServedModel:
+        """A version that runs; raises ModelLoadError.
+
+        One that is not alone in the store is tried first where it can do no harm.
+        """
         with make_archive() as archive:
-            if self.is_serving:
+            if not is_alone:
                 await self._rehearse(stored, archive)
-            loaded = await asyncio.to_thread(self._load, stored, archive)
+            loaded = await asyncio.to_thread(self._load, stored, archive, is_compiled=not is_alone)
         model = ServedModel(loaded.bundle, self._make_engine(loaded))
         model.engine.start()
         return model
@@ -57,8 +59,8 @@ class VersionLoader:
         """Give back what models have left."""
         give_back()
 
-    def _load(self, stored: StoredVersion, archive: int) -> LoadedModel:
+    def _load(self, stored: StoredVersion, archive: int, *, is_compiled: bool) -> LoadedModel:
         bundle = open_version(stored)
-        if not self.is_serving:
+        if not is_compiled:
             compile_version(bundle, archive)
         return load_archive(bundle, archive, self._max_rows)
