@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from lstmserve_server.errors import ModelLoadError, ModelTrialError, StartupError
+from lstmserve_server.store.aside import read_aside
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.directives import Directives, VersionId
 from lstmserve_server.store.inventory import Inventory
@@ -102,7 +103,7 @@ class ModelManager:
     # --- one change at a time: call while holding the turn --------------------------------------
 
     async def look(self, *, is_first: bool = False) -> None:
-        found = await asyncio.to_thread(self._scan)
+        found = await read_aside(self._scan)
         self._forget(self.inventory.look(found, is_first=is_first))
         for record in self.inventory:
             self._tell(record)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.store.allocator import give_back
 from lstmserve_server.store.archive import make_archive
+from lstmserve_server.store.aside import read_aside
 from lstmserve_server.store.loader import (
     LoadedModel,
     compile_version,
@@ -49,7 +50,7 @@ class VersionLoader:
             await self._rehearse(stored, archive)
 
     async def _rehearse(self, stored: StoredVersion, archive: int) -> None:
-        await asyncio.to_thread(verify_version, stored)  # a wrong checksum is found at once
+        await read_aside(lambda: verify_version(stored))  # a wrong checksum is found at once
         await rehearse(stored, archive, self._max_rows, self._threads)
 
     async def unload(self, model: ServedModel) -> None:
