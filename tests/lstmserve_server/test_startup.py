@@ -217,3 +217,17 @@ def test_a_server_told_to_stop_while_it_starts_ends_in_order(
         _, rest = server.communicate()
         assert server.returncode == 0
         assert "Traceback" not in rest
+
+
+def test_a_version_that_never_ends_keeps_no_server_from_stopping(version: Path) -> None:
+    misbehave(copy_version(version, version.parent.parent, "tiny", 2), "hang")
+    arguments = ("--model-store", str(version.parent.parent), "--log-level", "DEBUG")
+    with subprocess.Popen(
+        command(*arguments, *ANYWHERE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stderr is not None
+        assert any("loading" in line for line in server.stderr)
+        server.send_signal(signal.SIGTERM)
+        _, rest = server.communicate()
+        assert server.returncode == 0
+        assert "Traceback" not in rest
