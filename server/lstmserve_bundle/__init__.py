@@ -1,6 +1,6 @@
 """A model version on disk: written by training, read by the server."""
 
-from lstmserve_bundle.bundle import Bundle, open_bundle
+from lstmserve_bundle.bundle import Bundle, open_bundle, verify_bundle
 from lstmserve_bundle.detokenizer import IncrementalDetokenizer
 from lstmserve_bundle.errors import BundleError, ChecksumError, ManifestError, TokenizerError
 from lstmserve_bundle.manifest import Manifest
@@ -19,4 +19,5 @@ __all__ = [
     "TokenizerError",
     "Turn",
     "open_bundle",
+    "verify_bundle",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lstmserve_bundle.errors import ChecksumError, ManifestError, TokenizerError
+from lstmserve_bundle.files import size_of
 from lstmserve_bundle.manifest import FileManifest, Manifest, read_manifest
 from lstmserve_bundle.template import PromptTemplate
 from lstmserve_bundle.tokenizer import Tokenizer
@@ -41,8 +42,7 @@ def describe_file(path: Path) -> FileManifest:
 
 def open_bundle(folder: Path) -> Bundle:
     """Verify and open a version; raises a BundleError that says what is wrong with it."""
-    manifest = read_manifest(folder)
-    _verify_files(folder, manifest)
+    manifest = verify_bundle(folder)
     tokenizer = Tokenizer.from_file(folder / TOKENIZER_NAME)
     if tokenizer.num_tokens != manifest.sizes.vocabulary:
         raise TokenizerError(
@@ -52,25 +52,33 @@ def open_bundle(folder: Path) -> Bundle:
     return Bundle(folder, manifest, tokenizer, PromptTemplate(manifest.template, tokenizer))
 
 
-def _verify_files(folder: Path, manifest: Manifest) -> None:
+def verify_bundle(folder: Path) -> Manifest:
+    """Whether all files are as published; raises a BundleError.
+
+    Nothing of the model or its tokenizer is read yet, so that nothing in them can do harm.
+    """
+    manifest = read_manifest(folder)
     missing = {MODEL_NAME, TOKENIZER_NAME} - manifest.files.keys()
     if missing:
         raise ManifestError(f"{folder}: the manifest's files lack {', '.join(sorted(missing))}")
     for name, expected in manifest.files.items():
         _verify_file(folder / name, expected)
+    return manifest
 
 
 def _verify_file(path: Path, expected: FileManifest) -> None:
     try:
-        found = describe_file(path)
+        size_bytes = size_of(path)
+        # what has another size is not read: there may be no end to it
+        is_same = size_bytes == expected.size_bytes and describe_file(path) == expected
     except OSError as error:
         raise ChecksumError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if found.size_bytes != expected.size_bytes:
+    if size_bytes != expected.size_bytes:
         raise ChecksumError(
-            f"{path}: {found.size_bytes} bytes instead of the {expected.size_bytes} in its "
+            f"{path}: {size_bytes} bytes instead of the {expected.size_bytes} in its "
             "manifest: truncated or replaced; publish or copy the version again"
         )
-    if found.sha256 != expected.sha256:
+    if not is_same:
         raise ChecksumError(
             f"{path}: its SHA-256 is not the one in its manifest: changed after it was "
             "published; publish or copy the version again"

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lstmserve_bundle.errors import ManifestError
+from lstmserve_bundle.files import size_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
+MAX_BYTES = 1 << 20  # two hundred times what any has; it is read as a whole
 
 # Elementwise kernels take 32 floats at a time and leave the rest of a tensor to scalar code
 # that rounds differently. Rows of a multiple of 64 leave no rest, also to each of two threads.
@@ -187,6 +189,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Read ``folder/manifest.json``; raises ManifestError when missing or wrong."""
     path = folder / MANIFEST_NAME
     try:
+        if size_of(path) > MAX_BYTES:
+            raise ManifestError(f"{path}: a manifest has at most {MAX_BYTES} bytes")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error

@@ -86,9 +86,7 @@ class App:
         configure_torch(self._config.store.torch_threads)
         describe_process(self._metrics.process)
         models = self._make_live_store()
-        await models.start()
-        if self._stop.is_set():
-            await models.close()
+        if not await self._start(models):
             return 0
         caches = self._make_caches()
         tracer = make_tracer(self._config.telemetry.tracing)
@@ -130,6 +128,20 @@ class App:
     def _say_level(self, administration: Administration, level: str) -> None:
         known = administration.inventory.directives
         self._say(Saying(known, known, level))
+
+    async def _start(self, models: LiveStore) -> bool:
+        """Load; False when told to stop meanwhile, for a version may take minutes to fail."""
+        starting = asyncio.create_task(models.start())
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not self._stop.is_set():
+            await starting
+            return True
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await models.close()
+        return False
 
     async def _shut_down(self, server: RpcServer, models: LiveStore, caches: Caches) -> None:
         await models.stop()

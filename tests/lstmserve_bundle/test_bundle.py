@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lstmserve_bundle import ChecksumError, ManifestError, TokenizerError, open_bundle
+from lstmserve_bundle import (
+    BundleError,
+    ChecksumError,
+    ManifestError,
+    TokenizerError,
+    open_bundle,
+    verify_bundle,
+)
 from lstmserve_bundle.bundle import describe_file
 
 Edit = Callable[[Callable[[dict[str, Any]], object]], None]
@@ -46,6 +54,31 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(ChecksumError, match=f"{name}: cannot be read"):
         open_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.pt", "tokenizer.json"])
+@pytest.mark.parametrize("endless", ["pipe", "device"])
+def test_a_file_without_an_end_is_not_read(folder: Path, name: str, endless: str) -> None:
+    (folder / name).unlink()
+    if endless == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(BundleError, match=f"{name}: cannot be read: it is no regular file"):
+        open_bundle(folder)
+
+
+def test_a_manifest_that_would_fill_the_memory_is_not_read(folder: Path) -> None:
+    os.truncate(folder / "manifest.json", 1 << 40)
+    with pytest.raises(ManifestError, match="at most 1048576 bytes"):
+        open_bundle(folder)
+
+
+def test_files_are_verified_without_a_look_at_what_is_in_them(folder: Path, edit: Edit) -> None:
+    (folder / "tokenizer.json").write_text("no tokenizer")
+    described = describe_file(folder / "tokenizer.json").model_dump()
+    edit(lambda document: document["files"].update({"tokenizer.json": described}))
+    assert verify_bundle(folder).name == "tiny"
 
 
 def test_a_manifest_must_list_both_files(folder: Path, edit: Edit) -> None:

@@ -76,19 +76,6 @@ def test_a_spoiled_version_is_named_with_what_is_wrong(version: Path, case: str)
     assert all(part in line for part in said), line
 
 
-def test_a_version_that_crashes_when_it_runs_keeps_no_server_from_starting(version: Path) -> None:
-    newest = copy_version(version, version.parent.parent, "tiny", 2)
-    misbehave(newest, "crash")
-    with (
-        ServerProcess(version.parent.parent) as running,
-        grpc.insecure_channel(running.target) as channel,
-    ):
-        stub = model_service_pb2_grpc.ModelServiceStub(channel)
-        bad, good = stub.ListModels(pb.ListModelsRequest()).models
-    assert (bad.state, good.state) == (pb.MODEL_STATE_FAILED, pb.MODEL_STATE_READY)
-    assert "signal 8" in bad.state_reason
-
-
 def test_several_workers_that_cannot_start_say_it_once(version: Path) -> None:
     flip_byte(version / "model.pt")
     line = refuse_to_start(version.parent.parent, "--workers", "2")
@@ -182,6 +169,19 @@ def test_a_spoiled_version_starts_no_server_but_an_older_good_one_does(version: 
     assert (older.version, older.state, older.is_default) == ("1", pb.MODEL_STATE_READY, True)
 
 
+def test_a_version_that_crashes_starts_no_server_but_an_older_good_one_does(version: Path) -> None:
+    misbehave(copy_version(version, version.parent.parent, "tiny", 2), "crash")
+    with (
+        ServerProcess(version.parent.parent) as server,
+        grpc.insecure_channel(server.target) as channel,
+    ):
+        stub = model_service_pb2_grpc.ModelServiceStub(channel)
+        newest, older = stub.ListModels(pb.ListModelsRequest()).models
+    assert (newest.version, newest.state) == ("2", pb.MODEL_STATE_FAILED)
+    assert "signal 8" in newest.state_reason
+    assert (older.version, older.state, older.is_default) == ("1", pb.MODEL_STATE_READY, True)
+
+
 def test_the_default_model_answers_those_who_name_none(two_models: ServerProcess) -> None:
     request = generation_service_pb2.GenerateReplyRequest(prompt="hello")
     with grpc.insecure_channel(two_models.target) as channel:
@@ -214,6 +214,20 @@ def test_a_server_told_to_stop_while_it_starts_ends_in_order(
         assert server.stderr is not None
         assert "loaded" in server.stderr.readline()
         server.send_signal(number)
+        _, rest = server.communicate()
+        assert server.returncode == 0
+        assert "Traceback" not in rest
+
+
+def test_a_version_that_never_ends_keeps_no_server_from_stopping(version: Path) -> None:
+    misbehave(copy_version(version, version.parent.parent, "tiny", 2), "hang")
+    arguments = ("--model-store", str(version.parent.parent), "--log-level", "DEBUG")
+    with subprocess.Popen(
+        command(*arguments, *ANYWHERE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stderr is not None
+        assert any("loading" in line for line in server.stderr)
+        server.send_signal(signal.SIGTERM)
         _, rest = server.communicate()
         assert server.returncode == 0
         assert "Traceback" not in rest

@@ -136,7 +136,7 @@ def test_every_worker_answers_with_the_bits_of_a_server_of_one(
 
 def test_the_page_counts_what_all_workers_did(asked: Asked) -> None:
     page = asked.page
-    calls = page.values("requests_total", "rpc", "code", "finish_reason")
+    calls = page.counted("requests_total", "rpc", "code", "finish_reason")
     assert calls == {("GenerateReply", "OK", "max_tokens"): NUM_CONNECTIONS}
     assert page.total("request_seconds_count") == NUM_CONNECTIONS
     assert page.total("generated_tokens_total") == 20 * NUM_CONNECTIONS

@@ -25,7 +25,7 @@ class FakeLoader:
 
     def __init__(self) -> None:
         self.log: list[tuple[str, VersionId]] = []
-        self.tried: dict[VersionId, bool] = {}
+        self.untried: list[VersionId] = []  # loaded without a trial
         self.errors: dict[VersionId, Exception] = {}
         self.began: asyncio.Queue[VersionId] = asyncio.Queue()
         self._locks: defaultdict[VersionId, asyncio.Event] = defaultdict(_open)
@@ -43,9 +43,9 @@ class FakeLoader:
     def unloads(self) -> list[VersionId]:
         return [version for what, version in self.log if what == "unload"]
 
-    async def load(self, stored: StoredVersion, *, is_tried: bool) -> ServedModel:
+    async def load(self, stored: StoredVersion, *, is_alone: bool) -> ServedModel:
         version = stored.name, stored.version
-        self.tried[version] = is_tried
+        self.untried += [version] * is_alone
         await self._do("load", version)
         if version in self.errors:
             raise self.errors[version]

@@ -1,7 +1,8 @@
-"""Models that TorchScript takes for good ones, and that do harm when they run."""
+"""Versions that look like good ones, and that do harm when they are read or run."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -49,4 +50,13 @@ def misbehave(version: Path, deed: str) -> None:
     sizes = read_manifest(version).sizes
     module = Misdeed(deed, sizes.state, sizes.vocabulary)
     torch.jit.script(module).save(str(version / "model.pt"))  # type: ignore[no-untyped-call]
+    accept_files(version)
+
+
+def abort_reading(version: Path) -> None:
+    """Publish a tokenizer whose library, written in Rust, ends the process that reads it."""
+    path = version / "tokenizer.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["model"]["continuing_subword_prefix"] = "\0"
+    path.write_text(json.dumps(document), encoding="utf-8")
     accept_files(version)

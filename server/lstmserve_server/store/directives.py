@@ -30,8 +30,14 @@ class Directives:
         )
 
     def with_rejected(self, version: VersionId) -> Directives:
+        """Its weight goes, too: who loads it again means to serve it to those who name it."""
+        model, number = version
+        left = {n: weight for n, weight in self.weights.get(model, {}).items() if n != number}
+        weights = left if any(left.values()) else {}
         return replace(
-            self, requested=self.requested - {version}, rejected=self.rejected | {version}
+            self.with_weights(model, weights),
+            requested=self.requested - {version},
+            rejected=self.rejected | {version},
         )
 
     def with_default_model(self, model: str) -> Directives:

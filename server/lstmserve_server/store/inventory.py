@@ -40,9 +40,9 @@ class Inventory:
     def find(self, version: VersionId) -> VersionRecord | None:
         return self._records.get(version)
 
-    def count(self, model: str) -> int:
-        """How many versions of a model are known."""
-        return len(self._of(model))
+    def is_alone(self, version: VersionId) -> bool:
+        """Whether no other version is known."""
+        return self._records.keys() <= {version}
 
     @property
     def models(self) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lstmserve_bundle import Bundle, BundleError, open_bundle
+from lstmserve_bundle import Bundle, BundleError, Manifest, open_bundle, verify_bundle
 from lstmserve_server.engine.decode_loop import DecodeLoop
 from lstmserve_server.engine.decode_row import DecodeRow
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
@@ -49,19 +49,37 @@ def configure_torch(threads: int) -> None:
     torch.jit.set_fusion_strategy([])
 
 
+def verify_version(stored: StoredVersion) -> None:
+    """Whether one version's files are those that were published; raises ModelLoadError.
+
+    What is in them is not looked at: a tokenizer can end a process as well as a model can.
+    """
+    with _told():
+        _check_place(stored, verify_bundle(stored.folder))
+
+
 def open_version(stored: StoredVersion) -> Bundle:
-    """Verify one version's files; raises ModelLoadError saying what is wrong with them."""
-    try:
+    """Verify and open one version; raises ModelLoadError saying what is wrong with it."""
+    with _told():
         bundle = open_bundle(stored.folder)
+    _check_place(stored, bundle.manifest)
+    return bundle
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
     except BundleError as error:
         raise ModelLoadError(str(error)) from None
-    manifest = bundle.manifest
+
+
+def _check_place(stored: StoredVersion, manifest: Manifest) -> None:
     if (manifest.name, manifest.version) != (stored.name, stored.version):
         raise ModelLoadError(
             f"{stored.folder}: its manifest says {manifest.name} version {manifest.version}; "
             "a version must lie in <model>/<version>"
         )
-    return bundle
 
 
 def compile_version(bundle: Bundle, archive: int) -> None:

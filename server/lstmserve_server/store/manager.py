@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from lstmserve_server.errors import ModelLoadError, ModelTrialError, StartupError
+from lstmserve_server.store.aside import read_aside
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.directives import Directives, VersionId
 from lstmserve_server.store.inventory import Inventory
@@ -28,10 +29,10 @@ Clock = Callable[[], float]
 class Loader(Protocol):
     """Makes versions answer."""
 
-    async def load(self, stored: StoredVersion, *, is_tried: bool) -> ServedModel:
-        """A version that runs, tried first where it can harm nobody if so wished.
+    async def load(self, stored: StoredVersion, *, is_alone: bool) -> ServedModel:
+        """A version that runs; raises ModelLoadError.
 
-        Raises ModelLoadError.
+        If it is alone nothing is lost when it ends the process: there is nothing else to serve.
         """
 
     async def unload(self, model: ServedModel) -> None:
@@ -61,7 +62,6 @@ class ModelManager:
         self.turn = asyncio.Lock()
         self._endings: dict[VersionId, asyncio.Task[None]] = {}
         self._told: dict[VersionId, tuple[VersionState, str]] = {}
-        self._is_serving = False
         self.inventory = inventory
 
     async def start(self) -> None:
@@ -74,7 +74,6 @@ class ModelManager:
         if not self._catalog.serves(default):
             reasons = [r.reason for r in self.inventory if r.id[0] == default and r.reason]
             raise StartupError(reasons[0] if reasons else self._no_version(default))
-        self._is_serving = True
 
     async def follow(self) -> None:
         """Look at the store and do what follows; raises StartupError when it cannot be read."""
@@ -104,7 +103,7 @@ class ModelManager:
     # --- one change at a time: call while holding the turn --------------------------------------
 
     async def look(self, *, is_first: bool = False) -> None:
-        found = await asyncio.to_thread(self._scan)
+        found = await read_aside(self._scan)
         self._forget(self.inventory.look(found, is_first=is_first))
         for record in self.inventory:
             self._tell(record)
@@ -129,7 +128,9 @@ class ModelManager:
         began_at = self._clock()
         record.tried = record.fingerprint
         try:
-            record.served = await self._loader.load(record.stored, is_tried=self._is_tried(record))
+            record.served = await self._loader.load(
+                record.stored, is_alone=self.inventory.is_alone(record.id)
+            )
         except ModelLoadError as error:
             self._fail(record, str(error), is_passing=isinstance(error, ModelTrialError))
         except Exception as error:
@@ -140,10 +141,6 @@ class ModelManager:
             self._loader.tidy()
         self._observer.on_load(record.id, self._clock() - began_at, is_good=record.is_ready)
         self._publish()
-
-    def _is_tried(self, record: VersionRecord) -> bool:
-        """All but a model's only version at the start: there is nothing that it could harm."""
-        return self._is_serving or self.inventory.count(record.id[0]) > 1
 
     def _fail(self, record: VersionRecord, reason: str, *, is_passing: bool) -> None:
         record.retry_at = self._clock() + RETRY_SECONDS if is_passing else 0.0

@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from lstmserve_bundle.manifest import MANIFEST_NAME
 from lstmserve_server.errors import StartupError
 
 VERSION = re.compile(r"[1-9][0-9]{0,8}")  # one spelling per number
+
+log = structlog.get_logger()
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 """Name, size and time of change of every file: a copy in progress changes it."""
@@ -38,25 +42,42 @@ class ModelRepository:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._unreadable: dict[str, str] = {}  # models' folders, and why
 
     def scan(self) -> dict[str, list[StoredVersion]]:
-        """What lies there; raises StartupError when it cannot be read, or is nothing."""
+        """What lies there; raises StartupError when the store cannot be read, or holds nothing."""
         if not self._folder.is_dir():
             raise StartupError(
                 f"--model-store: {self._folder} is not a folder; name one that holds "
                 f"<model>/<version>/{MANIFEST_NAME}"
             )
         try:
-            folders = filter(_has_text_name, sorted(self._folder.iterdir()))
-            found = {model.name: _versions(model) for model in folders}
+            folders = [*filter(_has_text_name, sorted(self._folder.iterdir()))]
         except OSError as error:
             raise StartupError(f"--model-store: {error.filename}: {error.strerror}") from None
-        models = {name: versions for name, versions in found.items() if versions}
+        models = {model.name: versions for model in folders if (versions := self._read(model))}
         if not models:
             raise StartupError(
                 f"--model-store: {self._folder} holds no <model>/<version>/{MANIFEST_NAME}"
+                + "".join(f"; {name}: {reason}" for name, reason in self._unreadable.items())
             )
         return models
+
+    def _read(self, model: Path) -> list[StoredVersion]:
+        """Its versions; none while it cannot be read, which is told once.
+
+        Such as lost+found, which is root's: it must not keep the models beside it from callers.
+        """
+        try:
+            versions = _versions(model)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if self._unreadable.get(model.name) != reason:
+                log.warning("a folder cannot be read", folder=str(model), reason=reason)
+            self._unreadable[model.name] = reason
+            return []
+        self._unreadable.pop(model.name, None)
+        return versions
 
 
 def first_model(folder: Path) -> str:

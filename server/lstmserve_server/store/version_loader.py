@@ -8,11 +8,13 @@ from collections.abc import Callable
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.store.allocator import give_back
 from lstmserve_server.store.archive import make_archive
+from lstmserve_server.store.aside import read_aside
 from lstmserve_server.store.loader import (
     LoadedModel,
     compile_version,
     load_archive,
     open_version,
+    verify_version,
 )
 from lstmserve_server.store.rehearsal import rehearse
 from lstmserve_server.store.repository import StoredVersion
@@ -29,12 +31,15 @@ class VersionLoader:
         self._threads = threads
         self._make_engine = make_engine
 
-    async def load(self, stored: StoredVersion, *, is_tried: bool) -> ServedModel:
-        """A version that runs, tried by another process if so wished; raises ModelLoadError."""
+    async def load(self, stored: StoredVersion, *, is_alone: bool) -> ServedModel:
+        """A version that runs; raises ModelLoadError.
+
+        One that is not alone in the store is tried first where it can do no harm.
+        """
         with make_archive() as archive:
-            if is_tried:
+            if not is_alone:
                 await self._rehearse(stored, archive)
-            loaded = await asyncio.to_thread(self._load, stored, archive, is_compiled=is_tried)
+            loaded = await asyncio.to_thread(self._load, stored, archive, is_compiled=not is_alone)
         model = ServedModel(loaded.bundle, self._make_engine(loaded))
         model.engine.start()
         return model
@@ -45,7 +50,7 @@ class VersionLoader:
             await self._rehearse(stored, archive)
 
     async def _rehearse(self, stored: StoredVersion, archive: int) -> None:
-        await asyncio.to_thread(open_version, stored)  # a wrong checksum is found at once
+        await read_aside(lambda: verify_version(stored))  # a wrong checksum is found at once
         await rehearse(stored, archive, self._max_rows, self._threads)
 
     async def unload(self, model: ServedModel) -> None:

@@ -26,8 +26,9 @@ def describe_version(metrics: Metrics, manifest: Manifest, state_bytes: int) -> 
     models.state_bytes.labels(*labels).set(state_bytes)
     models.info.labels(*labels).info({"digest": manifest.digest, "family": manifest.family})
     reference = manifest.evaluation.get(REFERENCE)
-    if reference is not None:
-        metrics.quality.reference_log_perplexity.labels(*labels).set(math.log(float(reference)))
+    # whoever publishes may write there what they like: it must not keep a good model from callers
+    if isinstance(reference, int | float) and reference > 0:
+        metrics.quality.reference_log_perplexity.labels(*labels).set(math.log(reference))
 
 
 class Busy(Protocol):

@@ -75,3 +75,9 @@ def test_of_two_words_about_a_version_the_one_put_in_last_counts() -> None:
     requested, rejected = before.with_requested(ONE), before.with_rejected(ONE)
     assert requested.with_changes(before, rejected) == rejected
     assert rejected.with_changes(before, requested) == requested
+
+
+def test_what_is_rejected_loses_its_weight() -> None:
+    said = Directives().with_weights("tiny", {1: 1, 2: 3}).with_weights("other", {1: 1})
+    assert said.with_rejected(ONE).weights == {"tiny": {2: 3}, "other": {1: 1}}
+    assert said.with_rejected(ONE).with_rejected(TWO).weights == {"other": {1: 1}}

@@ -56,10 +56,18 @@ async def test_what_was_there_before_the_server_need_not_settle(tmp_path: Path) 
     assert bench.answering == {TWO: 1.0, ONE: 0.0, OTHER: 1.0}
 
 
-async def test_only_a_models_only_version_is_not_tried_and_only_at_the_start(
-    stocked: StoreBench,
-) -> None:
-    assert stocked.loader.tried == {("a", 2): True, ("b", 1): False}
-    stocked.put(("c", 1))
-    await stocked.follow()
-    assert stocked.loader.tried["c", 1]
+async def test_only_a_version_that_is_alone_is_loaded_without_a_trial(tmp_path: Path) -> None:
+    bench = StoreBench(tmp_path)
+    await bench.start(ONE)
+    assert bench.loader.untried == [ONE]
+    bench.put(TWO)
+    await bench.follow()
+    assert bench.loader.loads == [ONE, TWO]
+    assert bench.loader.untried == [ONE]
+
+
+async def test_a_start_has_all_tried_where_there_is_a_choice(tmp_path: Path) -> None:
+    bench = StoreBench(tmp_path)
+    await bench.start(ONE, OTHER)
+    assert bench.loader.loads == [ONE, OTHER]
+    assert bench.loader.untried == []

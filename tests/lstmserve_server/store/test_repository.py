@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from lstmserve_server.errors import StartupError
 from lstmserve_server.store.repository import ModelRepository
@@ -74,3 +77,49 @@ def test_scanning_again_sees_what_is_new(tmp_path: Path) -> None:
     make_folders(tmp_path, "a/2")
     assert [version.version for version in repository.scan()["a"]] == [2, 1]
     assert [version.version for version in before["a"]] == [1]
+
+
+@pytest.fixture
+def unreadable(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of folders that cannot be read, not even by root, who may run the tests."""
+    names: set[str] = set()
+    read = Path.iterdir
+
+    def refuse(folder: Path) -> Iterator[Path]:
+        if folder.name in names:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return read(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    return names
+
+
+def test_a_folder_that_cannot_be_read_hides_no_model_beside_it(
+    tmp_path: Path, unreadable: set[str]
+) -> None:
+    make_folders(tmp_path, "a/1", "lost+found", "z/3")
+    unreadable.add("lost+found")
+    assert scan(tmp_path) == {"a": [1], "z": [3]}
+
+
+def test_a_folder_that_cannot_be_read_is_told_once_each_time(
+    tmp_path: Path, unreadable: set[str]
+) -> None:
+    make_folders(tmp_path, "a/1", "b/2")
+    repository = ModelRepository(tmp_path)
+    with capture_logs() as log:
+        for names in ({"b"}, {"b"}, set[str](), {"b"}):
+            unreadable.clear()
+            unreadable |= names
+            assert ("b" in repository.scan()) == (not names)
+    told = [(entry["folder"], entry["reason"]) for entry in log]
+    assert told == [(str(tmp_path / "b"), "Permission denied")] * 2
+
+
+def test_a_store_of_which_nothing_can_be_read_says_what_cannot(
+    tmp_path: Path, unreadable: set[str]
+) -> None:
+    make_folders(tmp_path, "a/1")
+    unreadable.add("a")
+    with pytest.raises(StartupError, match=r"--model-store: .* holds no .*; a: Permission denied"):
+        scan(tmp_path)

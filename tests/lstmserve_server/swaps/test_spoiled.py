@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from lstmserve.v1 import model_service_pb2 as pb
 from support.calls import find_detail
 from support.live_server import LiveServer, serve_live
 from support.metrics_page import scrape_until
-from support.misdeeds import misbehave
+from support.misdeeds import abort_reading, misbehave
 from support.stores import flip_byte
 
 FAILED, READY = pb.MODEL_STATE_FAILED, pb.MODEL_STATE_READY
@@ -100,6 +101,28 @@ def test_a_version_that_crashes_when_it_runs_harms_nobody(live: LiveServer, serv
     live.until_state(version, FAILED, "signal 8")
     assert live.answering() == serving
     assert live.served.process.process.poll() is None
+
+
+def test_a_version_whose_tokenizer_ends_who_reads_it_harms_nobody(
+    live: LiveServer, serving: int
+) -> None:
+    version, aside = live.prepare("old")
+    abort_reading(aside)
+    aside.replace(live.folder(version))
+    live.until_state(version, FAILED, "signal 6")
+    assert live.answering() == serving
+    assert live.served.process.process.poll() is None
+
+
+def test_a_version_whose_file_never_ends_keeps_nobody_waiting(
+    live: LiveServer, serving: int
+) -> None:
+    version, aside = live.prepare("old")
+    (aside / "model.pt").unlink()
+    os.mkfifo(aside / "model.pt")
+    aside.replace(live.folder(version))
+    live.until_state(version, FAILED, "model.pt: cannot be read: it is no regular file")
+    assert live.answering() == serving
 
 
 def test_a_version_that_is_deleted_gives_way_to_one_that_is_there(
