@@ -161,7 +161,7 @@ def test_connections_dropped_in_the_middle_of_streams_leave_nothing_running(
                 and page.total("requests_total") == NUM_DROPPED
             ),
         )
-        assert page.values("requests_total", "code") == {("CANCELLED",): NUM_DROPPED}
+        assert page.counted("requests_total", "code") == {("CANCELLED",): NUM_DROPPED}
         with connect(server.target) as channel:
             events, error = read_all(GenerationServiceStub(channel).Generate(LONG))
         assert error is None
