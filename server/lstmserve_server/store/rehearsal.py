@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import suppress
 from typing import cast
 
+from lstmserve_server.children import environment, send_signal
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
 from lstmserve_server.store.repository import StoredVersion
 from lstmserve_server.store.trial import EXIT_REFUSED
@@ -40,7 +40,7 @@ async def rehearse(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # imports as we do
+            env=environment(),
             pass_fds=(archive,),
             process_group=0,  # Ctrl-C on the terminal is for the server alone
         )
@@ -61,8 +61,7 @@ async def _await_verdict(
             f"{stored.folder}: did not load and run within {timeout_seconds:g} seconds"
         ) from None
     finally:
-        with suppress(ProcessLookupError):
-            process.kill()
+        send_signal(process, signal.SIGKILL)
         await process.wait()
     last_line = (said.decode(errors="replace").strip().splitlines() or [""])[-1]
     if process.returncode == EXIT_REFUSED:

@@ -1,7 +1,7 @@
 """Loads a version where nothing can be broken: ``python -m lstmserve_server.store.trial``.
 
-A process of its own verifies, compiles and runs the version as the server would. What is wrong with
-it stands in one line on standard error; what is right comes in the archive.
+A process of its own verifies, compiles and runs the version as the server would. What is wrong
+with it stands in one line on standard error; what is right comes in the archive.
 """
 
 from __future__ import annotations

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import cast
 
+from lstmserve_server.children import environment, send_signal
 from lstmserve_server.ready import Ready
 from lstmserve_server.supervision.messages import (
     ANSWERS,
@@ -60,17 +60,10 @@ class WorkerProcess:
 
     def terminate(self) -> None:
         """Tell it to drain."""
-        self._signal(signal.SIGTERM)
+        send_signal(self._process, signal.SIGTERM)
 
     def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        # asyncio's own way looks first whether it has ended, and takes the exit code from
-        # whoever waits for it
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+        send_signal(self._process, signal.SIGKILL)
 
 
 @asynccontextmanager
@@ -85,7 +78,7 @@ async def start_worker(order: Order) -> AsyncIterator[WorkerProcess]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=MAX_LINE_BYTES,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # imports as we do
+        env=environment(),
         process_group=0,  # Ctrl-C on the terminal reaches the supervisor alone, which passes it on
     )
     worker = WorkerProcess(process)
