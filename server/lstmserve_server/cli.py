@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _serve(arguments: list[str]) -> int:
-    from lstmserve_server.settings import read_settings
+    from lstmserve_server.settings_sources import read_settings
 
     settings = read_settings(arguments)
     for name, value in QUIET_LIBRARIES.items():

@@ -1,30 +1,14 @@
-"""Flags, environment and configuration file, in this order of precedence."""
+"""Every option of the server: its default, its bounds and what it is for."""
 
 from __future__ import annotations
 
-import argparse
-import inspect
-import os
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    CliSettingsSource,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lstmserve_server.cache.redis.address import check_url
 from lstmserve_server.config import (
-    Address,
     CacheConfig,
     DrainConfig,
     EngineConfig,
@@ -37,71 +21,16 @@ from lstmserve_server.config import (
     WorkersConfig,
     is_loopback,
 )
-from lstmserve_server.errors import StartupError
-from lstmserve_server.store.shares import parse_traffic
-from lstmserve_server.store.version_policy import parse_policy
+from lstmserve_server.option_types import (
+    AddressText,
+    PolicyText,
+    RedisUrl,
+    TraceEndpoint,
+    TrafficText,
+    parse_address,
+)
 
 ENV_PREFIX = "LSTMSERVE_"
-MAX_PORT = 65535
-ADDRESS = re.compile(
-    r"(?:\[(?P<bracketed>[^\[\]\s]+)\]|(?P<host>[^\[\]:\s]+)):(?P<port>[0-9]{1,5})"
-)
-# the client reads these from the same environment
-CLIENT_VARIABLES = frozenset({"LSTMSERVE_TARGET"})
-
-
-def parse_address(text: str) -> Address:
-    """HOST:PORT, or [HOST]:PORT for IPv6; port 0 lets the system choose."""
-    found = ADDRESS.fullmatch(text)
-    if found is None or int(found["port"]) > MAX_PORT:
-        raise ValueError(f"must be HOST:PORT ([HOST]:PORT for IPv6), port 0 to {MAX_PORT}")
-    return Address(found["bracketed"] or found["host"], int(found["port"]))
-
-
-def _check_address(text: str) -> str:
-    parse_address(text)
-    return text
-
-
-AddressText = Annotated[str, AfterValidator(_check_address)]
-
-
-def _check_redis_url(url: str) -> str:
-    if url:
-        check_url(url)
-    return url
-
-
-RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
-
-
-def _check_policy(text: str) -> str:
-    parse_policy(text)
-    return text
-
-
-PolicyText = Annotated[str, AfterValidator(_check_policy)]
-
-
-def _check_traffic(text: str) -> str:
-    parse_traffic(text)
-    return text
-
-
-TrafficText = Annotated[str, AfterValidator(_check_traffic)]
-
-
-def _check_trace_endpoint(url: str) -> str:
-    scheme, _, address = url.partition("://")
-    if url and (scheme not in {"http", "https"} or not ADDRESS.fullmatch(address.rstrip("/"))):
-        raise ValueError(
-            "must be http://HOST:PORT or https://HOST:PORT; what a collector wants to be told "
-            "besides goes into OTEL_EXPORTER_OTLP_HEADERS"
-        )
-    return url
-
-
-TraceEndpoint = Annotated[str, AfterValidator(_check_trace_endpoint)]
 # what is given for these is not repeated in errors: it may hold a password
 SECRET_OPTIONS = frozenset({"redis_url", "trace_endpoint"})
 
@@ -348,75 +277,3 @@ class Settings(BaseSettings):
             budget_seconds=self.redis_budget_ms / 1000,
             max_connections=self.redis_connections,
         )
-
-
-def read_settings(arguments: Sequence[str]) -> Settings:
-    """Read all three sources; raises StartupError naming every unknown key and bad value.
-
-    ``--help`` ends the process, as argparse does.
-    """
-    _check_environment()
-    file = _find_file(arguments)
-
-    class Sources(Settings):
-        __doc__ = inspect.getdoc(Settings)  # without the indentation of its source
-
-        @classmethod
-        def settings_customise_sources(  # type: ignore[override]  # the default sources go unused
-            cls, settings_cls: type[BaseSettings], **_: PydanticBaseSettingsSource
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            cli: CliSettingsSource[argparse.ArgumentParser] = CliSettingsSource(
-                settings_cls, cli_parse_args=list(arguments)
-            )
-            return (
-                cli,
-                EnvSettingsSource(settings_cls),
-                TomlConfigSettingsSource(settings_cls, file),
-            )
-
-    try:
-        return Sources()
-    except ValidationError as error:
-        raise StartupError(_describe(error)) from None
-    except SettingsError as error:  # a flag unknown or without its value
-        reason = str(error).removeprefix("error parsing CLI: ")
-        raise StartupError(f"{reason}; see --help") from None
-    except ValueError as error:  # the file is no TOML
-        raise StartupError(f"--config: {file}: {error}") from None
-
-
-def _find_file(arguments: Sequence[str]) -> Path | None:
-    """The configuration file, which must be known before the other sources are read."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--config", default=os.environ.get(f"{ENV_PREFIX}CONFIG"))
-    try:
-        name = parser.parse_known_args(arguments)[0].config
-    except argparse.ArgumentError as error:
-        raise StartupError(f"{error.argument_name}: {error.message}; see --help") from None
-    if name is not None and not Path(name).is_file():
-        raise StartupError(f"--config: {name} is no file")
-    return Path(name) if name is not None else None
-
-
-def _check_environment() -> None:
-    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | CLIENT_VARIABLES
-    unknown = sorted(
-        name
-        for name in os.environ
-        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known
-    )
-    if unknown:
-        raise StartupError(f"unknown environment variable {', '.join(unknown)}; see --help")
-
-
-def _describe(error: ValidationError) -> str:
-    return "; ".join(map(_describe_one, error.errors(include_url=False)))
-
-
-def _describe_one(problem: ErrorDetails) -> str:
-    name = ".".join(map(str, problem["loc"]))
-    given = "" if name in SECRET_OPTIONS else f" (given: {problem['input']!r})"
-    if problem["type"] == "extra_forbidden":  # unknown flags and variables end earlier
-        return f"unknown key {name!r} in the configuration file{given}"
-    reason = problem["msg"].removeprefix("Value error, ")
-    return f"--{name.replace('_', '-')}: {reason}{given}"

@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from lstmserve_server.errors import StartupError
-from lstmserve_server.settings import read_settings
+from lstmserve_server.settings_sources import read_settings
 from support.compose import instructions, read_compose, read_dockerfile
 from support.manifests import (
     BASE,

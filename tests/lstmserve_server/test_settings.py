@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from lstmserve_server.config import Address, PageConfig, TelemetryConfig, TracingConfig
 from lstmserve_server.errors import StartupError
-from lstmserve_server.settings import Settings, parse_address, read_settings
+from lstmserve_server.option_types import parse_address
+from lstmserve_server.settings import Settings
+from lstmserve_server.settings_sources import read_settings
 from support.server_process import command
 
 # option, and what flag, environment and file say; the default is in Settings

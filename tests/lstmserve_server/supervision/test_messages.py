@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lstmserve_server.config import Address
 from lstmserve_server.ready import Ready
-from lstmserve_server.settings import read_settings
+from lstmserve_server.settings_sources import read_settings
 from lstmserve_server.store.directives import Directives
 from lstmserve_server.supervision.messages import (
     ANSWERS,
