@@ -136,6 +136,22 @@ class PageConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """What the gRPC port proves itself with, and whom it asks for a certificate; PEM files."""
+
+    certificate: Path  # the server's, followed by those between it and the authority
+    key: Path
+    client_authority: Path | None = None  # clients need a certificate of it
+
+
+@dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """Who may call."""
+
+    callers: Path  # a file, as auth.callers_file reads it
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
     """Everything the composition root needs."""
 
@@ -148,4 +164,6 @@ class ServerConfig:
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     page: PageConfig = field(default_factory=PageConfig)
+    tls: TlsConfig | None = None  # None: in clear
+    auth: AuthConfig | None = None  # None: whoever reaches the port may call everything
     reuse_port: bool = False  # other processes of this server listen at the same address
