@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 #   make serve TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 TORCH := torch==2.13.0
-# flags for the server: make serve SERVE_ARGS="--listen 0.0.0.0:50051"
+# flags for the server: make serve SERVE_ARGS="--workers 2"
 SERVE_ARGS ?=
 # protoc finds its plugins on PATH
 WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"

@@ -17,6 +17,8 @@ from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.engine import Engine
 from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
+from lstmserve_server.rpc.channel_options import make_options
+from lstmserve_server.rpc.credentials import make_credentials
 from lstmserve_server.rpc.server import RpcServer
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.store.administration import Administration
@@ -28,6 +30,7 @@ from lstmserve_server.store.version_loader import VersionLoader
 from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.call_log import CallLog
 from lstmserve_server.telemetry.calls import CallMetrics
+from lstmserve_server.telemetry.certificates import CertificateMetrics
 from lstmserve_server.telemetry.engine import EngineMetrics
 from lstmserve_server.telemetry.exporter import MetricsExporter
 from lstmserve_server.telemetry.logging import ProcessLog
@@ -36,6 +39,7 @@ from lstmserve_server.telemetry.models import ModelMetrics
 from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.tracing import make_tracer
 from lstmserve_server.telemetry.versions import describe_version, watch_engine
+from lstmserve_server.tls.certificates import Certificates
 from lstmserve_server.word import Saying, Word
 
 # An engine thread that comes back from a decode call waits this long for the interpreter
@@ -85,20 +89,24 @@ class App:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp per series
         configure_torch(self._config.store.torch_threads)
         describe_process(self._metrics.process)
+        certificates = self._read_certificates()
         models = self._make_live_store()
         if not await self._start(models):
             return 0
         caches = self._make_caches()
         tracer = make_tracer(self._config.telemetry.tracing)
-        page = Page(self._config.page)
+        page = Page(self._config.page, certificates)
         exporter = MetricsExporter(self._config.metrics_listen, self._registry, page)
         try:
             caches.start()
+            if certificates is not None:
+                certificates.start()
             server = RpcServer(
                 self._make_service(models, caches),
                 CallMetrics(self._metrics),
                 end_observers=(*([tracer] if tracer else []), CallLog()),
-                reuse_port=self._config.reuse_port,
+                options=make_options(self._config),
+                credentials=make_credentials(certificates) if certificates else None,
             )
             listen = await server.start(self._config.listen)
             self._administration = models.administration
@@ -109,6 +117,8 @@ class App:
         finally:
             exporter.close()
             page.close()
+            if certificates is not None:
+                certificates.close()
             if tracer is not None:
                 tracer.close()
         return 1 if self._death else 0
@@ -175,6 +185,11 @@ class App:
             is_text_logged=self._config.telemetry.is_text_logged,
             on_log_level=lambda level: self._say_level(models.administration, level),
         )
+
+    def _read_certificates(self) -> Certificates | None:
+        if self._config.tls is None:
+            return None
+        return Certificates(self._config.tls, CertificateMetrics(self._metrics.tls))
 
     def _make_caches(self) -> Caches:
         config = self._config.cache

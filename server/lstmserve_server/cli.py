@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.errors import StartupError
+from lstmserve_server.exposure import check_exposure
 from lstmserve_server.ready import Ready
 from lstmserve_server.startup import EXIT_CANNOT_START, end_on_signals, explain
 
@@ -47,6 +48,7 @@ def _serve(arguments: list[str]) -> int:
     from lstmserve_server.telemetry.logging import configure_logging
 
     config = settings.to_server_config()
+    check_exposure(config, is_insecure=settings.insecure)
     say_ready = partial(_say_ready, has_page=config.page.is_on)
 
     async def run() -> int:

@@ -145,6 +145,19 @@ class TlsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WireConfig:
+    """What connections to the gRPC port may take, honest or not."""
+
+    max_connections: int = 4096
+    # of one connection. Above what an engine keeps, running and waiting: more calls than that
+    # are refused with a reason and a delay, where HTTP/2 would have them wait at the caller
+    max_streams: int = 2048
+    handshake_seconds: float = 10.0  # for TLS, the preface and settings, each
+    idle_seconds: float = 300.0  # without a call
+    age_seconds: float = 0.0  # until callers are told to connect again; 0: never
+
+
+@dataclass(frozen=True, slots=True)
 class AuthConfig:
     """Who may call."""
 
@@ -164,6 +177,7 @@ class ServerConfig:
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     page: PageConfig = field(default_factory=PageConfig)
+    wire: WireConfig = field(default_factory=WireConfig)
     tls: TlsConfig | None = None  # None: in clear
     auth: AuthConfig | None = None  # None: whoever reaches the port may call everything
     reuse_port: bool = False  # other processes of this server listen at the same address

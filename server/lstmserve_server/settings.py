@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, CliToggleFlag, SettingsConfigDict
 
 from lstmserve_server.config import (
     CacheConfig,
@@ -17,10 +17,13 @@ from lstmserve_server.config import (
     ServerConfig,
     StoreConfig,
     TelemetryConfig,
+    TlsConfig,
     TracingConfig,
+    WireConfig,
     WorkersConfig,
     is_loopback,
 )
+from lstmserve_server.errors import StartupError
 from lstmserve_server.option_types import (
     AddressText,
     PolicyText,
@@ -58,6 +61,36 @@ class Settings(BaseSettings):
     listen: AddressText = Field(
         "127.0.0.1:50051",
         description="HOST:PORT of the gRPC service; port 0 lets the system choose.",
+    )
+    insecure: CliToggleFlag[bool] = Field(
+        False,
+        description="Listen on a public address without TLS or without authentication: whoever "
+        "reaches the port reads and calls everything. Only for networks that keep strangers away.",
+    )
+    tls_certificate: Path | None = Field(
+        None,
+        description="PEM file: the server's certificate, then its issuers up to the authority's; "
+        "read again when it changes.",
+    )
+    tls_key: Path | None = Field(None, description="PEM file: the key of --tls-certificate.")
+    tls_client_authority: Path | None = Field(
+        None, description="PEM file: callers need a certificate of one of these authorities."
+    )
+    max_connections: int = Field(
+        4096, ge=1, le=1 << 20, description="Connections to --listen, per worker; more are closed."
+    )
+    max_concurrent_streams: int = Field(
+        2048,
+        ge=1,
+        le=1 << 20,
+        description="Calls under way on one connection; more wait at the caller.",
+    )
+    max_connection_age_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=30 * 86400,
+        description="A connection so old is closed when its calls have ended, or after "
+        "--drain-seconds; 0: never.",
     )
     metrics_listen: AddressText = Field(
         "127.0.0.1:9464",
@@ -203,15 +236,15 @@ class Settings(BaseSettings):
     page: Literal["auto", "on", "off"] = Field(
         "auto",
         description="The page at / of --metrics-listen, on which anybody who reaches it may try "
-        "prompts; auto: on loopback addresses only.",
+        "prompts; auto: on loopback addresses only, and not with --tls-client-authority.",
     )
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_switches(cls, value: object) -> object:
-        # in a TOML file; no option is a switch, and true would count as the number 1
-        if isinstance(value, bool):
-            raise ValueError("must not be true or false")  # noqa: TRY004 - pydantic's way
+    def _no_switches(cls, value: object, info: ValidationInfo) -> object:
+        # in a TOML file; no other option is a switch, and true would count as the number 1
+        if isinstance(value, bool) and info.field_name != "insecure":
+            raise ValueError("must not be true or false")
         return value
 
     def to_server_config(self) -> ServerConfig:
@@ -243,12 +276,29 @@ class Settings(BaseSettings):
                 is_text_logged=self.log_prompts == "redacted", tracing=self._tracing_config()
             ),
             page=self._page_config(),
+            wire=WireConfig(
+                self.max_connections,
+                self.max_concurrent_streams,
+                age_seconds=self.max_connection_age_seconds,
+            ),
+            tls=self._tls_config(),
         )
+
+    def _tls_config(self) -> TlsConfig | None:
+        pair = {"--tls-certificate": self.tls_certificate, "--tls-key": self.tls_key}
+        missing = [option for option, path in pair.items() if path is None]
+        if self.tls_certificate is not None and self.tls_key is not None:
+            return TlsConfig(self.tls_certificate, self.tls_key, self.tls_client_authority)
+        if len(missing) < len(pair) or self.tls_client_authority is not None:
+            raise StartupError(f"{' and '.join(missing)}: missing; TLS needs certificate and key")
+        return None
 
     def _page_config(self) -> PageConfig:
         is_loopback_address = is_loopback(parse_address(self.metrics_listen).host)
+        # where callers need certificates, nobody gets round that by calling through the page
+        is_by_default = is_loopback_address and self.tls_client_authority is None
         return PageConfig(
-            is_on=self.page == "on" or (self.page == "auto" and is_loopback_address),
+            is_on=self.page == "on" or (self.page == "auto" and is_by_default),
             is_local=self.page == "auto",
         )
 

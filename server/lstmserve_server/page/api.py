@@ -12,6 +12,7 @@ from lstmserve_server.page.answer import Answer, RefusedError, answer_json
 from lstmserve_server.page.caller import Caller, describe_error, parse_request
 from lstmserve_server.page.guard import read_json
 from lstmserve_server.page.tries import Tries
+from lstmserve_server.tls.certificates import Certificates
 
 LINES_OF_JSON = "application/x-ndjson"
 
@@ -19,8 +20,8 @@ LINES_OF_JSON = "application/x-ndjson"
 class Api:
     """Answers by calling the gRPC server."""
 
-    def __init__(self, server: Address) -> None:
-        self._caller = Caller(server)
+    def __init__(self, server: Address, certificates: Certificates | None) -> None:
+        self._caller = Caller(server, certificates)
         self._tries = Tries()
 
     def list_models(self, _environ: WSGIEnvironment) -> Answer:

@@ -15,6 +15,7 @@ from lstmserve_server.page.guard import check_host, check_origin
 
 if TYPE_CHECKING:
     from lstmserve_server.page.api import Api
+    from lstmserve_server.tls.certificates import Certificates
 
 Serve = Callable[[WSGIEnvironment], Answer]
 
@@ -22,8 +23,10 @@ Serve = Callable[[WSGIEnvironment], Answer]
 class Page:
     """Serves the page, if it is on; the rest of it once there is a server to call."""
 
-    def __init__(self, config: PageConfig) -> None:
+    def __init__(self, config: PageConfig, certificates: Certificates | None = None) -> None:
+        """``certificates`` are the server's, if it is not called in clear."""
         self._config = config
+        self._certificates = certificates
         self._server: Address | None = None
         self._api: Api | None = None
         self._making = threading.Lock()  # the channel, for several threads
@@ -76,5 +79,5 @@ class Page:
                 # a supervisor, which needs no gRPC for itself, brings it in for those who look
                 from lstmserve_server.page.api import Api  # noqa: PLC0415
 
-                self._api = Api(self._server)
+                self._api = Api(self._server, self._certificates)
             return self._api

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any, Protocol, cast
 
@@ -16,15 +17,13 @@ from lstmserve.v1 import model_service_pb2
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
 from lstmserve_server.config import Address
+from lstmserve_server.page.channel import open_channel
+from lstmserve_server.tls.certificates import Certificates
+from lstmserve_server.tls.material import Material
 
 CALLER = (("x-caller-id", "page"),)
 REPLY_SECONDS = 60.0
 CARDS_SECONDS = 5.0
-OPTIONS = (
-    ("grpc.enable_http_proxy", 0),  # whatever proxy the environment names
-    # a worker that is started again is found when it is there, not two minutes later
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-)
 
 
 class Reply(Protocol):
@@ -36,26 +35,43 @@ class Reply(Protocol):
 
 
 class Caller:
-    """One connection, made with the first call."""
+    """One connection, made with the first call, and again when the certificate is another."""
 
-    def __init__(self, server: Address) -> None:
-        self._channel = grpc.insecure_channel(str(server), OPTIONS)
-        self._generation = GenerationServiceStub(self._channel)
-        self._models = ModelServiceStub(self._channel)
+    def __init__(self, server: Address, certificates: Certificates | None) -> None:
+        """Without ``certificates`` it calls in clear."""
+        self._server = server
+        self._certificates = certificates
+        self._changing = threading.Lock()  # the channel, for several threads
+        self._material = self._find_material()
+        self._channel = open_channel(server, self._material)
 
     def list_models(self) -> dict[str, Any]:
         """All cards; raises grpc.RpcError."""
         request = model_service_pb2.ListModelsRequest()
-        return to_dict(self._models.ListModels(request, timeout=CARDS_SECONDS, metadata=CALLER))
+        models = ModelServiceStub(self._find_channel())
+        return to_dict(models.ListModels(request, timeout=CARDS_SECONDS, metadata=CALLER))
 
     def generate(self, request: pb.GenerateRequest) -> Reply:
         """Begin a reply; reading it raises grpc.RpcError."""
-        reply = self._generation.Generate(request, timeout=REPLY_SECONDS, metadata=CALLER)
+        generation = GenerationServiceStub(self._find_channel())
+        reply = generation.Generate(request, timeout=REPLY_SECONDS, metadata=CALLER)
         return cast("Reply", reply)
 
     def close(self) -> None:
         """End what runs."""
         self._channel.close()
+
+    def _find_channel(self) -> grpc.Channel:
+        """One that trusts the certificate in force; calls on another go on there."""
+        with self._changing:
+            material = self._find_material()
+            if material is not self._material:
+                self._material = material
+                self._channel = open_channel(self._server, material)
+            return self._channel
+
+    def _find_material(self) -> Material | None:
+        return None if self._certificates is None else self._certificates.current
 
 
 def parse_request(body: bytes) -> pb.GenerateRequest:

@@ -23,6 +23,7 @@ from lstmserve_server.config import Address, DrainConfig
 from lstmserve_server.errors import DrainingError, StartupError
 from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.cache import CacheServicer
+from lstmserve_server.rpc.channel_options import Options
 from lstmserve_server.rpc.generation import GenerationServicer
 from lstmserve_server.rpc.interceptor import CallInterceptor
 from lstmserve_server.rpc.models import ModelServicer
@@ -35,19 +36,6 @@ SERVICES = (
     generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
     operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name,
-)
-# requests above rpc.wire's limit, which is lower, are refused by name; above this one by grpc
-MAX_MESSAGE_BYTES = 4 << 20
-MAX_PENDING_CALLS = 1 << 16
-OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # by default grpc answers CANCELLED, at random, once a thousand calls have come that nobody
-    # has looked at yet: who is refused, and how, is for the engine's admission to say
-    ("grpc.server.max_pending_requests", MAX_PENDING_CALLS),
-    ("grpc.server.max_pending_requests_hard_limit", MAX_PENDING_CALLS),
-    # a caller whose machine or network vanished says nothing: asked every so often, it is found
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
 )
 # for the RPCs that are cut off to send their last words
 STOP_SECONDS = 0.2
@@ -62,16 +50,17 @@ class RpcServer:
         observer: CallObserver,
         *,
         end_observers: Sequence[CallEndObserver] = (),
-        reuse_port: bool = False,
+        options: Options,
+        credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         """``end_observers`` are told of the end of a call, in their order, before ``observer``
-        is. With ``reuse_port`` other processes may listen at the same address.
+        is. Without ``credentials`` the port is in clear.
         """
+        self._credentials = credentials
         self._gate = Gate(DrainingError("this server is shutting down; ask another one"))
         self._server = grpc.aio.server(
             interceptors=[CallInterceptor(self._gate, (*end_observers, observer))],
-            # by default a second server on the same port would silently take half of the calls
-            options=(*OPTIONS, ("grpc.so_reuseport", int(reuse_port))),
+            options=options,
         )
         self._health = health.aio.HealthServicer()
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
@@ -93,7 +82,7 @@ class RpcServer:
     async def start(self, listen: Address) -> Address:
         """Listen and turn SERVING; returns the address in use. Raises StartupError."""
         try:
-            port = self._server.add_insecure_port(str(listen))
+            port = self._open_port(str(listen))
         except RuntimeError:
             raise StartupError(
                 f"--listen: cannot listen on {listen}: the port is in use, or the address is "
@@ -118,6 +107,11 @@ class RpcServer:
         self._gate.close()
         await self._set_health("NOT_SERVING")
         await self._close()
+
+    def _open_port(self, address: str) -> int:
+        if self._credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, self._credentials)
 
     async def _close(self) -> None:
         await self._server.stop(STOP_SECONDS)

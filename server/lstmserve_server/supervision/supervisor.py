@@ -23,6 +23,7 @@ from lstmserve_server.supervision.port import reserve_port
 from lstmserve_server.supervision.slot import WorkerSlot
 from lstmserve_server.telemetry.exporter import MetricsExporter
 from lstmserve_server.telemetry.workers import WorkerPages
+from lstmserve_server.tls.certificates import Certificates
 
 # of a worker: the supervisor alone reads it
 PRIVATE_METRICS = Address("127.0.0.1", 0)
@@ -47,9 +48,10 @@ class Supervisor:
         self._handle_signals()
         disable_created_metrics()  # type: ignore[no-untyped-call]  # as in the workers
         pages = WorkerPages()
+        certificates = self._follow_certificates()
         with (
             reserve_port(self._config.listen) as listen,
-            closing(Page(self._config.page)) as page,
+            closing(Page(self._config.page, certificates)) as page,
             closing(MetricsExporter(self._config.metrics_listen, pages.registry, page)) as exporter,
         ):
 
@@ -71,6 +73,14 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+
+    def _follow_certificates(self) -> Certificates | None:
+        """For the page; what becomes of new ones the workers tell."""
+        if self._config.tls is None:
+            return None
+        certificates = Certificates(self._config.tls)
+        certificates.start()
+        return certificates
 
     def _make_orders(self, listen: Address) -> list[Order]:
         store = self._config.store

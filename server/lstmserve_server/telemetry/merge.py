@@ -30,6 +30,7 @@ GAUGES: Mapping[str, Combine] = {
     "lstmserve_model_state": operator.add,  # how many workers have the version in that state
     "lstmserve_model_traffic_share": max,  # the same everywhere, but for a moment
     "lstmserve_workers": operator.add,
+    "lstmserve_tls_certificate_expiry_timestamp_seconds": min,  # all follow the same files
     **{
         f"lstmserve_{cache}_{name}": operator.add
         for cache in ("cache", "state_cache")

@@ -6,6 +6,8 @@ a model that is served.
 
 from __future__ import annotations
 
+import math
+
 from prometheus_client import CollectorRegistry
 
 from lstmserve_server.telemetry.buckets import LOAD_SECONDS, ROWS
@@ -177,6 +179,21 @@ class ProcessFamilies:
         )
 
 
+class TlsFamilies:
+    """The certificate that the gRPC port shows, where it has one."""
+
+    def __init__(self, make: Makers) -> None:
+        self.certificate_expiry = make.sparse_gauge(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the certificate in force expires, in seconds since 1970.",
+            (),
+        )
+        self.certificate_expiry.set(math.nan)  # until there is one
+        self.reload_failures = make.counter(
+            "tls_reload_failures", "New certificates that could not be used.", ()
+        )
+
+
 class Metrics:
     """The metrics of one server process, in a registry of its own."""
 
@@ -188,6 +205,7 @@ class Metrics:
         self.models = ModelFamilies(self._make)
         self.cache = CacheFamilies(self._make)
         self.process = ProcessFamilies(self._make)
+        self.tls = TlsFamilies(self._make)
         self.num_forgotten = 0  # series that were looked up before the last time may be no more
 
     def forget(self, model: str, version: str) -> None:
