@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 REQUEST_SECONDS = 10.0  # for a client to send its whole request
 BLOCK_SECONDS = 10.0  # for a client to take one block of the answer
 MAX_LINE_BYTES = 1 << 16
+# a thread each; a Prometheus has one, a browser with the page some six
+MAX_CONNECTIONS = 128
 CONNECTION_KEY = "lstmserve.connection"
+
+Request = socket.socket | tuple[bytes, socket.socket]  # the base class serves datagrams too
 
 log = structlog.get_logger()
 
@@ -46,6 +50,7 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         super().__init__((found, address.port), _RequestHandler)
         self.set_app(application)
         self.address = Address(address.host, self.server_port)
+        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._thread = threading.Thread(target=self.serve_forever, name="http", daemon=True)
 
     def start(self) -> None:
@@ -56,6 +61,19 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self.shutdown()
         self.server_close()
         self._thread.join()
+
+    def process_request(self, request: Request, client_address: object) -> None:
+        """As the base class does it while there is a place; else hang up."""
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Request, client_address: object) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
         """Log what is no fault of the client's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
@@ -17,6 +17,7 @@ from lstmserve_server.http_server import HttpServer, while_connected
 from support.http_calls import ask
 
 WAIT_SECONDS = 30
+MAX_TRIES = 1000
 REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 
 
@@ -167,6 +168,27 @@ def test_what_is_no_http_is_refused_quietly(
             assert b"400" in connection.recv(1000) or b"505" in connection.recv(1000)
         assert ask(f"http://{address}/").status == 200
     assert capfd.readouterr().err == ""
+
+
+def test_connections_beyond_the_bound_are_closed_and_places_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_server, "MAX_CONNECTIONS", 2)
+    with served(hello) as address:
+        held = [connect(address) for _ in range(2)]
+        with connect(address) as one_more:
+            assert one_more.recv(1) == b""
+        for connection in held:
+            connection.close()
+        # as soon as their threads have noticed
+        assert any(is_answered(address) for _ in range(MAX_TRIES))
+
+
+def is_answered(address: Address) -> bool:
+    with connect(address) as connection, suppress(OSError):
+        connection.sendall(REQUEST)
+        return connection.recv(8) != b""
+    return False
 
 
 def test_it_listens_on_ipv6_and_by_name() -> None:
