@@ -11,6 +11,7 @@ import pytest
 from benchmarks.dashboards.configuration import address_of, write_configuration
 from benchmarks.dashboards.prometheus import Prometheus, find_port, start_prometheus
 from support.calls import connect
+from support.certificates import Authority, options_of
 from support.mixed_load import MixedLoad
 from support.observed import Observed, Watched
 from support.prometheus_state import wait_for_scrape
@@ -31,10 +32,11 @@ BUSY = (
 def observed(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     """After calls of every kind, with a Redis and, for the last of them, without."""
     folder, port = tmp_path_factory.mktemp("prometheus"), find_port()
+    pair = Authority().issue().write(tmp_path_factory.mktemp("certificate"))
     with ExitStack() as stack:
         redis = stack.enter_context(RedisProcess())
         busy = stack.enter_context(ServerProcess(tiny_store, *BUSY, "--redis-url", redis.url))
-        idle = stack.enter_context(ServerProcess(tiny_store))
+        idle = stack.enter_context(ServerProcess(tiny_store, *options_of(pair)))
         addresses = [address_of(server.metrics_url) for server in (busy, idle)]
         targets = {"lstmserve": addresses, "prometheus": [f"127.0.0.1:{port}"]}
         write_configuration(folder, targets, INTERVAL_SECONDS)

@@ -44,7 +44,7 @@ def to_generation_request(request: Request, model: ServedModel) -> GenerationReq
         max_tokens=max_tokens,
         min_tokens=request.stopping.min_tokens,
         stop_sequences=tuple(request.stopping.stop_sequences),
-        resume_ids=_resume_ids(request, model, is_sampled=is_sampled),
+        resume_ids=_resume_ids(request, model, max_tokens, is_sampled=is_sampled),
     )
 
 
@@ -89,7 +89,9 @@ def _sampling(sampling: pb.SamplingParams, manifest: Manifest) -> SamplingParams
     )
 
 
-def _resume_ids(request: Request, model: ServedModel, *, is_sampled: bool) -> tuple[int, ...]:
+def _resume_ids(
+    request: Request, model: ServedModel, max_tokens: int, *, is_sampled: bool
+) -> tuple[int, ...]:
     """The tokens to go on after; raises when they cannot be this reply's."""
     if isinstance(request, pb.GenerateReplyRequest) or not request.resume_tokens:
         return ()
@@ -99,6 +101,8 @@ def _resume_ids(request: Request, model: ServedModel, *, is_sampled: bool) -> tu
     if is_sampled and not request.sampling.HasField("seed"):
         checks.refuse("sampling.seed", "is needed with resume_tokens; it was told in Started")
     checks.finish()
+    if len(request.resume_tokens) > max_tokens:  # before each is looked at
+        raise ResumeMismatchError("resume_tokens: the reply ends before the last of them")
     _check_vocabulary(request.resume_tokens, model)
     return tuple(request.resume_tokens)
 

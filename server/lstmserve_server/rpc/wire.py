@@ -17,6 +17,8 @@ from google.protobuf.message import DecodeError, Message
 from lstmserve_server.errors import FieldViolation
 
 MAX_REQUEST_BYTES = 1 << 20
+# looked at of a list, for the one that is no UTF-8: half a million would take half a second
+MAX_SEARCHED = 1024
 
 _FieldProto = descriptor_pb2.FieldDescriptorProto
 
@@ -57,7 +59,7 @@ def _not_utf8(message: Message, prefix: str) -> Iterator[str]:
     """Paths of the bytes fields that hold no UTF-8."""
     for field, value in message.ListFields():
         path = f"{prefix}{field.name}"
-        values = value if field.is_repeated else [value]
+        values = value[:MAX_SEARCHED] if field.is_repeated and not _is_map(field) else [value]
         if field.type == FieldDescriptor.TYPE_BYTES:
             yield from (path for item in values if not _is_utf8(item))
         elif field.type == FieldDescriptor.TYPE_MESSAGE and not _is_map(field):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2
-from lstmserve_server.rpc.wire import Malformed, make_reader
+from lstmserve_server.rpc.wire import MAX_SEARCHED, Malformed, make_reader
 
 KINDS: list[type[Message]] = [
     pb.GenerateRequest,
@@ -76,3 +76,19 @@ def test_a_message_nested_without_end_is_refused() -> None:
     for _ in range(200):  # a group that holds itself
         data = b"\xfb\x01" + data + b"\xfc\x01"
     assert isinstance(make_reader(pb.GenerateRequest)(data), Malformed)
+
+
+@pytest.mark.parametrize(
+    ("number", "field"),
+    [(10, "conversation.turns[10].text"), (MAX_SEARCHED, "request")],
+)
+def test_text_that_is_no_utf8_is_named_unless_it_stands_too_far_behind(
+    number: int, field: str
+) -> None:
+    good, bad = pb.Turn(text="a").SerializeToString(), b"\x12\x01\xff"
+    turns = b"".join(bytes([0x0A, len(turn)]) + turn for turn in [*[good] * number, bad])
+    head = pb.GenerateRequest(conversation=pb.Conversation()).SerializeToString()[:1]
+    length = [len(turns) & 0x7F | 0x80, len(turns) >> 7]
+    found = make_reader(pb.GenerateRequest)(head + bytes(length) + turns)
+    assert isinstance(found, Malformed)
+    assert found.violation.field == field
