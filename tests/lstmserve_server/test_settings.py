@@ -177,6 +177,29 @@ def test_a_number_in_the_file_is_a_number(tmp_path: Path, value: str) -> None:
     assert "--max-running" in refused("--config", write_config(tmp_path, f"max_running = {value}"))
 
 
+def test_insecure_is_the_one_switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert not read_settings([]).insecure
+    assert read_settings(["--insecure"]).insecure
+    assert read_settings(["--config", write_config(tmp_path, "insecure = true")]).insecure
+    monkeypatch.setenv("LSTMSERVE_INSECURE", "true")
+    assert read_settings([]).insecure
+    monkeypatch.setenv("LSTMSERVE_INSECURE", "perhaps")
+    assert "--insecure" in refused()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        (("--tls-certificate=a",), "--tls-key: missing"),
+        (("--tls-key=a",), "--tls-certificate: missing"),
+        (("--tls-client-authority=a",), "--tls-certificate and --tls-key: missing"),
+    ],
+)
+def test_tls_needs_certificate_and_key(given: tuple[str, ...], missing: str) -> None:
+    with pytest.raises(StartupError, match=missing):
+        read_settings(given).to_server_config()
+
+
 def test_every_bad_value_is_told_at_once() -> None:
     text = refused("--max-running=0", "--listen=nowhere", "--log-format=xml")
     assert all(option in text for option in ("--max-running", "--listen", "--log-format"))

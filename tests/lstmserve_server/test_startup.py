@@ -17,6 +17,7 @@ import pytest
 from lstmserve.v1 import generation_service_pb2, generation_service_pb2_grpc, model_service_pb2_grpc
 from lstmserve.v1 import model_service_pb2 as pb
 from support import dying_server
+from support.certificates import options_of
 from support.misdeeds import misbehave
 from support.server_process import MODULE, ServerProcess, command
 from support.stores import accept_files, copy_version, edit_manifest, flip_byte
@@ -113,6 +114,22 @@ def test_servers_of_one_and_of_several_workers_never_share_a_port(
         for second in ("1", "2"):
             line = refuse_to_start(tiny_store, "--listen", running.target, "--workers", second)
             assert f"--listen: cannot listen on {running.target}" in line
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_public_address_in_clear_is_refused(tiny_store: Path, workers: str) -> None:
+    line = refuse_to_start(tiny_store, "--listen", "0.0.0.0:0", "--workers", workers)
+    assert "--listen: 0.0.0.0:0" in line
+    assert "--insecure" in line
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_certificate_that_is_missing_is_named(
+    tiny_store: Path, tmp_path: Path, workers: str
+) -> None:
+    options = ("--workers", workers, *options_of(tmp_path))
+    line = refuse_to_start(tiny_store, *options)
+    assert f"--tls-certificate: {tmp_path / 'tls.crt'}: No such file" in line
 
 
 def test_an_unknown_default_model_is_named_with_those_there_are(tiny_store: Path) -> None:

@@ -7,24 +7,31 @@ import shutil
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from lstmserve_server.config import TlsConfig
 
 NAME = "lstmserve.example"
+LIFETIME = timedelta(days=30)
 LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 
 
 class Pair:
     """A certificate and its key."""
 
-    def __init__(self, leaf: trustme.LeafCert) -> None:
-        self.chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
-        self.key = leaf.private_key_pem.bytes()
+    def __init__(self, chain: bytes, key: bytes) -> None:
+        self.chain = chain
+        self.key = key
 
     @property
     def first(self) -> str:
@@ -38,6 +45,18 @@ class Pair:
         return folder
 
 
+def sign_oneself(key: PrivateKeyTypes) -> Pair:
+    """A certificate of no authority, for a key of any kind."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    begin = datetime.now(UTC) - timedelta(days=1)
+    builder = x509.CertificateBuilder(
+        name, name, key.public_key(), x509.random_serial_number(), begin, begin + LIFETIME
+    ).add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+    algorithm = None if isinstance(key, Ed25519PrivateKey) else SHA256()
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Pair(builder.sign(key, algorithm).public_bytes(Encoding.PEM), key.private_bytes(*form))
+
+
 class Authority:
     """Whom one side trusts."""
 
@@ -46,11 +65,16 @@ class Authority:
         self.pem = self._ca.cert_pem.bytes()
 
     def issue(self, *names: str, not_after: datetime | None = None) -> Pair:
-        return Pair(self._ca.issue_cert(*(names or (NAME,)), not_after=not_after))
+        return _pair(self._ca.issue_cert(*(names or (NAME,)), not_after=not_after))
 
     def issue_through_another(self) -> Pair:
         """By an authority of this authority."""
-        return Pair(self._ca.create_child_ca().issue_cert(NAME))
+        return _pair(self._ca.create_child_ca().issue_cert(NAME))
+
+
+def _pair(leaf: trustme.LeafCert) -> Pair:
+    chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)
+    return Pair(chain, leaf.private_key_pem.bytes())
 
 
 def config_of(folder: Path, authority: Path | None = None) -> TlsConfig:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 
 import structlog
@@ -51,6 +51,7 @@ class Supervisor:
         certificates = self._follow_certificates()
         with (
             reserve_port(self._config.listen) as listen,
+            closing(certificates) if certificates is not None else nullcontext(),
             closing(Page(self._config.page, certificates)) as page,
             closing(MetricsExporter(self._config.metrics_listen, pages.registry, page)) as exporter,
         ):

@@ -9,15 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.exceptions import InvalidSignature
 
 from lstmserve_server.config import TlsConfig
 from lstmserve_server.errors import StartupError
+from lstmserve_server.tls.private_key import check_key
 
 CERTIFICATE = "--tls-certificate"
 KEY = "--tls-key"
@@ -56,7 +52,7 @@ def examine(config: TlsConfig, files: Files) -> Material:
     """Check that they fit together, now; raises StartupError naming the option and the file."""
     place = f"{CERTIFICATE}: {config.certificate}"
     chain = _parse_certificates(place, files.chain)
-    _check_key(f"{KEY}: {config.key}", files.key, chain[0])
+    check_key(f"{KEY}: {config.key}", files.key, chain[0])
     for certificate in chain:
         _check_dates(place, certificate)
     _check_order(place, chain)
@@ -79,23 +75,6 @@ def _parse_certificates(place: str, pem: bytes) -> list[x509.Certificate]:
         raise StartupError(
             f"{place}: holds no certificate in PEM (-----BEGIN CERTIFICATE-----), or a broken one"
         ) from None
-
-
-def _check_key(place: str, pem: bytes, certificate: x509.Certificate) -> None:
-    try:
-        key = load_pem_private_key(pem, password=None)
-    except TypeError:
-        raise StartupError(f"{place}: the key is encrypted; give one without password") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise StartupError(
-            f"{place}: holds no private key in PEM (-----BEGIN PRIVATE KEY-----), or a broken one"
-        ) from None
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
-        raise StartupError(
-            f"{place}: the key does not fit the first certificate of {CERTIFICATE} "
-            f"({certificate.subject.rfc4514_string()})"
-        )
 
 
 def _check_dates(place: str, certificate: x509.Certificate) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -15,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from lstmserve_server.config import TlsConfig
 from lstmserve_server.errors import StartupError
-from lstmserve_server.tls.material import Material, examine, read_files
-from support.certificates import LONG_AGO, NAME, Authority, config_of
+from lstmserve_server.tls.material import Files, Material, examine, read_files
+from support.certificates import LONG_AGO, NAME, Authority, config_of, sign_oneself
 
 AUTHORITY = Authority()
 GOOD = AUTHORITY.issue()
@@ -103,6 +106,31 @@ def test_addresses_are_names(tmp_path: Path) -> None:
     assert set(names) == {"127.0.0.1", "*.lstmserve.example"}
 
 
-def test_the_key_is_not_shown() -> None:
-    folder_free = TlsConfig(Path("c"), Path("k"))
-    assert "BEGIN" not in repr(folder_free)
+@pytest.mark.parametrize(
+    "key",
+    [
+        Ed25519PrivateKey.generate(),
+        ec.generate_private_key(ec.SECP521R1()),
+        rsa.generate_private_key(65537, 1024),
+    ],
+    ids=["Ed25519", "P-521", "RSA 1024"],
+)
+def test_a_key_that_no_handshake_would_take_is_refused(
+    tmp_path: Path, key: PrivateKeyTypes
+) -> None:
+    sign_oneself(key).write(tmp_path)
+    with pytest.raises(StartupError, match=r"--tls-key: .*P-256 or P-384, or of RSA"):
+        read(config_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [ec.generate_private_key(ec.SECP384R1()), rsa.generate_private_key(65537, 2048)],
+    ids=["P-384", "RSA 2048"],
+)
+def test_the_usual_keys_are_taken(tmp_path: Path, key: PrivateKeyTypes) -> None:
+    assert read(config_of(sign_oneself(key).write(tmp_path))).names == (NAME,)
+
+
+def test_a_key_is_never_shown() -> None:
+    assert "PRIVATE" not in repr(Files(GOOD.chain, GOOD.key, None))
