@@ -42,6 +42,8 @@ def _row(name: str, option: dict[str, Any]) -> Iterator[str]:
 def _show_default(name: str, value: Any) -> str:  # noqa: ANN401 - of whatever type the option is
     if value in (None, ""):
         return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"  # as in the file and in the environment
     shown = f"{value:g}" if isinstance(value, float) else str(value)
     mib = f", {value // NUM_BYTES_PER_MIB} MiB" if name.endswith("bytes") else ""
     return f"`{shown}`{mib}"
@@ -52,6 +54,8 @@ def _show_allowed(option: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in option["enum"])
     if "pattern" in option:
         return f"`{option['pattern'].strip('^$')}`"
+    if option.get("type") == "boolean":
+        return "`true`, `false`; the flag alone is `true`"
     low, high = (option.get(key) for key in ("minimum", "maximum"))
     if low is None:
         return "text"

@@ -23,7 +23,8 @@ OPTIONS = (
     *("--listen=[::1]:7", "--metrics-listen=[::1]:8", "--model-store=/a/b", "--default-model=c"),
     *("--max-running=9", "--max-waiting=10", "--quantum-steps=11", "--prefill-piece-tokens=12"),
     *("--torch-threads=2", "--drain-seconds=0.1", "--drain-notice-seconds=0", "--workers=3"),
-    "--pin=none",
+    *("--pin=none", "--tls-certificate=/c", "--tls-key=/k", "--tls-client-authority=/a"),
+    *("--max-connections=13", "--max-concurrent-streams=14", "--max-connection-age-seconds=0.5"),
 )
 SAID = (
     Directives(default_model="c", weights={"b": {1: 2, 20: 0}, "c": {3: 4}})
