@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lstmserve_server.config import (
+    AuthConfig,
     CacheConfig,
     DrainConfig,
     EngineConfig,
@@ -62,6 +63,11 @@ class Settings(BaseSettings):
     metrics_listen: AddressText = Field(
         "127.0.0.1:9464",
         description="HOST:PORT of the Prometheus metrics, at /metrics, and of the page.",
+    )
+    auth_file: Path | None = Field(
+        None,
+        description="TOML file of those who may call, and what (docs/security.md); it is read "
+        "again when it changes. Without it whoever reaches the port may call everything.",
     )
     model_store: Path = Field(
         Path("model_store"), description="Folder that holds <model>/<version>/manifest.json."
@@ -243,6 +249,7 @@ class Settings(BaseSettings):
                 is_text_logged=self.log_prompts == "redacted", tracing=self._tracing_config()
             ),
             page=self._page_config(),
+            auth=AuthConfig(self.auth_file) if self.auth_file else None,
         )
 
     def _page_config(self) -> PageConfig:

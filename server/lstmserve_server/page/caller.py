@@ -17,7 +17,7 @@ from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
 from lstmserve_server.config import Address
 
-CALLER = (("x-caller-id", "page"),)
+CALLER = ("x-caller-id", "page")
 REPLY_SECONDS = 60.0
 CARDS_SECONDS = 5.0
 OPTIONS = (
@@ -43,19 +43,25 @@ class Caller:
         self._generation = GenerationServiceStub(self._channel)
         self._models = ModelServiceStub(self._channel)
 
-    def list_models(self) -> dict[str, Any]:
+    def list_models(self, authorization: str = "") -> dict[str, Any]:
         """All cards; raises grpc.RpcError."""
-        request = model_service_pb2.ListModelsRequest()
-        return to_dict(self._models.ListModels(request, timeout=CARDS_SECONDS, metadata=CALLER))
+        request, metadata = model_service_pb2.ListModelsRequest(), _make_metadata(authorization)
+        return to_dict(self._models.ListModels(request, timeout=CARDS_SECONDS, metadata=metadata))
 
-    def generate(self, request: pb.GenerateRequest) -> Reply:
+    def generate(self, request: pb.GenerateRequest, authorization: str = "") -> Reply:
         """Begin a reply; reading it raises grpc.RpcError."""
-        reply = self._generation.Generate(request, timeout=REPLY_SECONDS, metadata=CALLER)
+        metadata = _make_metadata(authorization)
+        reply = self._generation.Generate(request, timeout=REPLY_SECONDS, metadata=metadata)
         return cast("Reply", reply)
 
     def close(self) -> None:
         """End what runs."""
         self._channel.close()
+
+
+def _make_metadata(authorization: str) -> tuple[tuple[str, str], ...]:
+    """The page has no rights of its own: it passes on those of whoever looks at it."""
+    return (CALLER, ("authorization", authorization)) if authorization else (CALLER,)
 
 
 def parse_request(body: bytes) -> pb.GenerateRequest:
