@@ -45,6 +45,9 @@ class LiveRegister:
                 self._take_up(data)
         except StartupError as error:
             self._report(str(error))
+        except Exception:  # without the next look nobody could be cut off any more
+            self._observer.on_read(is_good=False)
+            log.exception("a bug: the callers' file cannot be followed")
         else:
             self._trouble = ""
 

@@ -85,3 +85,17 @@ async def test_trouble_that_comes_back_is_logged_again(callers: Callers) -> None
 def test_without_a_good_file_there_is_no_start(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="--auth-file"):
         LiveRegister(tmp_path / "none.toml", Reads())
+
+
+async def test_a_bug_is_told_of_and_the_file_is_followed_on(
+    callers: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = Reads()
+    live = LiveRegister(callers.path, reads)
+    with monkeypatch.context() as broken, capture_logs() as lines:
+        broken.setattr("lstmserve_server.auth.live_register.read_file", lambda _: 1 / 0)
+        await live.look()
+    assert (reads.seen, lines[0]["log_level"]) == ({False: 1}, "error")
+    callers.remove("ada")
+    await live.look()
+    assert live.current.find_by_token(callers.tokens["ada"]) is None
