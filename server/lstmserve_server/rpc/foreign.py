@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 import grpc
@@ -59,8 +60,9 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - whatever it takes
             try:
                 with self._door.admit(call, context):
-                    async for message in serve(request, context):
-                        yield message
+                    async with aclosing(serve(request, context)) as messages:
+                        async for message in messages:
+                            yield message
             except LstmserveError as error:
                 await _abort(error, call, context)
 

@@ -19,19 +19,10 @@ from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.door import GuardedDoor
 from lstmserve_server.rpc.status import classify
 from support.callers import Callers, bearer
+from support.no_auth_counts import NoAuthCounts
 
 SERVICE = "lstmserve.v1.ModelService"
 AUTHORITY = trustme.CA()
-
-
-class NoCounts:
-    """Nobody counts here."""
-
-    def on_unauthenticated(self, failure: object) -> None:
-        """Not counted."""
-
-    def on_read(self, *, is_good: bool) -> None:
-        """Not counted."""
 
 
 @asynccontextmanager
@@ -91,7 +82,9 @@ CASES = {
 @pytest.fixture
 def door(tmp_path: Path) -> GuardedDoor:
     return GuardedDoor(
-        LiveRegister(make_callers(tmp_path).path, NoCounts()), Limits(lambda: 0.0), NoCounts()
+        LiveRegister(make_callers(tmp_path).path, NoAuthCounts()),
+        Limits(lambda: 0.0),
+        NoAuthCounts(),
     )
 
 
@@ -112,7 +105,9 @@ async def test_a_certificate_tells_who_calls(door: GuardedDoor, case: str) -> No
 
 async def test_a_token_that_is_sent_counts_and_not_the_certificate(tmp_path: Path) -> None:
     callers = make_callers(tmp_path)
-    door = GuardedDoor(LiveRegister(callers.path, NoCounts()), Limits(lambda: 0.0), NoCounts())
+    door = GuardedDoor(
+        LiveRegister(callers.path, NoAuthCounts()), Limits(lambda: 0.0), NoAuthCounts()
+    )
     client = AUTHORITY.issue_cert("shop.example")
     async with serve_door(door) as port:
         assert await call(port, client, callers.of("ops")) == "ops"
