@@ -11,6 +11,8 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from lstmserve_server.auth.limits import Limits
+from lstmserve_server.auth.live_register import LiveRegister
 from lstmserve_server.cache.caches import Caches
 from lstmserve_server.config import ServerConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
@@ -18,7 +20,8 @@ from lstmserve_server.engine.engine import Engine
 from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
 from lstmserve_server.rpc.channel_options import make_options
-from lstmserve_server.rpc.credentials import make_credentials
+from lstmserve_server.rpc.door import Door, GuardedDoor
+from lstmserve_server.rpc.handshake import make_credentials
 from lstmserve_server.rpc.server import RpcServer
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.store.administration import Administration
@@ -27,6 +30,7 @@ from lstmserve_server.store.directives import Directives
 from lstmserve_server.store.live_store import LiveStore
 from lstmserve_server.store.loader import LoadedModel, configure_torch
 from lstmserve_server.store.version_loader import VersionLoader
+from lstmserve_server.telemetry.auth import AuthMetrics
 from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.call_log import CallLog
 from lstmserve_server.telemetry.calls import CallMetrics
@@ -72,6 +76,7 @@ class App:
         self._metrics = Metrics(self._registry)
         log.on_drop(self._metrics.process.log_lines_dropped.inc)
         self._cache_metrics = CacheMetrics(self._metrics)
+        self._auth_metrics = AuthMetrics(self._metrics)
         self._stop = asyncio.Event()
         self._death: BaseException | None = None
         self._on_saying = on_saying
@@ -90,6 +95,7 @@ class App:
         configure_torch(self._config.store.torch_threads)
         describe_process(self._metrics.process)
         certificates = self._read_certificates()
+        register = self._read_callers()  # before anything that takes long
         models = self._make_live_store()
         if not await self._start(models):
             return 0
@@ -105,14 +111,18 @@ class App:
                 self._make_service(models, caches),
                 CallMetrics(self._metrics),
                 end_observers=(*([tracer] if tracer else []), CallLog()),
+                door=self._make_door(register),
                 options=make_options(self._config),
                 credentials=make_credentials(certificates) if certificates else None,
             )
             listen = await server.start(self._config.listen)
+            following = None if register is None else asyncio.create_task(register.follow())
             self._administration = models.administration
             page.connect(listen)
             on_ready(Ready(_list_versions(models.catalog), listen, exporter.address))
             await self._stop.wait()
+            if following is not None:
+                following.cancel()
             await self._shut_down(server, models, caches)
         finally:
             exporter.close()
@@ -173,6 +183,15 @@ class App:
         log.error("the engine has failed; the server ends", exc_info=error)
         self._death = error
         self._stop.set()
+
+    def _read_callers(self) -> LiveRegister | None:
+        auth = self._config.auth
+        return None if auth is None else LiveRegister(auth.callers, self._auth_metrics)
+
+    def _make_door(self, register: LiveRegister | None) -> Door | None:
+        if register is None:
+            return None
+        return GuardedDoor(register, Limits(time.monotonic), self._auth_metrics)
 
     def _make_service(self, models: LiveStore, caches: Caches) -> Service:
         return Service(

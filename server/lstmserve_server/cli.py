@@ -1,4 +1,7 @@
-"""``lstmserve-server``: reads the configuration, runs the server, prints one ready line."""
+"""``lstmserve-server``: reads the configuration, runs the server, prints one ready line.
+
+``lstmserve-server token`` makes a caller's token instead.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,19 @@ def main() -> None:
     """Serve until told to stop; a server that cannot start says why in one line."""
     end_on_signals()
     try:
-        sys.exit(_serve(sys.argv[1:]))
+        sys.exit(_run(sys.argv[1:]))
     except (StartupError, ModuleNotFoundError) as error:
         print(f"lstmserve-server: {explain(error)}", file=sys.stderr)
     sys.exit(EXIT_CANNOT_START)
+
+
+def _run(arguments: list[str]) -> int:
+    from lstmserve_server import token_cli
+
+    if arguments[:1] != [token_cli.VERB]:
+        return _serve(arguments)
+    token_cli.make(arguments[1:])
+    return 0
 
 
 def _serve(arguments: list[str]) -> int:

@@ -12,6 +12,10 @@ LstmserveError
 ├── QueueFullError          more waiting requests than the server keeps
 │   ├── QueueTokensFullError    more waiting tokens than the server keeps
 │   └── CallerShareError        more waiting requests of one caller than its share
+├── UnauthenticatedError    nobody knows who calls
+├── PermissionDeniedError   a caller without the scope that the method needs
+├── RateLimitError          more requests a second of one principal than it may make
+├── ConcurrencyLimitError   more running calls of one principal than it may have
 ├── DeadlineError           the caller's deadline passed before the reply was complete
 │   └── DeadlineInfeasibleError  it is certain to pass: nothing was generated
 ├── UnavailableError        this server cannot answer now; another one may
@@ -93,6 +97,36 @@ class QueueTokensFullError(QueueFullError):
 
 class CallerShareError(QueueFullError):
     """One caller has its share of the queue waiting already."""
+
+
+class UnauthenticatedError(LstmserveError):
+    """Who calls has not been proved; the text is the same whatever was sent, and tells nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this server serves known callers only: send the metadata 'authorization: Bearer "
+            "TOKEN' with a token that is in force"
+        )
+
+
+class PermissionDeniedError(LstmserveError):
+    """The caller is known, and may not call this method."""
+
+
+class RateLimitError(LstmserveError):
+    """A principal has made as many requests as it may, for now."""
+
+    def __init__(self, message: str, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class ConcurrencyLimitError(LstmserveError):
+    """A principal has as many calls running as it may."""
+
+    def __init__(self, message: str, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class DeadlineError(LstmserveError):

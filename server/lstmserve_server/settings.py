@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, CliToggleFlag, SettingsConfigDict
 
 from lstmserve_server.config import (
+    AuthConfig,
     CacheConfig,
     DrainConfig,
     EngineConfig,
@@ -95,6 +96,11 @@ class Settings(BaseSettings):
     metrics_listen: AddressText = Field(
         "127.0.0.1:9464",
         description="HOST:PORT of the Prometheus metrics, at /metrics, and of the page.",
+    )
+    auth_file: Path | None = Field(
+        None,
+        description="TOML file of those who may call, and what (docs/security.md); it is read "
+        "again when it changes. Without it whoever reaches the port may call everything.",
     )
     model_store: Path = Field(
         Path("model_store"), description="Folder that holds <model>/<version>/manifest.json."
@@ -282,6 +288,7 @@ class Settings(BaseSettings):
                 age_seconds=self.max_connection_age_seconds,
             ),
             tls=self._tls_config(),
+            auth=AuthConfig(self.auth_file) if self.auth_file else None,
         )
 
     def _tls_config(self) -> TlsConfig | None:

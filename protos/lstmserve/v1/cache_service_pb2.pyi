@@ -222,7 +222,7 @@ class PurgeCacheRequest(_message.Message):
     """A model's version."""
     caller: _builtins.str
     """The caller whose entries they are, where callers do not share; empty for those who give
-    no name.
+    no name. On a server that knows its callers: a principal, or PRINCIPAL/CALLER_ID.
     """
     def __init__(
         self,

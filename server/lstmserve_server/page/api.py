@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 from wsgiref.types import WSGIEnvironment
 
 import grpc
@@ -10,10 +11,17 @@ import grpc
 from lstmserve_server.config import Address
 from lstmserve_server.page.answer import Answer, RefusedError, answer_json
 from lstmserve_server.page.caller import Caller, describe_error, parse_request
-from lstmserve_server.page.guard import read_json
+from lstmserve_server.page.guard import read_authorization, read_json
 from lstmserve_server.page.tries import Tries
 from lstmserve_server.tls.certificates import Certificates
 
+# of whoever may not see the models; anything else is a server that does not answer
+STATUSES = {
+    "UNAUTHENTICATED": HTTPStatus.UNAUTHORIZED,
+    "PERMISSION_DENIED": HTTPStatus.FORBIDDEN,
+    "RESOURCE_EXHAUSTED": HTTPStatus.TOO_MANY_REQUESTS,
+}
+CHALLENGE = (("WWW-Authenticate", "Bearer"),)
 LINES_OF_JSON = "application/x-ndjson"
 
 
@@ -24,11 +32,11 @@ class Api:
         self._caller = Caller(server, certificates)
         self._tries = Tries()
 
-    def list_models(self, _environ: WSGIEnvironment) -> Answer:
+    def list_models(self, environ: WSGIEnvironment) -> Answer:
         try:
-            return answer_json(self._caller.list_models())
+            return answer_json(self._caller.list_models(read_authorization(environ)))
         except grpc.RpcError as error:
-            return answer_json({"error": describe_error(error)}, HTTPStatus.SERVICE_UNAVAILABLE)
+            return _answer_error(describe_error(error))
 
     def generate(self, environ: WSGIEnvironment) -> Answer:
         """Events, one on a line. What the gRPC server refuses is one of them."""
@@ -41,3 +49,9 @@ class Api:
     def close(self) -> None:
         """End what runs."""
         self._caller.close()
+
+
+def _answer_error(error: dict[str, Any]) -> Answer:
+    status = STATUSES.get(error["status"], HTTPStatus.SERVICE_UNAVAILABLE)
+    more = CHALLENGE if status is HTTPStatus.UNAUTHORIZED else ()
+    return answer_json({"error": error}, status, more)

@@ -21,7 +21,7 @@ from lstmserve_server.page.channel import open_channel
 from lstmserve_server.tls.certificates import Certificates
 from lstmserve_server.tls.material import Material
 
-CALLER = (("x-caller-id", "page"),)
+CALLER = ("x-caller-id", "page")
 REPLY_SECONDS = 60.0
 CARDS_SECONDS = 5.0
 
@@ -45,16 +45,17 @@ class Caller:
         self._material = self._find_material()
         self._channel = open_channel(server, self._material)
 
-    def list_models(self) -> dict[str, Any]:
+    def list_models(self, authorization: str = "") -> dict[str, Any]:
         """All cards; raises grpc.RpcError."""
-        request = model_service_pb2.ListModelsRequest()
+        request, metadata = model_service_pb2.ListModelsRequest(), _make_metadata(authorization)
         models = ModelServiceStub(self._find_channel())
-        return to_dict(models.ListModels(request, timeout=CARDS_SECONDS, metadata=CALLER))
+        return to_dict(models.ListModels(request, timeout=CARDS_SECONDS, metadata=metadata))
 
-    def generate(self, request: pb.GenerateRequest) -> Reply:
+    def generate(self, request: pb.GenerateRequest, authorization: str = "") -> Reply:
         """Begin a reply; reading it raises grpc.RpcError."""
+        metadata = _make_metadata(authorization)
         generation = GenerationServiceStub(self._find_channel())
-        reply = generation.Generate(request, timeout=REPLY_SECONDS, metadata=CALLER)
+        reply = generation.Generate(request, timeout=REPLY_SECONDS, metadata=metadata)
         return cast("Reply", reply)
 
     def close(self) -> None:
@@ -72,6 +73,11 @@ class Caller:
 
     def _find_material(self) -> Material | None:
         return None if self._certificates is None else self._certificates.current
+
+
+def _make_metadata(authorization: str) -> tuple[tuple[str, str], ...]:
+    """The page has no rights of its own: it passes on those of whoever looks at it."""
+    return (CALLER, ("authorization", authorization)) if authorization else (CALLER,)
 
 
 def parse_request(body: bytes) -> pb.GenerateRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from urllib.parse import urlsplit
 from wsgiref.types import WSGIEnvironment
@@ -12,6 +13,8 @@ from lstmserve_server.page.answer import RefusedError
 JSON = "application/json"
 # far more than any model reads; a limit of its own, because threads hold it in memory
 MAX_BODY_BYTES = 256 << 10
+# what of an Authorization header goes on to the gRPC server: never the password of a proxy
+BEARER = re.compile(r"bearer [!-~]{1,512}", re.IGNORECASE)
 # of Sec-Fetch-Site: our own page, or a person who typed the address
 OWN_SITES = ("same-origin", "none")
 
@@ -58,6 +61,12 @@ def read_json(environ: WSGIEnvironment) -> bytes:
     if len(body) < int(length):
         raise RefusedError(HTTPStatus.BAD_REQUEST, "the body ended early")
     return body
+
+
+def read_authorization(environ: WSGIEnvironment) -> str:
+    """The bearer token that the browser sends along, with its scheme; empty without one."""
+    header: str = environ.get("HTTP_AUTHORIZATION", "")
+    return header if BEARER.fullmatch(header) else ""
 
 
 def _host_of(url: str) -> str:

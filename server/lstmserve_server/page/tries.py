@@ -12,6 +12,7 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.http_server import while_connected
 from lstmserve_server.page.answer import to_json
 from lstmserve_server.page.caller import Caller, describe_error, to_dict
+from lstmserve_server.page.guard import read_authorization
 
 MAX_TRIES = 8
 BUSY = {
@@ -42,7 +43,7 @@ class Tries:
 def _stream(
     caller: Caller, request: pb.GenerateRequest, environ: WSGIEnvironment
 ) -> Iterator[bytes]:
-    reply = caller.generate(request)
+    reply = caller.generate(request, read_authorization(environ))
     with while_connected(environ, reply.cancel):
         try:
             for event in reply:

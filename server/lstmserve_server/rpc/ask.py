@@ -17,13 +17,6 @@ from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-SHARED_SCOPE = ""
-
-
-def caller_scope(caller: str) -> str:
-    """The scope of one caller, who may be nameless; never the one that all share."""
-    return f"caller:{caller}"
-
 
 def to_ask(
     request: Request, call: Call, context: Context, model: ServedModel, *, is_per_caller: bool
@@ -37,7 +30,7 @@ def to_ask(
             model.name,
             model.version,
             model.manifest.digest,
-            caller_scope(call.caller) if is_per_caller else SHARED_SCOPE,
+            call.identity.cache_scope(is_per_caller=is_per_caller),
         ),
         bundle=model.bundle,
         engine=model.engine,

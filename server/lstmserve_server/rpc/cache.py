@@ -12,9 +12,10 @@ from lstmserve.v1 import cache_service_pb2 as pb
 from lstmserve.v1 import cache_service_pb2_grpc
 from lstmserve_server.cache.entry_key import Selection
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
-from lstmserve_server.rpc.ask import caller_scope, to_ask
+from lstmserve_server.rpc.ask import to_ask
 from lstmserve_server.rpc.cache_stats import to_stats
 from lstmserve_server.rpc.call import current_call
+from lstmserve_server.rpc.purging import to_scope
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.rpc.sticky import sticky_key
 
@@ -43,7 +44,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
     ) -> pb.WarmCacheResponse:
         wanted, config = request.request, self._service.cache_config
         call = current_call.get()
-        key = sticky_key(wanted, call.caller)
+        key = sticky_key(wanted, call.identity.sticky)
         model = self._service.catalog.resolve(wanted.model, wanted.model_version, key)
         with model.gate.enter():
             with _inside("request"):
@@ -54,14 +55,14 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         )
 
     def _to_selection(self, request: pb.PurgeCacheRequest) -> Selection:
-        """Raises InvalidRequestError when it names a caller where callers own nothing."""
-        if request.HasField("caller") and not self._service.cache_config.is_per_caller:
-            reason = "callers share what is kept (--cache-scope shared); leave it out"
-            raise InvalidRequestError([FieldViolation("caller", reason)])
+        """Raises InvalidRequestError when it names a caller who can own nothing."""
+        is_per_caller = self._service.cache_config.is_per_caller
         return Selection(
             request.model if request.HasField("model") else None,
             request.model_version if request.HasField("model_version") else None,
-            caller_scope(request.caller) if request.HasField("caller") else None,
+            to_scope(request.caller, current_call.get().identity, is_per_caller=is_per_caller)
+            if request.HasField("caller")
+            else None,
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from lstmserve_server.engine.claim import ANONYMOUS
 from lstmserve_server.engine.output import Timings
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
+from lstmserve_server.rpc.identity import NOBODY, Identity
 
 REQUEST_ID_KEY = "x-request-id"
 CALLER_ID_KEY = "x-caller-id"
@@ -43,7 +44,7 @@ class Call:
     service: str = ""
     trace: TraceHeaders = field(default_factory=dict)
     trace_id: str = ""  # 32 hexadecimal digits, where the caller or this server traces
-    caller: str = ANONYMOUS
+    identity: Identity = NOBODY
     error: str = ""  # the reason in the ErrorInfo of the error that ended it
     model: str = ""
     version: str = ""
@@ -56,6 +57,11 @@ class Call:
     transcript: Transcript | None = None  # where prompts and replies are logged
     saved_seconds: float = 0.0  # of the model's work, by the cache
     meter: Any = None  # what whoever counts its tokens keeps of it
+
+    @property
+    def caller(self) -> str:
+        """Who calls, as logs and traces tell, and as turns are shared out."""
+        return self.identity.name
 
 
 current_call: ContextVar[Call] = ContextVar("current_call")

@@ -60,7 +60,7 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     def _begin(self, request: Request, context: Context) -> Iterator[Exchange]:
         """The model that answers is not unloaded within the block."""
         call = current_call.get()
-        key = sticky_key(request, call.caller)
+        key = sticky_key(request, call.identity.sticky)
         model = self._catalog.resolve(request.model, request.model_version, key)
         with model.gate.enter():
             ask = to_ask(request, call, context, model, is_per_caller=self._is_per_caller)

@@ -27,27 +27,28 @@ from lstmserve_server.rpc.call import (
     choose_request_id,
     current_call,
     find_trace_id,
-    read_caller,
     read_trace,
 )
+from lstmserve_server.rpc.door import Door
 from lstmserve_server.rpc.observer import CallEndObserver
-from lstmserve_server.rpc.status import classify, to_status
+from lstmserve_server.rpc.status import classify, to_status, to_trailers
 from lstmserve_server.rpc.wire import Malformed, make_reader
 
 OWN_PACKAGE = "/lstmserve.v1."
-STATUS_DETAILS_KEY = "grpc-status-details-bin"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Serve = Callable[..., Any]  # a servicer's method, streaming or not
+Read = Callable[[bytes], Message | Malformed]
 log = structlog.get_logger()
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps this service's methods; health and reflection pass untouched."""
+    """Wraps this service's methods; health and reflection pass untouched (``foreign``)."""
 
-    def __init__(self, gate: Gate, observers: Sequence[CallEndObserver]) -> None:
+    def __init__(self, gate: Gate, door: Door, observers: Sequence[CallEndObserver]) -> None:
         """``observers`` are told of every RPC's end, in this order."""
         self._gate = gate
+        self._door = door
         self._observers = observers
 
     async def intercept_service(
@@ -62,33 +63,33 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or not method.startswith(OWN_PACKAGE):
             return handler
         call = _make_call(method, tuple(handler_call_details.invocation_metadata))
-        reader = _reader_of(method)
+        read = _reader_of(method)
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
-                self._stream(call, handler.unary_stream), reader, handler.response_serializer
+                self._stream(call, handler.unary_stream, read), None, handler.response_serializer
             )
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
-                self._unary(call, handler.unary_unary), reader, handler.response_serializer
+                self._unary(call, handler.unary_unary, read), None, handler.response_serializer
             )
         raise TypeError(f"{method}: only methods of one request are served")
 
-    def _stream(self, call: Call, serve: Serve) -> Serve:
-        async def stream(request: Message | Malformed, context: Context) -> AsyncIterator[Message]:
+    def _stream(self, call: Call, serve: Serve, read: Read) -> Serve:
+        async def stream(request: bytes, context: Context) -> AsyncIterator[Message]:
             # closed with the call, not when it is collected: what it runs ends with it
             async with (
                 self._around(call, context),
-                aclosing(serve(_checked(request), context)) as events,
+                aclosing(serve(_checked(read(request)), context)) as events,
             ):
                 async for event in events:
                     yield event
 
         return stream
 
-    def _unary(self, call: Call, serve: Serve) -> Serve:
-        async def unary(request: Message | Malformed, context: Context) -> Message:
+    def _unary(self, call: Call, serve: Serve, read: Read) -> Serve:
+        async def unary(request: bytes, context: Context) -> Message:
             async with self._around(call, context):
-                reply: Message = await serve(_checked(request), context)
+                reply: Message = await serve(_checked(read(request)), context)
                 return reply
 
         return unary
@@ -101,8 +102,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         try:
             with self._gate.enter():
                 await _tell_request_id(call, context)
-                call.caller = read_caller(context.invocation_metadata() or ())
-                yield
+                with self._door.admit(call, context):
+                    yield
         except (asyncio.CancelledError, GeneratorExit):
             # the latter when the call ends while grpc is writing an event, not while it waits
             code = _cancellation_code(context)
@@ -112,11 +113,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             _, call.error = classify(error)
             if code is grpc.StatusCode.INTERNAL:
                 log.exception("a bug", rpc=call.rpc, request_id=call.request_id)
-            details = (
-                (STATUS_DETAILS_KEY, status.SerializeToString()),
-                (REQUEST_ID_KEY, call.request_id),
-            )
-            await context.abort(code, status.message, details)
+            await context.abort(code, status.message, to_trailers(status, call.request_id))
         finally:
             seconds = time.monotonic() - started_at
             for observer in self._observers:
@@ -151,7 +148,7 @@ def _cancellation_code(context: Context) -> grpc.StatusCode:
 
 
 @cache
-def _reader_of(method: str) -> Callable[[bytes], Message | Malformed]:
+def _reader_of(method: str) -> Read:
     name = method.removeprefix("/").replace("/", ".")
     found = descriptor_pool.Default().FindMethodByName(name)
     return make_reader(message_factory.GetMessageClass(found.input_type))

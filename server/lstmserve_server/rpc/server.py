@@ -24,8 +24,10 @@ from lstmserve_server.errors import DrainingError, StartupError
 from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.cache import CacheServicer
 from lstmserve_server.rpc.channel_options import Options
+from lstmserve_server.rpc.door import Door, OpenDoor
+from lstmserve_server.rpc.foreign import ForeignInterceptor
 from lstmserve_server.rpc.generation import GenerationServicer
-from lstmserve_server.rpc.interceptor import CallInterceptor
+from lstmserve_server.rpc.interceptor import OWN_PACKAGE, CallInterceptor
 from lstmserve_server.rpc.models import ModelServicer
 from lstmserve_server.rpc.observer import CallEndObserver, CallObserver
 from lstmserve_server.rpc.operations import OperationsServicer
@@ -50,16 +52,18 @@ class RpcServer:
         observer: CallObserver,
         *,
         end_observers: Sequence[CallEndObserver] = (),
+        door: Door | None = None,
         options: Options,
         credentials: grpc.ServerCredentials | None = None,
     ) -> None:
         """``end_observers`` are told of the end of a call, in their order, before ``observer``
-        is. Without ``credentials`` the port is in clear.
+        is. Without a ``door`` everybody may call everything; without ``credentials`` the port
+        is in clear.
         """
         self._credentials = credentials
         self._gate = Gate(DrainingError("this server is shutting down; ask another one"))
         self._server = grpc.aio.server(
-            interceptors=[CallInterceptor(self._gate, (*end_observers, observer))],
+            interceptors=_make_interceptors(self._gate, door, (*end_observers, observer)),
             options=options,
         )
         self._health = health.aio.HealthServicer()
@@ -125,3 +129,10 @@ class RpcServer:
         value = health_pb2.HealthCheckResponse.ServingStatus.Value(status)
         for service in ("", *SERVICES):
             await self._health.set(service, value)
+
+
+def _make_interceptors(
+    gate: Gate, door: Door | None, observers: Sequence[CallEndObserver]
+) -> list[grpc.aio.ServerInterceptor]:
+    own = CallInterceptor(gate, door or OpenDoor(), observers)
+    return [own] if door is None else [own, ForeignInterceptor(door, OWN_PACKAGE)]

@@ -14,6 +14,7 @@ from grpc import StatusCode
 from lstmserve_server.errors import (
     CacheUnavailableError,
     CallerShareError,
+    ConcurrencyLimitError,
     DeadlineError,
     DeadlineInfeasibleError,
     DrainingError,
@@ -27,13 +28,18 @@ from lstmserve_server.errors import (
     ModelNotFoundError,
     NotCachedError,
     NotServedError,
+    PermissionDeniedError,
     QueueFullError,
     QueueTokensFullError,
+    RateLimitError,
     ResumeMismatchError,
+    UnauthenticatedError,
     UnavailableError,
 )
+from lstmserve_server.rpc.call import REQUEST_ID_KEY
 
 DOMAIN = "lstmserve"
+STATUS_DETAILS_KEY = "grpc-status-details-bin"
 # a status travels in trailers, of which clients take 8 KiB: the message stands there twice,
 # once percent-encoded, and a status that is too long arrives as another one
 MAX_MESSAGE_BYTES = 1000
@@ -52,6 +58,10 @@ CODES: dict[type[LstmserveError], tuple[StatusCode, str]] = {
     QueueFullError: (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
     QueueTokensFullError: (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_TOKENS_FULL"),
     CallerShareError: (StatusCode.RESOURCE_EXHAUSTED, "CALLER_SHARE"),
+    UnauthenticatedError: (StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    PermissionDeniedError: (StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
+    RateLimitError: (StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMIT"),
+    ConcurrencyLimitError: (StatusCode.RESOURCE_EXHAUSTED, "CONCURRENCY_LIMIT"),
     DeadlineError: (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     DeadlineInfeasibleError: (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_INFEASIBLE"),
     CacheUnavailableError: (StatusCode.UNAVAILABLE, "CACHE_UNAVAILABLE"),
@@ -77,6 +87,14 @@ def to_status(error: BaseException, request_id: str) -> tuple[StatusCode, Status
     return code, Status(code=code.value[0], message=message, details=map(_pack, details))
 
 
+def to_trailers(status: Status, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
+    """The metadata that ends a call with this status."""
+    return (
+        (STATUS_DETAILS_KEY, status.SerializeToString()),
+        (REQUEST_ID_KEY, request_id),
+    )
+
+
 def classify(error: BaseException) -> tuple[StatusCode, str]:
     """The code of an error and the reason in its ErrorInfo."""
     kinds = (kind for kind in type(error).__mro__ if kind in CODES)
@@ -95,7 +113,7 @@ def _details(error: BaseException) -> list[Message]:
         case ModelNotFoundError():
             name = _shorten(error.resource, MAX_NAME_BYTES)
             return [ResourceInfo(resource_type="model", resource_name=name)]
-        case QueueFullError() | UnavailableError():
+        case QueueFullError() | RateLimitError() | ConcurrencyLimitError() | UnavailableError():
             delay = Duration()
             delay.FromNanoseconds(round(error.retry_seconds * 1e9))
             return [RetryInfo(retry_delay=delay)]

@@ -29,7 +29,6 @@ class CallFacts(Protocol):
     rpc: str
     request_id: str
     trace_id: str
-    caller: str
     error: str
     model: str
     version: str
@@ -37,6 +36,9 @@ class CallFacts(Protocol):
     cache: str
     prompt_tokens: int
     generated_tokens: int
+
+    @property
+    def caller(self) -> str: ...
 
     @property
     def timings(self) -> Timings | None: ...

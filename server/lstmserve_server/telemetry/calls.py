@@ -27,6 +27,10 @@ REJECTIONS = {
     "ENGINE_DEAD": "unavailable",
     "UNAVAILABLE": "unavailable",
     "RESUME_MISMATCH": "resume_mismatch",
+    "UNAUTHENTICATED": "unauthenticated",
+    "PERMISSION_DENIED": "permission_denied",
+    "RATE_LIMIT": "rate_limit",
+    "CONCURRENCY_LIMIT": "concurrency_limit",
 }
 
 

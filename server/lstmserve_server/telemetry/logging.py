@@ -72,7 +72,12 @@ def _for_people() -> list[structlog.types.Processor]:
     """What is not known is left out, and what matters most comes first."""
     return [
         lambda _logger, _method, line: {key: v for key, v in line.items() if v != ""},
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False),
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            sort_keys=False,
+            # where rich is installed the default shows variables: prompts and tokens
+            exception_formatter=structlog.dev.plain_traceback,
+        ),
     ]
 
 

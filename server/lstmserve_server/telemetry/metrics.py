@@ -160,6 +160,19 @@ class ModelFamilies:
             self.state.labels(model, version, other).set(other == state)
 
 
+class AuthFamilies:
+    """Who could not prove who it is, where callers have to."""
+
+    def __init__(self, make: Makers) -> None:
+        self.unauthenticated = make.counter(
+            "unauthenticated", "Calls of nobody who is known, reflection included.", ("reason",)
+        )
+        self.file_reads = make.counter(
+            "auth_file_reads", "Looks at the callers' file that found it changed or unusable.",
+            ("outcome",),
+        )  # fmt: skip
+
+
 class ProcessFamilies:
     """The server itself."""
 
@@ -204,6 +217,7 @@ class Metrics:
         self.quality = QualityFamilies(self._make)
         self.models = ModelFamilies(self._make)
         self.cache = CacheFamilies(self._make)
+        self.auth = AuthFamilies(self._make)
         self.process = ProcessFamilies(self._make)
         self.tls = TlsFamilies(self._make)
         self.num_forgotten = 0  # series that were looked up before the last time may be no more

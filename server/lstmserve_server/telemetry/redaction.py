@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from lstmserve_server.auth.tokens import PREFIX as TOKEN_PREFIX
+
 MAX_SHOWN = 500  # characters
 MAX_READ = 1_000  # characters: what is longer costs no more
 # what the end of a text that was cut may be a piece of, and so is not recognized by
@@ -58,6 +60,8 @@ def _count_digits(text: str) -> int:
 PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     # https://user:password@host
     (re.compile(r"(?<=://)[^\s/?#@]{1,200}@"), "[credentials]@"),
+    # a token of this server's callers, or what is left of one
+    (re.compile(rf"{TOKEN_PREFIX}[A-Za-z0-9_-]{{12,}}"), "[secret]"),
     # password: hunter2, ?token=abc, my pin is 1234
     (
         re.compile(

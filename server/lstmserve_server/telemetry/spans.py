@@ -44,7 +44,6 @@ class CallFacts(Protocol):
     request_id: str
     trace: dict[str, list[str]]
     trace_id: str
-    caller: str
     error: str
     model: str
     version: str
@@ -53,6 +52,9 @@ class CallFacts(Protocol):
     lookup_seconds: float
     prompt_tokens: int
     generated_tokens: int
+
+    @property
+    def caller(self) -> str: ...
 
     @property
     def timings(self) -> Timings | None: ...

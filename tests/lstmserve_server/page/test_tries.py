@@ -21,7 +21,7 @@ class TwoEvents:
     def __init__(self) -> None:
         self.num_canceled = 0
 
-    def generate(self, request: pb.GenerateRequest) -> Reply:
+    def generate(self, request: pb.GenerateRequest, authorization: str) -> Reply:
         return _Reply(self)
 
 

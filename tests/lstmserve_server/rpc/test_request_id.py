@@ -17,6 +17,7 @@ from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_server.errors import DrainingError
 from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.call import Call
+from lstmserve_server.rpc.door import OpenDoor
 from lstmserve_server.rpc.interceptor import CallInterceptor
 
 ID = "req-1.of_mine"
@@ -125,9 +126,8 @@ async def test_a_caller_who_is_gone_by_then_has_cancelled() -> None:
 
         return grpc.unary_unary_rpc_method_handler(serve)
 
-    handler = await CallInterceptor(Gate(DrainingError("closed")), (ends,)).intercept_service(
-        find, details
-    )
+    interceptor = CallInterceptor(Gate(DrainingError("closed")), OpenDoor(), (ends,))
+    handler = await interceptor.intercept_service(find, details)
     assert handler is not None
     unary: Callable[..., Any] = handler.unary_unary
     with pytest.raises(asyncio.CancelledError):

@@ -62,6 +62,25 @@ TABLE: list[tuple[LstmserveError, StatusCode, str, type[Message] | None]] = [
         "CALLER_SHARE",
         RetryInfo,
     ),
+    (errors.UnauthenticatedError(), StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", None),
+    (
+        errors.PermissionDeniedError("needs more"),
+        StatusCode.PERMISSION_DENIED,
+        "PERMISSION_DENIED",
+        None,
+    ),
+    (
+        errors.RateLimitError("too often", retry_seconds=2.5),
+        StatusCode.RESOURCE_EXHAUSTED,
+        "RATE_LIMIT",
+        RetryInfo,
+    ),
+    (
+        errors.ConcurrencyLimitError("too many", retry_seconds=2.5),
+        StatusCode.RESOURCE_EXHAUSTED,
+        "CONCURRENCY_LIMIT",
+        RetryInfo,
+    ),
     (errors.DeadlineError("late"), StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", None),
     (
         errors.DeadlineInfeasibleError("too late"),

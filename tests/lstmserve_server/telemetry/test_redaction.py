@@ -73,6 +73,10 @@ def test_plain_words_stay_as_they_are(text: str) -> None:
         ("Authorization: Bearer abc.def", "Authorization: Bearer [secret]"),
         ("use eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNry", "use [secret]"),
         ("sk-abc123def456ghi789jkl012", "[secret]"),
+        # tokens of callers, also without a digit or when most of one is missing
+        (f"I am lst_{'aB-_x' * 8}abc, ok?", "I am [secret], ok?"),
+        ("(lst_abcDEFghiJKL", "([secret]"),
+        ("lst_models is a name", "lst_models is a name"),
         ("2 orders of 2026, please", "2 orders of 2026, please"),
         ("NR15 please help me now", "NR15 please help me now"),
         ("internationalization-and-so-on-and-on", "internationalization-and-so-on-and-on"),

@@ -1,0 +1,1 @@
+"""What it costs to know who calls, on real servers."""

@@ -1,0 +1,5 @@
+"""Measures what authentication costs a call."""
+
+from benchmarks.auth.cli import main
+
+main()

@@ -1,0 +1,148 @@
+"""The file that says who may call: strict TOML, read anew when it changes.
+
+What is wrong is named by principal and key, and never repeated: somebody may have put a token
+where its hash belongs.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Iterable, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.functional_validators import AfterValidator
+from pydantic_core import ErrorDetails
+
+from lstmserve_server.auth.principal import Principal, Scope
+from lstmserve_server.auth.tokens import parse_hash
+from lstmserve_server.errors import StartupError
+
+MAX_FILE_BYTES = 1 << 20
+MAX_RATE = 1e6  # requests per second, and in a burst
+MAX_CONCURRENT = 1 << 20
+
+
+def _check_hash(text: str) -> str:
+    parse_hash(text)
+    return text
+
+
+class _Entry(BaseModel):
+    """One ``[[principals]]`` as it stands in the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    scopes: list[Literal["generate", "admin"]] = Field(min_length=1)
+    tokens: list[Annotated[str, AfterValidator(_check_hash)]] = []
+    certificates: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
+    requests_per_second: float | None = Field(None, gt=0, le=MAX_RATE, allow_inf_nan=False)
+    burst: int | None = Field(None, ge=1, le=MAX_RATE)
+    max_concurrent: int | None = Field(None, ge=1, le=MAX_CONCURRENT)
+    cache: Literal["shared", "own"] = "shared"
+
+    @model_validator(mode="after")
+    def _check_keys_together(self) -> Self:
+        if not self.tokens and not self.certificates:
+            raise ValueError("needs tokens or certificates: it cannot prove who it is")
+        if self.burst is not None and self.requests_per_second is None:
+            raise ValueError("burst: means nothing without requests_per_second")
+        return self
+
+    def to_principal(self) -> Principal:
+        rate = self.requests_per_second
+        return Principal(
+            self.name,
+            frozenset(map(Scope, self.scopes)),
+            tuple(map(parse_hash, self.tokens)),
+            tuple(self.certificates),
+            rate,
+            float(self.burst or ceil(rate or 1)),
+            self.max_concurrent,
+            has_own_cache=self.cache == "own",
+        )
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    principals: list[_Entry] = Field(min_length=1)
+
+
+def read_file(path: Path) -> bytes:
+    """What stands in the file; raises StartupError when it cannot be read or trusted."""
+    try:
+        with path.open("rb") as file:
+            # whoever may write it may call; reading it helps nobody (docs/security.md)
+            if os.fstat(file.fileno()).st_mode & stat.S_IWOTH:
+                raise _refused(path, "everybody on this machine may write it; chmod o-w")
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise _refused(path, error.strerror or "cannot be read") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise _refused(path, f"has more than {MAX_FILE_BYTES} bytes")
+    return data
+
+
+def parse_callers(data: bytes, path: Path) -> list[Principal]:
+    """The principals of a file; raises StartupError naming every wrong key. ``path`` is told."""
+    try:
+        tables = tomllib.loads(data.decode())
+        entries = _File.model_validate(tables).principals
+    except UnicodeDecodeError:
+        raise _refused(path, "is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise _refused(path, f"is no TOML: {error}") from None
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        raise _refused(path, "; ".join(_describe(one, tables) for one in problems)) from None
+    _check_unique(path, entries)
+    return [entry.to_principal() for entry in entries]
+
+
+def _check_unique(path: Path, entries: Sequence[_Entry]) -> None:
+    """No name, token or certificate may stand there twice."""
+    for key, values in (
+        ("name", [(entry.name, entry.name) for entry in entries]),
+        ("tokens", [(entry.name, token) for entry in entries for token in entry.tokens]),
+        ("certificates", [(one.name, name) for one in entries for name in one.certificates]),
+        ("scopes", [(one.name, f"{one.name} {scope}") for one in entries for scope in one.scopes]),
+    ):
+        for owner in _find_repeated(values):
+            raise _refused(path, f"principal {owner!r}: {key}: the same is there twice")
+
+
+def _find_repeated(values: Iterable[tuple[str, str]]) -> Iterable[str]:
+    """The owners of values that another, or they themselves, have already."""
+    seen: set[str] = set()
+    for owner, value in values:
+        if value in seen:
+            yield owner
+        seen.add(value)
+
+
+def _describe(problem: ErrorDetails, tables: dict[str, Any]) -> str:
+    first, *rest = problem["loc"] or ("principals",)
+    reason = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        reason = "is no key that is known here"
+    if first != "principals" or not rest:
+        return f"{first}: {reason}"
+    number, *keys = rest
+    return ": ".join([_name_entry(tables, number), *map(str, keys), reason])
+
+
+def _name_entry(tables: dict[str, Any], number: int | str) -> str:
+    """By its name where it has one that may be repeated."""
+    found = tables["principals"][number] if isinstance(number, int) else None
+    name = found.get("name") if isinstance(found, dict) else None
+    return f"principal {name!r}" if isinstance(name, str) else f"principals[{number}]"
+
+
+def _refused(path: Path, reason: str) -> StartupError:
+    return StartupError(f"--auth-file: {path}: {reason}")

@@ -1,0 +1,60 @@
+"""Whom a call is from, and what that decides: its turn, its version, and its part of the cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lstmserve_server.auth.principal import Principal
+from lstmserve_server.engine.claim import ANONYMOUS
+
+SHARED_SCOPE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A principal and, by its own word, one of its users.
+
+    Without a principal nobody has to prove anything, and the user is all that is known.
+    """
+
+    user: str = ANONYMOUS  # x-caller-id
+    principal: Principal | None = None
+
+    @property
+    def name(self) -> str:
+        """Who shares fairly with others, and stands in logs and traces."""
+        return self.user if self.principal is None else self.principal.name
+
+    @property
+    def sticky(self) -> str:
+        """Who stays on one version; empty for a user that has no name."""
+        if self.principal is None or self.user == ANONYMOUS:
+            return self.user
+        return f"{self.principal.name}/{self.user}"
+
+    def cache_scope(self, *, is_per_caller: bool) -> str:
+        """Whose kept replies and states this caller gets, and keeps its own among."""
+        if self.principal is None:
+            return user_scope(self.user) if is_per_caller else SHARED_SCOPE
+        if is_per_caller:
+            return principal_scope(self.principal.name, self.user)
+        return (
+            principal_scope(self.principal.name) if self.principal.has_own_cache else SHARED_SCOPE
+        )
+
+
+NOBODY = Identity()  # whom nothing is known of yet, or at all
+
+
+def user_scope(user: str) -> str:
+    """The scope of one caller, who may be nameless; never the one that all share."""
+    return f"caller:{user}"
+
+
+def principal_scope(name: str, user: str | None = None) -> str:
+    """The scope of a principal, or of one of its users, who may be nameless.
+
+    No name holds '/' or ':', so two of these are equal only if both parts are, and none is a
+    ``user_scope``.
+    """
+    return f"principal:{name}" if user is None else f"principal:{name}/caller:{user}"
