@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lstmserve.open_inference import inference_service_pb2, inference_service_pb2_grpc
 from lstmserve.v1 import (
     cache_service_pb2,
     cache_service_pb2_grpc,
@@ -23,10 +24,12 @@ from lstmserve_server.config import Address, DrainConfig
 from lstmserve_server.errors import DrainingError, StartupError
 from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.cache import CacheServicer
+from lstmserve_server.rpc.exchanges import Exchanges
 from lstmserve_server.rpc.generation import GenerationServicer
 from lstmserve_server.rpc.interceptor import CallInterceptor
 from lstmserve_server.rpc.models import ModelServicer
 from lstmserve_server.rpc.observer import CallEndObserver, CallObserver
+from lstmserve_server.rpc.open_inference.servicer import OpenInferenceServicer
 from lstmserve_server.rpc.operations import OperationsServicer
 from lstmserve_server.rpc.service import Service
 
@@ -35,6 +38,7 @@ SERVICES = (
     generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
     operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name,
+    inference_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
 )
 # requests above rpc.wire's limit, which is lower, are refused by name; above this one by grpc
 MAX_MESSAGE_BYTES = 4 << 20
@@ -74,8 +78,12 @@ class RpcServer:
             options=(*OPTIONS, ("grpc.so_reuseport", int(reuse_port))),
         )
         self._health = health.aio.HealthServicer()
+        exchanges = Exchanges(service, observer)
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
-            GenerationServicer(service, observer), self._server
+            GenerationServicer(exchanges), self._server
+        )
+        inference_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
+            OpenInferenceServicer(service.catalog, exchanges, self._health), self._server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelServicer(service), self._server

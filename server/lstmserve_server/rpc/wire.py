@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from lstmserve_server.errors import FieldViolation
+from lstmserve_server.errors import FieldViolation, InvalidRequestError
 
 MAX_REQUEST_BYTES = 1 << 20
 
@@ -43,6 +44,13 @@ def make_reader(kind: type[Message]) -> Callable[[bytes], Message | Malformed]:
     return read
 
 
+def checked(request: Message | Malformed) -> Message:
+    """The request; raises InvalidRequestError when it could not be read."""
+    if isinstance(request, Malformed):
+        raise InvalidRequestError([request.violation])
+    return request
+
+
 def _find_violation(kind: type[Message], data: bytes) -> FieldViolation:
     unreadable = FieldViolation("request", f"is no {kind.DESCRIPTOR.full_name} message")
     try:
@@ -57,13 +65,24 @@ def _not_utf8(message: Message, prefix: str) -> Iterator[str]:
     """Paths of the bytes fields that hold no UTF-8."""
     for field, value in message.ListFields():
         path = f"{prefix}{field.name}"
-        values = value if field.is_repeated else [value]
         if field.type == FieldDescriptor.TYPE_BYTES:
+            values = value if field.is_repeated else [value]
             yield from (path for item in values if not _is_utf8(item))
-        elif field.type == FieldDescriptor.TYPE_MESSAGE and not _is_map(field):
-            for number, item in enumerate(values):
-                place = f"{path}[{number}]" if field.is_repeated else path
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            for place, item in _messages_in(field, value, path):
                 yield from _not_utf8(item, f"{place}.")
+
+
+def _messages_in(
+    field: FieldDescriptor, value: Any, path: str
+) -> Iterator[tuple[str, Message]]:
+    """The messages that a field holds, with where each is."""
+    if not field.is_repeated:
+        yield path, value
+    elif not _is_map(field):
+        yield from ((f"{path}[{number}]", item) for number, item in enumerate(value))
+    elif field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_MESSAGE:
+        yield from ((f"{path}[{key}]", item) for key, item in value.items())
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstmserve.open_inference import inference_service_pb2
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2
 from lstmserve_server.rpc.wire import Malformed, make_reader
@@ -19,6 +20,7 @@ KINDS: list[type[Message]] = [
     model_service_pb2.LoadModelRequest,
     model_service_pb2.UnloadModelRequest,
     model_service_pb2.SetDefaultModelRequest,
+    inference_service_pb2.ModelInferRequest,
 ]
 FULL = pb.GenerateRequest(
     model="tiny",
@@ -76,3 +78,11 @@ def test_a_message_nested_without_end_is_refused() -> None:
     for _ in range(200):  # a group that holds itself
         data = b"\xfb\x01" + data + b"\xfc\x01"
     assert isinstance(make_reader(pb.GenerateRequest)(data), Malformed)
+
+
+def test_text_that_is_no_utf8_is_named_within_a_map() -> None:
+    request = inference_service_pb2.ModelInferRequest()
+    request.parameters["stop"].string_param = "ab"
+    found = make_reader(type(request))(request.SerializeToString().replace(b"ab", b"\xff\xff"))
+    assert isinstance(found, Malformed)
+    assert found.violation.field == "parameters[stop].string_param"
