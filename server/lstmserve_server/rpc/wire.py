@@ -65,7 +65,7 @@ def _not_utf8(message: Message, prefix: str) -> Iterator[str]:
     """Paths of the bytes fields that hold no UTF-8."""
     for field, value in message.ListFields():
         path = f"{prefix}{field.name}"
-        if field.type == FieldDescriptor.TYPE_BYTES:
+        if _was_text(field):
             values = value if field.is_repeated else [value]
             yield from (path for item in values if not _is_utf8(item))
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
@@ -73,8 +73,17 @@ def _not_utf8(message: Message, prefix: str) -> Iterator[str]:
                 yield from _not_utf8(item, f"{place}.")
 
 
+def _was_text(twin: FieldDescriptor) -> bool:
+    if twin.type != FieldDescriptor.TYPE_BYTES:
+        return False
+    source = descriptor_pool.Default().FindFieldByName(twin.full_name)
+    return bool(source.type == FieldDescriptor.TYPE_STRING)
+
+
 def _messages_in(
-    field: FieldDescriptor, value: Any, path: str
+    field: FieldDescriptor,
+    value: Any,  # noqa: ANN401 - a message, a list or a map of them
+    path: str,
 ) -> Iterator[tuple[str, Message]]:
     """The messages that a field holds, with where each is."""
     if not field.is_repeated:

@@ -86,3 +86,11 @@ def test_text_that_is_no_utf8_is_named_within_a_map() -> None:
     found = make_reader(type(request))(request.SerializeToString().replace(b"ab", b"\xff\xff"))
     assert isinstance(found, Malformed)
     assert found.violation.field == "parameters[stop].string_param"
+
+
+def test_bytes_that_are_no_text_are_not_blamed_for_text_that_is_no_utf8() -> None:
+    request = inference_service_pb2.ModelInferRequest(inputs=[{"name": "a"}, {"name": "bc"}])
+    request.inputs[0].contents.bytes_contents.append(b"\xff")
+    found = make_reader(type(request))(request.SerializeToString().replace(b"bc", b"\xff\xff"))
+    assert isinstance(found, Malformed)
+    assert found.violation.field == "inputs[1].name"
