@@ -132,3 +132,16 @@ def test_every_name_in_the_example_for_node_is_a_field() -> None:
     names = {name for name in names_in_node_example() if not name.isdigit()}
     assert names >= {"prompt", "temperature", "seed", "max_tokens", "generated_tokens", "text"}
     assert names <= fields
+
+
+def test_the_examples_of_interoperability_run(server: ServerProcess) -> None:
+    text = (EXAMPLES.parent / "interoperability.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    program = "".join(blocks).replace("127.0.0.1:50051", server.target)
+    told = run(sys.executable, "-c", program.replace("support-en", "tiny"))
+    assert told.returncode == 0, told.stderr
+    with grpc.insecure_channel(server.target) as channel:
+        asked = {"prompt": "where is my refund?", "sampling": {"seed": 7}}
+        reply = GenerationServiceStub(channel).GenerateReply(pb.GenerateReplyRequest(**asked))
+    assert reply.text
+    assert told.stdout.endswith(reply.text)

@@ -90,8 +90,9 @@ def _messages_in(
         yield path, value
     elif not _is_map(field):
         yield from ((f"{path}[{number}]", item) for number, item in enumerate(value))
-    elif field.message_type.fields_by_name["value"].type == FieldDescriptor.TYPE_MESSAGE:
-        yield from ((f"{path}[{key}]", item) for key, item in value.items())
+    else:
+        items = ((f"{path}[{key}]", item) for key, item in value.items())
+        yield from ((place, item) for place, item in items if isinstance(item, Message))
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -15,6 +15,7 @@ from lstmserve_server.rpc.validation import MAX_BIASED_TOKENS
 Value = bool | int | float | str | list[Any] | dict[str, Any] | None
 
 MAX_SHOWN = 64  # characters of a value in an error
+MAX_DIGITS = 40  # of a whole number
 MAX_UINT32 = 2**32 - 1
 MAX_UINT64 = 2**64 - 1
 
@@ -29,10 +30,7 @@ def to_number(value: Value) -> float:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"must be a number, not {_show(value)}")  # noqa: TRY004 - one for all
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError("must be a number that is not so large") from None
+    return float(value)
 
 
 def to_whole(high: int) -> Callable[[Value], int]:
@@ -87,7 +85,7 @@ def one_of(choices: Mapping[Any, int]) -> Callable[[Value], int]:
 def read_object(text: str) -> dict[str, Value]:
     """A JSON object that names nothing twice."""
     try:
-        found = json.loads(text, object_pairs_hook=_to_object)
+        found = json.loads(text, object_pairs_hook=_to_object, parse_int=_to_int)
     except RecursionError:
         raise ValueError("must not be nested so deeply") from None
     except json.JSONDecodeError as error:
@@ -95,6 +93,11 @@ def read_object(text: str) -> dict[str, Value]:
     if not isinstance(found, dict):
         raise ValueError("must be a JSON object")  # noqa: TRY004 - one for all
     return found
+
+
+def _to_int(digits: str) -> float:
+    """Python reads no numbers of thousands of digits; none that has so many is allowed anyway."""
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def _to_object(pairs: list[tuple[str, Value]]) -> dict[str, Value]:

@@ -142,9 +142,9 @@ def test_a_parameter_may_come_twice_and_must_be_the_same() -> None:
             "each parameter once",
         ),
         (
-            make(None, sampling_parameters='{"temperature": 1' + "0" * 400 + "}"),
-            "sampling_parameters.temperature",
-            "not so large",
+            make(None, sampling_parameters='{"top_k": 1' + "0" * 9999 + "}"),
+            "sampling_parameters.top_k",
+            "from 0 to 4294967295, not Infinity",
         ),
         (
             make(None, sampling_parameters='{"stop": "\\ud800"}'),

@@ -227,9 +227,10 @@ def test_cancelling_a_stream_ends_all_that_runs_on_it(tiny_store: Path) -> None:
 
 
 def test_a_deadline_of_the_stream_is_that_of_its_requests(server: ServerProcess) -> None:
-    endless = question(stream=True, parameters=LONG)
-    answers = triton.call(server.target, "stream", [endless] * 64, stream_timeout=0.05)
-    assert answers[-1]["status"] == "StatusCode.DEADLINE_EXCEEDED"
+    endless = question(stream=True, parameters=LONG | {"cache_mode": "bypass"})
+    last = triton.call(server.target, "stream", [endless] * 64, stream_timeout=0.05)[-1]
+    # by the client's clock or, in the last response, by the server's
+    assert "DEADLINE_EXCEEDED" in f"{last['status']} {last['error']}"
 
 
 def test_health_and_metadata(server: ServerProcess) -> None:
