@@ -12,12 +12,15 @@ SERVE_ARGS ?=
 # protoc finds its plugins on PATH
 WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 
+# the example for Node, which the tests run; it is the one thing here that comes from npm
+NODE := docs/examples/node
+
 .PHONY: serve test check check-protos install protos dashboards reference format clean
 
 serve: install
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
 
-test: install
+test: install $(NODE)/node_modules
 	$(BIN)/python -m pytest
 
 check: install check-protos
@@ -54,5 +57,9 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[server,training,dev]'
 	touch $@
 
+$(NODE)/node_modules: $(NODE)/package-lock.json
+	npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(NODE)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

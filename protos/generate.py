@@ -14,7 +14,7 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent
-SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.glob("lstmserve/v1/*.proto"))
+SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.glob("lstmserve/*/*.proto"))
 
 
 def generate(out: Path) -> None:
@@ -36,7 +36,7 @@ def check() -> None:
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder))
         fresh = sorted(path.relative_to(folder) for path in Path(folder).rglob("*_pb2*.py*"))
-        committed = sorted(path.relative_to(ROOT) for path in ROOT.glob("lstmserve/v1/*_pb2*"))
+        committed = sorted(path.relative_to(ROOT) for path in ROOT.glob("lstmserve/*/*_pb2*"))
         stale = [
             path
             for path in fresh

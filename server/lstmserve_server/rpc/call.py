@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 from collections.abc import Iterable
@@ -45,6 +46,8 @@ class Call:
     trace: TraceHeaders = field(default_factory=dict)
     trace_id: str = ""  # 32 hexadecimal digits, where the caller or this server traces
     identity: Identity = NOBODY
+    timeout_seconds: float = math.inf  # of this request alone, where its protocol has that
+    is_told: bool = False  # its id, to the caller
     error: str = ""  # the reason in the ErrorInfo of the error that ended it
     model: str = ""
     version: str = ""

@@ -16,5 +16,5 @@ from lstmserve_server.rpc.validation import PRIORITIES, Request
 def to_claim(request: Request, call: Call, context: grpc.aio.ServicerContext[Any, Any]) -> Claim:
     """The claim of a request whose fields are checked; its deadline is on the engines' clock."""
     remaining: float | None = context.time_remaining()  # None without a deadline
-    deadline = math.inf if remaining is None else time.monotonic() + remaining
-    return Claim(call.caller, PRIORITIES[request.priority], deadline)
+    seconds = min(math.inf if remaining is None else remaining, call.timeout_seconds)
+    return Claim(call.caller, PRIORITIES[request.priority], time.monotonic() + seconds)

@@ -27,10 +27,10 @@ MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
 class ForeignInterceptor(grpc.aio.ServerInterceptor):
     """Lets calls through the door; they are neither logged nor counted as calls of ours."""
 
-    def __init__(self, door: Door, own_package: str) -> None:
-        """Methods that begin with ``own_package`` pass: they have an interceptor of their own."""
+    def __init__(self, door: Door, own_packages: tuple[str, ...]) -> None:
+        """Methods of ``own_packages`` pass: they have an interceptor of their own."""
         self._door = door
-        self._own_package = own_package
+        self._own_packages = own_packages
 
     async def intercept_service(
         self,
@@ -39,7 +39,7 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(self._own_package) or is_open(method):
+        if handler is None or method.startswith(self._own_packages) or is_open(method):
             return handler
         _, service, rpc = method.split("/")
         request_id = choose_request_id(tuple(handler_call_details.invocation_metadata))

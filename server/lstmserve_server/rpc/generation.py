@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
-from lstmserve_server.engine.output import Output
-from lstmserve_server.rpc.ask import to_ask
-from lstmserve_server.rpc.call import Transcript, current_call
-from lstmserve_server.rpc.exchange import Exchange
-from lstmserve_server.rpc.observer import CallObserver
-from lstmserve_server.rpc.request import last_turn
-from lstmserve_server.rpc.service import Service
-from lstmserve_server.rpc.sticky import sticky_key
-from lstmserve_server.rpc.validation import Request
+from lstmserve_server.rpc.exchanges import Exchanges
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -26,17 +18,13 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     """Both methods tell the same, streamed or folded."""
 
-    def __init__(self, service: Service, observer: CallObserver) -> None:
-        self._catalog = service.catalog
-        self._caches = service.caches
-        self._is_per_caller = service.cache_config.is_per_caller
-        self._is_text_logged = service.is_text_logged
-        self._observer = observer
+    def __init__(self, exchanges: Exchanges) -> None:
+        self._exchanges = exchanges
 
     async def Generate(
         self, request: pb.GenerateRequest, context: Context
     ) -> AsyncIterator[pb.GenerateResponse]:
-        with self._begin(request, context) as exchange:
+        with self._exchanges.begin(request, context) as exchange:
             async with aclosing(exchange.answer.outputs) as outputs:
                 async for output in outputs:
                     for event in exchange.to_events(output):
@@ -45,28 +33,4 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     async def GenerateReply(
         self, request: pb.GenerateReplyRequest, context: Context
     ) -> pb.GenerateReplyResponse:
-        outputs: list[Output] = []
-        with self._begin(request, context) as exchange:
-            try:
-                async with aclosing(exchange.answer.outputs) as coming:
-                    async for output in coming:
-                        outputs.append(output)  # noqa: PERF401 - what came before an error counts
-            except BaseException:
-                exchange.discard(outputs)
-                raise
-            return exchange.to_reply(outputs)
-
-    @contextmanager
-    def _begin(self, request: Request, context: Context) -> Iterator[Exchange]:
-        """The model that answers is not unloaded within the block."""
-        call = current_call.get()
-        key = sticky_key(request, call.identity.sticky)
-        model = self._catalog.resolve(request.model, request.model_version, key)
-        with model.gate.enter():
-            ask = to_ask(request, call, context, model, is_per_caller=self._is_per_caller)
-            call.model, call.version = model.name, model.version
-            call.prompt_tokens = len(ask.request.prompt_ids)
-            if self._is_text_logged:
-                call.transcript = Transcript(last_turn(request))
-            self._observer.on_accepted(call, call.prompt_tokens)
-            yield Exchange(call, model, self._caches.answer(ask), self._observer)
+        return await self._exchanges.reply(request, context)

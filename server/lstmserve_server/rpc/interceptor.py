@@ -10,15 +10,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import grpc
 import structlog
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
 
-from lstmserve_server.errors import InvalidRequestError
 from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.call import (
     REQUEST_ID_KEY,
@@ -31,14 +31,19 @@ from lstmserve_server.rpc.call import (
 )
 from lstmserve_server.rpc.door import Door
 from lstmserve_server.rpc.observer import CallEndObserver
+from lstmserve_server.rpc.open_inference.failure import AS_STATUS_KEY, to_failure
+from lstmserve_server.rpc.request_stream import Fail, Failure, Read, RequestStream
 from lstmserve_server.rpc.status import classify, to_status, to_trailers
-from lstmserve_server.rpc.wire import Malformed, make_reader
+from lstmserve_server.rpc.wire import checked, make_reader
 
-OWN_PACKAGE = "/lstmserve.v1."
+OWN_PACKAGES = ("/lstmserve.v1.", "/inference.")
+# as the standard health service, these answer to the end
+PROBES = frozenset(
+    f"/inference.GRPCInferenceService/{rpc}" for rpc in ("ServerLive", "ServerReady", "ModelReady")
+)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Serve = Callable[..., Any]  # a servicer's method, streaming or not
-Read = Callable[[bytes], Message | Malformed]
 log = structlog.get_logger()
 
 
@@ -60,7 +65,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(OWN_PACKAGE):
+        if handler is None or not method.startswith(OWN_PACKAGES) or method in PROBES:
             return handler
         call = _make_call(method, tuple(handler_call_details.invocation_metadata))
         read = _reader_of(method)
@@ -72,14 +77,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return grpc.unary_unary_rpc_method_handler(
                 self._unary(call, handler.unary_unary, read), None, handler.response_serializer
             )
-        raise TypeError(f"{method}: only methods of one request are served")
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(
+                self._requests(call, handler.stream_stream, read), None, handler.response_serializer
+            )
+        raise TypeError(f"{method}: requests that come in pieces are not served")
 
     def _stream(self, call: Call, serve: Serve, read: Read) -> Serve:
         async def stream(request: bytes, context: Context) -> AsyncIterator[Message]:
             # closed with the call, not when it is collected: what it runs ends with it
             async with (
-                self._around(call, context),
-                aclosing(serve(_checked(read(request)), context)) as events,
+                self._around(call, partial(_abort, call, context), context),
+                aclosing(serve(checked(read(request)), context)) as events,
             ):
                 async for event in events:
                     yield event
@@ -88,14 +97,32 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, call: Call, serve: Serve, read: Read) -> Serve:
         async def unary(request: bytes, context: Context) -> Message:
-            async with self._around(call, context):
-                reply: Message = await serve(_checked(read(request)), context)
+            async with self._around(call, partial(_abort, call, context), context):
+                reply: Message = await serve(checked(read(request)), context)
                 return reply
 
         return unary
 
+    def _requests(self, opening: Call, serve: Serve, read: Read) -> Serve:
+        async def requests(
+            coming: AsyncIterator[bytes], context: Context
+        ) -> AsyncIterator[Message]:
+            await _tell_request_id(opening, context)
+            around = partial(self._around, context=context)
+            stream = RequestStream(opening, serve, read, around, context)
+            async with aclosing(stream.answer(coming)) as responses:
+                async for response in responses:
+                    if not isinstance(response, Failure):
+                        yield response
+                    elif response.ends_stream or _wants_statuses(context):
+                        await _abort(response.call, context, response.code, response.status)
+                    else:
+                        yield to_failure(response)
+
+        return requests
+
     @asynccontextmanager
-    async def _around(self, call: Call, context: Context) -> AsyncIterator[None]:
+    async def _around(self, call: Call, fail: Fail, context: Context) -> AsyncIterator[None]:
         current_call.set(call)
         started_at = time.monotonic()
         code = grpc.StatusCode.OK
@@ -113,7 +140,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             _, call.error = classify(error)
             if code is grpc.StatusCode.INTERNAL:
                 log.exception("a bug", rpc=call.rpc, request_id=call.request_id)
-            await context.abort(code, status.message, to_trailers(status, call.request_id))
+            await fail(code, status)
         finally:
             seconds = time.monotonic() - started_at
             for observer in self._observers:
@@ -128,16 +155,21 @@ def _make_call(method: str, metadata: Metadata) -> Call:
 
 async def _tell_request_id(call: Call, context: Context) -> None:
     """At once: a caller who gets nothing more can still name the request."""
+    if call.is_told:  # with the stream that it is one of
+        return
+    call.is_told = True
     try:
         await context.send_initial_metadata(((REQUEST_ID_KEY, call.request_id),))
     except grpc.aio.BaseError:  # the caller has left, and grpc is about to say so
         raise asyncio.CancelledError from None
 
 
-def _checked(request: Message | Malformed) -> Message:
-    if isinstance(request, Malformed):
-        raise InvalidRequestError([request.violation])
-    return request
+async def _abort(call: Call, context: Context, code: grpc.StatusCode, status: Status) -> None:
+    await context.abort(code, status.message, to_trailers(status, call.request_id))
+
+
+def _wants_statuses(context: Context) -> bool:
+    return (AS_STATUS_KEY, "true") in (context.invocation_metadata() or ())
 
 
 def _cancellation_code(context: Context) -> grpc.StatusCode:

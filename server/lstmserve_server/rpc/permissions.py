@@ -36,6 +36,13 @@ NEEDS: Mapping[str, Scope | Need] = {
     "lstmserve.v1.CacheService/WarmCache": ADMIN,
     "lstmserve.v1.OperationsService/GetLogLevel": ADMIN,
     "lstmserve.v1.OperationsService/SetLogLevel": ADMIN,
+    "inference.GRPCInferenceService/ModelInfer": GENERATE,
+    "inference.GRPCInferenceService/ModelStreamInfer": GENERATE,
+    "inference.GRPCInferenceService/ServerMetadata": NAME,
+    "inference.GRPCInferenceService/ModelMetadata": NAME,
+    "inference.GRPCInferenceService/ServerLive": NOTHING,
+    "inference.GRPCInferenceService/ServerReady": NOTHING,
+    "inference.GRPCInferenceService/ModelReady": NOTHING,
     # balancers ask without a token, and are told SERVING or NOT_SERVING
     "grpc.health.v1.Health/Check": NOTHING,
     "grpc.health.v1.Health/List": NOTHING,

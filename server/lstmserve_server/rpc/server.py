@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from lstmserve.open_inference import inference_service_pb2, inference_service_pb2_grpc
 from lstmserve.v1 import (
     cache_service_pb2,
     cache_service_pb2_grpc,
@@ -25,11 +26,13 @@ from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.cache import CacheServicer
 from lstmserve_server.rpc.channel_options import Options
 from lstmserve_server.rpc.door import Door, OpenDoor
+from lstmserve_server.rpc.exchanges import Exchanges
 from lstmserve_server.rpc.foreign import ForeignInterceptor
 from lstmserve_server.rpc.generation import GenerationServicer
-from lstmserve_server.rpc.interceptor import OWN_PACKAGE, CallInterceptor
+from lstmserve_server.rpc.interceptor import OWN_PACKAGES, CallInterceptor
 from lstmserve_server.rpc.models import ModelServicer
 from lstmserve_server.rpc.observer import CallEndObserver, CallObserver
+from lstmserve_server.rpc.open_inference.servicer import OpenInferenceServicer
 from lstmserve_server.rpc.operations import OperationsServicer
 from lstmserve_server.rpc.service import Service
 
@@ -38,6 +41,7 @@ SERVICES = (
     generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
     operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"].full_name,
+    inference_service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
 )
 # for the RPCs that are cut off to send their last words
 STOP_SECONDS = 0.2
@@ -67,8 +71,12 @@ class RpcServer:
             options=options,
         )
         self._health = health.aio.HealthServicer()
+        exchanges = Exchanges(service, observer)
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
-            GenerationServicer(service, observer), self._server
+            GenerationServicer(exchanges), self._server
+        )
+        inference_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
+            OpenInferenceServicer(service.catalog, exchanges, self._health), self._server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelServicer(service), self._server
@@ -135,4 +143,4 @@ def _make_interceptors(
     gate: Gate, door: Door | None, observers: Sequence[CallEndObserver]
 ) -> list[grpc.aio.ServerInterceptor]:
     own = CallInterceptor(gate, door or OpenDoor(), observers)
-    return [own] if door is None else [own, ForeignInterceptor(door, OWN_PACKAGE)]
+    return [own] if door is None else [own, ForeignInterceptor(door, OWN_PACKAGES)]

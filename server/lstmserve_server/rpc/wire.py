@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
+from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from lstmserve_server.errors import FieldViolation
+from lstmserve_server.errors import FieldViolation, InvalidRequestError
 
 MAX_REQUEST_BYTES = 1 << 20
 # looked at of a list, for the one that is no UTF-8: half a million would take half a second
@@ -45,6 +47,13 @@ def make_reader(kind: type[Message]) -> Callable[[bytes], Message | Malformed]:
     return read
 
 
+def checked(request: Message | Malformed) -> Message:
+    """The request; raises InvalidRequestError when it could not be read."""
+    if isinstance(request, Malformed):
+        raise InvalidRequestError([request.violation])
+    return request
+
+
 def _find_violation(kind: type[Message], data: bytes) -> FieldViolation:
     unreadable = FieldViolation("request", f"is no {kind.DESCRIPTOR.full_name} message")
     try:
@@ -59,13 +68,36 @@ def _not_utf8(message: Message, prefix: str) -> Iterator[str]:
     """Paths of the bytes fields that hold no UTF-8."""
     for field, value in message.ListFields():
         path = f"{prefix}{field.name}"
-        values = value[:MAX_SEARCHED] if field.is_repeated and not _is_map(field) else [value]
-        if field.type == FieldDescriptor.TYPE_BYTES:
+        if _was_text(field):
+            values = value[:MAX_SEARCHED] if field.is_repeated else [value]
             yield from (path for item in values if not _is_utf8(item))
-        elif field.type == FieldDescriptor.TYPE_MESSAGE and not _is_map(field):
-            for number, item in enumerate(values):
-                place = f"{path}[{number}]" if field.is_repeated else path
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            for place, item in _messages_in(field, value, path):
                 yield from _not_utf8(item, f"{place}.")
+
+
+def _was_text(twin: FieldDescriptor) -> bool:
+    if twin.type != FieldDescriptor.TYPE_BYTES:
+        return False
+    source = descriptor_pool.Default().FindFieldByName(twin.full_name)
+    return bool(source.type == FieldDescriptor.TYPE_STRING)
+
+
+def _messages_in(
+    field: FieldDescriptor,
+    value: Any,  # noqa: ANN401 - a message, a list or a map of them
+    path: str,
+) -> Iterator[tuple[str, Message]]:
+    """The messages that a field holds, with where each is."""
+    if not field.is_repeated:
+        yield path, value
+    elif not _is_map(field):
+        found = enumerate(value[:MAX_SEARCHED])
+        yield from ((f"{path}[{number}]", item) for number, item in found)
+    else:
+        first = islice(value.items(), MAX_SEARCHED)
+        items = ((f"{path}[{key}]", item) for key, item in first)
+        yield from ((place, item) for place, item in items if isinstance(item, Message))
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -7,6 +7,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from lstmserve.open_inference import inference_service_pb2
 from lstmserve.v1 import (
     cache_service_pb2,
     generation_service_pb2,
@@ -21,6 +22,7 @@ from lstmserve_server.rpc.server import SERVICES
 FILES = (
     cache_service_pb2,
     generation_service_pb2,
+    inference_service_pb2,
     model_service_pb2,
     operations_service_pb2,
     health_pb2,
@@ -47,15 +49,21 @@ def test_only_generating_and_looking_at_models_is_for_those_who_generate() -> No
         "lstmserve.v1.ModelService/ListModels",
         "lstmserve.v1.ModelService/GetModel",
         "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        "inference.GRPCInferenceService/ModelInfer",
+        "inference.GRPCInferenceService/ModelStreamInfer",
+        "inference.GRPCInferenceService/ModelMetadata",
+        "inference.GRPCInferenceService/ServerMetadata",
     }
 
 
 def test_who_administers_does_not_generate() -> None:
     denied = {method for method in METHODS if not may(ADMIN, method)}
-    assert denied == {f"lstmserve.v1.GenerationService/{name}" for name in GENERATING}
-
-
-GENERATING = ("Generate", "GenerateReply")
+    assert denied == {
+        "lstmserve.v1.GenerationService/Generate",
+        "lstmserve.v1.GenerationService/GenerateReply",
+        "inference.GRPCInferenceService/ModelInfer",
+        "inference.GRPCInferenceService/ModelStreamInfer",
+    }
 
 
 def may(principal: Principal, method: str) -> bool:

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstmserve.open_inference import inference_service_pb2
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2
 from lstmserve_server.rpc.wire import MAX_SEARCHED, Malformed, make_reader
@@ -19,6 +20,7 @@ KINDS: list[type[Message]] = [
     model_service_pb2.LoadModelRequest,
     model_service_pb2.UnloadModelRequest,
     model_service_pb2.SetDefaultModelRequest,
+    inference_service_pb2.ModelInferRequest,
 ]
 FULL = pb.GenerateRequest(
     model="tiny",
@@ -92,3 +94,19 @@ def test_text_that_is_no_utf8_is_named_unless_it_stands_too_far_behind(
     found = make_reader(pb.GenerateRequest)(head + bytes(length) + turns)
     assert isinstance(found, Malformed)
     assert found.violation.field == field
+
+
+def test_text_that_is_no_utf8_is_named_within_a_map() -> None:
+    request = inference_service_pb2.ModelInferRequest()
+    request.parameters["stop"].string_param = "ab"
+    found = make_reader(type(request))(request.SerializeToString().replace(b"ab", b"\xff\xff"))
+    assert isinstance(found, Malformed)
+    assert found.violation.field == "parameters[stop].string_param"
+
+
+def test_bytes_that_are_no_text_are_not_blamed_for_text_that_is_no_utf8() -> None:
+    request = inference_service_pb2.ModelInferRequest(inputs=[{"name": "a"}, {"name": "bc"}])
+    request.inputs[0].contents.bytes_contents.append(b"\xff")
+    found = make_reader(type(request))(request.SerializeToString().replace(b"bc", b"\xff\xff"))
+    assert isinstance(found, Malformed)
+    assert found.violation.field == "inputs[1].name"

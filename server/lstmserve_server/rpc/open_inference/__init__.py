@@ -1,0 +1,1 @@
+"""The Open Inference Protocol: other words for the same requests and replies."""

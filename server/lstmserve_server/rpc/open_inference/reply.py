@@ -1,0 +1,109 @@
+"""From events, or a whole reply, to the protocol's responses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from lstmserve.open_inference import inference_service_pb2 as wire
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_server.rpc.open_inference.outputs import FINISH_REASONS, OUTPUTS, Piece
+from lstmserve_server.rpc.open_inference.request import Asked
+from lstmserve_server.rpc.open_inference.tensors import Tensor, write_tensors
+
+FINAL = "triton_final_response"
+
+
+class ReplyWriter:
+    """Writes the responses to one request."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._started = pb.Started()
+
+    def write_whole(self, reply: pb.GenerateReplyResponse) -> wire.ModelInferResponse:
+        """All of it in one response."""
+        self._started = reply.started
+        response = self._write(Piece(reply, reply.started, reply.completion))
+        _tell_started(response, reply.started)
+        _tell_completion(response, reply.completion)
+        return response
+
+    def write_events(
+        self, events: Iterable[pb.GenerateResponse]
+    ) -> Iterator[wire.ModelStreamInferResponse]:
+        """The events of one output: a chunk, Started with the first, Completion with the last."""
+        found = {str(event.WhichOneof("event")): event for event in events}
+        completion = found["completion"].completion if "completion" in found else None
+        if "started" in found:
+            self._started = found["started"].started
+        response = self._write(Piece(found["chunk"].chunk, self._started, completion))
+        if "started" in found:
+            _tell_started(response, self._started)
+        if completion is None:
+            yield _in_stream(response, is_final=False)
+        else:
+            yield from self._end(response, completion)
+
+    def write_only(
+        self, reply: pb.GenerateReplyResponse
+    ) -> Iterator[wire.ModelStreamInferResponse]:
+        """All of it, on a stream."""
+        self._started = reply.started
+        response = self._write(Piece(reply, reply.started, reply.completion))
+        _tell_started(response, reply.started)
+        yield from self._end(response, reply.completion)
+
+    def _end(
+        self, last: wire.ModelInferResponse, completion: pb.Completion
+    ) -> Iterator[wire.ModelStreamInferResponse]:
+        if self._asked.has_empty_final:
+            yield _in_stream(last, is_final=False)
+            last = self._begin()
+        _tell_completion(last, completion)
+        yield _in_stream(last, is_final=True)
+
+    def _write(self, piece: Piece) -> wire.ModelInferResponse:
+        response = self._begin()
+        tensors = [
+            Tensor(name, OUTPUTS[name].datatype, OUTPUTS[name].read(piece))
+            for name in self._asked.outputs
+        ]
+        write_tensors(tensors, response, raw=self._asked.is_raw)
+        return response
+
+    def _begin(self) -> wire.ModelInferResponse:
+        return wire.ModelInferResponse(
+            model_name=self._started.model,
+            model_version=self._started.model_version,
+            id=self._asked.id,
+        )
+
+
+def _in_stream(
+    response: wire.ModelInferResponse, *, is_final: bool
+) -> wire.ModelStreamInferResponse:
+    response.parameters[FINAL].bool_param = is_final
+    return wire.ModelStreamInferResponse(infer_response=response)
+
+
+def _tell_started(response: wire.ModelInferResponse, started: pb.Started) -> None:
+    parameters = response.parameters
+    parameters["seed"].uint64_param = started.seed
+    parameters["model_digest"].string_param = started.model_digest
+    parameters["prompt_tokens"].int64_param = started.prompt_tokens
+    parameters["request_id"].string_param = started.request_id
+
+
+def _tell_completion(response: wire.ModelInferResponse, completion: pb.Completion) -> None:
+    parameters, usage = response.parameters, completion.usage
+    parameters["finish_reason"].string_param = FINISH_REASONS[completion.finish_reason]
+    if completion.stop_sequence:
+        parameters["stop_sequence"].string_param = completion.stop_sequence
+    parameters["generated_tokens"].int64_param = usage.generated_tokens
+    parameters["cached_prompt_tokens"].int64_param = usage.cached_prompt_tokens
+    outcome = pb.CacheOutcome.Name(completion.cache)
+    parameters["cache"].string_param = outcome.removeprefix("CACHE_OUTCOME_").lower()
+    if completion.labels:
+        labels = json.dumps([*completion.labels], ensure_ascii=False)
+        parameters["labels"].string_param = labels

@@ -1,0 +1,117 @@
+"""GRPCInferenceService: requests in the words of the Open Inference Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2
+
+from lstmserve.open_inference import inference_service_pb2 as wire
+from lstmserve.open_inference import inference_service_pb2_grpc
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_server.errors import ModelLoadingError, ModelNotFoundError
+from lstmserve_server.rpc.call import current_call
+from lstmserve_server.rpc.exchanges import Exchanges
+from lstmserve_server.rpc.open_inference.metadata import describe_model, describe_server
+from lstmserve_server.rpc.open_inference.places import in_words_of_caller
+from lstmserve_server.rpc.open_inference.reply import ReplyWriter
+from lstmserve_server.rpc.open_inference.request import Asked, read_request
+from lstmserve_server.store.catalog import ModelCatalog
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Converts, and has the exchanges answer."""
+
+    def __init__(
+        self, catalog: ModelCatalog, exchanges: Exchanges, standard: health.aio.HealthServicer
+    ) -> None:
+        """``standard`` is the health service that ServerReady repeats."""
+        self._catalog = catalog
+        self._exchanges = exchanges
+        self._health = standard
+
+    async def ServerLive(
+        self, request: wire.ServerLiveRequest, context: Context
+    ) -> wire.ServerLiveResponse:
+        return wire.ServerLiveResponse(live=True)
+
+    async def ServerReady(
+        self, request: wire.ServerReadyRequest, context: Context
+    ) -> wire.ServerReadyResponse:
+        return wire.ServerReadyResponse(ready=await self._is_ready(context))
+
+    async def ModelReady(
+        self, request: wire.ModelReadyRequest, context: Context
+    ) -> wire.ModelReadyResponse:
+        is_served = self._serves(request.name, request.version)
+        return wire.ModelReadyResponse(ready=is_served and await self._is_ready(context))
+
+    async def ServerMetadata(
+        self, request: wire.ServerMetadataRequest, context: Context
+    ) -> wire.ServerMetadataResponse:
+        return describe_server()
+
+    async def ModelMetadata(
+        self, request: wire.ModelMetadataRequest, context: Context
+    ) -> wire.ModelMetadataResponse:
+        model = self._catalog.resolve(request.name, request.version)
+        return describe_model(model, self._catalog)
+
+    async def ModelInfer(
+        self, request: wire.ModelInferRequest, context: Context
+    ) -> wire.ModelInferResponse:
+        asked = _read(request, is_stream=False)
+        return ReplyWriter(asked).write_whole(await self._reply(asked, context))
+
+    async def ModelStreamInfer(
+        self, request_iterator: AsyncIterator[wire.ModelInferRequest], context: Context
+    ) -> AsyncIterator[wire.ModelStreamInferResponse]:
+        """One request after the other; the interceptor hands each in as a stream of one."""
+        async for request in request_iterator:
+            async with aclosing(self._answer(request, context)) as responses:
+                async for response in responses:
+                    yield response
+
+    async def _answer(
+        self, request: wire.ModelInferRequest, context: Context
+    ) -> AsyncGenerator[wire.ModelStreamInferResponse]:
+        asked = _read(request, is_stream=True)
+        writer = ReplyWriter(asked)
+        if isinstance(asked.request, pb.GenerateReplyRequest):
+            for response in writer.write_only(await self._reply(asked, context)):
+                yield response
+            return
+        with (
+            in_words_of_caller(asked.places),
+            self._exchanges.begin(asked.request, context) as exchange,
+        ):
+            async with aclosing(exchange.answer.outputs) as outputs:
+                async for output in outputs:
+                    for response in writer.write_events(exchange.to_events(output)):
+                        yield response
+
+    async def _reply(self, asked: Asked, context: Context) -> pb.GenerateReplyResponse:
+        with in_words_of_caller(asked.places):
+            return await self._exchanges.reply(asked.request, context)
+
+    async def _is_ready(self, context: Context) -> bool:
+        answer = await self._health.Check(health_pb2.HealthCheckRequest(), context)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def _serves(self, name: str, version: str) -> bool:
+        try:
+            self._catalog.resolve(name, version)
+        except (ModelLoadingError, ModelNotFoundError):
+            return False
+        return True
+
+
+def _read(request: wire.ModelInferRequest, *, is_stream: bool) -> Asked:
+    asked = read_request(request, is_stream=is_stream)
+    current_call.get().timeout_seconds = asked.timeout_seconds
+    return asked

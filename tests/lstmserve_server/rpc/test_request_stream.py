@@ -1,0 +1,139 @@
+"""A stream of requests inside the interceptor: what is told of each, and of the stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+
+from lstmserve.open_inference import inference_service_pb2 as wire
+from lstmserve_server.errors import DrainingError
+from lstmserve_server.gate import Gate
+from lstmserve_server.rpc.call import Call
+from lstmserve_server.rpc.interceptor import CallInterceptor
+
+METHOD = "/inference.GRPCInferenceService/ModelStreamInfer"
+SECRET = "what only the log may hold"
+
+
+class Ends:
+    """Keeps the calls that ended, with their codes."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+
+    def on_call_end(self, call: Call, code: str, seconds: float) -> None:
+        self.calls.append((call.request_id, code))
+
+
+class Caller:
+    """The context of one stream."""
+
+    def __init__(self, *metadata: tuple[str, str]) -> None:
+        self._metadata = metadata
+        self.told: list[tuple[str, str]] = []
+        self.status: tuple[grpc.StatusCode, str] | None = None
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return self._metadata
+
+    async def send_initial_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
+        self.told += metadata
+
+    def time_remaining(self) -> None:
+        return None
+
+    async def abort(self, code: grpc.StatusCode, message: str, _: object) -> None:
+        self.status = (code, message)
+        raise grpc.aio.AbortError
+
+
+async def serve(
+    requests: AsyncIterator[wire.ModelInferRequest], _: object
+) -> AsyncIterator[wire.ModelStreamInferResponse]:
+    async for request in requests:
+        if request.id == "bug":
+            raise ZeroDivisionError(SECRET)
+        yield wire.ModelStreamInferResponse(infer_response={"id": request.id})
+
+
+async def send(*ids: str) -> AsyncIterator[Message]:
+    for each in ids:
+        yield wire.ModelInferRequest(id=each)
+
+
+async def make_stream(
+    ends: Ends, gate: Gate, caller: Caller
+) -> Callable[..., AsyncIterator[wire.ModelStreamInferResponse]]:
+    async def find(_: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+        return grpc.stream_stream_rpc_method_handler(serve)
+
+    metadata = caller.invocation_metadata()
+    details = SimpleNamespace(method=METHOD, invocation_metadata=metadata)
+    handler = await CallInterceptor(gate, (ends,)).intercept_service(find, details)
+    assert handler is not None
+    stream: Any = handler.stream_stream
+    return stream
+
+
+async def test_every_request_is_a_call_and_a_bug_in_one_ends_no_other() -> None:
+    ends, caller = Ends(), Caller(("x-request-id", "mine"))
+    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    responses = [response async for response in stream(send("a", "bug", "c"), caller)]
+    assert sorted(ends.calls) == [("mine-1", "OK"), ("mine-2", "INTERNAL"), ("mine-3", "OK")]
+    assert caller.told == [("x-request-id", "mine")]
+    assert {response.infer_response.id for response in responses} == {"a", "bug", "c"}
+    (error,) = [response.error_message for response in responses if response.error_message]
+    assert error == (
+        "[request id: bug] INTERNAL: internal error; quote request id mine-2 when reporting it"
+    )
+
+
+async def test_a_closed_gate_refuses_requests_and_not_the_stream() -> None:
+    gate = Gate(DrainingError("closed"))
+    ends, caller = Ends(), Caller()
+    stream = await make_stream(ends, gate, caller)
+    gate.close()
+    (response,) = [response async for response in stream(send("a"), caller)]
+    assert response.error_message == "[request id: a] UNAVAILABLE: closed"
+    assert response.infer_response.parameters["reason"].string_param == "DRAINING"
+    assert caller.status is None
+
+
+async def test_a_wrong_caller_id_is_told_for_every_request() -> None:
+    ends, caller = Ends(), Caller(("x-caller-id", "not one!"))
+    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    (response,) = [response async for response in stream(send("a"), caller)]
+    assert "INVALID_ARGUMENT: x-caller-id: must have 1 to 64" in response.error_message
+
+
+async def test_whoever_wants_a_status_gets_that_of_the_first_error() -> None:
+    ends, caller = Ends(), Caller(("triton_grpc_error", "true"))
+    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    with pytest.raises(grpc.aio.AbortError):
+        async for _ in stream(send("bug"), caller):
+            pass
+    assert caller.status is not None
+    code, message = caller.status
+    assert code is grpc.StatusCode.INTERNAL
+    assert SECRET not in message
+
+
+async def test_a_stream_that_cannot_be_read_ends_with_a_status_that_says_no_more() -> None:
+    async def broken() -> AsyncIterator[Message]:
+        raise RuntimeError(SECRET)
+        yield
+
+    ends, caller = Ends(), Caller()
+    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    with pytest.raises(grpc.aio.AbortError):
+        async for _ in stream(broken(), caller):
+            pass
+    assert caller.status is not None
+    code, message = caller.status
+    assert code is grpc.StatusCode.INTERNAL
+    assert SECRET not in message
