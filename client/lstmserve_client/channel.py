@@ -28,6 +28,8 @@ def channel_options(config: ClientConfig, *, checked: bool) -> ChannelOptions:
         # finds a server that froze or vanished in the middle of a reply
         "grpc.keepalive_time_ms": round(config.keepalive_seconds * 1000),
         "grpc.keepalive_timeout_ms": round(config.keepalive_timeout_seconds * 1000),
+        # of any ping; while one is out that measures the network, keepalive sends none
+        "grpc.http2.ping_timeout_ms": round(config.keepalive_timeout_seconds * 1000),
         "grpc.http2.max_pings_without_data": 0,  # as many as that takes
         # a connection attempt is given up after that; also the first pause between two
         "grpc.min_reconnect_backoff_ms": 3_000,
