@@ -1,15 +1,17 @@
 """Client of lstmserve: replies of small language models, streamed over gRPC.
 
-from lstmserve_client import Chunk, Client
+from lstmserve_client import Client
 
 with Client() as client:
-    for event in client.generate("Where is my order?"):
-        if isinstance(event, Chunk):
-            print(event.text, end="", flush=True)
+    for piece in client.generate("Where is my order?").text:
+        print(piece, end="", flush=True)
 """
 
 from lstmserve_client.async_client import AsyncClient
+from lstmserve_client.async_conversation import AsyncConversation
 from lstmserve_client.client import Client
+from lstmserve_client.config import ClientOptions
+from lstmserve_client.conversation import Conversation
 from lstmserve_client.errors import (
     BrokenReplyError,
     DeadlineExceededError,
@@ -26,7 +28,11 @@ from lstmserve_client.errors import (
     ServerError,
     UnauthenticatedError,
     UnavailableError,
+    VersionGoneError,
 )
+from lstmserve_client.policies import HedgePolicy, RetryPolicy
+from lstmserve_client.reply_stream import AsyncReplyStream, ReplyStream
+from lstmserve_client.tls import Tls
 from lstmserve_client.types import (
     CacheEntryKind,
     CacheMode,
@@ -35,10 +41,12 @@ from lstmserve_client.types import (
     CacheStats,
     CacheStoreStats,
     CacheWarmed,
+    CallOptions,
     Chunk,
     Completion,
     Event,
     FinishReason,
+    GenerateOptions,
     LogLevel,
     Model,
     ModelLimits,
@@ -62,6 +70,8 @@ from lstmserve_client.types import (
 
 __all__ = [
     "AsyncClient",
+    "AsyncConversation",
+    "AsyncReplyStream",
     "BrokenReplyError",
     "CacheEntryKind",
     "CacheMode",
@@ -70,13 +80,18 @@ __all__ = [
     "CacheStats",
     "CacheStoreStats",
     "CacheWarmed",
+    "CallOptions",
     "Chunk",
     "Client",
+    "ClientOptions",
     "Completion",
+    "Conversation",
     "DeadlineExceededError",
     "Event",
     "FieldViolation",
     "FinishReason",
+    "GenerateOptions",
+    "HedgePolicy",
     "InvalidRequestError",
     "LogLevel",
     "LstmserveError",
@@ -93,19 +108,23 @@ __all__ = [
     "Prompt",
     "RedisStats",
     "Reply",
+    "ReplyStream",
     "RequestCancelledError",
     "RequestOptions",
     "ResumeError",
+    "RetryPolicy",
     "SamplingParams",
     "ServerError",
     "ServingStatus",
     "Started",
     "StoppingCriteria",
     "Timings",
+    "Tls",
     "TokenLogprob",
     "TokenLogprobs",
     "Turn",
     "UnauthenticatedError",
     "UnavailableError",
     "Usage",
+    "VersionGoneError",
 ]

@@ -1,64 +1,71 @@
 """The asynchronous client: a thin shell over the parts that both clients share."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, TypeVar, Unpack
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-from lstmserve.v1 import cache_service_pb2 as cache_pb
-from lstmserve.v1 import (
-    cache_service_pb2_grpc,
-    generation_service_pb2_grpc,
-    model_service_pb2_grpc,
-    operations_service_pb2_grpc,
-)
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve.v1 import model_service_pb2 as model_pb
-from lstmserve.v1 import operations_service_pb2 as operations_pb
-from lstmserve_client import convert, convert_cache, convert_operations, status
-from lstmserve_client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
-from lstmserve_client.errors import RequestCancelledError
-from lstmserve_client.request import fill_request, purge_request, traffic_request
-from lstmserve_client.stream import EventOrder, whole_reply
+from lstmserve_client import calls, methods
+from lstmserve_client.async_administration import AsyncAdministration
+from lstmserve_client.async_conversation import AsyncConversation
+from lstmserve_client.async_race import race
+from lstmserve_client.attempts import Attempts, Patience
+from lstmserve_client.call import Call, make_call
+from lstmserve_client.calls import UnaryCall
+from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
+from lstmserve_client.errors import LstmserveError, ModelNotFoundError
+from lstmserve_client.grpc_aio_transport import GrpcAioTransport
+from lstmserve_client.latency import Latencies
+from lstmserve_client.reply_stream import AsyncReplyStream
+from lstmserve_client.resume import ResumableReply
+from lstmserve_client.transport import AsyncTransport
 from lstmserve_client.types import (
-    CachePurged,
-    CacheStats,
-    CacheWarmed,
+    CallOptions,
     Event,
-    LogLevel,
+    GenerateOptions,
     Model,
     Prompt,
     Reply,
     RequestOptions,
     ServingStatus,
+    Turn,
 )
 
+Result = TypeVar("Result")
 
-class AsyncClient:
-    """A connection to one server, for one event loop: the methods of ``Client``, awaited.
+
+class AsyncClient(AsyncAdministration):
+    """A connection to one server or several that serve the same, for one event loop: the
+    methods of ``Client``, awaited.
 
         async with AsyncClient("127.0.0.1:50051") as client:
             async for event in client.generate("Where is my order?"):
                 ...
-
-    Every method raises a ``LstmserveError``. ``timeout_seconds`` covers the whole call, from
-    connecting to the last event; ``None`` waits for as long as it takes.
     """
 
-    def __init__(self, target: str = DEFAULT_TARGET) -> None:
-        """Connect when first used. ``target`` is ``host:port`` or another gRPC target."""
-        self._channel = grpc.aio.insecure_channel(
-            target, options=CHANNEL_OPTIONS, compression=grpc.Compression.NoCompression
+    def __init__(
+        self,
+        target: str | Sequence[str] = DEFAULT_TARGET,
+        *,
+        transport: AsyncTransport | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        """Connect when first used.
+
+        ``target`` is ``host:port`` or another gRPC target, whose addresses take turns if it has
+        several, or a list of them, which do, too. ``transport`` stands in for gRPC in tests.
+        Raises ValueError naming the option that is wrong.
+        """
+        self._config = make_config(target, **options)
+        self._transport: AsyncTransport = transport or GrpcAioTransport(self._config)
+        self._patience = Patience.begin(
+            self._config.retry, len(self._config.targets), time.monotonic
         )
-        self._generation = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
-        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
-        self._cache = cache_service_pb2_grpc.CacheServiceStub(self._channel)
-        self._operations = operations_service_pb2_grpc.OperationsServiceStub(self._channel)
-        self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # typed without methods
+        hedge = self._config.hedge
+        self._latencies = Latencies(hedge) if hedge else None
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,240 +79,110 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection and cancel what still runs on it."""
-        await self._channel.close()
+        """Close all connections and cancel what still runs on them."""
+        await self._transport.close()
 
-    def generate(
-        self,
-        prompt: Prompt,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-        **options: Unpack[RequestOptions],
-    ) -> AsyncGenerator[Event, None]:
+    def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> AsyncReplyStream:
         """Stream the reply: one Started, any number of Chunks, one Completion.
 
         The call begins with the first event asked for, and is cancelled when the iterator is
-        closed or dropped before its end; ``contextlib.aclosing`` does that at a known moment.
+        closed or dropped before its end. A connection that breaks is not noticed: the stream
+        goes on from another server, with the very tokens that were to come.
         """
-        request = fill_request(pb.GenerateRequest(), prompt, **options)
-        return self._events(request, timeout_seconds)
+        request = calls.generate_request(prompt, options)
+        return AsyncReplyStream(self._events(request, make_call(self._config, options)))
 
-    async def reply(
-        self,
-        prompt: Prompt,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-        **options: Unpack[RequestOptions],
-    ) -> Reply:
+    async def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply:
         """Wait for the whole reply."""
-        request = fill_request(pb.GenerateReplyRequest(), prompt, **options)
-        with _raises_own_errors():
-            return whole_reply(
-                await self._generation.GenerateReply(request, timeout=timeout_seconds)
-            )
+        call, asked = make_call(self._config, options), calls.reply(prompt, options)
+        return await self._run(asked, call, self._latencies)
 
-    async def models(
-        self, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
-    ) -> list[Model]:
+    def conversation(
+        self, turns: Sequence[Turn] = (), **options: Unpack[RequestOptions]
+    ) -> AsyncConversation:
+        """A chat that remembers its turns; ``options`` are those of all its replies."""
+        return AsyncConversation(self, turns, options)
+
+    async def models(self, **options: Unpack[CallOptions]) -> list[Model]:
         """Every model version the server knows, by name, newest version first."""
-        request = model_pb.ListModelsRequest()
-        with _raises_own_errors():
-            found = await self._models.ListModels(request, timeout=timeout_seconds)
-        return [convert.model(each) for each in found.models]
+        return await self._run(calls.models(), make_call(self._config, options))
 
     async def model(
-        self,
-        name: str = "",
-        version: str = "",
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
+        self, name: str = "", version: str = "", **options: Unpack[CallOptions]
     ) -> Model:
         """One model version; empty names stand for the server's defaults."""
-        request = model_pb.GetModelRequest(name=name, version=version)
-        with _raises_own_errors():
-            found = await self._models.GetModel(request, timeout=timeout_seconds)
-        return convert.model(found.model)
+        return await self._run(calls.model(name, version), make_call(self._config, options))
 
-    async def load_model(
-        self,
-        name: str,
-        version: str,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Model:
-        """Serve a version of the store to those who name it; waits until it is ready."""
-        request = model_pb.LoadModelRequest(name=name, version=version)
-        with _raises_own_errors():
-            done = await self._models.LoadModel(request, timeout=timeout_seconds)
-        return convert.model(done.model)
-
-    async def unload_model(
-        self,
-        name: str,
-        version: str,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Model:
-        """Serve a version no longer, once another can; what runs on it ends in its own time."""
-        request = model_pb.UnloadModelRequest(name=name, version=version)
-        with _raises_own_errors():
-            done = await self._models.UnloadModel(request, timeout=timeout_seconds)
-        return convert.model(done.model)
-
-    async def verify_model(
-        self,
-        name: str,
-        version: str,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Model:
-        """Have the server try a version of its store; raises what is wrong with it."""
-        request = model_pb.VerifyModelRequest(name=name, version=version)
-        with _raises_own_errors():
-            done = await self._models.VerifyModel(request, timeout=timeout_seconds)
-        return convert.model(done.model)
-
-    async def set_default_model(
-        self,
-        name: str,
-        version: str = "",
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Model:
-        """Let this model answer requests naming none, and this version those without one.
-
-        Without a version it is the newest that the server's policy serves, now and later.
+    async def health(self, service: str = "", **options: Unpack[CallOptions]) -> ServingStatus:
+        """Whether a server, or one of its services, takes requests; of several targets, one
+        that is next in turn.
         """
-        request = model_pb.SetDefaultModelRequest(name=name, version=version)
-        with _raises_own_errors():
-            done = await self._models.SetDefaultModel(request, timeout=timeout_seconds)
-        return convert.model(done.model)
-
-    async def split_traffic(
-        self,
-        name: str,
-        weights: Mapping[str, int],
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> list[Model]:
-        """Deal a model's requests without a version out by the weight of each version.
-
-        Without weights the newest that the server's policy serves gets all.
-        """
-        request = traffic_request(name, weights)
-        with _raises_own_errors():
-            done = await self._models.SetTrafficSplit(request, timeout=timeout_seconds)
-        return [convert.model(each) for each in done.models]
-
-    async def health(
-        self, service: str = "", *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
-    ) -> ServingStatus:
-        """Whether the server, or one of its services, takes requests."""
-        request = health_pb2.HealthCheckRequest(service=service)
+        call = make_call(self._config, options, is_retried=False, is_checked=False)
         try:
-            with _raises_when_closed():
-                answer = await self._health.Check(request, timeout=timeout_seconds)
-        except grpc.RpcError as error:
-            return status.health_of_error(error)
-        return convert.serving_status(answer)
+            return await self._run(calls.health(service), call)
+        except ModelNotFoundError:  # how Check tells an unknown service
+            return ServingStatus.SERVICE_UNKNOWN
 
-    async def cache_stats(
-        self, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
-    ) -> CacheStats:
-        """What the cache of the server process that answers holds, and how well it does."""
-        request = cache_pb.GetCacheStatsRequest()
-        with _raises_own_errors():
-            found = await self._cache.GetCacheStats(request, timeout=timeout_seconds)
-        return convert_cache.cache_stats(found)
+    async def _administer(self, call: UnaryCall[Result], options: CallOptions) -> Result:
+        self._config.check_single_target()
+        once = make_call(self._config, options, is_retried=False, is_checked=False)
+        return await self._run(call, once)
 
-    async def purge_cache(
-        self,
-        model: str | None = None,
-        model_version: str | None = None,
-        caller: str | None = None,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> CachePurged:
-        """Drop the replies and states that fit all that is given; everything if nothing is.
+    async def _run(
+        self, asked: UnaryCall[Result], call: Call, latencies: Latencies | None = None
+    ) -> Result:
+        attempts = Attempts(self._patience, call)
+        while True:
+            try:
+                result = asked.read(await self._ask(asked, attempts, latencies))
+            except LstmserveError as error:
+                await asyncio.sleep(attempts.after(error))
+            else:
+                attempts.succeeded()
+                return result
 
-        An empty ``caller`` stands for those who give no name.
-        """
-        request = purge_request(model, model_version, caller)
-        with _raises_own_errors():
-            gone = await self._cache.PurgeCache(request, timeout=timeout_seconds)
-        return convert_cache.cache_purged(gone)
+    async def _ask(
+        self, asked: UnaryCall[Result], attempts: Attempts, latencies: Latencies | None
+    ) -> object:
+        method, request, first = asked.method, asked.request, attempts.next()
+        delay = latencies.hedge_seconds if latencies else None
+        began = time.monotonic()
+        if delay is None:
+            response = await self._transport.unary(method, request, first)
+        else:
+            begin = self._transport.unary
+            response = await race(
+                lambda: begin(method, request, first),
+                lambda: begin(method, request, beside) if (beside := attempts.beside()) else None,
+                delay,
+            )
+        if latencies:
+            latencies.add(time.monotonic() - began)
+        return response
 
-    async def warm_cache(
-        self,
-        prompt: Prompt,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-        **options: Unpack[RequestOptions],
-    ) -> CacheWarmed:
-        """Store every reply that this request may get, before anybody asks; waits until done.
-
-        A sampled request without a seed has several. ``cache_mode`` means nothing here.
-        """
-        request = cache_pb.WarmCacheRequest()
-        fill_request(request.request, prompt, **options)
-        with _raises_own_errors():
-            warmed = await self._cache.WarmCache(request, timeout=timeout_seconds)
-        return convert_cache.cache_warmed(warmed)
-
-    async def log_level(
-        self, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
-    ) -> LogLevel:
-        """The log level of the server process that answers."""
-        request = operations_pb.GetLogLevelRequest()
-        with _raises_own_errors():
-            found = await self._operations.GetLogLevel(request, timeout=timeout_seconds)
-        return convert_operations.log_level(found.level)
-
-    async def set_log_level(
-        self, level: LogLevel, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
-    ) -> LogLevel:
-        """Let the server write lines of this level and above, from now on; returns the level
-        that was in force before.
-        """
-        request = convert_operations.set_log_level_request(level)
-        with _raises_own_errors():
-            answer = await self._operations.SetLogLevel(request, timeout=timeout_seconds)
-        return convert_operations.log_level(answer.previous_level)
-
-    async def _events(
-        self, request: pb.GenerateRequest, timeout_seconds: float | None
-    ) -> AsyncGenerator[Event, None]:
-        order = EventOrder()
-        call = self._generation.Generate(request, timeout=timeout_seconds)
-        try:
-            with _raises_when_closed(order):
-                async for message in call:
-                    if (event := order.accept(message)) is not None:
+    async def _events(self, request: pb.GenerateRequest, call: Call) -> AsyncGenerator[Event, None]:
+        attempts, reply = Attempts(self._patience, call), ResumableReply(request)
+        while not reply.is_complete:
+            try:
+                async with aclosing(self._receive(reply, attempts)) as events:
+                    async for event in events:
                         yield event
-            order.end()
-        except grpc.RpcError as error:
-            raise status.error_from_rpc(error, request_id=order.request_id) from error
+            except LstmserveError as error:
+                if reply.survives(error):
+                    break
+                seen = reply.describe(error)
+                await asyncio.sleep(attempts.after(seen, has_progressed=reply.has_progressed))
+        attempts.succeeded()
+
+    async def _receive(
+        self, reply: ResumableReply, attempts: Attempts
+    ) -> AsyncGenerator[Event, None]:
+        """What one connection brings of a reply."""
+        stream = self._transport.stream(methods.GENERATE, reply.begin(), attempts.next())
+        try:
+            async for message in stream:
+                if (event := reply.accept(message)) is not None:
+                    yield event
+            reply.end()
         finally:
-            call.cancel()  # does nothing once the call has ended
-
-
-@contextmanager
-def _raises_own_errors() -> Iterator[None]:
-    with status.raises_own_errors(), _raises_when_closed():
-        yield
-
-
-@contextmanager
-def _raises_when_closed(order: EventOrder | None = None) -> Iterator[None]:
-    """A call that ends because its client was closed is an error, as in the other client.
-
-    grpc.aio raises CancelledError for it, which would pass for a cancellation of the task.
-    """
-    try:
-        yield
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        request_id = order.request_id if order else None
-        raise RequestCancelledError("the client was closed", request_id=request_id) from error
+            stream.cancel()

@@ -1,18 +1,58 @@
-"""How both clients reach a server: one set of channel options."""
+"""How both clients reach servers: one set of channel options."""
 
-DEFAULT_TARGET = "127.0.0.1:50051"
-DEFAULT_TIMEOUT_SECONDS = 60.0
+import json
+from typing import Any
+
+import grpc
+
+from lstmserve_client.config import ClientConfig
 
 # a reply of 4,096 tokens with 20 log-probabilities each takes about 2 MB; servers refuse
 # requests of more than 4 MiB unless told otherwise
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
-CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # finds a server that vanished in the middle of a reply; pings more frequent than one a
-    # minute make some servers and proxies close the connection
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.keepalive_permit_without_calls", 0),
-)
+ChannelOptions = tuple[tuple[str, Any], ...]
+
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],  # over all addresses of a name
+    # servers that drain or load are left out before they refuse anything
+    "healthCheckConfig": {"serviceName": ""},
+}
+
+
+def channel_options(config: ClientConfig, *, checked: bool) -> ChannelOptions:
+    """Options of gRPC's; with ``checked`` a channel uses only servers that report SERVING."""
+    options: dict[str, Any] = {
+        "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+        "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+        # finds a server that froze or vanished in the middle of a reply
+        "grpc.keepalive_time_ms": round(config.keepalive_seconds * 1000),
+        "grpc.keepalive_timeout_ms": round(config.keepalive_timeout_seconds * 1000),
+        # of any ping; while one is out that measures the network, keepalive sends none
+        "grpc.http2.ping_timeout_ms": round(config.keepalive_timeout_seconds * 1000),
+        "grpc.http2.max_pings_without_data": 0,  # as many as that takes
+        # a connection attempt is given up after that; also the first pause between two
+        "grpc.min_reconnect_backoff_ms": 3_000,
+        "grpc.initial_reconnect_backoff_ms": 100,
+        # a server that was started again is found when it is there
+        "grpc.max_reconnect_backoff_ms": 1_000,
+        # targets given twice are two connections, to two workers of a server perhaps
+        "grpc.use_local_subchannel_pool": 1,
+    }
+    if checked:
+        options["grpc.service_config"] = json.dumps(_SERVICE_CONFIG)
+    if config.tls is not None and config.tls.server_name:
+        options["grpc.ssl_target_name_override"] = config.tls.server_name
+        options["grpc.default_authority"] = config.tls.server_name
+    return tuple(options.items())
+
+
+def channel_credentials(config: ClientConfig) -> grpc.ChannelCredentials | None:
+    """TLS as configured; ``None`` for connections in clear."""
+    if config.tls is None:
+        return None
+    return grpc.ssl_channel_credentials(
+        root_certificates=config.tls.authority,
+        private_key=config.tls.key,
+        certificate_chain=config.tls.certificate,
+    )

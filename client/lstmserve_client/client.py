@@ -1,61 +1,74 @@
 """The synchronous client: a thin shell over the parts that both clients share."""
 
-from collections.abc import Generator, Mapping
+import threading
+import time
+from collections.abc import Generator, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, TypeVar, Unpack
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-from lstmserve.v1 import cache_service_pb2 as cache_pb
-from lstmserve.v1 import (
-    cache_service_pb2_grpc,
-    generation_service_pb2_grpc,
-    model_service_pb2_grpc,
-    operations_service_pb2_grpc,
-)
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve.v1 import model_service_pb2 as model_pb
-from lstmserve.v1 import operations_service_pb2 as operations_pb
-from lstmserve_client import convert, convert_cache, convert_operations, status
-from lstmserve_client.channel import CHANNEL_OPTIONS, DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
-from lstmserve_client.request import fill_request, purge_request, traffic_request
-from lstmserve_client.stream import EventOrder, whole_reply
+from lstmserve_client import calls, methods
+from lstmserve_client.administration import Administration
+from lstmserve_client.attempts import Attempts, Patience
+from lstmserve_client.call import Call, make_call
+from lstmserve_client.calls import UnaryCall
+from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
+from lstmserve_client.conversation import Conversation
+from lstmserve_client.errors import LstmserveError, ModelNotFoundError, RequestCancelledError
+from lstmserve_client.grpc_transport import GrpcTransport
+from lstmserve_client.latency import Latencies
+from lstmserve_client.race import race
+from lstmserve_client.reply_stream import ReplyStream
+from lstmserve_client.resume import ResumableReply
+from lstmserve_client.transport import Transport
 from lstmserve_client.types import (
-    CachePurged,
-    CacheStats,
-    CacheWarmed,
+    CallOptions,
     Event,
-    LogLevel,
+    GenerateOptions,
     Model,
     Prompt,
     Reply,
     RequestOptions,
     ServingStatus,
+    Turn,
 )
 
+Result = TypeVar("Result")
 
-class Client:
-    """A connection to one server, for threads; safe to share between them.
+
+class Client(Administration):
+    """A connection to one server or several that serve the same, for threads; safe to share.
 
         with Client("127.0.0.1:50051") as client:
             for event in client.generate("Where is my order?"):
                 ...
 
-    Every method raises a ``LstmserveError``. ``timeout_seconds`` covers the whole call, from
-    connecting to the last event; ``None`` waits for as long as it takes.
+    Every method raises a ``LstmserveError`` for what goes wrong on the way, and ValueError for
+    an option that makes no sense. ``timeout_seconds`` covers the whole call, from connecting to
+    the last event, all attempts included.
     """
 
-    def __init__(self, target: str = DEFAULT_TARGET) -> None:
-        """Connect when first used. ``target`` is ``host:port`` or another gRPC target."""
-        self._channel = grpc.insecure_channel(
-            target, options=CHANNEL_OPTIONS, compression=grpc.Compression.NoCompression
+    def __init__(
+        self,
+        target: str | Sequence[str] = DEFAULT_TARGET,
+        *,
+        transport: Transport | None = None,
+        **options: Unpack[ClientOptions],
+    ) -> None:
+        """Connect when first used.
+
+        ``target`` is ``host:port`` or another gRPC target, whose addresses take turns if it has
+        several, or a list of them, which do, too. ``transport`` stands in for gRPC in tests.
+        Raises ValueError naming the option that is wrong.
+        """
+        self._config = make_config(target, **options)
+        self._transport: Transport = transport or GrpcTransport(self._config)
+        self._patience = Patience.begin(
+            self._config.retry, len(self._config.targets), time.monotonic
         )
-        self._generation = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
-        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
-        self._cache = cache_service_pb2_grpc.CacheServiceStub(self._channel)
-        self._operations = operations_service_pb2_grpc.OperationsServiceStub(self._channel)
-        self._health: Any = health_pb2_grpc.HealthStub(self._channel)  # typed without methods
+        hedge = self._config.hedge
+        self._latencies = Latencies(hedge) if hedge else None
+        self._closed = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -69,205 +82,109 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection and cancel what still runs on it."""
-        self._channel.close()
+        """Close all connections and cancel what still runs on them."""
+        self._closed.set()
+        self._transport.close()
 
-    def generate(
-        self,
-        prompt: Prompt,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-        **options: Unpack[RequestOptions],
-    ) -> Generator[Event, None, None]:
+    def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> ReplyStream:
         """Stream the reply: one Started, any number of Chunks, one Completion.
 
         The call begins with the first event asked for, and is cancelled when the iterator is
-        closed or dropped before its end.
+        closed or dropped before its end. A connection that breaks is not noticed: the stream
+        goes on from another server, with the very tokens that were to come.
         """
-        request = fill_request(pb.GenerateRequest(), prompt, **options)
-        return self._events(request, timeout_seconds)
+        request = calls.generate_request(prompt, options)
+        return ReplyStream(self._events(request, make_call(self._config, options)))
 
-    def reply(
-        self,
-        prompt: Prompt,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-        **options: Unpack[RequestOptions],
-    ) -> Reply:
+    def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply:
         """Wait for the whole reply."""
-        request = fill_request(pb.GenerateReplyRequest(), prompt, **options)
-        with status.raises_own_errors():
-            return whole_reply(self._generation.GenerateReply(request, timeout=timeout_seconds))
+        call, asked = make_call(self._config, options), calls.reply(prompt, options)
+        return self._run(asked, call, self._latencies)
 
-    def models(self, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS) -> list[Model]:
+    def conversation(
+        self, turns: Sequence[Turn] = (), **options: Unpack[RequestOptions]
+    ) -> Conversation:
+        """A chat that remembers its turns; ``options`` are those of all its replies."""
+        return Conversation(self, turns, options)
+
+    def models(self, **options: Unpack[CallOptions]) -> list[Model]:
         """Every model version the server knows, by name, newest version first."""
-        with status.raises_own_errors():
-            found = self._models.ListModels(model_pb.ListModelsRequest(), timeout=timeout_seconds)
-        return [convert.model(each) for each in found.models]
+        return self._run(calls.models(), make_call(self._config, options))
 
-    def model(
-        self,
-        name: str = "",
-        version: str = "",
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Model:
+    def model(self, name: str = "", version: str = "", **options: Unpack[CallOptions]) -> Model:
         """One model version; empty names stand for the server's defaults."""
-        request = model_pb.GetModelRequest(name=name, version=version)
-        with status.raises_own_errors():
-            return convert.model(self._models.GetModel(request, timeout=timeout_seconds).model)
+        return self._run(calls.model(name, version), make_call(self._config, options))
 
-    def load_model(
-        self,
-        name: str,
-        version: str,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Model:
-        """Serve a version of the store to those who name it; waits until it is ready."""
-        request = model_pb.LoadModelRequest(name=name, version=version)
-        with status.raises_own_errors():
-            done = self._models.LoadModel(request, timeout=timeout_seconds)
-        return convert.model(done.model)
-
-    def unload_model(
-        self,
-        name: str,
-        version: str,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Model:
-        """Serve a version no longer, once another can; what runs on it ends in its own time."""
-        request = model_pb.UnloadModelRequest(name=name, version=version)
-        with status.raises_own_errors():
-            done = self._models.UnloadModel(request, timeout=timeout_seconds)
-        return convert.model(done.model)
-
-    def verify_model(
-        self,
-        name: str,
-        version: str,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Model:
-        """Have the server try a version of its store; raises what is wrong with it."""
-        request = model_pb.VerifyModelRequest(name=name, version=version)
-        with status.raises_own_errors():
-            done = self._models.VerifyModel(request, timeout=timeout_seconds)
-        return convert.model(done.model)
-
-    def set_default_model(
-        self,
-        name: str,
-        version: str = "",
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> Model:
-        """Let this model answer requests naming none, and this version those without one.
-
-        Without a version it is the newest that the server's policy serves, now and later.
+    def health(self, service: str = "", **options: Unpack[CallOptions]) -> ServingStatus:
+        """Whether a server, or one of its services, takes requests; of several targets, one
+        that is next in turn.
         """
-        request = model_pb.SetDefaultModelRequest(name=name, version=version)
-        with status.raises_own_errors():
-            done = self._models.SetDefaultModel(request, timeout=timeout_seconds)
-        return convert.model(done.model)
-
-    def split_traffic(
-        self,
-        name: str,
-        weights: Mapping[str, int],
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> list[Model]:
-        """Deal a model's requests without a version out by the weight of each version.
-
-        Without weights the newest that the server's policy serves gets all.
-        """
-        request = traffic_request(name, weights)
-        with status.raises_own_errors():
-            done = self._models.SetTrafficSplit(request, timeout=timeout_seconds)
-        return [convert.model(each) for each in done.models]
-
-    def health(
-        self, service: str = "", *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
-    ) -> ServingStatus:
-        """Whether the server, or one of its services, takes requests."""
-        request = health_pb2.HealthCheckRequest(service=service)
+        call = make_call(self._config, options, is_retried=False, is_checked=False)
         try:
-            return convert.serving_status(self._health.Check(request, timeout=timeout_seconds))
-        except grpc.RpcError as error:
-            return status.health_of_error(error)
+            return self._run(calls.health(service), call)
+        except ModelNotFoundError:  # how Check tells an unknown service
+            return ServingStatus.SERVICE_UNKNOWN
 
-    def cache_stats(self, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS) -> CacheStats:
-        """What the cache of the server process that answers holds, and how well it does."""
-        request = cache_pb.GetCacheStatsRequest()
-        with status.raises_own_errors():
-            found = self._cache.GetCacheStats(request, timeout=timeout_seconds)
-        return convert_cache.cache_stats(found)
+    def _administer(self, call: UnaryCall[Result], options: CallOptions) -> Result:
+        self._config.check_single_target()
+        once = make_call(self._config, options, is_retried=False, is_checked=False)
+        return self._run(call, once)
 
-    def purge_cache(
-        self,
-        model: str | None = None,
-        model_version: str | None = None,
-        caller: str | None = None,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-    ) -> CachePurged:
-        """Drop the replies and states that fit all that is given; everything if nothing is.
+    def _run(
+        self, asked: UnaryCall[Result], call: Call, latencies: Latencies | None = None
+    ) -> Result:
+        attempts = Attempts(self._patience, call)
+        while True:
+            try:
+                result = asked.read(self._ask(asked, attempts, latencies))
+            except LstmserveError as error:
+                self._wait(attempts.after(error), call)
+            else:
+                attempts.succeeded()
+                return result
 
-        An empty ``caller`` stands for those who give no name.
-        """
-        request = purge_request(model, model_version, caller)
-        with status.raises_own_errors():
-            gone = self._cache.PurgeCache(request, timeout=timeout_seconds)
-        return convert_cache.cache_purged(gone)
+    def _ask(
+        self, asked: UnaryCall[Result], attempts: Attempts, latencies: Latencies | None
+    ) -> object:
+        method, request, first = asked.method, asked.request, attempts.next()
+        delay = latencies.hedge_seconds if latencies else None
+        began = time.monotonic()
+        if delay is None:
+            response = self._transport.unary(method, request, first)
+        else:
+            begin = self._transport.begin
+            response = race(
+                lambda: begin(method, request, first),
+                lambda: begin(method, request, beside) if (beside := attempts.beside()) else None,
+                delay,
+            )
+        if latencies:
+            latencies.add(time.monotonic() - began)
+        return response
 
-    def warm_cache(
-        self,
-        prompt: Prompt,
-        *,
-        timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
-        **options: Unpack[RequestOptions],
-    ) -> CacheWarmed:
-        """Store every reply that this request may get, before anybody asks; waits until done.
+    def _events(self, request: pb.GenerateRequest, call: Call) -> Generator[Event, None, None]:
+        attempts, reply = Attempts(self._patience, call), ResumableReply(request)
+        while not reply.is_complete:
+            try:
+                yield from self._receive(reply, attempts)
+            except LstmserveError as error:
+                if reply.survives(error):
+                    break
+                seen = reply.describe(error)
+                self._wait(attempts.after(seen, has_progressed=reply.has_progressed), call)
+        attempts.succeeded()
 
-        A sampled request without a seed has several. ``cache_mode`` means nothing here.
-        """
-        request = cache_pb.WarmCacheRequest()
-        fill_request(request.request, prompt, **options)
-        with status.raises_own_errors():
-            warmed = self._cache.WarmCache(request, timeout=timeout_seconds)
-        return convert_cache.cache_warmed(warmed)
-
-    def log_level(self, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS) -> LogLevel:
-        """The log level of the server process that answers."""
-        request = operations_pb.GetLogLevelRequest()
-        with status.raises_own_errors():
-            found = self._operations.GetLogLevel(request, timeout=timeout_seconds)
-        return convert_operations.log_level(found.level)
-
-    def set_log_level(
-        self, level: LogLevel, *, timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS
-    ) -> LogLevel:
-        """Let the server write lines of this level and above, from now on; returns the level
-        that was in force before.
-        """
-        request = convert_operations.set_log_level_request(level)
-        with status.raises_own_errors():
-            answer = self._operations.SetLogLevel(request, timeout=timeout_seconds)
-        return convert_operations.log_level(answer.previous_level)
-
-    def _events(
-        self, request: pb.GenerateRequest, timeout_seconds: float | None
-    ) -> Generator[Event, None, None]:
-        order = EventOrder()
-        call = self._generation.Generate(request, timeout=timeout_seconds)
+    def _receive(self, reply: ResumableReply, attempts: Attempts) -> Generator[Event, None, None]:
+        """What one connection brings of a reply."""
+        stream = self._transport.stream(methods.GENERATE, reply.begin(), attempts.next())
         try:
-            for message in call:
-                if (event := order.accept(message)) is not None:
+            for message in stream:
+                if (event := reply.accept(message)) is not None:
                     yield event
-            order.end()
-        except grpc.RpcError as error:
-            raise status.error_from_rpc(error, request_id=order.request_id) from error
+            reply.end()
         finally:
-            call.cancel()  # does nothing once the call has ended
+            stream.cancel()
+
+    def _wait(self, seconds: float, call: Call) -> None:
+        if self._closed.wait(seconds):
+            raise RequestCancelledError("the client was closed", request_id=call.request_id)

@@ -16,7 +16,7 @@ def connected(server: ServerOptions) -> Iterator[Client]:
     from lstmserve_client.console import describe, write_note  # noqa: PLC0415 - rich is heavy
 
     try:
-        with Client(server.target) as client:
+        with _make_client(server) as client:
             yield client
     except LstmserveError as error:
         write_note(f"error: {describe(error, server.target)}")
@@ -24,3 +24,10 @@ def connected(server: ServerOptions) -> Iterator[Client]:
     except UnicodeError as error:  # of standard input, or of an argument
         write_note("error: the input is not UTF-8 text")
         raise typer.Exit(2) from error
+
+
+def _make_client(server: ServerOptions) -> Client:
+    try:
+        return Client(server.targets, **server.client_options)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="Server") from error

@@ -3,6 +3,7 @@
     LstmserveError
     ├── InvalidRequestError       a field is wrong: see its violations
     ├── ModelNotFoundError        no such model or version
+    │   └── VersionGoneError      the version that began a reply is served no longer
     ├── ModelStateError           a version cannot be loaded, or cannot go
     ├── NotCachedError            only a cached reply was wanted, and there is none
     ├── OverloadedError           too many requests: come back after the delay
@@ -34,15 +35,24 @@ class LstmserveError(Exception):
     """Anything that kept a request from its reply.
 
     ``request_id`` names the request in the server's log; ``reason`` is the server's stable
-    word for the cause. Each is ``None`` where it is not known.
+    word for the cause; ``retry_delay_seconds`` is how long to wait before asking again. Each is
+    ``None`` where it is not known. ``received_tokens`` tells how much of a streamed reply had
+    arrived.
     """
 
     def __init__(
-        self, message: str, *, request_id: str | None = None, reason: str | None = None
+        self,
+        message: str,
+        *,
+        request_id: str | None = None,
+        reason: str | None = None,
+        retry_delay_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
         self.request_id = request_id
         self.reason = reason
+        self.retry_delay_seconds = retry_delay_seconds
+        self.received_tokens = 0
 
 
 class InvalidRequestError(LstmserveError):
@@ -75,6 +85,12 @@ class ModelNotFoundError(LstmserveError):
         self.resource = resource
 
 
+class VersionGoneError(ModelNotFoundError):
+    """A reply was cut, and no server has the version any more that began it: no other can go
+    on with it. ``received_tokens`` of it had arrived; ask again for another reply.
+    """
+
+
 class ModelStateError(LstmserveError):
     """A version cannot be served, or what was asked for would leave requests without an answer.
 
@@ -86,26 +102,13 @@ class NotCachedError(LstmserveError):
     """Only a cached reply was wanted, and the server has none."""
 
 
-class _RetryableError(LstmserveError):
-    def __init__(
-        self,
-        message: str,
-        *,
-        retry_delay_seconds: float | None = None,
-        request_id: str | None = None,
-        reason: str | None = None,
-    ) -> None:
-        super().__init__(message, request_id=request_id, reason=reason)
-        self.retry_delay_seconds = retry_delay_seconds
-
-
-class OverloadedError(_RetryableError):
+class OverloadedError(LstmserveError):
     """The queue is full or the caller has had its share; ``retry_delay_seconds`` says how long
     to wait, where the server told.
     """
 
 
-class UnavailableError(_RetryableError):
+class UnavailableError(LstmserveError):
     """No server answers, or it is loading, draining or broken; another one may do.
     ``retry_delay_seconds`` says how long to wait, where a server told.
     """

@@ -1,15 +1,19 @@
 """The command line's options, in groups that several verbs share."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from functools import wraps
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lstmserve_client.channel import DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
+from lstmserve_client.config import DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS, ClientOptions
+from lstmserve_client.policies import RetryPolicy
+from lstmserve_client.tls import Tls
 from lstmserve_client.types import (
     CacheMode,
     RequestOptions,
@@ -21,6 +25,8 @@ _REQUEST = "Request"
 _SAMPLING = "Sampling (the model's defaults where absent)"
 _STOPPING = "Stopping"
 _SERVER = "Server"
+# a person sees sooner that nobody is there, and may ask again
+_MAX_ATTEMPTS = 3
 
 
 def _count(help_text: str, panel: str) -> Any:  # noqa: ANN401 - as typer types its options
@@ -39,14 +45,23 @@ def _seconds(value: float) -> float:
 
 
 def _target(value: str) -> str:
-    if not value.strip():  # gRPC would write a trace of its own sources
-        raise typer.BadParameter("must be HOST:PORT")
+    if not all(target.strip() for target in value.split(",")):
+        raise typer.BadParameter("must be HOST:PORT, or several with commas between them")
     return value
+
+
+def _file(help_text: str) -> Any:  # noqa: ANN401 - as typer types its options
+    return typer.Option(
+        exists=True, dir_okay=False, metavar="PEM", help=help_text, rich_help_panel=_SERVER
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:
-    """Which server, and how long to wait for it."""
+    """Which server, how it is known, who asks, and how long to wait for it.
+
+    The token is in no option of its own: the processes of a machine see each other's options.
+    """
 
     target: Annotated[
         str,
@@ -54,7 +69,7 @@ class ServerOptions:
             envvar="LSTMSERVE_TARGET",
             callback=_target,
             metavar="HOST:PORT",
-            help="The server.",
+            help="The server, or several with commas between them, which take turns.",
             rich_help_panel=_SERVER,
         ),
     ] = DEFAULT_TARGET
@@ -67,6 +82,72 @@ class ServerOptions:
             rich_help_panel=_SERVER,
         ),
     ] = DEFAULT_TIMEOUT_SECONDS
+    tls: Annotated[
+        bool,
+        typer.Option(
+            "--tls",
+            envvar="LSTMSERVE_TLS",
+            help="Connect with TLS; also meant by the other --tls options.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = False
+    tls_authority: Annotated[
+        Path | None, _file("Who signs the server's certificate; without it, whom gRPC trusts.")
+    ] = None
+    tls_certificate: Annotated[
+        Path | None, _file("The client's own certificate, for servers that ask for one.")
+    ] = None
+    tls_key: Annotated[Path | None, _file("The key of --tls-certificate.")] = None
+    tls_server_name: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The name in the server's certificate, where it is not the target's.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = ""
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            envvar="LSTMSERVE_TOKEN_FILE",
+            metavar="FILE",
+            help="Holds the token to call with; or set LSTMSERVE_TOKEN.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None
+
+    @property
+    def targets(self) -> list[str]:
+        return [target.strip() for target in self.target.split(",")]
+
+    @property
+    def client_options(self) -> ClientOptions:
+        """Raises ValueError or OSError for what cannot be used."""
+        return ClientOptions(
+            tls=self._tls,
+            token=self._token,
+            retry=RetryPolicy(max_attempts=_MAX_ATTEMPTS),
+        )
+
+    @property
+    def _tls(self) -> Tls | None:
+        files = (self.tls_authority, self.tls_certificate, self.tls_key)
+        if not (self.tls or self.tls_server_name or any(files)):
+            return None
+        return Tls.from_files(
+            authority=self.tls_authority,
+            certificate=self.tls_certificate,
+            key=self.tls_key,
+            server_name=self.tls_server_name,
+        )
+
+    @property
+    def _token(self) -> str | None:
+        if self.token_file is not None:
+            return self.token_file.read_text("utf-8").strip()
+        return os.environ.get("LSTMSERVE_TOKEN") or None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """From what gRPC raises to what this package raises."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar, cast
 
@@ -10,7 +10,6 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from lstmserve_client import errors
-from lstmserve_client.types import ServingStatus
 
 Detail = TypeVar("Detail", bound=Message)
 
@@ -21,8 +20,12 @@ _ERROR_OF_CODE: dict[grpc.StatusCode, type[errors.LstmserveError]] = {
     grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDeniedError,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceededError,
     grpc.StatusCode.FAILED_PRECONDITION: errors.ResumeError,
-    grpc.StatusCode.CANCELLED: errors.RequestCancelledError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.OverloadedError,
+    grpc.StatusCode.UNAVAILABLE: errors.UnavailableError,
 }
+# what gRPC and proxies say when a connection breaks in the middle of a call; a server of ours
+# gives a reason with every status of its own
+_LOST = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
 
 
 def error_from_rpc(
@@ -50,32 +53,33 @@ def error_from_rpc(
             )
         case grpc.StatusCode.FAILED_PRECONDITION if reason in _MODEL_STATES:
             return errors.ModelStateError(message, request_id=request_id, reason=reason)
-        case grpc.StatusCode.RESOURCE_EXHAUSTED | grpc.StatusCode.UNAVAILABLE:
-            busy = code is grpc.StatusCode.RESOURCE_EXHAUSTED
-            return (errors.OverloadedError if busy else errors.UnavailableError)(
-                message,
-                retry_delay_seconds=details.retry_delay_seconds,
-                request_id=request_id,
-                reason=reason,
-            )
     kind = _ERROR_OF_CODE.get(code, errors.ServerError)
-    return kind(message, request_id=request_id, reason=reason)
+    if reason is None and code in _LOST:
+        kind = errors.UnavailableError
+    return kind(
+        message,
+        request_id=request_id,
+        reason=reason,
+        retry_delay_seconds=details.retry_delay_seconds,
+    )
 
 
 @contextmanager
-def raises_own_errors() -> Iterator[None]:
-    """Around a unary call: what leaves the block is a ``LstmserveError``."""
+def raises_own_errors(request_id: str, is_closed: Callable[[], bool]) -> Iterator[None]:
+    """Around what gRPC does for a call: what leaves the block is a ``LstmserveError``.
+
+    ``is_closed`` tells whether the client ended the call itself, by closing.
+    """
     try:
         yield
-    except grpc.RpcError as error:
-        raise error_from_rpc(error) from error
-
-
-def health_of_error(rpc_error: grpc.RpcError) -> ServingStatus:
-    """What a failed health check says about the service; raises if it says nothing about it."""
-    if rpc_error.code() is grpc.StatusCode.NOT_FOUND:  # how Check tells an unknown service
-        return ServingStatus.SERVICE_UNKNOWN
-    raise error_from_rpc(rpc_error) from rpc_error
+    except (grpc.RpcError, grpc.FutureCancelledError, ValueError) as error:
+        if is_closed():
+            raise errors.RequestCancelledError(
+                "the client was closed", request_id=request_id
+            ) from error
+        if not isinstance(error, grpc.RpcError):
+            raise
+        raise error_from_rpc(error, request_id=request_id) from error
 
 
 def _status_of(rpc_error: grpc.RpcError) -> status_pb2.Status:

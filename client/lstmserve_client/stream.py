@@ -13,7 +13,7 @@ class EventOrder:
 
     def __init__(self) -> None:
         self._started: Started | None = None
-        self._is_complete = False
+        self.is_complete = False
 
     @property
     def request_id(self) -> str | None:
@@ -25,18 +25,18 @@ class EventOrder:
         event = convert.event(message)
         if event is None:
             return None
-        if self._is_complete:
+        if self.is_complete:
             raise self._broken("an event came after the completion")
         if isinstance(event, Started) is (self._started is not None):
             raise self._broken("the started event must come first, and once")
         if isinstance(event, Started):
             self._started = event
-        self._is_complete = isinstance(event, Completion)
+        self.is_complete = isinstance(event, Completion)
         return event
 
     def end(self) -> None:
         """The stream ended with OK."""
-        if not self._is_complete:
+        if not self.is_complete:
             raise self._broken("the stream ended without a completion")
 
     def _broken(self, what: str) -> BrokenReplyError:

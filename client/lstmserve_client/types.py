@@ -122,8 +122,16 @@ class StoppingCriteria:
     stop_sequences: tuple[str, ...] = ()
 
 
+class CallOptions(TypedDict, total=False):
+    """What every method takes by keyword; all optional."""
+
+    timeout_seconds: float | None  # for the whole call; None: the client's; math.inf: for ever
+    request_id: str | None  # its name in logs; None: a new one
+    metadata: Mapping[str, str] | None  # sent with it, besides the client's
+
+
 class RequestOptions(TypedDict, total=False):
-    """What ``generate`` and ``reply`` take by keyword besides the prompt; all optional."""
+    """What decides a reply besides its prompt; all optional."""
 
     model: str  # empty: the server's default model
     model_version: str  # empty: the version served by default
@@ -131,6 +139,10 @@ class RequestOptions(TypedDict, total=False):
     stopping: StoppingCriteria | None
     cache_mode: CacheMode
     priority: Priority
+
+
+class GenerateOptions(RequestOptions, CallOptions, total=False):
+    """What ``generate`` and ``reply`` take by keyword besides the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +156,11 @@ class Started:
     prompt_tokens: int
     cache: CacheOutcome
     request_id: str
+
+    @property
+    def text(self) -> str:
+        """None yet."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +221,14 @@ class Completion:
     cache: CacheOutcome
     labels: tuple[str, ...]  # such as "intent:cancel_order"
 
+    @property
+    def text(self) -> str:
+        """None any more."""
+        return ""
+
 
 Event: TypeAlias = Started | Chunk | Completion
-"""What a stream yields: one Started, any number of Chunks, one Completion."""
+"""What a stream yields: one Started, any number of Chunks, one Completion. All have a text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,47 @@
+"""A chat that remembers what was said, for an event loop."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol, Unpack
+
+from lstmserve_client.reply_stream import AsyncReplyStream
+from lstmserve_client.turns import Turns
+from lstmserve_client.types import Event, GenerateOptions, Prompt, Reply, RequestOptions, Turn
+
+
+class Generates(Protocol):
+    """A client, as far as a conversation needs one."""
+
+    def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> AsyncReplyStream: ...
+
+    async def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply: ...
+
+
+class AsyncConversation(Turns):
+    """One chat, made by ``AsyncClient.conversation``. For one task at a time.
+
+    A question that gets no whole reply leaves the conversation as it was.
+    """
+
+    def __init__(self, client: Generates, turns: Sequence[Turn], options: RequestOptions) -> None:
+        super().__init__(turns, options)
+        self._client = client
+
+    async def reply(self, text: str, **options: Unpack[GenerateOptions]) -> Reply:
+        """Say something and wait for the whole reply."""
+        asked, all_options = self._ask(text, options)
+        reply = await self._client.reply(asked, **all_options)
+        self._remember(asked, reply.text)
+        return reply
+
+    def generate(self, text: str, **options: Unpack[GenerateOptions]) -> AsyncReplyStream:
+        """Say something and stream the reply, which is remembered once it is complete."""
+        asked, all_options = self._ask(text, options)
+        return AsyncReplyStream(self._events(asked, self._client.generate(asked, **all_options)))
+
+    async def _events(
+        self, asked: Sequence[Turn], stream: AsyncReplyStream
+    ) -> AsyncGenerator[Event, None]:
+        async with stream:
+            async for event in stream:
+                yield event
+            self._remember(asked, (await stream.reply()).text)

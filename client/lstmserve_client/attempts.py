@@ -1,0 +1,123 @@
+"""The attempts of one call: whom to ask, with how much time, and whether to ask again.
+
+No I/O and no clock of its own: both clients do as it says.
+"""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lstmserve_client.backoff import backoff_seconds
+from lstmserve_client.budget import RetryBudget
+from lstmserve_client.call import Call
+from lstmserve_client.errors import (
+    DeadlineExceededError,
+    LstmserveError,
+    OverloadedError,
+    UnavailableError,
+    VersionGoneError,
+)
+from lstmserve_client.policies import RetryPolicy
+from lstmserve_client.targets import Targets
+from lstmserve_client.transport import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What the calls of one client share."""
+
+    policy: RetryPolicy
+    targets: Targets
+    budget: RetryBudget
+    now: Callable[[], float]  # monotonic, in seconds
+    draw: Callable[[], float] = random.random  # uniform in [0, 1)
+
+    @classmethod
+    def begin(cls, policy: RetryPolicy, num_targets: int, now: Callable[[], float]) -> "Patience":
+        """Nothing is known of any server yet."""
+        return cls(policy, Targets(num_targets), RetryBudget(policy, now()), now)
+
+
+@dataclass(slots=True)
+class Attempts:
+    """Begins when its call does."""
+
+    patience: Patience
+    call: Call
+    _deadline: float = field(init=False)
+    _target: int = field(init=False, default=0)  # of the latest attempt
+    _failures: int = 0  # in a row, none of which brought anything
+    _gone: set[int] = field(default_factory=set)  # targets that do not have the version
+
+    def __post_init__(self) -> None:
+        self._deadline = self.patience.now() + self.call.timeout_seconds
+        self.patience.budget.earn()
+
+    def next(self) -> Attempt:
+        """Whom to ask now; raises DeadlineExceededError when no time is left."""
+        now = self.patience.now()
+        self._target = self.patience.targets.choose(now, self._gone)
+        return self._attempt(self._target, now)
+
+    def beside(self) -> Attempt | None:
+        """Whom to ask as well, while an attempt runs; ``None`` if the budget has no room."""
+        now = self.patience.now()
+        if now >= self._deadline or not self.patience.budget.try_spend(now):
+            return None
+        target = self.patience.targets.choose(now, {*self._gone, self._target})
+        return self._attempt(target, now)
+
+    def succeeded(self) -> None:
+        """The latest attempt has its answer."""
+        self.patience.targets.succeeded(self._target)
+
+    def after(self, error: LstmserveError, *, has_progressed: bool = False) -> float:
+        """Seconds to wait before the next attempt; raises ``error`` if there is to be none.
+
+        ``has_progressed`` says that the attempt brought something before it failed.
+        """
+        if isinstance(error, VersionGoneError):
+            return self._ask_elsewhere(error)
+        if not isinstance(error, UnavailableError | OverloadedError):
+            raise error
+        now, targets = self.patience.now(), self.patience.targets
+        targets.failed(self._target, now, error.retry_delay_seconds)
+        self._failures = 1 if has_progressed else self._failures + 1
+        # what went on costs servers nothing twice, and is not taken from the budget
+        if not (has_progressed or self._may_retry(now)):
+            raise error
+        wait = 0.0 if targets.has_ready(now, self._gone) else self._pause(now)
+        if now + wait >= self._deadline:
+            raise error
+        return wait
+
+    def _attempt(self, target: int, now: float) -> Attempt:
+        remaining = self._deadline - now
+        if remaining <= 0:
+            raise DeadlineExceededError(
+                f"no reply within {self.call.timeout_seconds:g} s (timeout_seconds)",
+                request_id=self.call.request_id,
+            )
+        return Attempt(
+            target,
+            None if math.isinf(remaining) else remaining,
+            self.call.make_metadata(),
+            self.call.request_id,
+            self.call.is_checked,
+        )
+
+    def _may_retry(self, now: float) -> bool:
+        is_patient = self.call.is_retried and self._failures < self.patience.policy.max_attempts
+        return is_patient and self.patience.budget.try_spend(now)
+
+    def _pause(self, now: float) -> float:
+        backoff = backoff_seconds(self._failures, self.patience.policy, self.patience.draw())
+        return max(backoff, self.patience.targets.refusal_seconds(now))
+
+    def _ask_elsewhere(self, error: VersionGoneError) -> float:
+        """While a release is rolled out, another server may have the version still."""
+        self._gone.add(self._target)
+        if len(self._gone) >= len(self.patience.targets):
+            raise error
+        return 0.0

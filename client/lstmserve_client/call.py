@@ -1,0 +1,61 @@
+"""What belongs to one call whatever it asks: its time, its name, and who makes it."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lstmserve_client.config import ClientConfig, check_metadata
+from lstmserve_client.transport import Metadata
+from lstmserve_client.types import CallOptions
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, over all of its attempts."""
+
+    config: ClientConfig
+    timeout_seconds: float  # for all attempts together; infinite for as long as it takes
+    request_id: str
+    metadata: Mapping[str, str]
+    is_retried: bool = True
+    is_checked: bool = True  # only servers that report SERVING will do
+
+    def make_metadata(self) -> Metadata:
+        """What goes with an attempt; the token is asked for each time, so that it may change."""
+        config = self.config
+        found = {**config.metadata, **self.metadata, "x-request-id": self.request_id}
+        if config.caller:
+            found["x-caller-id"] = config.caller
+        if config.token is not None:
+            token = config.token if isinstance(config.token, str) else config.token()
+            found["authorization"] = f"Bearer {token}"
+        return tuple((key.lower(), value) for key, value in found.items())
+
+
+def make_call(
+    config: ClientConfig,
+    options: CallOptions,
+    *,
+    is_retried: bool = True,
+    is_checked: bool = True,
+) -> Call:
+    """Raises ValueError naming the option that is wrong."""
+    timeout = options.get("timeout_seconds")
+    request_id = options.get("request_id") or secrets.token_hex(16)
+    metadata = options.get("metadata") or {}
+    if timeout is not None and not timeout > 0:
+        raise ValueError("timeout_seconds: must be positive; math.inf waits for ever")
+    if not _REQUEST_ID.fullmatch(request_id):
+        raise ValueError("request_id: must have 1 to 64 letters, digits, '.', '_' or '-'")
+    check_metadata(metadata)
+    return Call(
+        config,
+        config.timeout_seconds if timeout is None else timeout,
+        request_id,
+        metadata,
+        is_retried,
+        is_checked,
+    )

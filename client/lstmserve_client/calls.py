@@ -1,0 +1,124 @@
+"""Unary calls as values: the request, and how its answer is read. Pure functions, no I/O."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+from grpc_health.v1 import health_pb2
+
+from lstmserve.v1 import cache_service_pb2 as cache_pb
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1 import model_service_pb2 as model_pb
+from lstmserve.v1 import operations_service_pb2 as operations_pb
+from lstmserve_client import convert, convert_cache, convert_operations, methods, types
+from lstmserve_client.methods import Method
+from lstmserve_client.request import fill_request, purge_request, traffic_request
+from lstmserve_client.stream import whole_reply
+
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class UnaryCall(Generic[Result_co]):
+    """One request and what becomes of its response."""
+
+    method: Method[Any, Any]
+    request: Any  # of the method's type
+    read: Callable[[Any], Result_co]  # of its response
+
+
+def generate_request(prompt: types.Prompt, options: types.GenerateOptions) -> pb.GenerateRequest:
+    """What ``generate`` asks for."""
+    return fill_request(pb.GenerateRequest(), prompt, **request_options(options))
+
+
+def request_options(options: types.GenerateOptions) -> types.RequestOptions:
+    """Those that go on the wire."""
+    own = types.CallOptions.__optional_keys__
+    return cast("types.RequestOptions", {k: v for k, v in options.items() if k not in own})
+
+
+def reply(prompt: types.Prompt, options: types.GenerateOptions) -> UnaryCall[types.Reply]:
+    request = fill_request(pb.GenerateReplyRequest(), prompt, **request_options(options))
+    return UnaryCall(methods.GENERATE_REPLY, request, whole_reply)
+
+
+def models() -> UnaryCall[list[types.Model]]:
+    return UnaryCall(methods.LIST_MODELS, model_pb.ListModelsRequest(), _models)
+
+
+def model(name: str, version: str) -> UnaryCall[types.Model]:
+    request = model_pb.GetModelRequest(name=name, version=version)
+    return UnaryCall(methods.GET_MODEL, request, _model)
+
+
+def load_model(name: str, version: str) -> UnaryCall[types.Model]:
+    request = model_pb.LoadModelRequest(name=name, version=version)
+    return UnaryCall(methods.LOAD_MODEL, request, _model)
+
+
+def unload_model(name: str, version: str) -> UnaryCall[types.Model]:
+    request = model_pb.UnloadModelRequest(name=name, version=version)
+    return UnaryCall(methods.UNLOAD_MODEL, request, _model)
+
+
+def verify_model(name: str, version: str) -> UnaryCall[types.Model]:
+    request = model_pb.VerifyModelRequest(name=name, version=version)
+    return UnaryCall(methods.VERIFY_MODEL, request, _model)
+
+
+def set_default_model(name: str, version: str) -> UnaryCall[types.Model]:
+    request = model_pb.SetDefaultModelRequest(name=name, version=version)
+    return UnaryCall(methods.SET_DEFAULT_MODEL, request, _model)
+
+
+def split_traffic(name: str, weights: Mapping[str, int]) -> UnaryCall[list[types.Model]]:
+    return UnaryCall(methods.SET_TRAFFIC_SPLIT, traffic_request(name, weights), _models)
+
+
+def cache_stats() -> UnaryCall[types.CacheStats]:
+    request = cache_pb.GetCacheStatsRequest()
+    return UnaryCall(methods.GET_CACHE_STATS, request, convert_cache.cache_stats)
+
+
+def purge_cache(
+    model: str | None, model_version: str | None, caller: str | None
+) -> UnaryCall[types.CachePurged]:
+    request = purge_request(model, model_version, caller)
+    return UnaryCall(methods.PURGE_CACHE, request, convert_cache.cache_purged)
+
+
+def warm_cache(
+    prompt: types.Prompt, options: types.GenerateOptions
+) -> UnaryCall[types.CacheWarmed]:
+    request = cache_pb.WarmCacheRequest()
+    fill_request(request.request, prompt, **request_options(options))
+    return UnaryCall(methods.WARM_CACHE, request, convert_cache.cache_warmed)
+
+
+def log_level() -> UnaryCall[types.LogLevel]:
+    request = operations_pb.GetLogLevelRequest()
+    return UnaryCall(
+        methods.GET_LOG_LEVEL, request, lambda found: convert_operations.log_level(found.level)
+    )
+
+
+def set_log_level(level: types.LogLevel) -> UnaryCall[types.LogLevel]:
+    return UnaryCall(
+        methods.SET_LOG_LEVEL,
+        convert_operations.set_log_level_request(level),
+        lambda answer: convert_operations.log_level(answer.previous_level),
+    )
+
+
+def health(service: str) -> UnaryCall[types.ServingStatus]:
+    request = health_pb2.HealthCheckRequest(service=service)
+    return UnaryCall(methods.CHECK_HEALTH, request, convert.serving_status)
+
+
+def _model(response: Any) -> types.Model:  # noqa: ANN401 - one of several that hold a model
+    return convert.model(response.model)
+
+
+def _models(response: Any) -> list[types.Model]:  # noqa: ANN401 - as above
+    return [convert.model(each) for each in response.models]

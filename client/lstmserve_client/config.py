@@ -1,0 +1,106 @@
+"""What a client is told when it is made, checked and frozen."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import TypedDict, Unpack
+
+from lstmserve_client.policies import HedgePolicy, RetryPolicy
+from lstmserve_client.tls import Tls
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+DEFAULT_TIMEOUT_SECONDS = 60.0
+
+Token = str | Callable[[], str]
+_CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_KEY = re.compile(r"[a-z0-9._-]+")
+_VALUE = re.compile(r"[ -~]*")
+_OWN_KEYS = frozenset({"authorization", "x-caller-id", "x-request-id"})
+
+
+class ClientOptions(TypedDict, total=False):
+    """What both clients take by keyword; all optional."""
+
+    tls: Tls | None  # None: in clear
+    token: Token | None  # or what gives one for each attempt, so that it may change
+    caller: str  # x-caller-id: fair shares, versions and caches go by it
+    metadata: Mapping[str, str]  # sent with every call
+    timeout_seconds: float  # of calls that name none; math.inf: for as long as it takes
+    retry: RetryPolicy
+    hedge: HedgePolicy | None  # of ``reply``; None: one server is asked at a time
+    keepalive_seconds: float  # between two signs of life from a server that is silent
+    keepalive_timeout_seconds: float  # to answer such a question
+    allow_clear_token: bool  # the network between is trusted with it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """One client's options; raises ValueError naming the one that is wrong."""
+
+    targets: tuple[str, ...]
+    tls: Tls | None = None
+    token: Token | None = field(default=None, repr=False)
+    caller: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    hedge: HedgePolicy | None = None
+    keepalive_seconds: float = 5.0
+    keepalive_timeout_seconds: float = 3.0
+    allow_clear_token: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.targets or not all(target.strip() for target in self.targets):
+            raise ValueError("target: must be HOST:PORT, or a list of at least one of them")
+        if self.caller and not _CALLER.fullmatch(self.caller):
+            raise ValueError("caller: must have 1 to 64 letters, digits, '.', '_' or '-'")
+        check_metadata(self.metadata)
+        if not self.timeout_seconds > 0:
+            raise ValueError("timeout_seconds: must be positive; math.inf waits for ever")
+        if min(self.keepalive_seconds, self.keepalive_timeout_seconds) < 1:
+            raise ValueError("keepalive_seconds: must be at least 1; servers hang up on more")
+        self._check_token()
+
+    def check_single_target(self) -> None:
+        """Raise ValueError unless it is certain which server a call reaches."""
+        if len(self.targets) > 1:
+            raise ValueError(
+                "target: administration is for one server at a time; make a client for each"
+            )
+
+    def _check_token(self) -> None:
+        is_exposed = self.tls is None and not all(map(_is_local, self.targets))
+        if self.token is not None and is_exposed and not self.allow_clear_token:
+            raise ValueError(
+                "token: would be sent in clear to another machine; give tls=Tls(...), or "
+                "allow_clear_token=True where the network in between is trusted"
+            )
+
+
+def make_config(target: str | Sequence[str], **options: Unpack[ClientOptions]) -> ClientConfig:
+    """The configuration for one target or several; raises ValueError."""
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    return ClientConfig(targets=targets, **options)
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Raise ValueError for what cannot be sent, and for keys that have options of their own."""
+    for key, value in metadata.items():
+        if key.lower() in _OWN_KEYS:
+            raise ValueError(f"metadata: {key}: use token, caller or request_id instead")
+        if not _KEY.fullmatch(key.lower()) or key.lower().startswith("grpc-"):
+            raise ValueError(f"metadata: {key!r} is no key: letters, digits, '.', '_' and '-'")
+        if key.lower().endswith("-bin") or not _VALUE.fullmatch(value):
+            raise ValueError(f"metadata: {key}: must be printable ASCII")
+
+
+def _is_local(target: str) -> bool:
+    """Whether a target is on this machine."""
+    if target.startswith(("unix:", "unix-abstract:")):
+        return True
+    host = target.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"

@@ -1,0 +1,51 @@
+"""A chat that remembers what was said."""
+
+from collections.abc import Generator, Sequence
+from typing import Protocol, Unpack
+
+from lstmserve_client.reply_stream import ReplyStream
+from lstmserve_client.turns import Turns
+from lstmserve_client.types import (
+    Event,
+    GenerateOptions,
+    Prompt,
+    Reply,
+    RequestOptions,
+    Turn,
+)
+
+
+class Generates(Protocol):
+    """A client, as far as a conversation needs one."""
+
+    def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> ReplyStream: ...
+
+    def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply: ...
+
+
+class Conversation(Turns):
+    """One chat, made by ``Client.conversation``. For one thread at a time.
+
+    A question that gets no whole reply leaves the conversation as it was.
+    """
+
+    def __init__(self, client: Generates, turns: Sequence[Turn], options: RequestOptions) -> None:
+        super().__init__(turns, options)
+        self._client = client
+
+    def reply(self, text: str, **options: Unpack[GenerateOptions]) -> Reply:
+        """Say something and wait for the whole reply."""
+        asked, all_options = self._ask(text, options)
+        reply = self._client.reply(asked, **all_options)
+        self._remember(asked, reply.text)
+        return reply
+
+    def generate(self, text: str, **options: Unpack[GenerateOptions]) -> ReplyStream:
+        """Say something and stream the reply, which is remembered once it is complete."""
+        asked, all_options = self._ask(text, options)
+        return ReplyStream(self._events(asked, self._client.generate(asked, **all_options)))
+
+    def _events(self, asked: Sequence[Turn], stream: ReplyStream) -> Generator[Event, None, None]:
+        with stream:
+            yield from stream
+            self._remember(asked, stream.reply().text)

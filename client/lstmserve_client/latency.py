@@ -1,0 +1,34 @@
+"""How long calls take, of late."""
+
+import threading
+from collections import deque
+from math import ceil
+
+from lstmserve_client.policies import HedgePolicy
+
+
+class Latencies:
+    """The latest calls of one client. Safe to share between threads."""
+
+    def __init__(self, policy: HedgePolicy) -> None:
+        self._policy = policy
+        self._seconds: deque[float] = deque(maxlen=policy.window)
+        self._lock = threading.Lock()
+
+    def add(self, seconds: float) -> None:
+        """A call has had its answer after so long."""
+        with self._lock:
+            self._seconds.append(seconds)
+
+    @property
+    def hedge_seconds(self) -> float | None:
+        """After how long a second server is asked; ``None`` while too little is known.
+
+        The quantile is the nearest rank of the sorted calls.
+        """
+        with self._lock:
+            ordered = sorted(self._seconds)
+        if len(ordered) < self._policy.min_calls:
+            return None
+        rank = ceil(self._policy.quantile * len(ordered))
+        return max(ordered[rank - 1], self._policy.min_seconds)

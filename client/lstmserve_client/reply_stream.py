@@ -1,0 +1,106 @@
+"""What ``generate`` gives: the events of one reply, as they come."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from types import TracebackType
+from typing import Self
+
+from lstmserve_client.stream import join
+from lstmserve_client.types import Completion, Event, Reply, Started
+
+
+class _Seen:
+    """What has come so far."""
+
+    def __init__(self) -> None:
+        self._seen: list[Event] = []
+
+    @property
+    def started(self) -> Started | None:
+        """What decides this reply, once it has begun."""
+        return next((each for each in self._seen if isinstance(each, Started)), None)
+
+    @property
+    def completion(self) -> Completion | None:
+        """How the reply ended, once it has."""
+        last = self._seen[-1] if self._seen else None
+        return last if isinstance(last, Completion) else None
+
+
+class ReplyStream(_Seen, Iterator[Event]):
+    """Iterates over the events of one reply. To leave it is to cancel the reply: by ``close``,
+    at the end of a ``with`` block, or when nothing refers to it any more.
+    """
+
+    def __init__(self, events: Generator[Event, None, None]) -> None:
+        super().__init__()
+        self._events = events
+
+    def __next__(self) -> Event:
+        event = next(self._events)
+        self._seen.append(event)
+        return event
+
+    @property
+    def text(self) -> Iterator[str]:
+        """The pieces of the reply's text, as they come."""
+        return (event.text for event in self if event.text)
+
+    def reply(self) -> Reply:
+        """Wait for the rest; the whole reply, whatever was iterated over before."""
+        for _ in self:
+            pass
+        return join(self._seen)
+
+    def close(self) -> None:
+        """Cancel the reply, unless it is complete."""
+        self._events.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncReplyStream(_Seen, AsyncIterator[Event]):
+    """``ReplyStream`` for an event loop; left early, it is best closed by ``async with``."""
+
+    def __init__(self, events: AsyncGenerator[Event, None]) -> None:
+        super().__init__()
+        self._events = events
+
+    async def __anext__(self) -> Event:
+        event = await anext(self._events)
+        self._seen.append(event)
+        return event
+
+    @property
+    def text(self) -> AsyncIterator[str]:
+        """The pieces of the reply's text, as they come."""
+        return (event.text async for event in self if event.text)
+
+    async def reply(self) -> Reply:
+        """Wait for the rest; the whole reply, whatever was iterated over before."""
+        async for _ in self:
+            pass
+        return join(self._seen)
+
+    async def aclose(self) -> None:
+        """Cancel the reply, unless it is complete."""
+        await self._events.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()

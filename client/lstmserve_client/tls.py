@@ -1,0 +1,45 @@
+"""How a client knows its servers, and how they know it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Certificates in PEM; what is absent follows the system.
+
+    ``authority`` signs the servers' certificates; without it, those that gRPC trusts do.
+    ``certificate`` and ``key`` are the client's own, for servers that ask for one. Raises
+    ValueError when only one of the two is given.
+    """
+
+    authority: bytes | None = None
+    certificate: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
+    server_name: str = ""  # that the certificate must have, where it is not the target's
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key: both are needed, or neither")
+
+    @classmethod
+    def from_files(
+        cls,
+        *,
+        authority: str | Path | None = None,
+        certificate: str | Path | None = None,
+        key: str | Path | None = None,
+        server_name: str = "",
+    ) -> Self:
+        """Read the files now. Raises OSError."""
+        return cls(
+            authority=_read(authority),
+            certificate=_read(certificate),
+            key=_read(key),
+            server_name=server_name,
+        )
+
+
+def _read(path: str | Path | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()

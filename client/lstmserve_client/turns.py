@@ -1,0 +1,32 @@
+"""What was said in a chat so far."""
+
+from collections.abc import Sequence
+
+from lstmserve_client.types import GenerateOptions, RequestOptions, Turn
+
+
+class Turns:
+    """The turns so far, oldest first; servers keep the state after them, so that a further
+    turn costs what is new in it.
+    """
+
+    def __init__(self, turns: Sequence[Turn], options: RequestOptions) -> None:
+        self._turns = list(turns)
+        self._options = options
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """What was said so far, to be kept or shown; a new conversation goes on from it."""
+        return tuple(self._turns)
+
+    def reset(self) -> None:
+        """Forget all turns."""
+        self._turns.clear()
+
+    def _ask(self, text: str, options: GenerateOptions) -> tuple[list[Turn], GenerateOptions]:
+        return [*self._turns, Turn("user", text)], {**self._options, **options}
+
+    def _remember(self, asked: Sequence[Turn], text: str) -> None:
+        """A question without an answer is forgotten: the wire has no empty turns."""
+        if text:
+            self._turns = [*asked, Turn("agent", text)]
