@@ -5,7 +5,7 @@ from __future__ import annotations
 # what the dashboards' variables choose; "All" is any value
 SERVER = 'job=~"$job",instance=~"$instance"'
 MODEL = f'{SERVER},model=~"$model",version=~"$version"'
-GENERATING = f'{SERVER},rpc=~"Generate|GenerateReply"'
+GENERATING = f'{SERVER},rpc=~"Generate|GenerateReply|ModelInfer|ModelStreamInfer"'
 BY_MODEL = ("model", "version")
 # so many a second are none: one in thirty years
 NOTHING = "1e-9"

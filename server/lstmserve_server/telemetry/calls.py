@@ -35,7 +35,7 @@ REJECTIONS = {
 
 
 # of these the first one must show, and a counter that begins at 1 shows no increase
-ALERTED_RPCS = ("Generate", "GenerateReply")
+ALERTED_RPCS = ("Generate", "GenerateReply", "ModelInfer", "ModelStreamInfer")
 ALERTED_CODES = ("INTERNAL", "UNAVAILABLE")
 
 
