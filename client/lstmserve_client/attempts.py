@@ -22,6 +22,10 @@ from lstmserve_client.policies import RetryPolicy
 from lstmserve_client.targets import Targets
 from lstmserve_client.transport import Attempt
 
+_ENGINE_DEAD = "ENGINE_DEAD"
+# a request for which an engine fails might fail them all, one server after the other
+_MAX_DEATHS = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -48,6 +52,7 @@ class Attempts:
     _deadline: float = field(init=False)
     _target: int = field(init=False, default=0)  # of the latest attempt
     _failures: int = 0  # in a row, none of which brought anything
+    _deaths: int = 0  # of engines that had this call, among others
     _gone: set[int] = field(default_factory=set)  # targets that do not have the version
 
     def __post_init__(self) -> None:
@@ -83,6 +88,9 @@ class Attempts:
             raise error
         now, targets = self.patience.now(), self.patience.targets
         targets.failed(self._target, now, error.retry_delay_seconds)
+        self._deaths += error.reason == _ENGINE_DEAD
+        if self._deaths > _MAX_DEATHS:
+            raise error
         self._failures = 1 if has_progressed else self._failures + 1
         # what went on costs servers nothing twice, and is not taken from the budget
         if not (has_progressed or self._may_retry(now)):

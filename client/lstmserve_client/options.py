@@ -50,9 +50,14 @@ def _target(value: str) -> str:
     return value
 
 
-def _file(help_text: str) -> Any:  # noqa: ANN401 - as typer types its options
+def _file(help_text: str, envvar: str | None = None) -> Any:  # noqa: ANN401 - as typer types its options
     return typer.Option(
-        exists=True, dir_okay=False, metavar="PEM", help=help_text, rich_help_panel=_SERVER
+        exists=True,
+        dir_okay=False,
+        envvar=envvar,
+        metavar="PEM",
+        help=help_text,
+        rich_help_panel=_SERVER,
     )
 
 
@@ -92,7 +97,11 @@ class ServerOptions:
         ),
     ] = False
     tls_authority: Annotated[
-        Path | None, _file("Who signs the server's certificate; without it, whom gRPC trusts.")
+        Path | None,
+        _file(
+            "Who signs the server's certificate; without it, whom gRPC trusts.",
+            "LSTMSERVE_TLS_AUTHORITY",
+        ),
     ] = None
     tls_certificate: Annotated[
         Path | None, _file("The client's own certificate, for servers that ask for one.")
@@ -101,6 +110,7 @@ class ServerOptions:
     tls_server_name: Annotated[
         str,
         typer.Option(
+            envvar="LSTMSERVE_TLS_SERVER_NAME",
             metavar="NAME",
             help="The name in the server's certificate, where it is not the target's.",
             rich_help_panel=_SERVER,

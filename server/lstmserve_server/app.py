@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -89,49 +90,60 @@ class App:
 
         Raises StartupError when the server cannot start.
         """
-        self._handle_signals()
-        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp per series
-        configure_torch(self._config.store.torch_threads)
-        describe_process(self._metrics.process)
+        self._prepare_process()
         certificates = self._read_certificates()
         register = self._read_callers()  # before anything that takes long
         models = self._make_live_store()
         if not await self._start(models):
             return 0
-        caches = self._make_caches()
-        tracer = make_tracer(self._config.telemetry.tracing)
-        page = Page(self._config.page, certificates)
-        exporter = MetricsExporter(self._config.metrics_listen, self._registry, page)
-        try:
-            caches.start()
-            if certificates is not None:
-                certificates.start()
-            server = RpcServer(
-                self._make_service(models, caches),
-                CallMetrics(self._metrics),
-                end_observers=(*([tracer] if tracer else []), CallLog()),
-                door=self._make_door(register),
-                options=make_options(self._config),
-                credentials=make_credentials(certificates) if certificates else None,
-            )
-            listen = await server.start(self._config.listen)
-            following = None if register is None else asyncio.create_task(register.follow())
-            self._administration = models.administration
-            page.connect(listen)
-            on_ready(Ready(_list_versions(models.catalog), listen, exporter.address))
-            await self._stop.wait()
-            if following is not None:
-                following.cancel()
-            await self._shut_down(server, models, caches)
-        finally:
-            exporter.close()
-            page.close()
-            if certificates is not None:
-                certificates.close()
-            if tracer is not None:
-                tracer.close()
+        with ExitStack() as parts:
+            await self._serve(models, certificates, register, parts, on_ready)
         return 1 if self._death else 0
+
+    def _prepare_process(self) -> None:
+        self._handle_signals()
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp per series
+        configure_torch(self._config.store.torch_threads)
+        describe_process(self._metrics.process)
+
+    async def _serve(
+        self,
+        models: LiveStore,
+        certificates: Certificates | None,
+        register: LiveRegister | None,
+        parts: ExitStack,
+        on_ready: Callable[[Ready], None],
+    ) -> None:
+        """Until told to stop, and then until all is over; ``parts`` closes what it opens."""
+        tracer = make_tracer(self._config.telemetry.tracing)
+        if tracer is not None:
+            parts.callback(tracer.close)
+        if certificates is not None:
+            certificates.start()
+            parts.callback(certificates.close)
+        page = Page(self._config.page, certificates)
+        parts.callback(page.close)
+        exporter = MetricsExporter(self._config.metrics_listen, self._registry, page)
+        parts.callback(exporter.close)
+        caches = self._make_caches()
+        caches.start()
+        server = RpcServer(
+            self._make_service(models, caches),
+            CallMetrics(self._metrics),
+            end_observers=(*([tracer] if tracer else []), CallLog()),
+            door=self._make_door(register),
+            options=make_options(self._config),
+            credentials=make_credentials(certificates) if certificates else None,
+        )
+        listen = await server.start(self._config.listen)
+        if register is not None:
+            parts.callback(asyncio.create_task(register.follow()).cancel)
+        self._administration = models.administration
+        page.connect(listen)
+        on_ready(Ready(_list_versions(models.catalog), listen, exporter.address))
+        await self._stop.wait()
+        await self._shut_down(server, models, caches)
 
     def hear(self, word: Word) -> None:
         """Do what operators told any process of this server; call on the event loop."""

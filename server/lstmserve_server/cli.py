@@ -61,7 +61,7 @@ def _serve(arguments: list[str]) -> int:
 
     config = settings.to_server_config()
     check_exposure(config, is_insecure=settings.insecure)
-    say_ready = partial(_say_ready, has_page=config.page.is_on)
+    say_ready = partial(_say_ready, config=config)
 
     async def run() -> int:
         return await _make_server(config, settings, log).run(say_ready)
@@ -82,23 +82,25 @@ def _make_server(config: ServerConfig, settings: Settings, log: ProcessLog) -> A
     return Supervisor(config, settings.log_level, settings.log_format)
 
 
-def _say_ready(ready: Ready, *, has_page: bool) -> None:
+def _say_ready(ready: Ready, *, config: ServerConfig) -> None:
     names = ", ".join(f"{name} version {version}" for name, version in ready.versions)
     with suppress(OSError):  # a server is no less ready because nobody reads its output
         print(
             f"lstmserve is ready: {names} on {ready.listen}, "
             f"metrics on http://{ready.metrics_listen}/metrics\n"
-            f"try: {_example_command(ready.listen)}"
-            + (f"\npage: http://{ready.metrics_listen.nearby}/" if has_page else ""),
+            f"try: {_example_command(ready.listen, config)}"
+            + (f"\npage: http://{ready.metrics_listen.nearby}/" if config.page.is_on else ""),
             flush=True,
         )
 
 
-def _example_command(listen: Address) -> str:
+def _example_command(listen: Address, config: ServerConfig) -> str:
     """What to type next: it names the client so that the shell finds it."""
     places = [Path(program).with_name("lstmserve") for program in (sys.argv[0], sys.executable)]
     beside = next((os.path.relpath(place) for place in places if place.exists()), "lstmserve")
     client = "lstmserve" if shutil.which("lstmserve") else beside
     address = str(listen.nearby)
     target = "" if address == DEFAULT_TARGET else f" --target {address}"
-    return f'{client} generate "I want to cancel my order"{target}'
+    tls = " --tls" if config.tls is not None else ""
+    token = "LSTMSERVE_TOKEN=… " if config.auth is not None else ""
+    return f'{token}{client} generate "I want to cancel my order"{target}{tls}'

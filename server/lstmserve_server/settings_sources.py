@@ -23,7 +23,17 @@ from lstmserve_server.errors import StartupError
 from lstmserve_server.settings import ENV_PREFIX, SECRET_OPTIONS, Settings
 
 # the client reads these from the same environment
-CLIENT_VARIABLES = frozenset({"LSTMSERVE_TARGET"})
+CLIENT_VARIABLES = frozenset(
+    f"{ENV_PREFIX}{name}"
+    for name in (
+        "TARGET",
+        "TLS",
+        "TLS_AUTHORITY",
+        "TLS_SERVER_NAME",
+        "TOKEN",
+        "TOKEN_FILE",
+    )
+)
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
