@@ -7,6 +7,12 @@ with Client() as client:
         print(piece, end="", flush=True)
 """
 
+import os
+
+# read by gRPC when it is imported: else it writes lines about every connection that breaks, which
+# this client mends and, where it cannot, tells in its errors. ERROR is what gRPC says is its default
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 from lstmserve_client.async_client import AsyncClient
 from lstmserve_client.async_conversation import AsyncConversation
 from lstmserve_client.client import Client

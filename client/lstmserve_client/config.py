@@ -73,8 +73,9 @@ class ClientConfig:
         is_exposed = self.tls is None and not all(map(_is_local, self.targets))
         if self.token is not None and is_exposed and not self.allow_clear_token:
             raise ValueError(
-                "token: would be sent in clear to another machine; give tls=Tls(...), or "
-                "allow_clear_token=True where the network in between is trusted"
+                "token: would be sent in clear to another machine; use TLS (tls=Tls(), --tls), or "
+                "allow it where the network in between is trusted (allow_clear_token=True, "
+                "--allow-clear-token)"
             )
 
 

@@ -96,7 +96,7 @@ def describe(error: LstmserveError, target: str) -> str:
     if isinstance(error, UnavailableError) and error.reason is None:  # no server said this
         return (
             f"no server answers at {target} ({error}); start one with `make serve`, "
-            "or check --target"
+            "or check --target and --tls"
         )
     if isinstance(error, NotCachedError):  # the server's words name the wire's field
         return f"no such reply is cached; without --cache it is generated{_advice(error)}"

@@ -128,6 +128,15 @@ class ServerOptions:
         ),
     ] = None
 
+    allow_clear_token: Annotated[
+        bool,
+        typer.Option(
+            "--allow-clear-token",
+            help="Send the token without TLS to another machine: the network is trusted.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = False
+
     @property
     def targets(self) -> list[str]:
         return [target.strip() for target in self.target.split(",")]
@@ -138,6 +147,7 @@ class ServerOptions:
         return ClientOptions(
             tls=self._tls,
             token=self._token,
+            allow_clear_token=self.allow_clear_token,
             retry=RetryPolicy(max_attempts=_MAX_ATTEMPTS),
         )
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+_PEM = b"-----BEGIN "
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
@@ -11,7 +13,7 @@ class Tls:
 
     ``authority`` signs the servers' certificates; without it, those that gRPC trusts do.
     ``certificate`` and ``key`` are the client's own, for servers that ask for one. Raises
-    ValueError when only one of the two is given.
+    ValueError when only one of the two is given, or one of all is not PEM.
     """
 
     authority: bytes | None = None
@@ -22,6 +24,10 @@ class Tls:
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key: both are needed, or neither")
+        for name in ("authority", "certificate", "key"):
+            value = getattr(self, name)
+            if value is not None and _PEM not in value:  # gRPC would tell nothing of it
+                raise ValueError(f"{name}: is not PEM, which begins with -----BEGIN …-----")
 
     @classmethod
     def from_files(
