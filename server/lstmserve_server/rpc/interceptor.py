@@ -30,6 +30,7 @@ from lstmserve_server.rpc.call import (
     read_caller,
     read_trace,
 )
+from lstmserve_server.rpc.foreign import refuse_malformed
 from lstmserve_server.rpc.observer import CallEndObserver
 from lstmserve_server.rpc.status import classify, to_status
 from lstmserve_server.rpc.wire import Malformed, make_reader
@@ -43,7 +44,7 @@ log = structlog.get_logger()
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps this service's methods; health and reflection pass untouched."""
+    """Wraps this service's methods; of health and reflection only what cannot be read."""
 
     def __init__(self, gate: Gate, observers: Sequence[CallEndObserver]) -> None:
         """``observers`` are told of every RPC's end, in this order."""
@@ -59,8 +60,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(OWN_PACKAGE):
-            return handler
+        if handler is None:
+            return None
+        if not method.startswith(OWN_PACKAGE):
+            return refuse_malformed(handler, _reader_of(method))
         call = _make_call(method, tuple(handler_call_details.invocation_metadata))
         reader = _reader_of(method)
         if handler.unary_stream is not None:
