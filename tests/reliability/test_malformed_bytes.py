@@ -83,9 +83,7 @@ def test_the_bytes_are_a_call_until_they_are_damaged(served: Served) -> None:
     before = served.page().total("requests_total")
     with open_socket(served.process.target) as connection:
         connection.sendall(*http2_request())
-        scrape_until(
-            served.process.metrics_url, lambda page: page.total("requests_total") > before
-        )
+        scrape_until(served.process.metrics_url, lambda page: page.total("requests_total") > before)
 
 
 @given(damaged=mutated(http2_request(), max_changes=6))

@@ -29,9 +29,11 @@ def refuse_malformed(
         return grpc.unary_stream_rpc_method_handler(
             _one(handler.unary_stream), reader, handler.response_serializer
         )
-    return grpc.stream_stream_rpc_method_handler(
-        _many(handler.stream_stream), reader, handler.response_serializer
-    )
+    if handler.stream_stream is not None:
+        return grpc.stream_stream_rpc_method_handler(
+            _many(handler.stream_stream), reader, handler.response_serializer
+        )
+    raise TypeError("no method of another package takes many requests and gives one reply")
 
 
 def _one(serve: Serve) -> Serve:

@@ -13,7 +13,9 @@ import atheris
 TESTS = Path(__file__).parents[2]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
-with atheris.instrument_imports(include=["lstmserve_server", "lstmserve_bundle", "support.fuzz_targets"]):
+with atheris.instrument_imports(
+    include=["lstmserve_server", "lstmserve_bundle", "support.fuzz_targets"]
+):
     from support.fuzz_targets import TARGETS
 
 
@@ -29,6 +31,6 @@ def main(name: str, corpus: str, *options: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or sys.argv[1] not in TARGETS:  # noqa: PLR2004 - a target and a folder
+    if len(sys.argv) < 3 or sys.argv[1] not in TARGETS:
         sys.exit(f"usage: python tests/reliability/fuzz {'|'.join(TARGETS)} CORPUS [OPTION …]")
     main(*sys.argv[1:])
