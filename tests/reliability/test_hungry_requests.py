@@ -11,7 +11,7 @@ from support.footprint import Footprint, files_until, settled
 from support.served import ask_at_once, serve
 
 NUM_REQUESTS = 64
-NUM_AGAIN = 24
+NUM_AGAIN = 16
 MAX_PROMPT_TOKENS = 256  # of the tiny model
 NUM_BIASED = 448  # all of its vocabulary
 # most of it are 512 by 20 log-probabilities, kept until a unary reply is whole

@@ -74,7 +74,7 @@ def test_with_workers_a_poisoned_request_costs_its_worker_and_another_takes_its_
     tiny_store: Path, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Poisoned again and again, the server goes on: each time one worker is replaced, whoever
-    connects anew is answered exactly, and the supervisor keeps nothing of those that ended.
+    connects after that is answered exactly, and the supervisor keeps nothing of those that ended.
     """
     monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
     program = (str(dying_server.__file__), "poisoned")
@@ -84,8 +84,6 @@ def test_with_workers_a_poisoned_request_costs_its_worker_and_another_takes_its_
             with connect(server.target) as channel:
                 _, error = read_all(GenerationServiceStub(channel).Generate(POISON))
             check_poisoned(error)
-            with bystanders(server.target, expected):
-                pass
             scrape_until(
                 server.metrics_url,
                 lambda page, wanted=restarts: (
@@ -93,5 +91,7 @@ def test_with_workers_a_poisoned_request_costs_its_worker_and_another_takes_its_
                 ),
                 MAX_SCRAPES_OF_A_START,
             )
+            with bystanders(server.target, expected):
+                pass
         assert Footprint.of(server).files <= before.files
         assert server.stop() == 0
