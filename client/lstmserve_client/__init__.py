@@ -10,7 +10,7 @@ with Client() as client:
 import os
 
 # read by gRPC when it is imported: else it writes lines about every connection that breaks, which
-# this client mends and, where it cannot, tells in its errors. ERROR is what gRPC says is its default
+# this client mends or tells in its errors. ERROR is what gRPC says is its default
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from lstmserve_client.async_client import AsyncClient

@@ -18,7 +18,7 @@ from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.exposure import check_exposure
 from lstmserve_server.ready import Ready
-from lstmserve_server.startup import EXIT_CANNOT_START, end_on_signals, explain
+from lstmserve_server.startup import EXIT_CANNOT_START, end_on_signals, explain, prepare_files
 
 if TYPE_CHECKING:
     from lstmserve_server.app import App
@@ -35,6 +35,7 @@ DEFAULT_TARGET = "127.0.0.1:50051"  # where the client looks when not told
 def main() -> None:
     """Serve until told to stop; a server that cannot start says why in one line."""
     end_on_signals()
+    prepare_files()
     try:
         sys.exit(_run(sys.argv[1:]))
     except (StartupError, ModuleNotFoundError) as error:

@@ -5,6 +5,7 @@ It logs no requests, and nothing that goes wrong because a client is slow or gon
 
 from __future__ import annotations
 
+import errno
 import io
 import select
 import socket
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from socketserver import ThreadingMixIn
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from wsgiref.handlers import SimpleHandler
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -32,6 +33,8 @@ BLOCK_SECONDS = 10.0  # for a client to take one block of the answer
 MAX_LINE_BYTES = 1 << 16
 # a thread each; a Prometheus has one, a browser with the page some six
 MAX_CONNECTIONS = 128
+NO_FILES_SECONDS = 0.5  # until the next try to take a connection when no file can be opened
+NO_FILES = {errno.EMFILE, errno.ENFILE}
 CONNECTION_KEY = "lstmserve.connection"
 
 Request = socket.socket | tuple[bytes, socket.socket]  # the base class serves datagrams too
@@ -52,12 +55,14 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self.address = Address(address.host, self.server_port)
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._thread = threading.Thread(target=self.serve_forever, name="http", daemon=True)
+        self._stopping = threading.Event()
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
         """Take no further requests, and close the port."""
+        self._stopping.set()
         self.shutdown()
         self.server_close()
         self._thread.join()
@@ -74,6 +79,15 @@ class HttpServer(ThreadingMixIn, WSGIServer):
             super().process_request_thread(request, client_address)
         finally:
             self._places.release()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Take a connection, of which the base class forgives every failure."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in NO_FILES:  # it still waits, so the base class would be back at once
+                self._stopping.wait(NO_FILES_SECONDS)
+            raise
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
         """Log what is no fault of the client's."""

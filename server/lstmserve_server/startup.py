@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
 from lstmserve_server.errors import StartupError
 
 EXIT_CANNOT_START = 2
+STANDARD_FILES = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+def prepare_files() -> None:
+    """Make good what whoever started this process left it: all standard files, and enough room."""
+    for number, (name, mode) in enumerate(STANDARD_FILES):
+        if getattr(sys, name) is None:  # closed: the next file or connection would get its number
+            _open_null(number)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
+    # the usual 1,024 are a bound for programs that call select(), and every connection is a file
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # a system may allow less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def end_on_signals() -> None:
@@ -23,6 +39,13 @@ def explain(error: StartupError | ModuleNotFoundError) -> str:
     if isinstance(error, ModuleNotFoundError):  # the base install is the client alone
         return f"{error.name} is not installed; run: pip install 'lstmserve[server]'"
     return str(error)
+
+
+def _open_null(number: int) -> None:
+    found = os.open(os.devnull, os.O_RDWR)
+    if found != number:
+        os.dup2(found, number)
+        os.close(found)
 
 
 def _quit(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
@@ -195,3 +197,24 @@ def test_it_listens_on_ipv6_and_by_name() -> None:
     for host in ("::1", "localhost"):
         with served(hello, host) as address:
             assert ask(f"http://{address}/").body == b"hello"
+
+
+def test_a_connection_for_which_there_is_no_file_is_tried_again_after_a_pause() -> None:
+    """Else a server out of file descriptors would do nothing but try."""
+    server = HttpServer(Address("127.0.0.1", 0), hello)
+    waits: list[float] = []
+    server._stopping = SimpleNamespace(wait=waits.append)  # type: ignore[assignment]
+    with socket.create_connection((server.address.host, server.address.port)):
+        server.socket.close()
+        for number, expected in ((errno.EMFILE, 1), (errno.ENFILE, 2), (errno.ECONNABORTED, 2)):
+            server.socket = SimpleNamespace(accept=raising(number))  # type: ignore[assignment]
+            with pytest.raises(OSError, match=str(number)):
+                server.get_request()
+            assert waits == [http_server.NO_FILES_SECONDS] * expected
+
+
+def raising(number: int) -> Callable[[], None]:
+    def accept() -> None:
+        raise OSError(number, str(number))
+
+    return accept

@@ -1,6 +1,8 @@
 """A server whose engine fails after a few decode calls: in Python, or inside TorchScript.
 
 With ``workers`` its workers' engines do, in Python; with ``unborn`` they never get that far.
+With ``row`` and ``prompt`` it fails for one request alone, when decoding or reading it; with
+``poisoned`` the engines of its workers do, when decoding it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ WHY = "only-the-log-may-say-this"
 NO_TOKEN = 1 << 40
 # beyond those of the warm-up
 NUM_GOOD_CALLS = 60
+# of the one request
+POISON_SEED = 0xDEAD
+POISON_TOKENS = 100  # a prompt of at least so many
 
 
 def fail_later(*, inside_torch: bool) -> None:
@@ -40,12 +45,36 @@ def fail_later(*, inside_torch: bool) -> None:
     Runner.decode = failing  # type: ignore[method-assign]
 
 
+def fail_for_one(*, reading: bool) -> None:
+    """Let every Runner of this process fail for one request, in whatever batch it is."""
+    decode, read = Runner.decode, Runner.read
+
+    def poisoned_decode(
+        self: Runner, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool
+    ) -> list[Decoded]:
+        if any(row.sampling.seed == POISON_SEED for row in rows):
+            raise RuntimeError(WHY)
+        return decode(self, rows, steps, same_rows=same_rows)
+
+    def poisoned_read(self: Runner, slots: list[int], pieces: Sequence[Sequence[int]]) -> None:
+        if any(len(piece) >= POISON_TOKENS for piece in pieces):
+            raise RuntimeError(WHY)
+        read(self, slots, pieces)
+
+    if reading:
+        Runner.read = poisoned_read  # type: ignore[method-assign]
+    else:
+        Runner.decode = poisoned_decode  # type: ignore[method-assign]
+
+
 if __name__ == "__main__":
     kind = sys.argv.pop(1)
     if kind == "unborn":
         process.PROGRAM = ("-c", f"import os; os.kill(os.getpid(), {signal.SIGKILL:d})")
-    elif kind == "workers":
-        process.PROGRAM = (__file__, "worker")
+    elif kind in {"workers", "poisoned"}:
+        process.PROGRAM = (__file__, "worker" if kind == "workers" else "poisoned-worker")
+    elif kind in {"row", "prompt", "poisoned-worker"}:
+        fail_for_one(reading=kind == "prompt")
     else:
         fail_later(inside_torch=kind == "torch")
-    (worker.main if kind == "worker" else main)()
+    (worker.main if kind in {"worker", "poisoned-worker"} else main)()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,13 @@ def serve(store: Path, *arguments: str) -> Iterator[Served]:
             generation_service_pb2_grpc.GenerationServiceStub(channel),
             cache_service_pb2_grpc.CacheServiceStub(channel),
         )
+
+
+def ask_at_once(served: Served, requests: Iterable[pb.GenerateRequest]) -> list[WholeReply]:
+    """The whole replies, generated beside each other."""
+    stub = served.generation
+    calls = [stub.GenerateReply.future(to_unary(request)) for request in requests]
+    return [whole_of_unary(call.result()) for call in calls]
 
 
 def _is_idle(page: MetricsPage) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -10,15 +11,18 @@ from lstmserve_server.cache.seal import CorruptEntryError
 from lstmserve_server.engine.output import Finish, FinishReason, Output, Timings, TokenLogprobs
 from lstmserve_server.engine.stopping import ReplyText
 
-Scores = tuple[float, tuple[tuple[int, float], ...]]
+# what a message may hold
+TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+TextEnd = Annotated[int, msgspec.Meta(ge=0)]
+Scores = tuple[float, tuple[tuple[TokenId, float], ...]]
 
 
 class CachedReply(msgspec.Struct, frozen=True, array_like=True):
     """One reply; its text is cut by tokens, so that a replay may begin and pause at any."""
 
     text: str
-    token_ids: tuple[int, ...]
-    text_ends: tuple[int, ...]  # characters of the text that are out after each token
+    token_ids: tuple[TokenId, ...]
+    text_ends: tuple[TextEnd, ...]  # characters of the text that are out after each token
     logprobs: tuple[Scores, ...]  # one per token, or none
     reason: FinishReason
     stop_sequence: str
@@ -77,7 +81,7 @@ def decode_reply(data: bytes) -> CachedReply:
     """Raises CorruptEntryError for what is no reply."""
     try:
         reply = _DECODER.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptEntryError(str(error)) from None
     if not reply.is_consistent:
         raise CorruptEntryError("its parts do not fit each other")

@@ -1,21 +1,30 @@
-"""Guards the methods that are not this service's own: reflection, and whatever else is served."""
+"""Guards what is not this service's own: health, reflection, and whatever else is served.
+
+By default grpc answers bytes that it cannot parse with UNKNOWN and the text of an exception.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
+from functools import partial
+from inspect import isasyncgenfunction
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message import Message
 
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.rpc.call import Call, choose_request_id
 from lstmserve_server.rpc.door import Door
 from lstmserve_server.rpc.permissions import is_open
 from lstmserve_server.rpc.status import to_status, to_trailers
+from lstmserve_server.rpc.wire import Read, checked, reader_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Serve = Callable[..., Any]
+Admit = Callable[[Context], AbstractContextManager[None]]
 MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
     (True, True): grpc.stream_stream_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
@@ -27,10 +36,10 @@ MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
 class ForeignInterceptor(grpc.aio.ServerInterceptor):
     """Lets calls through the door; they are neither logged nor counted as calls of ours."""
 
-    def __init__(self, door: Door, own_packages: tuple[str, ...]) -> None:
-        """Methods of ``own_packages`` pass: they have an interceptor of their own."""
+    def __init__(self, door: Door, is_own: Callable[[str], bool]) -> None:
+        """Methods that ``is_own`` tells pass: they have an interceptor of their own."""
         self._door = door
-        self._own_packages = own_packages
+        self._is_own = is_own
 
     async def intercept_service(
         self,
@@ -39,44 +48,61 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
     ) -> Handler | None:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method.startswith(self._own_packages) or is_open(method):
+        if handler is None or self._is_own(method):
             return handler
         _, service, rpc = method.split("/")
         request_id = choose_request_id(tuple(handler_call_details.invocation_metadata))
-        return self._guard(Call(rpc, request_id, service), handler)
+        call = Call(rpc, request_id, service)
+        return _guard(call, handler, reader_of(method), self._admission(call, method))
 
-    def _guard(self, call: Call, handler: Handler) -> Handler:
-        serve: Any = (
-            handler.stream_stream
-            or handler.unary_stream
-            or handler.stream_unary
-            or handler.unary_unary
-        )
-        make = MAKERS[bool(handler.request_streaming), bool(handler.response_streaming)]
-        guarded = self._stream if handler.response_streaming else self._unary
-        return make(guarded(call, serve), handler.request_deserializer, handler.response_serializer)
+    def _admission(self, call: Call, method: str) -> Admit:
+        if is_open(method):
+            return lambda _context: nullcontext()
+        return lambda context: self._door.admit(call, context)
 
-    def _stream(self, call: Call, serve: Callable[..., Any]) -> Callable[..., Any]:
-        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - whatever it takes
-            try:
-                with self._door.admit(call, context):
-                    async with aclosing(serve(request, context)) as messages:
-                        async for message in messages:
-                            yield message
-            except LstmserveError as error:
-                await _abort(error, call, context)
 
-        return stream
+def _guard(call: Call, handler: Handler, read: Read, admit: Admit) -> Handler:
+    serve: Any = (
+        handler.stream_stream or handler.unary_stream or handler.stream_unary or handler.unary_unary
+    )
+    take = partial(_read_each if handler.request_streaming else _read_one, read)
+    make = MAKERS[bool(handler.request_streaming), bool(handler.response_streaming)]
+    # the standard health service writes the events of its stream itself, and gives none
+    guarded = _stream if isasyncgenfunction(serve) else _await
+    return make(guarded(call, serve, take, admit), None, handler.response_serializer)
 
-    def _unary(self, call: Call, serve: Callable[..., Any]) -> Callable[..., Any]:
-        async def unary(request: Any, context: Context) -> Any:  # noqa: ANN401 - whatever it takes
-            try:
-                with self._door.admit(call, context):
-                    return await serve(request, context)
-            except LstmserveError as error:
-                return await _abort(error, call, context)
 
-        return unary
+def _stream(call: Call, serve: Serve, take: Callable[..., Any], admit: Admit) -> Serve:
+    async def stream(data: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - one request, or many
+        try:
+            with admit(context):
+                async with aclosing(serve(take(data), context)) as messages:
+                    async for message in messages:
+                        yield message
+        except LstmserveError as error:
+            await _abort(error, call, context)
+
+    return stream
+
+
+def _await(call: Call, serve: Serve, take: Callable[..., Any], admit: Admit) -> Serve:
+    async def run(data: Any, context: Context) -> Any:  # noqa: ANN401 - one request, or many
+        try:
+            with admit(context):
+                return await serve(take(data), context)
+        except LstmserveError as error:
+            return await _abort(error, call, context)
+
+    return run
+
+
+def _read_one(read: Read, data: bytes) -> Message:
+    return checked(read(data))
+
+
+async def _read_each(read: Read, coming: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    async for data in coming:
+        yield checked(read(data))
 
 
 async def _abort(error: LstmserveError, call: Call, context: Context) -> None:

@@ -10,12 +10,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import grpc
 import structlog
-from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
@@ -32,9 +31,9 @@ from lstmserve_server.rpc.call import (
 from lstmserve_server.rpc.door import Door
 from lstmserve_server.rpc.observer import CallEndObserver
 from lstmserve_server.rpc.open_inference.failure import AS_STATUS_KEY, to_failure
-from lstmserve_server.rpc.request_stream import Fail, Failure, Read, RequestStream
+from lstmserve_server.rpc.request_stream import Fail, Failure, RequestStream
 from lstmserve_server.rpc.status import classify, to_status, to_trailers
-from lstmserve_server.rpc.wire import checked, make_reader
+from lstmserve_server.rpc.wire import Read, checked, reader_of
 
 OWN_PACKAGES = ("/lstmserve.v1.", "/inference.")
 # as the standard health service, these answer to the end
@@ -48,7 +47,7 @@ log = structlog.get_logger()
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps this service's methods; health and reflection pass untouched (``foreign``)."""
+    """Wraps this service's methods; all else is for ``foreign``."""
 
     def __init__(self, gate: Gate, door: Door, observers: Sequence[CallEndObserver]) -> None:
         """``observers`` are told of every RPC's end, in this order."""
@@ -65,10 +64,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or not method.startswith(OWN_PACKAGES) or method in PROBES:
+        if handler is None or not is_own(method):
             return handler
         call = _make_call(method, tuple(handler_call_details.invocation_metadata))
-        read = _reader_of(method)
+        read = reader_of(method)
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(call, handler.unary_stream, read), None, handler.response_serializer
@@ -147,6 +146,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 observer.on_call_end(call, code.name, seconds)
 
 
+def is_own(method: str) -> bool:
+    """Whether this interceptor wraps ``/service/method``."""
+    return method.startswith(OWN_PACKAGES) and method not in PROBES
+
+
 def _make_call(method: str, metadata: Metadata) -> Call:
     _, service, rpc = method.split("/")
     trace = read_trace(metadata)
@@ -177,10 +181,3 @@ def _cancellation_code(context: Context) -> grpc.StatusCode:
     if remaining is not None and remaining <= 0:
         return grpc.StatusCode.DEADLINE_EXCEEDED
     return grpc.StatusCode.CANCELLED
-
-
-@cache
-def _reader_of(method: str) -> Read:
-    name = method.removeprefix("/").replace("/", ".")
-    found = descriptor_pool.Default().FindMethodByName(name)
-    return make_reader(message_factory.GetMessageClass(found.input_type))

@@ -15,7 +15,7 @@ from google.rpc.status_pb2 import Status
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.multiplex import multiplex
 from lstmserve_server.rpc.status import to_status
-from lstmserve_server.rpc.wire import Malformed, checked
+from lstmserve_server.rpc.wire import Read, checked
 
 # that are answered at a time; of a caller who sends more no further ones are read
 MAX_RUNNING = 64
@@ -28,7 +28,6 @@ HOPELESS = (
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Serve = Callable[[AsyncIterator[Message], Context], AsyncGenerator[Message]]
-Read = Callable[[bytes], Message | Malformed]
 # ends a call with a status by raising
 Fail = Callable[[grpc.StatusCode, Status], Awaitable[None]]
 # what a call is inside of

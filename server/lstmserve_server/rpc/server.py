@@ -29,7 +29,7 @@ from lstmserve_server.rpc.door import Door, OpenDoor
 from lstmserve_server.rpc.exchanges import Exchanges
 from lstmserve_server.rpc.foreign import ForeignInterceptor
 from lstmserve_server.rpc.generation import GenerationServicer
-from lstmserve_server.rpc.interceptor import OWN_PACKAGES, CallInterceptor
+from lstmserve_server.rpc.interceptor import CallInterceptor, is_own
 from lstmserve_server.rpc.models import ModelServicer
 from lstmserve_server.rpc.observer import CallEndObserver, CallObserver
 from lstmserve_server.rpc.open_inference.servicer import OpenInferenceServicer
@@ -142,5 +142,5 @@ class RpcServer:
 def _make_interceptors(
     gate: Gate, door: Door | None, observers: Sequence[CallEndObserver]
 ) -> list[grpc.aio.ServerInterceptor]:
-    own = CallInterceptor(gate, door or OpenDoor(), observers)
-    return [own] if door is None else [own, ForeignInterceptor(door, OWN_PACKAGES)]
+    opened = door or OpenDoor()
+    return [CallInterceptor(gate, opened, observers), ForeignInterceptor(opened, is_own)]

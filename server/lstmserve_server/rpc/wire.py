@@ -32,7 +32,18 @@ class Malformed:
     violation: FieldViolation
 
 
-def make_reader(kind: type[Message]) -> Callable[[bytes], Message | Malformed]:
+Read = Callable[[bytes], Message | Malformed]
+
+
+@cache
+def reader_of(method: str) -> Read:
+    """Of the requests of ``/service/method``."""
+    name = method.removeprefix("/").replace("/", ".")
+    found = descriptor_pool.Default().FindMethodByName(name)
+    return make_reader(message_factory.GetMessageClass(found.input_type))
+
+
+def make_reader(kind: type[Message]) -> Read:
     """A deserializer of one message type that never raises."""
 
     def read(data: bytes) -> Message | Malformed:

@@ -143,6 +143,25 @@ def test_bytes_that_are_no_message_are_refused(channel: grpc.Channel) -> None:
     assert "lstmserve.v1.GenerateReplyRequest" in violations(caught.value)["request"]
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        "grpc.health.v1.Health/Check",
+        "grpc.health.v1.Health/Watch",
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ],
+)
+@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"\x0a\x01\xff"])
+def test_health_and_reflection_refuse_what_is_no_message_too(
+    channel: grpc.Channel, method: str, data: bytes
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        list(channel.stream_stream(f"/{method}")(iter([data])))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "Exception" not in caught.value.details()
+    assert any(word in caught.value.details() for word in ("message", "UTF-8"))
+
+
 @pytest.mark.parametrize(("model", "version"), [("nobody", ""), ("tiny", "99"), ("tiny", "one")])
 def test_an_unknown_model_or_version_is_not_found_and_the_known_are_listed(
     generation: GenerationStub, models: ModelStub, model: str, version: str

@@ -1,0 +1,103 @@
+"""A wall clock that jumps, forwards and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from support.bystanders import Bystanders, Expected, bystanders
+from support.calls import LONG
+from support.jumping_clock import JumpingClock
+from support.metrics_page import MetricsPage
+from support.served import Served, serve
+from support.whole_reply import to_unary, whole_of_unary
+from support.wire_requests import make_request
+
+HOUR = 3_600
+DAY = 24 * HOUR
+JUMPS = (DAY, -DAY, 400 * DAY, 0)
+DEADLINE_SECONDS = 60
+MOST_SECONDS = 30.0
+MAX_LOOKS = 500
+HISTOGRAMS = (
+    *("request_seconds", "queue_seconds", "prefill_seconds", "model_load_seconds"),
+    *("time_to_first_token_seconds", "inter_token_seconds", "step_seconds"),
+)
+KEPT = make_request("hello", seed=11, max_tokens=8)
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> JumpingClock:
+    return JumpingClock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture(scope="module")
+def served(tiny_store: Path, clock: JumpingClock) -> Iterator[Served]:
+    """A server of which only the wall clock jumps; it keeps replies."""
+    with ExitStack() as stack:
+        with clock.on_start():
+            running = stack.enter_context(serve(tiny_store, "--cache-ttl-seconds", str(HOUR)))
+        yield running
+
+
+def longest(page: MetricsPage, name: str) -> float:
+    """The upper end of the last bucket that holds anything beyond the ones before it."""
+    counts = {float(le): count for (le,), count in page.values(f"{name}_bucket", "le").items()}
+    most = max(counts.values())
+    return min(bound for bound, count in counts.items() if count == most)
+
+
+def log_times(served: Served) -> list[datetime]:
+    lines = served.process.read_log().splitlines()
+    return [datetime.fromisoformat(json.loads(line)["timestamp"]) for line in lines]
+
+
+def until_jumped(served: Served, others: Bystanders, seconds: int) -> None:
+    """Until the server's log tells that its clock is so much off."""
+    for _ in range(MAX_LOOKS):
+        others.replies()
+        off = log_times(served)[-1] - datetime.now(UTC)
+        if abs(off - timedelta(seconds=seconds)) < timedelta(hours=1):
+            return
+    raise AssertionError(f"the clock is not {seconds} s off: {off}")
+
+
+def test_a_wall_clock_that_jumps_changes_no_reply_no_deadline_and_no_duration(
+    served: Served, expected: Expected, clock: JumpingClock
+) -> None:
+    """Days forwards and back, with replies under way: the replies are the same, deadlines are
+    neither met nor missed by it, what is kept stays kept, and no duration is off or negative.
+    """
+    for _ in range(5):  # until it is kept
+        kept = whole_of_unary(served.generation.GenerateReply(to_unary(KEPT)))
+    assert kept.outcome == pb.CACHE_OUTCOME_HIT
+    whole = served.ask(LONG)
+    for jump in JUMPS:
+        with bystanders(served.process.target, expected) as others:
+            call = served.generation.GenerateReply.future(
+                to_unary(uncached(LONG)), timeout=DEADLINE_SECONDS
+            )
+            clock.jump(jump)
+            until_jumped(served, others, jump)
+            reply = call.result()
+        assert whole_of_unary(reply) == whole
+        timings = reply.completion.timings
+        for field in timings.DESCRIPTOR.fields:
+            assert 0 <= getattr(timings, field.name) < MOST_SECONDS
+        again = whole_of_unary(served.generation.GenerateReply(to_unary(KEPT)))
+        assert (again, again.outcome) == (kept, pb.CACHE_OUTCOME_HIT)
+    page = served.page_once_idle()
+    assert all(longest(page, name) <= MOST_SECONDS for name in HISTOGRAMS)
+
+
+def uncached(request: pb.GenerateRequest) -> pb.GenerateRequest:
+    fresh = pb.GenerateRequest()
+    fresh.CopyFrom(request)
+    fresh.cache_mode = pb.CACHE_MODE_BYPASS
+    return fresh
