@@ -36,10 +36,16 @@ MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
 class ForeignInterceptor(grpc.aio.ServerInterceptor):
     """Lets calls through the door; they are neither logged nor counted as calls of ours."""
 
-    def __init__(self, door: Door, is_own: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        door: Door,
+        is_own: Callable[[str], bool],
+        reader_of: Callable[[str], Read] = reader_of,
+    ) -> None:
         """Methods that ``is_own`` tells pass: they have an interceptor of their own."""
         self._door = door
         self._is_own = is_own
+        self._reader_of = reader_of
 
     async def intercept_service(
         self,
@@ -53,7 +59,7 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
         _, service, rpc = method.split("/")
         request_id = choose_request_id(tuple(handler_call_details.invocation_metadata))
         call = Call(rpc, request_id, service)
-        return _guard(call, handler, reader_of(method), self._admission(call, method))
+        return _guard(call, handler, self._reader_of(method), self._admission(call, method))
 
     def _admission(self, call: Call, method: str) -> Admit:
         if is_open(method):

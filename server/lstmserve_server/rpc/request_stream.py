@@ -88,7 +88,8 @@ class RequestStream:
         request: Message | None = None
 
         async def fail(code: grpc.StatusCode, status: Status) -> None:
-            raise _FailedError(Failure(call, code, status, request))
+            known = request or self._read_for_its_id(code, data)
+            raise _FailedError(Failure(call, code, status, known))
 
         try:
             async with self._around(call, fail):
@@ -99,6 +100,11 @@ class RequestStream:
                         yield response
         except _FailedError as error:
             yield error.failure
+
+    def _read_for_its_id(self, code: grpc.StatusCode, data: bytes) -> Message | None:
+        """A request that failed before it was read, unless nobody knows whose it is."""
+        request = None if code in HOPELESS else self._read(data)
+        return request if isinstance(request, Message) else None
 
     def _make_call(self) -> Call:
         self._num_requests += 1

@@ -74,10 +74,13 @@ def may(principal: Principal, method: str) -> bool:
     return True
 
 
-def test_health_alone_is_open() -> None:
+def test_health_alone_is_open_in_either_protocol() -> None:
     opened = {method for method in METHODS if is_open(f"/{method}")}
     assert opened == {method for method, need in NEEDS.items() if need is Need.NOTHING}
-    assert {method.partition("/")[0] for method in opened} == {"grpc.health.v1.Health"}
+    assert {method for method in opened if not method.startswith("grpc.health.v1.Health/")} == {
+        f"inference.GRPCInferenceService/{rpc}"
+        for rpc in ("ServerLive", "ServerReady", "ModelReady")
+    }
 
 
 @pytest.mark.parametrize("method", ["lstmserve.v1.ModelService/Rename", "other.Service/Do", ""])

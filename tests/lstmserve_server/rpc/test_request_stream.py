@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.message import Message
 
 from lstmserve.open_inference import inference_service_pb2 as wire
-from lstmserve_server.errors import DrainingError
+from lstmserve_server.errors import DrainingError, UnauthenticatedError
 from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.call import Call
+from lstmserve_server.rpc.door import Door, OpenDoor
 from lstmserve_server.rpc.interceptor import CallInterceptor
 
 METHOD = "/inference.GRPCInferenceService/ModelStreamInfer"
@@ -61,20 +62,22 @@ async def serve(
         yield wire.ModelStreamInferResponse(infer_response={"id": request.id})
 
 
-async def send(*ids: str) -> AsyncIterator[Message]:
+async def send(*ids: str) -> AsyncIterator[bytes]:
     for each in ids:
-        yield wire.ModelInferRequest(id=each)
+        yield wire.ModelInferRequest(id=each).SerializeToString()
 
 
 async def make_stream(
-    ends: Ends, gate: Gate, caller: Caller
+    ends: Ends, gate: Gate, caller: Caller, door: Door | None = None
 ) -> Callable[..., AsyncIterator[wire.ModelStreamInferResponse]]:
     async def find(_: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         return grpc.stream_stream_rpc_method_handler(serve)
 
     metadata = caller.invocation_metadata()
     details = SimpleNamespace(method=METHOD, invocation_metadata=metadata)
-    handler = await CallInterceptor(gate, (ends,)).intercept_service(find, details)
+    handler = await CallInterceptor(gate, door or OpenDoor(), (ends,)).intercept_service(
+        find, details
+    )
     assert handler is not None
     stream: Any = handler.stream_stream
     return stream
@@ -111,6 +114,41 @@ async def test_a_wrong_caller_id_is_told_for_every_request() -> None:
     assert "INVALID_ARGUMENT: x-caller-id: must have 1 to 64" in response.error_message
 
 
+async def test_bytes_that_are_no_request_fail_alone() -> None:
+    async def mixed() -> AsyncIterator[bytes]:
+        yield b"\xff\xff"
+        yield wire.ModelInferRequest(id="b").SerializeToString()
+
+    ends, caller = Ends(), Caller()
+    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    responses = [response async for response in stream(mixed(), caller)]
+    assert sorted(code for _, code in ends.calls) == ["INVALID_ARGUMENT", "OK"]
+    assert sorted(bool(response.error_message) for response in responses) == [False, True]
+
+
+class ClosedDoor:
+    """Lets nobody in."""
+
+    @contextmanager
+    def admit(self, _call: Call, _context: object) -> Iterator[None]:
+        raise UnauthenticatedError
+        yield
+
+
+async def test_a_stream_of_a_stranger_ends_and_nothing_of_it_is_read() -> None:
+    ends, caller = Ends(), Caller()
+    stream = await make_stream(ends, Gate(DrainingError("closed")), caller, ClosedDoor())
+
+    async def unreadable() -> AsyncIterator[bytes]:
+        yield b"\xff\xff"
+
+    with pytest.raises(grpc.aio.AbortError):
+        async for _ in stream(unreadable(), caller):
+            pass
+    assert caller.status is not None
+    assert caller.status[0] is grpc.StatusCode.UNAUTHENTICATED
+
+
 async def test_whoever_wants_a_status_gets_that_of_the_first_error() -> None:
     ends, caller = Ends(), Caller(("triton_grpc_error", "true"))
     stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
@@ -124,7 +162,7 @@ async def test_whoever_wants_a_status_gets_that_of_the_first_error() -> None:
 
 
 async def test_a_stream_that_cannot_be_read_ends_with_a_status_that_says_no_more() -> None:
-    async def broken() -> AsyncIterator[Message]:
+    async def broken() -> AsyncIterator[bytes]:
         raise RuntimeError(SECRET)
         yield
 
