@@ -51,6 +51,7 @@ class Attempts:
     call: Call
     _deadline: float = field(init=False)
     _target: int = field(init=False, default=0)  # of the latest attempt
+    _is_checked: bool = field(init=False, default=False)
     _failures: int = 0  # in a row, none of which brought anything
     _deaths: int = 0  # of engines that had this call, among others
     _gone: set[int] = field(default_factory=set)  # targets that do not have the version
@@ -75,7 +76,8 @@ class Attempts:
 
     def succeeded(self) -> None:
         """The latest attempt has its answer."""
-        self.patience.targets.succeeded(self._target)
+        if self._is_checked:
+            self.patience.targets.succeeded(self._target)
 
     def after(self, error: LstmserveError, *, has_progressed: bool = False) -> float:
         """Seconds to wait before the next attempt; raises ``error`` if there is to be none.
@@ -107,12 +109,17 @@ class Attempts:
                 f"no reply within {self.call.timeout_seconds:g} s (timeout_seconds)",
                 request_id=self.call.request_id,
             )
+        # the health that a proxy tells is that of one server behind it: of a target that is asked
+        # although it failed, it is not a condition
+        self._is_checked = self.call.is_checked and not self.patience.targets.is_resting(
+            target, now
+        )
         return Attempt(
             target,
             None if math.isinf(remaining) else remaining,
             self.call.make_metadata(),
             self.call.request_id,
-            self.call.is_checked,
+            self._is_checked,
         )
 
     def _may_retry(self, now: float) -> bool:

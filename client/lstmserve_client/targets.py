@@ -43,6 +43,11 @@ class Targets:
             self._next = (chosen + 1) % count
             return chosen
 
+    def is_resting(self, number: int, now: float) -> bool:
+        """Whether a target has failed lately."""
+        with self._lock:
+            return self._rest(number, now) > 0
+
     def has_ready(self, now: float, avoid: AbstractSet[int] = frozenset()) -> bool:
         """Whether one besides those to ``avoid`` does not rest."""
         with self._lock:

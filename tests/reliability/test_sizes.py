@@ -7,7 +7,7 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.rpc.server import MAX_MESSAGE_BYTES
+from lstmserve_server.rpc.channel_options import MAX_MESSAGE_BYTES
 from lstmserve_server.rpc.wire import MAX_REQUEST_BYTES
 from support.bystanders import Expected, bystanders
 from support.calls import connect, find_detail
