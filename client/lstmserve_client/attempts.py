@@ -22,9 +22,10 @@ from lstmserve_client.policies import RetryPolicy
 from lstmserve_client.targets import Targets
 from lstmserve_client.transport import Attempt
 
-_ENGINE_DEAD = "ENGINE_DEAD"
-# a request for which an engine fails might fail them all, one server after the other
-_MAX_DEATHS = 1
+# a server that took a request and was lost before anything came of it may have been lost through
+# it: such a request must not go on from server to server
+_LOST = (None, "ENGINE_DEAD")
+_MAX_LOSSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Attempts:
     _target: int = field(init=False, default=0)  # of the latest attempt
     _is_checked: bool = field(init=False, default=False)
     _failures: int = 0  # in a row, none of which brought anything
-    _deaths: int = 0  # of engines that had this call, among others
+    _losses: int = 0  # of servers that had taken the call, and brought nothing
     _gone: set[int] = field(default_factory=set)  # targets that do not have the version
 
     def __post_init__(self) -> None:
@@ -90,12 +91,11 @@ class Attempts:
             raise error
         now, targets = self.patience.now(), self.patience.targets
         targets.failed(self._target, now, error.retry_delay_seconds)
-        self._deaths += error.reason == _ENGINE_DEAD
-        if self._deaths > _MAX_DEATHS:
+        self._count(error, has_progressed=has_progressed)
+        if not self._is_patient(error):
             raise error
-        self._failures = 1 if has_progressed else self._failures + 1
         # what went on costs servers nothing twice, and is not taken from the budget
-        if not (has_progressed or self._may_retry(now)):
+        if not (has_progressed or self.patience.budget.try_spend(now)):
             raise error
         wait = 0.0 if targets.has_ready(now, self._gone) else self._pause(now)
         if now + wait >= self._deadline:
@@ -122,9 +122,17 @@ class Attempts:
             self._is_checked,
         )
 
-    def _may_retry(self, now: float) -> bool:
-        is_patient = self.call.is_retried and self._failures < self.patience.policy.max_attempts
-        return is_patient and self.patience.budget.try_spend(now)
+    def _count(self, error: LstmserveError, *, has_progressed: bool) -> None:
+        if has_progressed:
+            self._failures = self._losses = 0
+        self._failures += 1
+        self._losses += error.was_accepted and not has_progressed and error.reason in _LOST
+
+    def _is_patient(self, error: LstmserveError) -> bool:
+        """A reply that has begun is given up at its deadline, and not before."""
+        most = self.patience.policy.max_attempts
+        may_go_on = self._failures < most or (error.received_tokens > 0 and most > 1)
+        return self.call.is_retried and may_go_on and self._losses <= _MAX_LOSSES
 
     def _pause(self, now: float) -> float:
         backoff = backoff_seconds(self._failures, self.patience.policy, self.patience.draw())

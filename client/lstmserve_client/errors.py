@@ -37,7 +37,7 @@ class LstmserveError(Exception):
     ``request_id`` names the request in the server's log; ``reason`` is the server's stable
     word for the cause; ``retry_delay_seconds`` is how long to wait before asking again. Each is
     ``None`` where it is not known. ``received_tokens`` tells how much of a streamed reply had
-    arrived.
+    arrived, and ``was_accepted`` whether a server had taken the request.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class LstmserveError(Exception):
         self.reason = reason
         self.retry_delay_seconds = retry_delay_seconds
         self.received_tokens = 0
+        self.was_accepted = False
 
 
 class InvalidRequestError(LstmserveError):

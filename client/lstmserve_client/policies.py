@@ -7,11 +7,11 @@ from dataclasses import dataclass
 class RetryPolicy:
     """How hard a client tries. Replies are pure, so to ask again is always safe.
 
-    ``max_attempts`` counts attempts in a row that brought nothing; every token that arrives
-    starts the count anew. Raises ValueError for a policy that makes no sense.
+    ``max_attempts`` is for calls that have brought nothing yet; a reply that has begun is given
+    up at its deadline. Raises ValueError for a policy that makes no sense.
     """
 
-    max_attempts: int = 10  # 1: never try again
+    max_attempts: int = 12  # 1: never try again
     initial_backoff_seconds: float = 0.05
     max_backoff_seconds: float = 2.0
     multiplier: float = 2.0

@@ -13,6 +13,7 @@ from lstmserve_client import errors
 
 Detail = TypeVar("Detail", bound=Message)
 
+_REQUEST_ID_KEY = "x-request-id"
 _NOT_CACHED = "NOT_CACHED"  # all else that is not found is a model
 _MODEL_STATES = frozenset({"MODEL_LOAD_FAILED", "MODEL_NEEDED"})  # the rest is about resuming
 _ERROR_OF_CODE: dict[grpc.StatusCode, type[errors.LstmserveError]] = {
@@ -79,7 +80,15 @@ def raises_own_errors(request_id: str, is_closed: Callable[[], bool]) -> Iterato
             ) from error
         if not isinstance(error, grpc.RpcError):
             raise
-        raise error_from_rpc(error, request_id=request_id) from error
+        own = error_from_rpc(error, request_id=request_id)
+        own.was_accepted = _was_accepted(error)
+        raise own from error
+
+
+def _was_accepted(rpc_error: grpc.RpcError) -> bool:
+    """Servers of ours tell the request's id as soon as they have taken it."""
+    metadata = cast("grpc.Call", rpc_error).initial_metadata() or ()
+    return any(key == _REQUEST_ID_KEY for key, _ in metadata)
 
 
 def _status_of(rpc_error: grpc.RpcError) -> status_pb2.Status:

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-_MAX_REST_SECONDS = 10.0
-_FIRST_REST_SECONDS = 0.2
+_MAX_REST_SECONDS = 20.0
+_FIRST_REST_SECONDS = 1.0
 
 
 @dataclass(slots=True)
