@@ -22,6 +22,7 @@ _ERROR_OF_CODE: dict[grpc.StatusCode, type[errors.LstmserveError]] = {
     grpc.StatusCode.FAILED_PRECONDITION: errors.ResumeError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.OverloadedError,
     grpc.StatusCode.UNAVAILABLE: errors.UnavailableError,
+    grpc.StatusCode.CANCELLED: errors.RequestCancelledError,
 }
 # what gRPC and proxies say when a connection breaks in the middle of a call; a server of ours
 # gives a reason with every status of its own

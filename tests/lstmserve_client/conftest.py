@@ -12,6 +12,7 @@ import pytest
 from google.protobuf.any_pb2 import Any as PackedAny
 from google.protobuf.message import Message
 from google.rpc import status_pb2
+from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from typer.testing import CliRunner, Result
@@ -26,7 +27,7 @@ from lstmserve.v1 import (
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
-from lstmserve_client import AsyncClient, Client
+from lstmserve_client import AsyncClient, Client, RetryPolicy
 from lstmserve_client.cli import app
 
 Answer = TypeVar("Answer", pb.GenerateResponse, pb.GenerateReplyResponse)
@@ -34,6 +35,7 @@ Answer = TypeVar("Answer", pb.GenerateResponse, pb.GenerateReplyResponse)
 Lstmserve = Callable[..., Result]
 
 WAIT_SECONDS = 30  # far more than anything here takes
+ONCE = RetryPolicy(max_attempts=1)  # what a single failure becomes
 
 
 def _started() -> pb.Started:
@@ -126,6 +128,12 @@ def _as_asked(answer: Answer, request: pb.GenerateRequest | pb.GenerateReplyRequ
     return copy
 
 
+def _with_reason(details: tuple[Message, ...]) -> tuple[Message, ...]:
+    if any(isinstance(detail, ErrorInfo) for detail in details):
+        return details
+    return (*details, ErrorInfo(reason="SOME_REASON", domain="lstmserve"))
+
+
 def _to_status(code: grpc.StatusCode, message: str, *details: Message) -> grpc.Status:
     status = status_pb2.Status(code=code.value[0], message=message)
     for detail in details:
@@ -191,14 +199,21 @@ class FakeServer(
         )
 
     def fail(self, code: grpc.StatusCode, message: str, *details: Message) -> None:
-        """Let every call end with this status, streams after their events."""
-        self.failure = _to_status(code, message, *details)
+        """Let every call end with this status, streams after their events.
+
+        As of a real server it has a reason.
+        """
+        self.failure = _to_status(code, message, *_with_reason(details))
+
+    def lose(self, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
+        """Let every call end as gRPC ends it when the connection is lost: without a reason."""
+        self.failure = _to_status(code, "Socket closed")
 
     def fail_to_warm(
         self, prompt: str, code: grpc.StatusCode, message: str, *details: Message, times: int = 1
     ) -> None:
         """Let so many calls for this prompt end with this status."""
-        self.failures[prompt] = [_to_status(code, message, *details)] * times
+        self.failures[prompt] = [_to_status(code, message, *_with_reason(details))] * times
 
     def Generate(  # noqa: N802 - named by the wire
         self, request: pb.GenerateRequest, context: grpc.ServicerContext
@@ -340,14 +355,14 @@ def dead_target() -> Iterator[str]:
 
 
 def _call_sync(target: str, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - whatever the method gives
-    with Client(target) as client:
+    with Client(target, retry=ONCE) as client:
         result = getattr(client, method)(*args, **options)
         return list(result) if method == "generate" else result
 
 
 def _call_async(target: str, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - whatever the method gives
     async def call() -> Any:  # noqa: ANN401 - whatever the method gives
-        async with AsyncClient(target) as client:
+        async with AsyncClient(target, retry=ONCE) as client:
             result = getattr(client, method)(*args, **options)
             if method == "generate":
                 return [event async for event in result]
