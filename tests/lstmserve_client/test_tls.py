@@ -19,7 +19,9 @@ def test_files_are_read_when_told(tmp_path: Path) -> None:
     tls = Tls.from_files(**{name: tmp_path / name for name in names}, server_name="here")
     for name in names:
         (tmp_path / name).unlink()
-    assert tls == Tls(authority=b"authority", certificate=b"certificate", key=b"key", server_name="here")
+    assert tls == Tls(
+        authority=b"authority", certificate=b"certificate", key=b"key", server_name="here"
+    )
 
 
 def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
