@@ -12,15 +12,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def pem(name: str) -> bytes:
+    return f"-----BEGIN {name}-----".encode()
+
+
 def test_files_are_read_when_told(tmp_path: Path) -> None:
     names = ("authority", "certificate", "key")
     for name in names:
-        (tmp_path / name).write_bytes(name.encode())
+        (tmp_path / name).write_bytes(pem(name))
     tls = Tls.from_files(**{name: tmp_path / name for name in names}, server_name="here")
     for name in names:
         (tmp_path / name).unlink()
     assert tls == Tls(
-        authority=b"authority", certificate=b"certificate", key=b"key", server_name="here"
+        authority=pem("authority"),
+        certificate=pem("certificate"),
+        key=pem("key"),
+        server_name="here",
     )
 
 
@@ -32,8 +39,8 @@ def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["certificate", "key"])
 def test_a_certificate_and_its_key_come_together(given: str) -> None:
     with pytest.raises(ValueError, match="certificate and key"):
-        Tls(**{given: b"x"})  # type: ignore[arg-type]  # by name
+        Tls(**{given: pem("x")})  # type: ignore[arg-type]  # by name
 
 
 def test_a_key_is_not_shown() -> None:
-    assert "secret" not in repr(Tls(certificate=b"c", key=b"secret"))
+    assert "secret" not in repr(Tls(certificate=pem("c"), key=pem("secret")))

@@ -43,6 +43,9 @@ class FakeServer:
         """The response; raises a LstmserveError."""
         if isinstance(request, pb.GenerateReplyRequest):
             return self._reply(request, attempt)
+        if isinstance(request, health_pb2.HealthCheckRequest):
+            self._fault(attempt).raise_error(attempt)
+            return health_pb2.HealthCheckResponse(status=_STATUSES[self.status])
         self._suffer(attempt).raise_error(attempt)
         match request:
             case model_pb.ListModelsRequest():
@@ -50,8 +53,6 @@ class FakeServer:
             case model_pb.GetModelRequest():
                 model = self._find(request.name, request.version)
                 return model_pb.GetModelResponse(model=to_wire(model))
-            case health_pb2.HealthCheckRequest():
-                return health_pb2.HealthCheckResponse(status=_STATUSES[self.status])
         raise ServerError(f"a fake service has no {path}", reason="UNIMPLEMENTED")
 
     def stream(
@@ -83,9 +84,13 @@ class FakeServer:
                 fault.raise_error(attempt)
 
     def _suffer(self, attempt: Attempt) -> Fault:
-        """What befalls this attempt, its delay over already."""
-        if attempt.is_checked and self.status is not ServingStatus.SERVING:
+        """As ``_fault``, of a service that has to serve for this."""
+        if self.status is not ServingStatus.SERVING:
             raise UnavailableError("the service does not serve", request_id=attempt.request_id)
+        return self._fault(attempt)
+
+    def _fault(self, attempt: Attempt) -> Fault:
+        """What befalls this attempt, its delay over already."""
         fault = self.faults.take()
         patience = math.inf if attempt.timeout_seconds is None else attempt.timeout_seconds
         self._clock.advance(min(fault.delay_seconds, patience))
