@@ -43,6 +43,9 @@ class AsyncClient(AsyncAdministration):
         async with AsyncClient("127.0.0.1:50051") as client:
             async for event in client.generate("Where is my order?"):
                 ...
+
+        >>> asyncio.run(async_client.reply("Where is my order?")).text
+        'On its way.'
     """
 
     def __init__(

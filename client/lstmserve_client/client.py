@@ -94,12 +94,21 @@ class Client(Administration):
         The call begins with the first event asked for, and is cancelled when the iterator is
         closed or dropped before its end. A connection that breaks is not noticed: the stream
         goes on from another server, with the very tokens that were to come.
+
+            >>> for piece in client.generate("Where is my order?").text:
+            ...     print(piece, end="")
+            On its way.
         """
         request = calls.generate_request(prompt, options)
         return ReplyStream(self._events(request, make_call(self._config, options)))
 
     def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply:
-        """Wait for the whole reply."""
+        """Wait for the whole reply.
+
+        >>> reply = client.reply("Where is my order?", sampling=SamplingParams(seed=7))
+        >>> reply.text, reply.started.seed, reply.completion.finish_reason.value
+        ('On its way.', 7, 'end_of_text')
+        """
         call, asked = make_call(self._config, options), calls.reply(prompt, options)
         return self._run(asked, call, self._latencies)
 
@@ -110,7 +119,11 @@ class Client(Administration):
         return Conversation(self, turns, options)
 
     def models(self, **options: Unpack[CallOptions]) -> list[Model]:
-        """Every model version the server knows, by name, newest version first."""
+        """Every model version the server knows, by name, newest version first.
+
+        >>> [(model.name, model.version, model.state.value) for model in client.models()]
+        [('fake', '1', 'ready')]
+        """
         return self._run(calls.models(), make_call(self._config, options))
 
     def model(self, name: str = "", version: str = "", **options: Unpack[CallOptions]) -> Model:
@@ -120,6 +133,9 @@ class Client(Administration):
     def health(self, service: str = "", **options: Unpack[CallOptions]) -> ServingStatus:
         """Whether a server, or one of its services, takes requests; of several targets, one
         that is next in turn.
+
+            >>> client.health() is ServingStatus.SERVING
+            True
         """
         call = make_call(self._config, options, is_retried=False, is_checked=False)
         try:

@@ -9,6 +9,10 @@ class RetryPolicy:
 
     ``max_attempts`` counts attempts in a row that brought nothing; every token that arrives
     starts the count anew. Raises ValueError for a policy that makes no sense.
+
+        >>> RetryPolicy(max_attempts=0)
+        Traceback (most recent call last):
+        ValueError: max_attempts: must be at least 1, not 0
     """
 
     max_attempts: int = 10  # 1: never try again

@@ -36,6 +36,12 @@ class _Seen:
 class ReplyStream(_Seen, Iterator[Event]):
     """Iterates over the events of one reply. To leave it is to cancel the reply: by ``close``,
     at the end of a ``with`` block, or when nothing refers to it any more.
+
+        >>> with client.generate("Where is my order?") as stream:
+        ...     print(next(stream).model)
+        ...     print(next(stream).text)
+        fake
+        On
     """
 
     def __init__(self, events: Generator[Event, None, None]) -> None:

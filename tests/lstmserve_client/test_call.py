@@ -52,7 +52,7 @@ def test_a_token_is_asked_for_at_each_attempt() -> None:
 
 def test_a_token_that_cannot_be_sent_is_refused_without_being_shown() -> None:
     call = make_call(make_config("127.0.0.1:1", token=lambda: "secret\n"), {})
-    with pytest.raises(ValueError, match="^token: ") as raised:
+    with pytest.raises(ValueError, match=r"^token: ") as raised:
         call.make_metadata()
     assert "secret" not in str(raised.value)
 

@@ -56,7 +56,7 @@ def test_a_token_may_stay_on_this_machine_in_clear(target: str) -> None:
     "target", [REMOTE, "10.0.0.1:1", ["127.0.0.1:1", REMOTE], "dns:///localhost.example.org:1"]
 )
 def test_a_token_does_not_leave_it_in_clear(target: str | list[str]) -> None:
-    with pytest.raises(ValueError, match="^token: would be sent in clear"):
+    with pytest.raises(ValueError, match=r"^token: would be sent in clear"):
         make_config(target, token="t")
     assert make_config(target, token="t", tls=Tls())
     assert make_config(target, token="t", allow_clear_token=True)
@@ -75,6 +75,6 @@ def test_waiting_for_ever_is_said_by_name() -> None:
 def test_administration_wants_one_server(name: str) -> None:
     with (
         Client(["127.0.0.1:1", "127.0.0.1:2"]) as client,
-        pytest.raises(ValueError, match="^target: administration"),
+        pytest.raises(ValueError, match=r"^target: administration"),
     ):
         getattr(client, name)()

@@ -158,6 +158,23 @@ def test_a_status_that_no_server_gave_a_reason_for_is_a_lost_connection(
     assert (type(error), error.reason, error.request_id) == (UnavailableError, None, "mine")
 
 
+@pytest.mark.parametrize("method", ["generate", "reply"])
+def test_a_message_that_is_too_large_is_not_sent_again(
+    call: Callable[..., Any], fake: FakeServer, method: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match="larger than max"):
+        call(method, "x" * (5 << 20))
+    assert fake.requests == []
+
+
+def test_a_reply_that_is_too_large_is_the_requests_fault(
+    call: Callable[..., Any], fake: FakeServer
+) -> None:
+    fake.reply.text = "x" * (5 << 20)
+    with pytest.raises(InvalidRequestError, match="larger than max"):
+        call("reply", "hi")
+
+
 def test_a_version_that_goes_in_mid_stream_is_named(
     call: Callable[..., Any], fake: FakeServer
 ) -> None:
