@@ -168,6 +168,7 @@ class FakeServer(
     def __init__(self) -> None:
         self.target = ""
         self.requests: list[pb.GenerateRequest | pb.GenerateReplyRequest] = []
+        self.metadata: list[dict[str, str]] = []  # of these requests, and of prompts warmed
         self.model = _model()
         self.events = [
             pb.GenerateResponse(started=_started()),
@@ -218,7 +219,7 @@ class FakeServer(
     def Generate(  # noqa: N802 - named by the wire
         self, request: pb.GenerateRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.GenerateResponse]:
-        self.requests.append(request)
+        self._record(request, context)
         context.add_callback(self.cancelled.set)
         for event in self.events:
             yield _as_asked(event, request)
@@ -231,7 +232,7 @@ class FakeServer(
     def GenerateReply(  # noqa: N802 - named by the wire
         self, request: pb.GenerateReplyRequest, context: grpc.ServicerContext
     ) -> pb.GenerateReplyResponse:
-        self.requests.append(request)
+        self._record(request, context)
         context.add_callback(self.cancelled.set)
         if self.hangs:
             self.cancelled.wait(WAIT_SECONDS)
@@ -302,6 +303,7 @@ class FakeServer(
         self, request: cache_pb.WarmCacheRequest, context: grpc.ServicerContext
     ) -> cache_pb.WarmCacheResponse:
         self.warmed.append(request.request)
+        self._note_metadata(context)
         self.warming.set()
         context.add_callback(self.cancelled.set)
         if self.hangs:
@@ -323,6 +325,17 @@ class FakeServer(
         self._end(context)
         previous, self.log_level = self.log_level, request.level
         return operations_pb.SetLogLevelResponse(previous_level=previous)
+
+    def _record(
+        self,
+        request: pb.GenerateRequest | pb.GenerateReplyRequest,
+        context: grpc.ServicerContext,
+    ) -> None:
+        self.requests.append(request)
+        self._note_metadata(context)
+
+    def _note_metadata(self, context: grpc.ServicerContext) -> None:
+        self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
 
     def _end(self, context: grpc.ServicerContext) -> None:
         if self.failure is not None:
