@@ -1,7 +1,5 @@
 """The asynchronous client: a thin shell over the parts that both clients share."""
 
-import asyncio
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from types import TracebackType
@@ -15,6 +13,7 @@ from lstmserve_client.async_race import race
 from lstmserve_client.attempts import Attempts, Patience
 from lstmserve_client.call import Call, make_call
 from lstmserve_client.calls import UnaryCall
+from lstmserve_client.clock import Clock
 from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
 from lstmserve_client.errors import LstmserveError, ModelNotFoundError
 from lstmserve_client.grpc_aio_transport import GrpcAioTransport
@@ -44,6 +43,9 @@ class AsyncClient(AsyncAdministration):
         async with AsyncClient("127.0.0.1:50051") as client:
             async for event in client.generate("Where is my order?"):
                 ...
+
+        >>> asyncio.run(async_client.reply("Where is my order?")).text
+        'On its way.'
     """
 
     def __init__(
@@ -51,18 +53,20 @@ class AsyncClient(AsyncAdministration):
         target: str | Sequence[str] = DEFAULT_TARGET,
         *,
         transport: AsyncTransport | None = None,
+        clock: Clock | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
         """Connect when first used.
 
         ``target`` is ``host:port`` or another gRPC target, whose addresses take turns if it has
-        several, or a list of them, which do, too. ``transport`` stands in for gRPC in tests.
-        Raises ValueError naming the option that is wrong.
+        several, or a list of them, which do, too. ``transport`` and ``clock`` stand in for gRPC
+        and for the machine's clock in tests. Raises ValueError naming the option that is wrong.
         """
         self._config = make_config(target, **options)
         self._transport: AsyncTransport = transport or GrpcAioTransport(self._config)
+        self._clock = clock or Clock()
         self._patience = Patience.begin(
-            self._config.retry, len(self._config.targets), time.monotonic
+            self._config.retry, len(self._config.targets), self._clock.now
         )
         hedge = self._config.hedge
         self._latencies = Latencies(hedge) if hedge else None
@@ -136,7 +140,7 @@ class AsyncClient(AsyncAdministration):
             try:
                 result = asked.read(await self._ask(asked, attempts, latencies))
             except LstmserveError as error:
-                await asyncio.sleep(attempts.after(error))
+                await self._clock.sleep(attempts.after(error))
             else:
                 attempts.succeeded()
                 return result
@@ -146,7 +150,7 @@ class AsyncClient(AsyncAdministration):
     ) -> object:
         method, request, first = asked.method, asked.request, attempts.next()
         delay = latencies.hedge_seconds if latencies else None
-        began = time.monotonic()
+        began = self._clock.now()
         if delay is None:
             response = await self._transport.unary(method, request, first)
         else:
@@ -157,7 +161,7 @@ class AsyncClient(AsyncAdministration):
                 delay,
             )
         if latencies:
-            latencies.add(time.monotonic() - began)
+            latencies.add(self._clock.now() - began)
         return response
 
     async def _events(self, request: pb.GenerateRequest, call: Call) -> AsyncGenerator[Event, None]:
@@ -171,7 +175,7 @@ class AsyncClient(AsyncAdministration):
                 if reply.survives(error):
                     break
                 seen = reply.describe(error)
-                await asyncio.sleep(attempts.after(seen, has_progressed=reply.has_progressed))
+                await self._clock.sleep(attempts.after(seen, has_progressed=reply.has_progressed))
         attempts.succeeded()
 
     async def _receive(

@@ -85,6 +85,7 @@ class Attempts:
 
         ``has_progressed`` says that the attempt brought something before it failed.
         """
+        error.request_id = error.request_id or self.call.request_id
         if isinstance(error, VersionGoneError):
             return self._ask_elsewhere(error)
         if not isinstance(error, UnavailableError | OverloadedError):

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lstmserve_client.config import ClientConfig, check_metadata
+from lstmserve_client.config import ClientConfig, check_metadata, check_token
 from lstmserve_client.transport import Metadata
 from lstmserve_client.types import CallOptions
 
@@ -31,6 +31,7 @@ class Call:
             found["x-caller-id"] = config.caller
         if config.token is not None:
             token = config.token if isinstance(config.token, str) else config.token()
+            check_token(token)
             found["authorization"] = f"Bearer {token}"
         return tuple((key.lower(), value) for key, value in found.items())
 

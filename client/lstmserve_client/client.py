@@ -1,7 +1,6 @@
 """The synchronous client: a thin shell over the parts that both clients share."""
 
 import threading
-import time
 from collections.abc import Generator, Sequence
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -12,6 +11,7 @@ from lstmserve_client.administration import Administration
 from lstmserve_client.attempts import Attempts, Patience
 from lstmserve_client.call import Call, make_call
 from lstmserve_client.calls import UnaryCall
+from lstmserve_client.clock import Clock
 from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
 from lstmserve_client.conversation import Conversation
 from lstmserve_client.errors import LstmserveError, ModelNotFoundError, RequestCancelledError
@@ -53,18 +53,20 @@ class Client(Administration):
         target: str | Sequence[str] = DEFAULT_TARGET,
         *,
         transport: Transport | None = None,
+        clock: Clock | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
         """Connect when first used.
 
         ``target`` is ``host:port`` or another gRPC target, whose addresses take turns if it has
-        several, or a list of them, which do, too. ``transport`` stands in for gRPC in tests.
-        Raises ValueError naming the option that is wrong.
+        several, or a list of them, which do, too. ``transport`` and ``clock`` stand in for gRPC
+        and for the machine's clock in tests. Raises ValueError naming the option that is wrong.
         """
         self._config = make_config(target, **options)
         self._transport: Transport = transport or GrpcTransport(self._config)
+        self._clock = clock or Clock()
         self._patience = Patience.begin(
-            self._config.retry, len(self._config.targets), time.monotonic
+            self._config.retry, len(self._config.targets), self._clock.now
         )
         hedge = self._config.hedge
         self._latencies = Latencies(hedge) if hedge else None
@@ -92,12 +94,21 @@ class Client(Administration):
         The call begins with the first event asked for, and is cancelled when the iterator is
         closed or dropped before its end. A connection that breaks is not noticed: the stream
         goes on from another server, with the very tokens that were to come.
+
+            >>> for piece in client.generate("Where is my order?").text:
+            ...     print(piece, end="")
+            On its way.
         """
         request = calls.generate_request(prompt, options)
         return ReplyStream(self._events(request, make_call(self._config, options)))
 
     def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply:
-        """Wait for the whole reply."""
+        """Wait for the whole reply.
+
+        >>> reply = client.reply("Where is my order?", sampling=SamplingParams(seed=7))
+        >>> reply.text, reply.started.seed, reply.completion.finish_reason.value
+        ('On its way.', 7, 'end_of_text')
+        """
         call, asked = make_call(self._config, options), calls.reply(prompt, options)
         return self._run(asked, call, self._latencies)
 
@@ -108,7 +119,11 @@ class Client(Administration):
         return Conversation(self, turns, options)
 
     def models(self, **options: Unpack[CallOptions]) -> list[Model]:
-        """Every model version the server knows, by name, newest version first."""
+        """Every model version the server knows, by name, newest version first.
+
+        >>> [(model.name, model.version, model.state.value) for model in client.models()]
+        [('fake', '1', 'ready')]
+        """
         return self._run(calls.models(), make_call(self._config, options))
 
     def model(self, name: str = "", version: str = "", **options: Unpack[CallOptions]) -> Model:
@@ -118,6 +133,9 @@ class Client(Administration):
     def health(self, service: str = "", **options: Unpack[CallOptions]) -> ServingStatus:
         """Whether a server, or one of its services, takes requests; of several targets, one
         that is next in turn.
+
+            >>> client.health() is ServingStatus.SERVING
+            True
         """
         call = make_call(self._config, options, is_retried=False, is_checked=False)
         try:
@@ -148,7 +166,7 @@ class Client(Administration):
     ) -> object:
         method, request, first = asked.method, asked.request, attempts.next()
         delay = latencies.hedge_seconds if latencies else None
-        began = time.monotonic()
+        began = self._clock.now()
         if delay is None:
             response = self._transport.unary(method, request, first)
         else:
@@ -159,7 +177,7 @@ class Client(Administration):
                 delay,
             )
         if latencies:
-            latencies.add(time.monotonic() - began)
+            latencies.add(self._clock.now() - began)
         return response
 
     def _events(self, request: pb.GenerateRequest, call: Call) -> Generator[Event, None, None]:
@@ -186,5 +204,5 @@ class Client(Administration):
             stream.cancel()
 
     def _wait(self, seconds: float, call: Call) -> None:
-        if self._closed.wait(seconds):
+        if self._clock.wait(seconds, self._closed):
             raise RequestCancelledError("the client was closed", request_id=call.request_id)

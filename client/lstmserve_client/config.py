@@ -16,6 +16,7 @@ Token = str | Callable[[], str]
 _CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"[a-z0-9._-]+")
 _VALUE = re.compile(r"[ -~]*")
+_TOKEN = re.compile(r"[!-~]+")
 _OWN_KEYS = frozenset({"authorization", "x-caller-id", "x-request-id"})
 
 
@@ -70,6 +71,8 @@ class ClientConfig:
             )
 
     def _check_token(self) -> None:
+        if isinstance(self.token, str):
+            check_token(self.token)
         is_exposed = self.tls is None and not all(map(_is_local, self.targets))
         if self.token is not None and is_exposed and not self.allow_clear_token:
             raise ValueError(
@@ -94,6 +97,12 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
             raise ValueError(f"metadata: {key!r} is no key: letters, digits, '.', '_' and '-'")
         if key.lower().endswith("-bin") or not _VALUE.fullmatch(value):
             raise ValueError(f"metadata: {key}: must be printable ASCII")
+
+
+def check_token(token: str) -> None:
+    """Raise ValueError for what cannot be sent; gRPC would, too, and show it."""
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("token: must be printable ASCII without spaces or line ends")
 
 
 def _is_local(target: str) -> bool:

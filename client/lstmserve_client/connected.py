@@ -24,6 +24,9 @@ def connected(server: ServerOptions) -> Iterator[Client]:
     except UnicodeError as error:  # of standard input, or of an argument
         write_note("error: the input is not UTF-8 text")
         raise typer.Exit(2) from error
+    except ValueError as error:  # such as several targets where one must be certain
+        write_note(f"error: {error}")
+        raise typer.Exit(2) from error
 
 
 def _make_client(server: ServerOptions) -> Client:

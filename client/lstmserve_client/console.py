@@ -94,6 +94,8 @@ def describe(error: LstmserveError, target: str) -> str:
         wrong = "; ".join(f"{each.field}: {each.description}" for each in error.violations)
         return f"invalid request: {wrong}"
     if isinstance(error, UnavailableError) and error.reason is None:  # no server said this
+        if error.received_tokens:
+            return f"the connection to {target} broke ({error}){_advice(error)}"
         return (
             f"no server answers at {target} ({error}); start one with `make serve`, "
             "or check --target and --tls"

@@ -27,6 +27,12 @@ class Conversation(Turns):
     """One chat, made by ``Client.conversation``. For one thread at a time.
 
     A question that gets no whole reply leaves the conversation as it was.
+
+        >>> chat = client.conversation()
+        >>> chat.reply("Where is my order?").text
+        'On its way.'
+        >>> chat.turns
+        (Turn(role='user', text='Where is my order?'), Turn(role='agent', text='On its way.'))
     """
 
     def __init__(self, client: Generates, turns: Sequence[Turn], options: RequestOptions) -> None:

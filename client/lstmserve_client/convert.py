@@ -22,14 +22,14 @@ _FINISH_REASONS = {
     pb.FINISH_REASON_MAX_TOKENS: types.FinishReason.MAX_TOKENS,
     pb.FINISH_REASON_STOP_SEQUENCE: types.FinishReason.STOP_SEQUENCE,
 }
-_MODEL_STATES = {
+MODEL_STATES = {
     model_pb.MODEL_STATE_LOADING: types.ModelState.LOADING,
     model_pb.MODEL_STATE_READY: types.ModelState.READY,
     model_pb.MODEL_STATE_UNLOADING: types.ModelState.UNLOADING,
     model_pb.MODEL_STATE_UNLOADED: types.ModelState.UNLOADED,
     model_pb.MODEL_STATE_FAILED: types.ModelState.FAILED,
 }
-_SERVING_STATUSES = {
+SERVING_STATUSES = {
     health_pb2.HealthCheckResponse.SERVING: types.ServingStatus.SERVING,
     health_pb2.HealthCheckResponse.NOT_SERVING: types.ServingStatus.NOT_SERVING,
     health_pb2.HealthCheckResponse.SERVICE_UNKNOWN: types.ServingStatus.SERVICE_UNKNOWN,
@@ -101,7 +101,7 @@ def model(message: model_pb.Model) -> types.Model:
         name=message.name,
         version=message.version,
         digest=message.digest,
-        state=_MODEL_STATES.get(message.state, types.ModelState.UNKNOWN),
+        state=MODEL_STATES.get(message.state, types.ModelState.UNKNOWN),
         state_reason=message.state_reason,
         is_default=message.is_default,
         family=message.family,
@@ -109,7 +109,7 @@ def model(message: model_pb.Model) -> types.Model:
         license=message.license,
         sizes=_sizes(message.sizes),
         limits=types.ModelLimits(message.limits.max_prompt_tokens, message.limits.max_tokens),
-        default_sampling=_sampling(message.default_sampling),
+        default_sampling=sampling(message.default_sampling),
         default_max_tokens=message.default_max_tokens,
         labels=tuple(message.labels),
         evaluation=dict(message.evaluation),
@@ -118,7 +118,7 @@ def model(message: model_pb.Model) -> types.Model:
 
 
 def serving_status(message: health_pb2.HealthCheckResponse) -> types.ServingStatus:
-    return _SERVING_STATUSES.get(message.status, types.ServingStatus.UNKNOWN)
+    return SERVING_STATUSES.get(message.status, types.ServingStatus.UNKNOWN)
 
 
 def _cache_outcome(number: pb.CacheOutcome.ValueType) -> types.CacheOutcome:
@@ -154,7 +154,7 @@ def _sizes(message: model_pb.ModelSizes) -> types.ModelSizes:
     )
 
 
-def _sampling(message: pb.SamplingParams) -> types.SamplingParams:
+def sampling(message: pb.SamplingParams) -> types.SamplingParams:
     present = {field.name: value for field, value in message.ListFields()}
     present["logit_bias"] = dict(message.logit_bias)
     known = {field.name for field in fields(types.SamplingParams)}

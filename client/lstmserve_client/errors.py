@@ -38,6 +38,13 @@ class LstmserveError(Exception):
     word for the cause; ``retry_delay_seconds`` is how long to wait before asking again. Each is
     ``None`` where it is not known. ``received_tokens`` tells how much of a streamed reply had
     arrived, and ``was_accepted`` whether a server had taken the request.
+
+        >>> service.fail_next(OverloadedError("the queue is full", reason="QUEUE_FULL"), times=12)
+        >>> try:
+        ...     client.reply("Where is my order?", request_id="order-4711")
+        ... except LstmserveError as error:
+        ...     print(error, error.reason, error.request_id)
+        the queue is full QUEUE_FULL order-4711
     """
 
     def __init__(

@@ -9,6 +9,10 @@ class RetryPolicy:
 
     ``max_attempts`` is for calls that have brought nothing yet; a reply that has begun is given
     up at its deadline. Raises ValueError for a policy that makes no sense.
+
+        >>> RetryPolicy(max_attempts=0)
+        Traceback (most recent call last):
+        ValueError: max_attempts: must be at least 1, not 0
     """
 
     max_attempts: int = 12  # 1: never try again

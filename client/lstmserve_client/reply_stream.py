@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from types import TracebackType
 from typing import Self
 
+from lstmserve_client.errors import RequestCancelledError
 from lstmserve_client.stream import join
 from lstmserve_client.types import Completion, Event, Reply, Started
 
@@ -25,10 +26,22 @@ class _Seen:
         last = self._seen[-1] if self._seen else None
         return last if isinstance(last, Completion) else None
 
+    def _whole(self) -> Reply:
+        if self.completion is None:
+            request_id = self.started.request_id if self.started else None
+            raise RequestCancelledError("the reply was left before its end", request_id=request_id)
+        return join(self._seen)
+
 
 class ReplyStream(_Seen, Iterator[Event]):
     """Iterates over the events of one reply. To leave it is to cancel the reply: by ``close``,
     at the end of a ``with`` block, or when nothing refers to it any more.
+
+        >>> with client.generate("Where is my order?") as stream:
+        ...     print(next(stream).model)
+        ...     print(next(stream).text)
+        fake
+        On
     """
 
     def __init__(self, events: Generator[Event, None, None]) -> None:
@@ -46,10 +59,13 @@ class ReplyStream(_Seen, Iterator[Event]):
         return (event.text for event in self if event.text)
 
     def reply(self) -> Reply:
-        """Wait for the rest; the whole reply, whatever was iterated over before."""
+        """Wait for the rest; the whole reply, whatever was iterated over before.
+
+        Raises RequestCancelledError for one that was left.
+        """
         for _ in self:
             pass
-        return join(self._seen)
+        return self._whole()
 
     def close(self) -> None:
         """Cancel the reply, unless it is complete."""
@@ -85,10 +101,13 @@ class AsyncReplyStream(_Seen, AsyncIterator[Event]):
         return (event.text async for event in self if event.text)
 
     async def reply(self) -> Reply:
-        """Wait for the rest; the whole reply, whatever was iterated over before."""
+        """Wait for the rest; the whole reply, whatever was iterated over before.
+
+        Raises RequestCancelledError for one that was left.
+        """
         async for _ in self:
             pass
-        return join(self._seen)
+        return self._whole()
 
     async def aclose(self) -> None:
         """Cancel the reply, unless it is complete."""

@@ -13,14 +13,14 @@ from lstmserve_client.errors import FieldViolation, InvalidRequestError
 
 Request = TypeVar("Request", pb.GenerateRequest, pb.GenerateReplyRequest)
 
-_ROLES = {"user": pb.ROLE_USER, "agent": pb.ROLE_AGENT}
-_CACHE_MODES = {
+ROLES = {"user": pb.ROLE_USER, "agent": pb.ROLE_AGENT}
+CACHE_MODES = {
     types.CacheMode.DEFAULT: pb.CACHE_MODE_UNSPECIFIED,
     types.CacheMode.BYPASS: pb.CACHE_MODE_BYPASS,
     types.CacheMode.REFRESH: pb.CACHE_MODE_REFRESH,
     types.CacheMode.ONLY_IF_CACHED: pb.CACHE_MODE_ONLY_IF_CACHED,
 }
-_PRIORITIES = {
+PRIORITIES = {
     types.Priority.LOW: pb.PRIORITY_LOW,
     types.Priority.NORMAL: pb.PRIORITY_NORMAL,
     types.Priority.HIGH: pb.PRIORITY_HIGH,
@@ -52,8 +52,8 @@ def fill_request(
         _set_sampling(request.sampling, sampling)
     if stopping is not None:
         _set_stopping(request.stopping, stopping)
-    request.cache_mode = _CACHE_MODES[types.CacheMode(cache_mode)]
-    request.priority = _PRIORITIES[types.Priority(priority)]
+    request.cache_mode = CACHE_MODES[types.CacheMode(cache_mode)]
+    request.priority = PRIORITIES[types.Priority(priority)]
     return request
 
 
@@ -92,7 +92,7 @@ def _set_prompt(
 
 def _turns(turns: Sequence[types.Turn]) -> Iterator[pb.Turn]:
     for position, turn in enumerate(turns):
-        role = _ROLES.get(turn.role, pb.ROLE_UNSPECIFIED)  # which the server refuses
+        role = ROLES.get(turn.role, pb.ROLE_UNSPECIFIED)  # which the server refuses
         with _refusing(f"conversation.turns[{position}].text"):
             yield pb.Turn(role=role, text=turn.text)
 

@@ -16,7 +16,7 @@ from lstmserve_client.errors import (
     VersionGoneError,
 )
 from lstmserve_client.stream import EventOrder
-from lstmserve_client.types import Chunk, Event, Started
+from lstmserve_client.types import Chunk, Completion, Event, Started
 
 
 class ResumableReply:
@@ -51,7 +51,9 @@ class ResumableReply:
                 return self._start(event)
             case Chunk():
                 return self._continue(event)
-        return event
+            case Completion():
+                return self._complete(event)
+        return None  # of a kind that only newer clients know
 
     def end(self) -> None:
         """The stream ended with OK; raises BrokenReplyError if it has no completion."""
@@ -94,7 +96,7 @@ class ResumableReply:
 
     def _continue(self, chunk: Chunk) -> Chunk | None:
         again = self._overlap
-        if not again.token_ids:
+        if not (again.token_ids or again.text):
             return self._pass_on(chunk)
         count = min(len(chunk.token_ids), len(again.token_ids))
         length = min(len(chunk.text), len(again.text))
@@ -102,13 +104,21 @@ class ResumableReply:
             chunk.token_ids[:count] != again.token_ids[:count]
             or chunk.text[:length] != again.text[:length]
         ):
-            raise BrokenReplyError(
-                "broken reply: two servers disagree about the same tokens",
-                request_id=self._order.request_id,
-            )
+            raise self._disagreement()
         self._overlap = _without(again, count, length)
         rest = _without(chunk, count, length)
         return self._pass_on(rest) if rest.token_ids or rest.text else None
+
+    def _complete(self, completion: Completion) -> Completion:
+        if self._overlap.token_ids or self._overlap.text:
+            raise self._disagreement()
+        return completion
+
+    def _disagreement(self) -> BrokenReplyError:
+        return BrokenReplyError(
+            "broken reply: two servers disagree about the same tokens",
+            request_id=self._order.request_id,
+        )
 
     def _pass_on(self, chunk: Chunk) -> Chunk:
         self._token_ids.extend(chunk.token_ids)

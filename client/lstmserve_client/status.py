@@ -23,7 +23,9 @@ _ERROR_OF_CODE: dict[grpc.StatusCode, type[errors.LstmserveError]] = {
     grpc.StatusCode.FAILED_PRECONDITION: errors.ResumeError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.OverloadedError,
     grpc.StatusCode.UNAVAILABLE: errors.UnavailableError,
+    grpc.StatusCode.CANCELLED: errors.RequestCancelledError,
 }
+_TOO_LARGE = "message larger than max"  # as gRPC says it on either side; it would be again
 # what gRPC and proxies say when a connection breaks in the middle of a call; a server of ours
 # gives a reason with every status of its own
 _LOST = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
@@ -52,6 +54,8 @@ def error_from_rpc(
             return errors.ModelNotFoundError(
                 message, resource=details.resource, request_id=request_id, reason=reason
             )
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if reason is None and _TOO_LARGE in message:
+            return errors.InvalidRequestError(message, request_id=request_id)
         case grpc.StatusCode.FAILED_PRECONDITION if reason in _MODEL_STATES:
             return errors.ModelStateError(message, request_id=request_id, reason=reason)
     kind = _ERROR_OF_CODE.get(code, errors.ServerError)

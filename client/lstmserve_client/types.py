@@ -99,6 +99,9 @@ class SamplingParams:
     """How each token is chosen; ``None`` follows the model's default.
 
     The server checks the ranges, so that one place decides them.
+
+        >>> client.reply("hi", sampling=SamplingParams(temperature=0.8, seed=7)).started.seed
+        7
     """
 
     temperature: float | None = None  # 0 is greedy

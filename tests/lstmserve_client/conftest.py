@@ -12,6 +12,7 @@ import pytest
 from google.protobuf.any_pb2 import Any as PackedAny
 from google.protobuf.message import Message
 from google.rpc import status_pb2
+from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from typer.testing import CliRunner, Result
@@ -26,7 +27,7 @@ from lstmserve.v1 import (
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
-from lstmserve_client import AsyncClient, Client
+from lstmserve_client import AsyncClient, Client, RetryPolicy
 from lstmserve_client.cli import app
 
 Answer = TypeVar("Answer", pb.GenerateResponse, pb.GenerateReplyResponse)
@@ -34,6 +35,7 @@ Answer = TypeVar("Answer", pb.GenerateResponse, pb.GenerateReplyResponse)
 Lstmserve = Callable[..., Result]
 
 WAIT_SECONDS = 30  # far more than anything here takes
+ONCE = RetryPolicy(max_attempts=1)  # what a single failure becomes
 
 
 def _started() -> pb.Started:
@@ -126,6 +128,12 @@ def _as_asked(answer: Answer, request: pb.GenerateRequest | pb.GenerateReplyRequ
     return copy
 
 
+def _with_reason(details: tuple[Message, ...]) -> tuple[Message, ...]:
+    if any(isinstance(detail, ErrorInfo) for detail in details):
+        return details
+    return (*details, ErrorInfo(reason="SOME_REASON", domain="lstmserve"))
+
+
 def _to_status(code: grpc.StatusCode, message: str, *details: Message) -> grpc.Status:
     status = status_pb2.Status(code=code.value[0], message=message)
     for detail in details:
@@ -160,6 +168,7 @@ class FakeServer(
     def __init__(self) -> None:
         self.target = ""
         self.requests: list[pb.GenerateRequest | pb.GenerateReplyRequest] = []
+        self.metadata: list[dict[str, str]] = []  # of these requests, and of prompts warmed
         self.model = _model()
         self.events = [
             pb.GenerateResponse(started=_started()),
@@ -191,19 +200,26 @@ class FakeServer(
         )
 
     def fail(self, code: grpc.StatusCode, message: str, *details: Message) -> None:
-        """Let every call end with this status, streams after their events."""
-        self.failure = _to_status(code, message, *details)
+        """Let every call end with this status, streams after their events.
+
+        As of a real server it has a reason.
+        """
+        self.failure = _to_status(code, message, *_with_reason(details))
+
+    def lose(self, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
+        """Let every call end as gRPC ends it when the connection is lost: without a reason."""
+        self.failure = _to_status(code, "Socket closed")
 
     def fail_to_warm(
         self, prompt: str, code: grpc.StatusCode, message: str, *details: Message, times: int = 1
     ) -> None:
         """Let so many calls for this prompt end with this status."""
-        self.failures[prompt] = [_to_status(code, message, *details)] * times
+        self.failures[prompt] = [_to_status(code, message, *_with_reason(details))] * times
 
     def Generate(  # noqa: N802 - named by the wire
         self, request: pb.GenerateRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.GenerateResponse]:
-        self.requests.append(request)
+        self._record(request, context)
         context.add_callback(self.cancelled.set)
         for event in self.events:
             yield _as_asked(event, request)
@@ -216,7 +232,7 @@ class FakeServer(
     def GenerateReply(  # noqa: N802 - named by the wire
         self, request: pb.GenerateReplyRequest, context: grpc.ServicerContext
     ) -> pb.GenerateReplyResponse:
-        self.requests.append(request)
+        self._record(request, context)
         context.add_callback(self.cancelled.set)
         if self.hangs:
             self.cancelled.wait(WAIT_SECONDS)
@@ -287,6 +303,7 @@ class FakeServer(
         self, request: cache_pb.WarmCacheRequest, context: grpc.ServicerContext
     ) -> cache_pb.WarmCacheResponse:
         self.warmed.append(request.request)
+        self._note_metadata(context)
         self.warming.set()
         context.add_callback(self.cancelled.set)
         if self.hangs:
@@ -308,6 +325,17 @@ class FakeServer(
         self._end(context)
         previous, self.log_level = self.log_level, request.level
         return operations_pb.SetLogLevelResponse(previous_level=previous)
+
+    def _record(
+        self,
+        request: pb.GenerateRequest | pb.GenerateReplyRequest,
+        context: grpc.ServicerContext,
+    ) -> None:
+        self.requests.append(request)
+        self._note_metadata(context)
+
+    def _note_metadata(self, context: grpc.ServicerContext) -> None:
+        self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
 
     def _end(self, context: grpc.ServicerContext) -> None:
         if self.failure is not None:
@@ -340,14 +368,14 @@ def dead_target() -> Iterator[str]:
 
 
 def _call_sync(target: str, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - whatever the method gives
-    with Client(target) as client:
+    with Client(target, retry=ONCE) as client:
         result = getattr(client, method)(*args, **options)
         return list(result) if method == "generate" else result
 
 
 def _call_async(target: str, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - whatever the method gives
     async def call() -> Any:  # noqa: ANN401 - whatever the method gives
-        async with AsyncClient(target) as client:
+        async with AsyncClient(target, retry=ONCE) as client:
             result = getattr(client, method)(*args, **options)
             if method == "generate":
                 return [event async for event in result]

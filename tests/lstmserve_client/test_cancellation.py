@@ -58,12 +58,12 @@ async def test_an_asynchronous_loop_left_early_cancels(fake: FakeServer) -> None
 
 async def test_closing_the_asynchronous_client_ends_its_streams(fake: FakeServer) -> None:
     client = AsyncClient(fake.target)
-    events = client.generate("hi")
+    events = client.generate("hi", request_id="mine")
     await anext(events)
     await client.close()
     with pytest.raises(RequestCancelledError) as raised:
         [event async for event in events]
-    assert raised.value.request_id == "req-1"
+    assert raised.value.request_id == "mine"
     assert await asyncio.to_thread(fake.cancelled.wait, WAIT_SECONDS)
 
 

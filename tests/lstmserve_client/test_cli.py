@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import grpc
@@ -15,6 +16,11 @@ from lstmserve.v1 import generation_service_pb2 as pb
 
 if TYPE_CHECKING:
     from conftest import FakeServer, Lstmserve
+
+
+def unnamed(output: str) -> str:
+    """The output with an ID where a request's own name stands."""
+    return re.sub(r"[0-9a-f]{32}", "ID", output)
 
 
 def test_generate_prints_the_reply_and_nothing_else(lstmserve: Lstmserve) -> None:
@@ -106,7 +112,9 @@ def test_a_reply_that_is_not_cached_is_one_clear_line(
     fake.fail(grpc.StatusCode.NOT_FOUND, "without cache_mode it is generated", info)
     result = lstmserve(*verb, "--cache", "only_if_cached", stdin="hi\n")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "error: no such reply is cached; without --cache it is generated\n"
+    assert unnamed(result.stderr) == (
+        "error: no such reply is cached; without --cache it is generated (request ID)\n"
+    )
     assert fake.requests[0].cache_mode == pb.CACHE_MODE_ONLY_IF_CACHED
 
 
@@ -165,13 +173,25 @@ def test_a_failure_after_some_text_gets_its_own_line(
     fake.fail(grpc.StatusCode.INTERNAL, "internal error")
     result = lstmserve("generate", "hi")
     assert (result.exit_code, result.stdout) == (1, "Hel\n")
-    assert result.stderr == "error: internal error (request req-1)\n"
+    assert unnamed(result.stderr) == "error: internal error (request ID)\n"
+
+
+def test_a_connection_that_breaks_after_some_text_is_told_as_that(
+    lstmserve: Lstmserve, fake: FakeServer
+) -> None:
+    fake.events = fake.events[:2]
+    fake.lose()
+    result = lstmserve("generate", "hi")
+    assert (result.exit_code, result.stdout) == (1, "Hel\n")
+    assert result.stderr.startswith(f"error: the connection to {fake.target} broke (")
+    assert "make serve" not in result.stderr
 
 
 def test_a_draining_server_speaks_for_itself(lstmserve: Lstmserve, fake: FakeServer) -> None:
     fake.events = []
     fake.fail(grpc.StatusCode.UNAVAILABLE, "draining", details.ErrorInfo(reason="DRAINING"))
-    assert lstmserve("generate", "hi").stderr == "error: draining\n"
+    result = lstmserve("generate", "hi")
+    assert unnamed(result.stderr) == "error: draining (request ID)\n"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +211,8 @@ def test_the_timeout_is_the_deadline(lstmserve: Lstmserve, fake: FakeServer) -> 
     fake.hangs = True
     fake.events = []
     result = lstmserve("generate", "hi", "--timeout", "0.2")
-    assert (result.exit_code, result.stderr) == (1, "error: Deadline Exceeded\n")
+    assert result.exit_code == 1
+    assert unnamed(result.stderr) == "error: Deadline Exceeded (request ID)\n"
 
 
 @pytest.mark.parametrize(
@@ -247,7 +268,7 @@ def test_chat_with_a_script_stops_at_the_first_error(
     fake.fail(grpc.StatusCode.INTERNAL, "internal error")
     result = lstmserve("chat", stdin="one\ntwo\n")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "error: internal error\n"
+    assert unnamed(result.stderr) == "error: internal error (request ID)\n"
     assert len(fake.requests) == 1
 
 

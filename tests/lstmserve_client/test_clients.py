@@ -163,8 +163,8 @@ def test_a_stream_that_breaks_the_order_is_no_reply(
 ) -> None:
     fake.events = [fake.events[position] for position in order]
     with pytest.raises(BrokenReplyError) as raised:
-        call("generate", "hi")
-    assert raised.value.request_id == ("req-1" if order[:1] == [0] else None)
+        call("generate", "hi", request_id="mine")
+    assert raised.value.request_id == ("req-1" if order[:1] == [0] else "mine")
 
 
 @pytest.mark.parametrize("part", ["started", "completion"])

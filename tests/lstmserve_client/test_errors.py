@@ -11,6 +11,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2 as details
 
 from lstmserve_client import (
+    Chunk,
+    Completion,
     DeadlineExceededError,
     FieldViolation,
     InvalidRequestError,
@@ -21,8 +23,10 @@ from lstmserve_client import (
     RequestCancelledError,
     ResumeError,
     ServerError,
+    Started,
     UnauthenticatedError,
     UnavailableError,
+    VersionGoneError,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +58,7 @@ REQUEST = details.RequestInfo(request_id="req-2")
 
 def failure_of(call: Callable[..., Any], method: str) -> LstmserveError:
     with pytest.raises(LstmserveError) as raised:
-        call(method, "hi")
+        call(method, "hi", request_id="mine")
     return raised.value
 
 
@@ -69,6 +73,7 @@ def test_a_code_becomes_its_kind(
     code: grpc.StatusCode,
     kind: type[LstmserveError],
 ) -> None:
+    fake.events = []
     fake.fail(code, "why", INFO, REQUEST)
     for method in ("generate", "reply", "models"):
         if method == "models":
@@ -122,7 +127,8 @@ def test_a_failure_in_mid_stream_knows_its_request(
 ) -> None:
     fake.events = fake.events[:2]
     fake.fail(grpc.StatusCode.UNAVAILABLE, "engine died")
-    assert failure_of(call, "generate").request_id == "req-1"
+    error = failure_of(call, "generate")
+    assert (error.request_id, error.received_tokens) == ("mine", 1)
 
 
 def test_a_failure_after_the_completion_is_a_failure(
@@ -130,6 +136,63 @@ def test_a_failure_after_the_completion_is_a_failure(
 ) -> None:
     fake.fail(grpc.StatusCode.INTERNAL, "internal error")
     assert isinstance(failure_of(call, "generate"), ServerError)
+
+
+def test_a_connection_that_breaks_after_the_completion_takes_nothing_away(
+    call: Callable[..., Any], fake: FakeServer
+) -> None:
+    fake.lose()
+    assert [type(event) for event in call("generate", "hi")] == [Started, Chunk, Chunk, Completion]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED],
+    ids=str,
+)
+def test_a_status_that_no_server_gave_a_reason_for_is_a_lost_connection(
+    call: Callable[..., Any], fake: FakeServer, code: grpc.StatusCode
+) -> None:
+    fake.lose(code)
+    error = failure_of(call, "reply")
+    assert (type(error), error.reason, error.request_id) == (UnavailableError, None, "mine")
+
+
+@pytest.mark.parametrize("method", ["generate", "reply"])
+def test_a_message_that_is_too_large_is_not_sent_again(
+    call: Callable[..., Any], fake: FakeServer, method: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match="larger than max"):
+        call(method, "x" * (5 << 20))
+    assert fake.requests == []
+
+
+def test_a_reply_that_is_too_large_is_the_requests_fault(
+    call: Callable[..., Any], fake: FakeServer
+) -> None:
+    fake.reply.text = "x" * (5 << 20)
+    with pytest.raises(InvalidRequestError, match="larger than max"):
+        call("reply", "hi")
+
+
+def test_a_version_that_goes_in_mid_stream_is_named(
+    call: Callable[..., Any], fake: FakeServer
+) -> None:
+    fake.events = fake.events[:2]
+    fake.fail(grpc.StatusCode.NOT_FOUND, "no such version")
+    error = failure_of(call, "generate")
+    assert isinstance(error, VersionGoneError)
+    assert (error.resource, error.received_tokens) == ("support-en version 3", 1)
+
+
+def test_every_call_has_a_name_of_its_own(call: Callable[..., Any], fake: FakeServer) -> None:
+    fake.fail(grpc.StatusCode.PERMISSION_DENIED, "no")
+    names = set()
+    for _ in range(2):
+        with pytest.raises(PermissionDeniedError) as raised:
+            call("reply", "hi")
+        names.add(raised.value.request_id)
+    assert len(names - {None}) == 2
 
 
 @pytest.mark.parametrize("trailer", [b"\xff\xff", b"\x08\x0d"], ids=["garbage", "another code"])
@@ -144,7 +207,7 @@ def test_details_that_cannot_be_trusted_are_left_out(
     assert (type(error), str(error), error.request_id) == (
         ModelNotFoundError,
         "no such model",
-        None,
+        "mine",
     )
 
 

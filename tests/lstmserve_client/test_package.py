@@ -4,32 +4,44 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 import lstmserve_client
+from lstmserve_client import testing
 
 NAMES = """
-AsyncClient BrokenReplyError CacheEntryKind CacheMode CacheOutcome CachePurged CacheStats
-CacheStoreStats CacheWarmed Chunk Client Completion DeadlineExceededError Event FieldViolation
-FinishReason InvalidRequestError LogLevel LstmserveError Model ModelLimits ModelNotFoundError
-ModelSizes ModelState ModelStateError NotCachedError OverloadedError PermissionDeniedError
-Priority Prompt RedisStats Reply RequestCancelledError RequestOptions ResumeError SamplingParams
-ServerError ServingStatus Started StoppingCriteria Timings TokenLogprob TokenLogprobs Turn
-UnauthenticatedError UnavailableError Usage
+AsyncClient AsyncConversation AsyncReplyStream BrokenReplyError CacheEntryKind CacheMode
+CacheOutcome CachePurged CacheStats CacheStoreStats CacheWarmed CallOptions Chunk Client
+ClientOptions Completion Conversation DeadlineExceededError Event FieldViolation FinishReason
+GenerateOptions HedgePolicy InvalidRequestError LogLevel LstmserveError Model ModelLimits
+ModelNotFoundError ModelSizes ModelState ModelStateError NotCachedError OverloadedError
+PermissionDeniedError Priority Prompt RedisStats Reply ReplyStream RequestCancelledError
+RequestOptions ResumeError RetryPolicy SamplingParams ServerError ServingStatus Started
+StoppingCriteria Timings Tls TokenLogprob TokenLogprobs Turn UnauthenticatedError
+UnavailableError Usage VersionGoneError
 """
-HEAVY = {"torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}
+TESTING_NAMES = ["FakeClock", "FakeReply", "FakeRequest", "FakeService", "make_model"]
+HEAVY = {"pytest", "torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}
 
 
 def test_the_public_names_are_pinned() -> None:
     assert sorted(lstmserve_client.__all__) == NAMES.split()
     assert all(hasattr(lstmserve_client, name) for name in NAMES.split())
+    assert sorted(testing.__all__) == TESTING_NAMES
+    assert all(hasattr(testing, name) for name in TESTING_NAMES)
 
 
-def test_importing_the_client_imports_nothing_heavy() -> None:
-    script = "import json, sys, lstmserve_client; print(json.dumps(list(sys.modules)))"
+def imported_by(module: str) -> set[str]:
+    """What a fresh interpreter has imported once it has this module."""
+    script = f"import json, sys, {module}; print(json.dumps(list(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert HEAVY.isdisjoint(json.loads(run.stdout))
+    return set(json.loads(run.stdout))
+
+
+@pytest.mark.parametrize("module", ["lstmserve_client", "lstmserve_client.testing"])
+def test_importing_the_client_imports_nothing_heavy(module: str) -> None:
+    assert HEAVY.isdisjoint(imported_by(module))
 
 
 def test_the_command_line_imports_no_model() -> None:
-    script = "import json, sys, lstmserve_client.cli; print(json.dumps(list(sys.modules)))"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert {"torch", "numpy", "tokenizers"}.isdisjoint(json.loads(run.stdout))
+    assert {"torch", "numpy", "tokenizers"}.isdisjoint(imported_by("lstmserve_client.cli"))

@@ -25,7 +25,7 @@ def run_warming(
     """Store the replies to all lines; those who ask for replies meanwhile go first."""
 
     async def run() -> None:
-        async with AsyncClient(server.target) as client:
+        async with AsyncClient(server.targets, **server.client_options) as client:
 
             def warm(line: PromptLine) -> Awaitable[CacheWarmed]:
                 options: RequestOptions = {**line.options, "priority": Priority.LOW}

@@ -1,0 +1,86 @@
+"""What was asked, as plain values to assert on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_client import convert
+from lstmserve_client.request import CACHE_MODES, PRIORITIES
+from lstmserve_client.transport import Attempt
+from lstmserve_client.types import (
+    CacheMode,
+    Priority,
+    Prompt,
+    SamplingParams,
+    StoppingCriteria,
+    Turn,
+)
+
+_MODES = {number: mode for mode, number in CACHE_MODES.items()}
+_PRIORITIES = {number: priority for priority, number in PRIORITIES.items()}
+
+AnyRequest: TypeAlias = pb.GenerateRequest | pb.GenerateReplyRequest
+
+
+@dataclass(frozen=True, slots=True)
+class FakeRequest:
+    """One attempt of ``generate`` or ``reply``: every try of a call is one."""
+
+    prompt: Prompt
+    model: str
+    model_version: str
+    sampling: SamplingParams
+    stopping: StoppingCriteria
+    cache_mode: CacheMode
+    priority: Priority
+    resume_tokens: tuple[int, ...]  # that the caller has already
+    is_streamed: bool
+    target: int  # the number of the server that was asked
+    timeout_seconds: float | None  # what was left of the call's
+    request_id: str
+    metadata: Mapping[str, str] = field(hash=False)
+
+    @property
+    def text(self) -> str:
+        """The question: the prompt, or what the user said last."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        return self.prompt[-1].text if self.prompt else ""
+
+
+def recorded(message: AnyRequest, attempt: Attempt) -> FakeRequest:
+    """A request of the wire as a plain value."""
+    return FakeRequest(
+        prompt=_prompt(message),
+        model=message.model,
+        model_version=message.model_version,
+        sampling=convert.sampling(message.sampling),
+        stopping=_stopping(message.stopping),
+        cache_mode=_MODES[message.cache_mode],
+        priority=_PRIORITIES[message.priority],
+        resume_tokens=tuple(getattr(message, "resume_tokens", ())),  # of streams only
+        is_streamed=isinstance(message, pb.GenerateRequest),
+        target=attempt.target,
+        timeout_seconds=attempt.timeout_seconds,
+        request_id=attempt.request_id,
+        metadata=dict(attempt.metadata),
+    )
+
+
+def _prompt(message: AnyRequest) -> Prompt:
+    if not message.HasField("conversation"):
+        return message.prompt
+    return tuple(
+        Turn("agent" if turn.role == pb.ROLE_AGENT else "user", turn.text)
+        for turn in message.conversation.turns
+    )
+
+
+def _stopping(message: pb.StoppingCriteria) -> StoppingCriteria:
+    present = {each.name: value for each, value in message.ListFields()}
+    return StoppingCriteria(
+        max_tokens=present.get("max_tokens"),
+        min_tokens=present.get("min_tokens"),
+        stop_sequences=tuple(message.stop_sequences),
+    )

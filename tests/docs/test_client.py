@@ -1,0 +1,50 @@
+"""The examples of the client's guide run as they stand, against the fake service."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lstmserve_client
+from lstmserve_client import errors
+from lstmserve_client.testing import FakeService
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ERROR = re.compile(r"`(\w+Error)` \|", re.MULTILINE)
+
+
+def test_every_example_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = FakeService({"Where is my order?": "On its way."})
+    monkeypatch.setattr(lstmserve_client, "Client", service.client)
+    monkeypatch.setattr(lstmserve_client, "AsyncClient", service.async_client)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    (tmp_path / "token").write_text("secret\n")
+    names: dict[str, Any] = {}  # one reader, from top to bottom
+    for block in BLOCK.findall(GUIDE):
+        exec(compile(block, "docs/client.md", "exec"), names)
+    assert capsys.readouterr().out.startswith("On its way.\n")
+    assert len(service.requests) > 10
+
+
+def test_every_error_is_told() -> None:
+    own = {
+        name
+        for name, each in vars(errors).items()
+        if isinstance(each, type) and issubclass(each, errors.LstmserveError)
+    }
+    assert set(ERROR.findall(GUIDE)) == own
+
+
+def test_every_method_of_the_fake_is_told() -> None:
+    public = {name for name in vars(FakeService) if not name.startswith("_")}
+    testing = GUIDE.partition("## Testing your own code")[2]
+    assert {
+        name for name in public if f"`{name}" not in testing and f".{name}" not in testing
+    } == set()

@@ -1,0 +1,80 @@
+"""Options that make no sense are refused by name, before anything is connected."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from lstmserve_client import AsyncClient, Client, Tls
+from lstmserve_client.config import make_config
+
+REMOTE = "models.example.org:50051"
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("target", ""),
+        ("target", []),
+        ("target", ["127.0.0.1:1", " "]),
+        ("caller", "not a name"),
+        ("caller", "x" * 65),
+        ("timeout_seconds", 0),
+        ("timeout_seconds", math.nan),
+        ("keepalive_seconds", 0.5),
+        ("metadata", {"Authorization": "Bearer x"}),
+        ("metadata", {"x-caller-id": "me"}),
+        ("metadata", {"X-Request-Id": "me"}),
+        ("metadata", {"grpc-timeout": "1"}),
+        ("metadata", {"two words": "1"}),
+        ("metadata", {"x-bytes-bin": "1"}),
+        ("metadata", {"x-name": "né"}),
+        ("metadata", {"x-name": "two\nlines"}),
+        ("token", "né"),
+        ("token", "two\nlines"),
+        ("token", ""),
+    ],
+)
+def test_an_option_is_refused_by_name(client: type, name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{name}: ") as raised:
+        client(**{name: value})
+    assert "lines" not in str(raised.value)  # values may be secrets
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["127.0.0.1:50051", "localhost:50051", "[::1]:50051", "127.8.8.8:1", "unix:/run/lstmserve"],
+)
+def test_a_token_may_stay_on_this_machine_in_clear(target: str) -> None:
+    assert make_config(target, token="t").token == "t"
+
+
+@pytest.mark.parametrize(
+    "target", [REMOTE, "10.0.0.1:1", ["127.0.0.1:1", REMOTE], "dns:///localhost.example.org:1"]
+)
+def test_a_token_does_not_leave_it_in_clear(target: str | list[str]) -> None:
+    with pytest.raises(ValueError, match=r"^token: would be sent in clear"):
+        make_config(target, token="t")
+    assert make_config(target, token="t", tls=Tls())
+    assert make_config(target, token="t", allow_clear_token=True)
+
+
+def test_secrets_are_not_shown() -> None:
+    options: dict[str, Any] = {"token": "secret", "metadata": {"x-key": "secret"}}
+    assert "secret" not in repr(make_config("127.0.0.1:1", **options))
+
+
+def test_waiting_for_ever_is_said_by_name() -> None:
+    assert make_config("127.0.0.1:1", timeout_seconds=math.inf).timeout_seconds == math.inf
+
+
+@pytest.mark.parametrize("name", ["log_level", "cache_stats", "purge_cache"])
+def test_administration_wants_one_server(name: str) -> None:
+    with (
+        Client(["127.0.0.1:1", "127.0.0.1:2"]) as client,
+        pytest.raises(ValueError, match=r"^target: administration"),
+    ):
+        getattr(client, name)()

@@ -1,0 +1,86 @@
+"""Which server is asked next."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmserve_client.targets import Targets
+
+
+def turns(targets: Targets, now: float, count: int) -> list[int]:
+    return [targets.choose(now) for _ in range(count)]
+
+
+def test_they_take_turns() -> None:
+    assert turns(Targets(3), 0.0, 7) == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_one_that_failed_rests_and_comes_back() -> None:
+    targets = Targets(3)
+    targets.failed(1, 0.0)
+    assert turns(targets, 0.1, 4) == [0, 2, 0, 2]
+    assert 1 in turns(targets, 0.2, 3)
+
+
+def test_it_rests_longer_each_time_but_not_for_ever() -> None:
+    targets, now, rests = Targets(2), 0.0, []
+    for _ in range(9):
+        targets.failed(0, now)
+        rest = next(n / 10 for n in range(2, 200) if 0 in turns(targets, now + n / 10 + 1e-6, 2))
+        rests.append(rest)
+        now += rest + 1e-6
+    assert rests == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0]
+
+
+def test_calls_that_fail_together_count_once() -> None:
+    targets = Targets(2)
+    for _ in range(100):
+        targets.failed(0, 0.0)
+    assert 0 in turns(targets, 0.21, 2)
+
+
+def test_one_that_answers_rests_no_longer() -> None:
+    targets = Targets(2)
+    targets.failed(0, 0.0, retry_delay_seconds=60.0)
+    targets.succeeded(0)
+    assert sorted(turns(targets, 0.0, 2)) == [0, 1]
+
+
+def test_if_all_rest_the_first_to_be_ready_is_asked() -> None:
+    targets = Targets(2)
+    targets.failed(0, 0.0, retry_delay_seconds=5.0)
+    targets.failed(1, 0.0)
+    assert not targets.has_ready(0.1)
+    assert turns(targets, 0.1, 3) == [1, 1, 1]
+    assert targets.has_ready(0.3)
+
+
+def test_a_refusal_is_told_only_when_all_refuse() -> None:
+    targets = Targets(2)
+    targets.failed(0, 0.0, retry_delay_seconds=5.0)
+    assert targets.refusal_seconds(1.0) == 0
+    targets.failed(1, 0.0, retry_delay_seconds=3.0)
+    assert targets.refusal_seconds(1.0) == 2.0
+
+
+def test_those_to_avoid_are_asked_only_if_there_are_no_others() -> None:
+    targets = Targets(2)
+    targets.failed(1, 0.0)
+    assert targets.choose(0.0, avoid={0}) == 1
+    assert not targets.has_ready(0.0, avoid={0})
+    assert targets.choose(0.0, avoid={0, 1}) in {0, 1}
+    assert not targets.has_ready(1e9, avoid={0, 1})
+
+
+@given(st.integers(1, 5), st.lists(st.tuples(st.integers(0, 4), st.floats(0, 20))), st.data())
+def test_one_is_always_chosen_and_a_rested_one_if_there_is_one(
+    count: int, failures: list[tuple[int, float]], data: st.DataObject
+) -> None:
+    targets, now = Targets(count), 0.0
+    for number, delay in failures:
+        targets.failed(number % count, now, delay)
+        now += data.draw(st.floats(0, 5))
+    chosen = targets.choose(now)
+    others = set(range(count)) - {chosen}
+    assert targets.has_ready(now) == targets.has_ready(now, others)
