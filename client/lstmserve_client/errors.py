@@ -39,12 +39,12 @@ class LstmserveError(Exception):
     ``None`` where it is not known. ``received_tokens`` tells how much of a streamed reply had
     arrived, and ``was_accepted`` whether a server had taken the request.
 
-        >>> service.fail_next(OverloadedError("the queue is full", reason="QUEUE_FULL"), times=12)
+        >>> service.fail_next(ServerError("internal error", reason="INTERNAL"))
         >>> try:
         ...     client.reply("Where is my order?", request_id="order-4711")
         ... except LstmserveError as error:
         ...     print(error, error.reason, error.request_id)
-        the queue is full QUEUE_FULL order-4711
+        internal error INTERNAL order-4711
     """
 
     def __init__(

@@ -140,7 +140,7 @@ def test_without_a_budget_no_call_is_tried_again() -> None:
 
 
 def test_what_brings_something_is_tried_on_without_end_or_budget() -> None:
-    scene = Scene(RetryPolicy(max_attempts=1, budget_retries=0))
+    scene = Scene(RetryPolicy(max_attempts=2, budget_retries=0))
     attempts = scene.call()
     for _ in range(100):
         attempts.next()

@@ -45,18 +45,18 @@ def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("method", ["reply", "generate"])
-def test_a_call_outlives_nine_failures_in_a_row(ask: Callable[..., Any], method: str) -> None:
+def test_a_call_outlives_many_failures_in_a_row(ask: Callable[..., Any], method: str) -> None:
     service = FakeService({"hi": "Hello."})
-    service.fail_next(LOST, times=9)
+    service.fail_next(LOST, times=RetryPolicy().max_attempts - 1)
     assert ask(service, method, "hi").text == "Hello."
-    assert len(service.requests) == 10
-    assert 3 < sum(service.clock.waits) < 8
+    assert len(service.requests) == RetryPolicy().max_attempts
+    assert 3 < sum(service.clock.waits) < 15  # while a server is started again, say
 
 
 @pytest.mark.parametrize("method", ["reply", "generate"])
-def test_ten_are_too_many(ask: Callable[..., Any], method: str) -> None:
+def test_a_call_does_not_outlive_too_many(ask: Callable[..., Any], method: str) -> None:
     service = FakeService()
-    service.fail_next(LOST, times=12)
+    service.fail_next(LOST, times=RetryPolicy().max_attempts)
     with pytest.raises(UnavailableError, match="lost") as raised:
         ask(service, method, "hi")
     assert raised.value.request_id == service.requests[0].request_id

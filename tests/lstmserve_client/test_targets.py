@@ -5,6 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstmserve_client.targets import _FIRST_REST_SECONDS as FIRST_REST
+from lstmserve_client.targets import _MAX_REST_SECONDS as LONGEST_REST
 from lstmserve_client.targets import Targets
 
 
@@ -19,25 +21,25 @@ def test_they_take_turns() -> None:
 def test_one_that_failed_rests_and_comes_back() -> None:
     targets = Targets(3)
     targets.failed(1, 0.0)
-    assert turns(targets, 0.1, 4) == [0, 2, 0, 2]
-    assert 1 in turns(targets, 0.2, 3)
+    assert turns(targets, FIRST_REST / 2, 4) == [0, 2, 0, 2]
+    assert 1 in turns(targets, FIRST_REST, 3)
 
 
 def test_it_rests_longer_each_time_but_not_for_ever() -> None:
-    targets, now, rests = Targets(2), 0.0, []
-    for _ in range(9):
+    targets, now = Targets(2), 0.0
+    for failures in range(12):
         targets.failed(0, now)
-        rest = next(n / 10 for n in range(2, 200) if 0 in turns(targets, now + n / 10 + 1e-6, 2))
-        rests.append(rest)
-        now += rest + 1e-6
-    assert rests == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0]
+        rest = min(FIRST_REST * 2**failures, LONGEST_REST)
+        assert turns(targets, now + 0.99 * rest, 2) == [1, 1]
+        now += 1.01 * rest
+        assert 0 in turns(targets, now, 2)
 
 
 def test_calls_that_fail_together_count_once() -> None:
     targets = Targets(2)
     for _ in range(100):
         targets.failed(0, 0.0)
-    assert 0 in turns(targets, 0.21, 2)
+    assert 0 in turns(targets, FIRST_REST, 2)
 
 
 def test_one_that_answers_rests_no_longer() -> None:
@@ -51,9 +53,9 @@ def test_if_all_rest_the_first_to_be_ready_is_asked() -> None:
     targets = Targets(2)
     targets.failed(0, 0.0, retry_delay_seconds=5.0)
     targets.failed(1, 0.0)
-    assert not targets.has_ready(0.1)
-    assert turns(targets, 0.1, 3) == [1, 1, 1]
-    assert targets.has_ready(0.3)
+    assert not targets.has_ready(FIRST_REST / 2)
+    assert turns(targets, FIRST_REST / 2, 3) == [1, 1, 1]
+    assert targets.has_ready(FIRST_REST)
 
 
 def test_a_refusal_is_told_only_when_all_refuse() -> None:
