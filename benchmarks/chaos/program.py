@@ -82,18 +82,23 @@ class Program:
 
 def find_free_address() -> str:
     """An address that nobody uses and no connection is given; raises ServerError."""
+    return f"{HOST}:{find_free_port()}"
+
+
+def find_free_port() -> int:
+    """The same on every loopback address."""
     for port in random.sample(PORTS, len(PORTS)):
         with socket.socket() as free, suppress(OSError):
-            free.bind((HOST, port))
-            return f"{HOST}:{port}"
+            free.bind(("", port))
+            return port
     raise ServerError(f"no free port from {PORTS.start} to {PORTS.stop - 1}")
 
 
 class Replica(Program):
     """One of several servers that serve the same."""
 
-    def __init__(self, log: Path, *arguments: str) -> None:
-        address, metrics = find_free_address(), find_free_address()
+    def __init__(self, address: str, log: Path, *arguments: str) -> None:
+        metrics = find_free_address()
         self.metrics_url = f"http://{metrics}/metrics"
         places = ("--listen", address, "--metrics-listen", metrics)
         command = [sys.executable, "-m", "lstmserve_server", *places, *arguments]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, Unpack
 
+from lstmserve_client import AsyncClient, Client, ClientOptions
+from lstmserve_client.config import make_config
 from lstmserve_client.errors import LstmserveError
+from lstmserve_client.grpc_aio_transport import GrpcAioTransport
+from lstmserve_client.grpc_transport import GrpcTransport
 from lstmserve_client.methods import Method
 from lstmserve_client.transport import (
     AsyncStream,
@@ -48,7 +52,23 @@ class Watch:
             raise
 
 
-class WatchedTransport:
+def watched_client(
+    targets: Sequence[str], watch: Watch, **options: Unpack[ClientOptions]
+) -> Client:
+    """A client that tells what happens to it."""
+    inner = GrpcTransport(make_config(targets, **options))
+    return Client(targets, transport=_WatchedTransport(inner, watch), **options)
+
+
+def watched_async_client(
+    targets: Sequence[str], watch: Watch, **options: Unpack[ClientOptions]
+) -> AsyncClient:
+    """The same for an event loop."""
+    inner = GrpcAioTransport(make_config(targets, **options))
+    return AsyncClient(targets, transport=_WatchedAsyncTransport(inner, watch), **options)
+
+
+class _WatchedTransport:
     """Carries calls for threads, over another transport."""
 
     def __init__(self, inner: Transport, watch: Watch) -> None:
@@ -70,7 +90,7 @@ class WatchedTransport:
             return _WatchedStream(self._inner.stream(method, request, attempt), self._watch)
 
 
-class WatchedAsyncTransport:
+class _WatchedAsyncTransport:
     """Carries calls for an event loop, over another transport."""
 
     def __init__(self, inner: AsyncTransport, watch: Watch) -> None:

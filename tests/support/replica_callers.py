@@ -13,15 +13,11 @@ from contextlib import contextmanager
 from typing import Unpack
 
 from benchmarks.chaos.replies import Question, bits_of
-from benchmarks.chaos.watched import Watch, WatchedAsyncTransport, WatchedTransport
+from benchmarks.chaos.watched import Watch, watched_async_client, watched_client
 from lstmserve_client import AsyncClient, Chunk, Client, ClientOptions, Event, Reply
-from lstmserve_client.config import make_config
-from lstmserve_client.grpc_aio_transport import GrpcAioTransport
-from lstmserve_client.grpc_transport import GrpcTransport
 
 NUM_CALLERS = 64
 WAIT_SECONDS = 60.0
-Targets = str | Sequence[str]
 
 
 class Callers(ABC):
@@ -29,7 +25,7 @@ class Callers(ABC):
 
     def __init__(
         self,
-        targets: Targets,
+        targets: Sequence[str],
         questions: Sequence[Question],
         *,
         is_unary: bool = False,
@@ -116,12 +112,8 @@ class ThreadedCallers(Callers):
     """Threads and ``Client``."""
 
     def _run(self) -> None:
-        inner = GrpcTransport(make_config(self._targets, **self._options))
-        transport = WatchedTransport(inner, self.watch)
-        with (
-            Client(self._targets, transport=transport, **self._options) as client,
-            ThreadPoolExecutor(self._count) as pool,
-        ):
+        client = watched_client(self._targets, self.watch, **self._options)
+        with client, ThreadPoolExecutor(self._count) as pool:
             for number in range(self._count):
                 pool.submit(self._call, client, number)  # what they raise is noted
 
@@ -146,9 +138,7 @@ class AsyncCallers(Callers):
         asyncio.run(self._call_all())
 
     async def _call_all(self) -> None:
-        inner = GrpcAioTransport(make_config(self._targets, **self._options))
-        transport = WatchedAsyncTransport(inner, self.watch)
-        async with AsyncClient(self._targets, transport=transport, **self._options) as client:
+        async with watched_async_client(self._targets, self.watch, **self._options) as client:
             calls = (self._call(client, number) for number in range(self._count))
             await asyncio.gather(*calls, return_exceptions=True)  # as above
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.chaos.program import Replica
+from benchmarks.chaos.program import Replica, find_free_port
 
 # what is asked for twice is generated twice: a kept reply would prove nothing
 UNCACHED = ("--cache-bytes", "0", "--state-cache-bytes", "0")
@@ -19,8 +19,10 @@ AT_ONCE = ("--drain-notice-seconds", "0")
 def replicas(stores: Sequence[Path], *arguments: str) -> Iterator[list[Replica]]:
     """One server for each store, for as long as the block takes."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        port = find_free_port()  # all have the same, as behind one name, and a host each
         made = [
             Replica(
+                f"127.0.0.{number + 2}:{port}",
                 Path(folder, f"{number}.log"),
                 *("--model-store", str(store), *AT_ONCE, *UNCACHED, *arguments),
             )

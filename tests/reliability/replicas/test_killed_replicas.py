@@ -23,14 +23,12 @@ def test_no_stream_notices_that_its_replica_was_killed(
     """
     callers = kind(targets_of(pair), questions)
     with callers.asking():
-        for victim in pair:
-            before = callers.watch.resumes
-            callers.wait_for_streams()
-            victim.kill()
-            callers.wait_for_everyone()
-            assert callers.watch.resumes > before
-            victim.start()
-            callers.wait_for_everyone()
+        callers.wait_for_streams()
+        pair[0].kill()
+        callers.wait_for_everyone()
+        assert callers.watch.resumes > 0
+        pair[0].start()
+        callers.wait_for_everyone()
 
 
 @BOTH_CLIENTS
