@@ -38,9 +38,7 @@ def learn(target: str, asks: Iterable[tuple[str, GenerateOptions]]) -> Sequence[
 
 def bits_of(reply: Reply) -> Reply:
     """A reply without what may differ: its times, its name, and what the cache did."""
-    return replace(
-        reply, started=_started(reply.started), completion=_completion(reply.completion)
-    )
+    return replace(reply, started=_started(reply.started), completion=_completion(reply.completion))
 
 
 def _started(started: Started) -> Started:

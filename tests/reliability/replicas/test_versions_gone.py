@@ -30,9 +30,7 @@ BULKY: GenerateOptions = {
 
 
 @pytest.fixture(scope="module")
-def newer_store(
-    other_version: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def newer_store(other_version: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that has version 2 and nothing else."""
     store = tmp_path_factory.mktemp("newer")
     copy_version(other_version, store, "tiny", 2)
@@ -44,9 +42,7 @@ def read_until_tokens(events: Iterator[object]) -> None:
         pass
 
 
-def test_a_reply_whose_version_no_replica_has_says_so(
-    tiny_store: Path, newer_store: Path
-) -> None:
+def test_a_reply_whose_version_no_replica_has_says_so(tiny_store: Path, newer_store: Path) -> None:
     with (
         replicas([tiny_store, newer_store]) as servers,
         Client(targets_of(servers)) as client,
