@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
 
-from benchmarks.chaos.program import Program
+from benchmarks.chaos.program import Program, Replica
 
 # longer than a client's keepalive takes to find a frozen server: 8 s
 FROZEN_SECONDS = (9.0, 12.0)
 AWAY_SECONDS = (0.0, 3.0)
 PEACE_SECONDS = (1.0, 4.0)
+# for callers to come back to a replica that they let rest: 10 s at most
+LOOK_SECONDS = 0.2
+MAX_LOOKS = 150
 
 
 class FaultKind(StrEnum):
@@ -42,7 +45,7 @@ class Faults:
     def __init__(
         self,
         kinds: Sequence[FaultKind],
-        replicas: Sequence[Program],
+        replicas: Sequence[Replica],
         redis: Program | None,
         seed: int,
     ) -> None:
@@ -56,7 +59,7 @@ class Faults:
         """Let faults happen for so long, with peace in between; the last one is seen through."""
         ends_at = monotonic() + seconds
         for kind in self._draw():
-            await self._wait(PEACE_SECONDS)
+            await self._be_at_peace()
             if monotonic() >= ends_at:
                 return
             began_at = monotonic()
@@ -64,6 +67,15 @@ class Faults:
             fault = Fault(kind, began_at, monotonic())
             self.happened.append(fault)
             on_fault(fault)
+
+    async def _be_at_peace(self) -> None:
+        """A fault is one only where it strikes somebody: all replicas are to be at work."""
+        await self._wait(PEACE_SECONDS)
+        for _ in range(MAX_LOOKS):
+            at_work = [await asyncio.to_thread(replica.is_at_work) for replica in self._replicas]
+            if all(at_work):
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _draw(self) -> Iterator[FaultKind]:
         """Each kind once before any comes again, in ever new order."""

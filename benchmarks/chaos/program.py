@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from benchmarks.load.server_process import ServerError
+from benchmarks.cache.page import scrape
+from benchmarks.load.server_process import RunningServer, ServerError
 
 HOST = "127.0.0.1"
 PORTS = range(22_000, 32_000)  # below those that connections are given meanwhile
@@ -103,3 +104,8 @@ class Replica(Program):
         places = ("--listen", address, "--metrics-listen", metrics)
         command = [sys.executable, "-m", "lstmserve_server", *places, *arguments]
         super().__init__(command, address, log)
+
+    def is_at_work(self) -> bool:
+        """Whether it is in the middle of a reply."""
+        page = scrape(RunningServer(self.address, self.metrics_url))
+        return page.total("running_sequences") > 0

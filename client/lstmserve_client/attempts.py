@@ -48,7 +48,8 @@ class Attempts:
     _deadline: float = field(init=False)
     _target: int = field(init=False, default=0)  # of the latest attempt
     _failures: int = 0  # in a row, none of which brought anything
-    _gone: set[int] = field(default_factory=set)  # targets that do not have the version
+    # what targets said that do not have the version
+    _gone: dict[int, VersionGoneError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._deadline = self.patience.now() + self.call.timeout_seconds
@@ -57,7 +58,7 @@ class Attempts:
     def next(self) -> Attempt:
         """Whom to ask now; raises DeadlineExceededError when no time is left."""
         now = self.patience.now()
-        self._target = self.patience.targets.choose(now, self._gone)
+        self._target = self.patience.targets.choose(now, self._gone.keys())
         return self._attempt(self._target, now)
 
     def beside(self) -> Attempt | None:
@@ -73,7 +74,8 @@ class Attempts:
         self.patience.targets.succeeded(self._target)
 
     def after(self, error: LstmserveError, *, has_progressed: bool = False) -> float:
-        """Seconds to wait before the next attempt; raises ``error`` if there is to be none.
+        """Seconds to wait before the next attempt; raises ``error`` if there is to be none, or
+        what the servers said that do answer: that the version is gone.
 
         ``has_progressed`` says that the attempt brought something before it failed.
         """
@@ -86,10 +88,10 @@ class Attempts:
         self._failures = 1 if has_progressed else self._failures + 1
         # what went on costs servers nothing twice, and is not taken from the budget
         if not (has_progressed or self._may_retry(now)):
-            raise error
-        wait = 0.0 if targets.has_ready(now, self._gone) else self._pause(now)
+            raise self._cause(error)
+        wait = 0.0 if targets.has_ready(now, self._gone.keys()) else self._pause(now)
         if now + wait >= self._deadline:
-            raise error
+            raise self._cause(error)
         return wait
 
     def _attempt(self, target: int, now: float) -> Attempt:
@@ -117,7 +119,11 @@ class Attempts:
 
     def _ask_elsewhere(self, error: VersionGoneError) -> float:
         """While a release is rolled out, another server may have the version still."""
-        self._gone.add(self._target)
+        self._gone[self._target] = error
         if len(self._gone) >= len(self.patience.targets):
             raise error
         return 0.0
+
+    def _cause(self, error: LstmserveError) -> LstmserveError:
+        """Why there is no reply: who cannot be reached matters less than what others said."""
+        return next(reversed(self._gone.values()), error)

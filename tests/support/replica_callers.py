@@ -16,8 +16,8 @@ from benchmarks.chaos.replies import Question, bits_of
 from benchmarks.chaos.watched import Watch, watched_async_client, watched_client
 from lstmserve_client import AsyncClient, Chunk, Client, ClientOptions, Event, Reply
 
-NUM_CALLERS = 64
-WAIT_SECONDS = 60.0
+NUM_CALLERS = 16
+WAIT_SECONDS = 90.0
 
 
 class Callers(ABC):

@@ -11,6 +11,7 @@ from benchmarks.chaos.replies import Question
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
 from support.replicas import targets_of
 
+NUM_STREAMS = 64
 BOTH_CLIENTS = pytest.mark.parametrize("kind", [ThreadedCallers, AsyncCallers])
 
 
@@ -21,7 +22,7 @@ def test_no_stream_notices_that_its_replica_was_killed(
     """64 streams over two replicas: those that one had begun go on at the other, bit for bit,
     and it is used again when it is back.
     """
-    callers = kind(targets_of(pair), questions)
+    callers = kind(targets_of(pair), questions, count=NUM_STREAMS)
     with callers.asking():
         callers.wait_for_streams()
         pair[0].kill()

@@ -22,6 +22,8 @@ from support.server_process import ServerProcess
 from support.stores import copy_version
 
 PROMPT = "hello"
+# for the one that had it to come back
+PATIENCE_SECONDS = 10.0
 # more than a connection takes before somebody reads it
 BULKY: GenerateOptions = {
     "sampling": SamplingParams(seed=7, logprobs=20),
@@ -47,7 +49,7 @@ def test_a_reply_whose_version_no_replica_has_says_so(tiny_store: Path, newer_st
         replicas([tiny_store, newer_store]) as servers,
         Client(targets_of(servers)) as client,
     ):
-        events = client.generate(PROMPT, **BULKY)
+        events = client.generate(PROMPT, timeout_seconds=PATIENCE_SECONDS, **BULKY)
         read_until_tokens(events)
         servers[0].kill()
         with pytest.raises(VersionGoneError) as gone:
