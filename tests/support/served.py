@@ -39,7 +39,7 @@ class Served:
 
     def page_once_idle(self) -> MetricsPage:
         """The page when nothing runs or waits any more."""
-        return scrape_until(self.process.metrics_url, is_idle)
+        return scrape_until(self.process.metrics_url, _is_idle)
 
 
 @contextmanager
@@ -53,6 +53,6 @@ def serve(store: Path, *arguments: str) -> Iterator[Served]:
         )
 
 
-def is_idle(page: MetricsPage) -> bool:
+def _is_idle(page: MetricsPage) -> bool:
     names = ("running_sequences", "waiting_sequences", "parked_sequences")
     return not any(page.total(name) for name in names)

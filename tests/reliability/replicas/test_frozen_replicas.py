@@ -15,10 +15,14 @@ from lstmserve_client import Client, ClientOptions, HedgePolicy
 from support.metrics_page import MetricsPage, scrape_until
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
 from support.replicas import targets_of
-from support.served import is_idle
 
 # the shortest keepalive that servers put up with
 KEEPALIVE: ClientOptions = {"keepalive_seconds": 4.0, "keepalive_timeout_seconds": 1.0}
+
+
+def is_idle(page: MetricsPage) -> bool:
+    names = ("running_sequences", "waiting_sequences", "parked_sequences")
+    return not any(page.total(name) for name in names)
 
 
 @contextmanager
