@@ -64,10 +64,12 @@ def test_a_reply_goes_on_wherever_its_version_still_is(
     """In the middle of a release: the next in turn has it no longer, the one after that has."""
     (question,) = learn(server.target, [(PROMPT, BULKY)])
     watch = Watch()
-    with replicas([tiny_store, newer_store, tiny_store]) as servers:
-        with watched_client(targets_of(servers), watch) as client:
-            events = client.generate(PROMPT, **BULKY)
-            read_until_tokens(events)
-            servers[0].kill()
-            assert bits_of(events.reply()) == question.expected
+    with (
+        replicas([tiny_store, newer_store, tiny_store]) as servers,
+        watched_client(targets_of(servers), watch) as client,
+    ):
+        events = client.generate(PROMPT, **BULKY)
+        read_until_tokens(events)
+        servers[0].kill()
+        assert bits_of(events.reply()) == question.expected
     assert watch.failures == {"UnavailableError": 1, "ModelNotFoundError": 1}
