@@ -50,6 +50,8 @@ class Attempts:
     _failures: int = 0  # in a row, none of which brought anything
     # what targets said that do not have the version
     _gone: dict[int, VersionGoneError] = field(default_factory=dict)
+    # the target that the latest attempt did not reach: others first, however long theirs rests
+    _lost: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self._deadline = self.patience.now() + self.call.timeout_seconds
@@ -58,7 +60,7 @@ class Attempts:
     def next(self) -> Attempt:
         """Whom to ask now; raises DeadlineExceededError when no time is left."""
         now = self.patience.now()
-        self._target = self.patience.targets.choose(now, self._gone.keys())
+        self._target = self.patience.targets.choose(now, self._avoided())
         return self._attempt(self._target, now)
 
     def beside(self) -> Attempt | None:
@@ -85,6 +87,7 @@ class Attempts:
             raise error
         now, targets = self.patience.now(), self.patience.targets
         targets.failed(self._target, now, error.retry_delay_seconds)
+        self._lost = frozenset({self._target} if isinstance(error, UnavailableError) else ())
         self._failures = 1 if has_progressed else self._failures + 1
         # what went on costs servers nothing twice, and is not taken from the budget
         if not (has_progressed or self._may_retry(now)):
@@ -120,9 +123,15 @@ class Attempts:
     def _ask_elsewhere(self, error: VersionGoneError) -> float:
         """While a release is rolled out, another server may have the version still."""
         self._gone[self._target] = error
+        self._lost = frozenset()
         if len(self._gone) >= len(self.patience.targets):
             raise error
         return 0.0
+
+    def _avoided(self) -> set[int]:
+        """Who is asked only if there is nobody else."""
+        avoided = {*self._gone, *self._lost}
+        return avoided if len(avoided) < len(self.patience.targets) else {*self._gone}
 
     def _cause(self, error: LstmserveError) -> LstmserveError:
         """Why there is no reply: who cannot be reached matters less than what others said."""

@@ -14,6 +14,7 @@ from benchmarks.chaos.replies import Question
 from support.haproxy import haproxy
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
 from support.replicas import targets_of
+from support.stack import wait_until
 
 Proxy = Callable[[Sequence[str], Path], AbstractContextManager[str]]
 
@@ -34,6 +35,8 @@ def test_streams_through_a_proxy_do_not_notice_that_a_replica_was_killed(
     with proxy(targets_of(pair), tmp_path) as target:
         callers = kind([target], questions)
         with callers.asking():
+            wait_until(pair[0].is_at_work)  # a proxy may find one replica later than the other
+            callers.wait_for_everyone()
             callers.wait_for_streams()
             pair[0].kill()
             callers.wait_for_everyone()
