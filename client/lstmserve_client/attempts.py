@@ -55,7 +55,10 @@ class Attempts:
     _is_checked: bool = field(init=False, default=False)
     _failures: int = 0  # in a row, none of which brought anything
     _losses: int = 0  # of servers that had taken the call, and brought nothing
-    _gone: set[int] = field(default_factory=set)  # targets that do not have the version
+    # what targets said that do not have the version
+    _gone: dict[int, VersionGoneError] = field(default_factory=dict)
+    # the target that the latest attempt did not reach: others first, however long theirs rests
+    _lost: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self._deadline = self.patience.now() + self.call.timeout_seconds
@@ -64,7 +67,7 @@ class Attempts:
     def next(self) -> Attempt:
         """Whom to ask now; raises DeadlineExceededError when no time is left."""
         now = self.patience.now()
-        self._target = self.patience.targets.choose(now, self._gone)
+        self._target = self.patience.targets.choose(now, self._avoided())
         return self._attempt(self._target, now)
 
     def beside(self) -> Attempt | None:
@@ -73,7 +76,9 @@ class Attempts:
         if now >= self._deadline or not self.patience.budget.try_spend(now):
             return None
         target = self.patience.targets.choose(now, {*self._gone, self._target})
-        return self._attempt(target, now)
+        attempt = self._attempt(target, now)
+        self._is_checked = False  # nobody will know which of the two had the answer
+        return attempt
 
     def succeeded(self) -> None:
         """The latest attempt has its answer."""
@@ -81,7 +86,8 @@ class Attempts:
             self.patience.targets.succeeded(self._target)
 
     def after(self, error: LstmserveError, *, has_progressed: bool = False) -> float:
-        """Seconds to wait before the next attempt; raises ``error`` if there is to be none.
+        """Seconds to wait before the next attempt; raises ``error`` if there is to be none, or
+        what the servers said that do answer: that the version is gone.
 
         ``has_progressed`` says that the attempt brought something before it failed.
         """
@@ -92,15 +98,16 @@ class Attempts:
             raise error
         now, targets = self.patience.now(), self.patience.targets
         targets.failed(self._target, now, error.retry_delay_seconds)
+        self._lost = frozenset({self._target} if isinstance(error, UnavailableError) else ())
         self._count(error, has_progressed=has_progressed)
         if not self._is_patient(error):
-            raise error
+            raise self._cause(error)
         # what went on costs servers nothing twice, and is not taken from the budget
         if not (has_progressed or self.patience.budget.try_spend(now)):
-            raise error
-        wait = 0.0 if targets.has_ready(now, self._gone) else self._pause(now)
+            raise self._cause(error)
+        wait = 0.0 if targets.has_ready(now, self._gone.keys()) else self._pause(now)
         if now + wait >= self._deadline:
-            raise error
+            raise self._cause(error)
         return wait
 
     def _attempt(self, target: int, now: float) -> Attempt:
@@ -141,7 +148,17 @@ class Attempts:
 
     def _ask_elsewhere(self, error: VersionGoneError) -> float:
         """While a release is rolled out, another server may have the version still."""
-        self._gone.add(self._target)
+        self._gone[self._target] = error
+        self._lost = frozenset()
         if len(self._gone) >= len(self.patience.targets):
             raise error
         return 0.0
+
+    def _avoided(self) -> set[int]:
+        """Who is asked only if there is nobody else."""
+        avoided = {*self._gone, *self._lost}
+        return avoided if len(avoided) < len(self.patience.targets) else {*self._gone}
+
+    def _cause(self, error: LstmserveError) -> LstmserveError:
+        """Why there is no reply: who cannot be reached matters less than what others said."""
+        return next(reversed(self._gone.values()), error)

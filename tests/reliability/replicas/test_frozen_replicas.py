@@ -1,0 +1,79 @@
+"""One of two replicas answers nothing for a while, and its connections stay open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from benchmarks.chaos.program import Replica
+from benchmarks.chaos.replies import Question, bits_of
+from benchmarks.chaos.watched import Watch, watched_client
+from lstmserve_client import Client, ClientOptions, HedgePolicy
+from support.metrics_page import MetricsPage, scrape_until
+from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
+from support.replicas import targets_of
+
+# the shortest keepalive that servers put up with
+KEEPALIVE: ClientOptions = {"keepalive_seconds": 4.0, "keepalive_timeout_seconds": 1.0}
+
+
+def is_idle(page: MetricsPage) -> bool:
+    names = ("running_sequences", "waiting_sequences", "parked_sequences")
+    return not any(page.total(name) for name in names)
+
+
+@contextmanager
+def frozen(replica: Replica) -> Iterator[None]:
+    """It answers nothing in the whole block."""
+    replica.freeze()
+    try:
+        yield
+        assert psutil.Process(replica.process.pid).status() == psutil.STATUS_STOPPED
+    finally:
+        replica.thaw()
+
+
+def check_all(client: Client, questions: Sequence[Question]) -> None:
+    for each in questions:
+        assert bits_of(client.reply(each.prompt, **each.options)) == each.expected
+
+
+@pytest.mark.parametrize("kind", [ThreadedCallers, AsyncCallers])
+def test_streams_leave_a_frozen_replica_and_come_back(
+    kind: type[Callers], pair: list[Replica], questions: Sequence[Question]
+) -> None:
+    """The keepalive finds it, all go on elsewhere while it is frozen; thawed, it is used again,
+    and keeps nothing of those who left.
+    """
+    victim = pair[0]
+    callers = kind(targets_of(pair), questions, **KEEPALIVE)
+    with callers.asking():
+        callers.wait_for_streams()
+        with frozen(victim):
+            callers.wait_for_everyone()
+            assert callers.watch.resumes > 0
+        before = MetricsPage(victim.metrics_url).total("requests_total")
+        scrape_until(
+            victim.metrics_url,
+            lambda page: page.total("requests_total") > before + len(questions),
+            max_scrapes=5_000,
+        )
+    for replica in pair:
+        scrape_until(replica.metrics_url, is_idle)
+
+
+def test_a_hedged_reply_does_not_wait_for_a_frozen_replica(
+    pair: list[Replica], questions: Sequence[Question]
+) -> None:
+    """No keepalive runs out and no attempt fails: every reply that the frozen one was asked for
+    first comes from the other.
+    """
+    hedge, watch = HedgePolicy(min_calls=len(questions)), Watch()
+    with watched_client(targets_of(pair), watch, hedge=hedge, keepalive_seconds=600) as client:
+        check_all(client, questions)
+        with frozen(pair[0]):
+            check_all(client, questions)
+        assert watch.failures.total() == 0

@@ -1,0 +1,44 @@
+"""One of two replicas is killed while both are in the middle of many replies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from benchmarks.chaos.program import Replica
+from benchmarks.chaos.replies import Question
+from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
+from support.replicas import targets_of
+
+NUM_STREAMS = 64
+BOTH_CLIENTS = pytest.mark.parametrize("kind", [ThreadedCallers, AsyncCallers])
+
+
+@BOTH_CLIENTS
+def test_no_stream_notices_that_its_replica_was_killed(
+    kind: type[Callers], pair: list[Replica], questions: Sequence[Question]
+) -> None:
+    """64 streams over two replicas: those that one had begun go on at the other, bit for bit,
+    and it is used again when it is back.
+    """
+    callers = kind(targets_of(pair), questions, count=NUM_STREAMS)
+    with callers.asking():
+        callers.wait_for_streams()
+        pair[0].kill()
+        callers.wait_for_everyone()
+        assert callers.watch.resumes > 0
+        pair[0].start()
+        callers.wait_for_everyone()
+
+
+@BOTH_CLIENTS
+def test_no_unary_caller_notices_either(
+    kind: type[Callers], pair: list[Replica], questions: Sequence[Question]
+) -> None:
+    callers = kind(targets_of(pair), questions, is_unary=True)
+    with callers.asking():
+        pair[0].kill()
+        callers.wait_for_everyone()
+        assert callers.watch.failures.total() > 0
+        pair[0].start()

@@ -1,0 +1,31 @@
+"""There is one replica, and it is gone for a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks.chaos.replies import Question
+from lstmserve_client import RetryPolicy
+from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
+from support.replicas import replicas, targets_of
+
+# to start takes a server longer than callers are patient, where many others use the machine
+PATIENT = RetryPolicy(max_attempts=1_000, budget_retries=100_000)
+
+
+@pytest.mark.parametrize("kind", [ThreadedCallers, AsyncCallers])
+def test_streams_wait_for_the_only_replica_to_come_back(
+    kind: type[Callers], tiny_store: Path, questions: Sequence[Question]
+) -> None:
+    """Killed and started again at the same address, it goes on with what it had begun."""
+    with replicas([tiny_store]) as (replica,):
+        callers = kind(targets_of([replica]), questions, retry=PATIENT)
+        with callers.asking():
+            callers.wait_for_streams()
+            replica.kill()
+            replica.start()
+            callers.wait_for_everyone()
+            assert callers.watch.resumes > 0

@@ -1,0 +1,42 @@
+"""Replicas that speak TLS and know their callers by tokens."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.chaos.replies import Question
+from lstmserve_client import Tls
+from support.certificates import NAME, Authority, options_of
+from support.replica_callers import ThreadedCallers
+from support.replicas import replicas, targets_of
+from support.server_process import command
+
+
+def add_caller(path: Path) -> str:
+    """A callers' file with one who may generate; the token."""
+    made = subprocess.run(
+        command("token", "shop", "--scope", "generate"), capture_output=True, text=True, check=True
+    )
+    path.write_text(made.stdout)
+    return made.stderr.splitlines()[-1]
+
+
+def test_streams_over_tls_with_a_token_do_not_notice_that_a_replica_was_killed(
+    tiny_store: Path, questions: Sequence[Question], tmp_path: Path
+) -> None:
+    """Where a stream goes on, too, the server proves who it is, and the caller who he is."""
+    authority, known = Authority(), tmp_path / "callers.toml"
+    token = add_caller(known)
+    secured = (*options_of(authority.issue().write(tmp_path)), "--auth-file", str(known))
+    with replicas([tiny_store] * 2, *secured) as pair:
+        tls = Tls(authority=authority.pem, server_name=NAME)
+        callers = ThreadedCallers(targets_of(pair), questions, tls=tls, token=token)
+        with callers.asking():
+            callers.wait_for_streams()
+            pair[0].kill()
+            callers.wait_for_everyone()
+            assert callers.watch.resumes > 0
+            pair[0].start()
+            callers.wait_for_everyone()
