@@ -8,6 +8,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from lstmserve_server.errors import UnavailableError
 from lstmserve_server.rpc.health import HealthServicer
 from support.calls import connect
 from support.raw_caller import raw_caller
@@ -61,3 +62,15 @@ async def test_what_is_not_served_is_unknown() -> None:
     changes = HealthServicer(("",)).Watch(asked, None)  # type: ignore[arg-type]  # as above
     unknown = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
     assert (await anext(changes)).status == unknown
+
+
+async def test_too_many_who_watch_push_the_oldest_out() -> None:
+    health = HealthServicer(("",), most_watching=2)
+    oldest, old, new = (health.Watch(ALL, None) for _ in range(3))  # type: ignore[arg-type]  # as above
+    for changes in (oldest, old, new):
+        assert await anext(changes) == NOT_SERVING
+    with pytest.raises(UnavailableError):
+        await anext(oldest)
+    health.switch(is_serving=True)
+    for changes in (old, new):
+        assert await anext(changes) == SERVING
