@@ -13,9 +13,9 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-Context = grpc.aio.ServicerContext[Any, Any]
 from lstmserve_server.errors import UnavailableError
 
+Context = grpc.aio.ServicerContext[Any, Any]
 MAX_WATCHING = 4096  # of some 20 KiB each, and anybody may
 Health = health_pb2.HealthCheckResponse
 
