@@ -24,6 +24,7 @@ from lstmserve_server.errors import StartupError
 
 MAX_FILE_BYTES = 1 << 20
 MAX_RATE = 1e6  # requests per second, and in a burst
+MIN_RATE = 1e-6  # one in twelve days; the delay until the next has to fit into RetryInfo
 MAX_CONCURRENT = 1 << 20
 
 
@@ -41,7 +42,7 @@ class _Entry(BaseModel):
     scopes: list[Literal["generate", "admin"]] = Field(min_length=1)
     tokens: list[Annotated[str, AfterValidator(_check_hash)]] = []
     certificates: list[Annotated[str, Field(min_length=1, max_length=255)]] = []
-    requests_per_second: float | None = Field(None, gt=0, le=MAX_RATE, allow_inf_nan=False)
+    requests_per_second: float | None = Field(None, ge=MIN_RATE, le=MAX_RATE, allow_inf_nan=False)
     burst: int | None = Field(None, ge=1, le=MAX_RATE)
     max_concurrent: int | None = Field(None, ge=1, le=MAX_CONCURRENT)
     cache: Literal["shared", "own"] = "shared"
@@ -77,9 +78,13 @@ class _File(BaseModel):
 def read_file(path: Path) -> bytes:
     """What stands in the file; raises StartupError when it cannot be read or trusted."""
     try:
-        with path.open("rb") as file:
+        # a pipe would keep us waiting for whoever writes it
+        with open(path, "rb", opener=_open_at_once) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise _refused(path, "is no ordinary file, which can be read again and again")
             # whoever may write it may call; reading it helps nobody (docs/security.md)
-            if os.fstat(file.fileno()).st_mode & stat.S_IWOTH:
+            if mode & stat.S_IWOTH:
                 raise _refused(path, "everybody on this machine may write it; chmod o-w")
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
@@ -89,20 +94,30 @@ def read_file(path: Path) -> bytes:
     return data
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def parse_callers(data: bytes, path: Path) -> list[Principal]:
     """The principals of a file; raises StartupError naming every wrong key. ``path`` is told."""
     try:
-        tables = tomllib.loads(data.decode())
-        entries = _File.model_validate(tables).principals
-    except UnicodeDecodeError:
-        raise _refused(path, "is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise _refused(path, f"is no TOML: {error}") from None
+        entries = _File.model_validate(tables := _read_tables(data, path)).principals
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
         raise _refused(path, "; ".join(_describe(one, tables) for one in problems)) from None
     _check_unique(path, entries)
     return [entry.to_principal() for entry in entries]
+
+
+def _read_tables(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(data.decode())
+    except UnicodeDecodeError:
+        raise _refused(path, "is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise _refused(path, f"is no TOML: {error}") from None
+    except (ValueError, RecursionError):  # of the parser's: numbers too long, lists too deep
+        raise _refused(path, "is no TOML that can be read") from None
 
 
 def _check_unique(path: Path, entries: Sequence[_Entry]) -> None:

@@ -62,6 +62,11 @@ class Call:
     meter: Any = None  # what whoever counts its tokens keeps of it
 
     @property
+    def method(self) -> str:
+        """``service/method``."""
+        return f"{self.service}/{self.rpc}"
+
+    @property
     def caller(self) -> str:
         """Who calls, as logs and traces tell, and as turns are shared out."""
         return self.identity.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import grpc
 
@@ -20,7 +20,7 @@ from lstmserve_server.rpc.credentials import (
     read_certificate_names,
 )
 from lstmserve_server.rpc.identity import Identity
-from lstmserve_server.rpc.permissions import check_permission
+from lstmserve_server.rpc.permissions import check_permission, is_permitted
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -31,6 +31,9 @@ class Door(Protocol):
     def admit(self, call: Call, context: Context) -> AbstractContextManager[None]:
         """Run a call within the block, with its identity set; raises when it may not."""
 
+    def is_open_to(self, call: Call, context: Context) -> bool:
+        """Whether calls like this one are let in when there is room; takes and tells nothing."""
+
 
 class OpenDoor:
     """Everybody comes in, under whatever name it gives."""
@@ -39,6 +42,9 @@ class OpenDoor:
     def admit(self, call: Call, context: Context) -> Iterator[None]:
         call.identity = Identity(read_caller(context.invocation_metadata() or ()))
         yield
+
+    def is_open_to(self, call: Call, context: Context) -> bool:  # noqa: ARG002 - a Door's
+        return True
 
 
 class GuardedDoor:
@@ -53,30 +59,36 @@ class GuardedDoor:
     def admit(self, call: Call, context: Context) -> Iterator[None]:
         principal = self._identify(context)
         call.identity = Identity(principal=principal)  # also of a call that gets no further
-        check_permission(principal, f"{call.service}/{call.rpc}")
+        check_permission(principal, call.method)
         user = read_caller(context.invocation_metadata() or ())
         call.identity = Identity(user, principal)
         with self._limits.use(principal):
             yield
 
+    def is_open_to(self, call: Call, context: Context) -> bool:
+        found = self._find(context)
+        return isinstance(found, Principal) and is_permitted(found, call.method)
+
     def _identify(self, context: Context) -> Principal:
-        """By its token, or by its certificate if it sends none. Raises UnauthenticatedError."""
+        """Raises UnauthenticatedError."""
+        found = self._find(context)
+        if isinstance(found, Failure):
+            self._observer.on_unauthenticated(found)
+            raise UnauthenticatedError
+        return found
+
+    def _find(self, context: Context) -> Principal | Failure:
+        """By its token, or by its certificate if it sends none."""
         authorizations = read_authorizations(context.invocation_metadata() or ())
         if not authorizations:
-            return self._identify_by_certificate(context)
+            return self._find_by_certificate(context)
         token = parse_bearer(authorizations[0]) if len(authorizations) == 1 else None
         if token is None:
-            self._refuse(Failure.MALFORMED)
-        principal = self._register.current.find_by_token(token)
-        return principal or self._refuse(Failure.UNKNOWN_TOKEN)
+            return Failure.MALFORMED
+        return self._register.current.find_by_token(token) or Failure.UNKNOWN_TOKEN
 
-    def _identify_by_certificate(self, context: Context) -> Principal:
+    def _find_by_certificate(self, context: Context) -> Principal | Failure:
         names = read_certificate_names(context.auth_context())
         if not names:
-            self._refuse(Failure.MISSING)
-        principal = self._register.current.find_by_certificate(names)
-        return principal or self._refuse(Failure.UNKNOWN_CERTIFICATE)
-
-    def _refuse(self, failure: Failure) -> NoReturn:
-        self._observer.on_unauthenticated(failure)
-        raise UnauthenticatedError
+            return Failure.MISSING
+        return self._register.current.find_by_certificate(names) or Failure.UNKNOWN_CERTIFICATE

@@ -8,28 +8,29 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from functools import partial
-from inspect import isasyncgenfunction
 from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
 
 from lstmserve_server.errors import LstmserveError
+from lstmserve_server.rpc.arrival import Strangers, read_each, read_one
 from lstmserve_server.rpc.call import Call, choose_request_id
 from lstmserve_server.rpc.door import Door
 from lstmserve_server.rpc.permissions import is_open
 from lstmserve_server.rpc.status import to_status, to_trailers
-from lstmserve_server.rpc.wire import Read, checked, reader_of
+from lstmserve_server.rpc.wire import Read, reader_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Serve = Callable[..., Any]
 Admit = Callable[[Context], AbstractContextManager[None]]
-MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
-    (True, True): grpc.stream_stream_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (False, False): grpc.unary_unary_rpc_method_handler,
+Take = Callable[[AsyncIterator[bytes]], Any]  # makes what a servicer is given
+
+# of methods with one response, and with many; to grpc requests are always many (arrival)
+MAKERS: dict[bool, Callable[..., Handler]] = {
+    False: grpc.stream_unary_rpc_method_handler,
+    True: grpc.stream_stream_rpc_method_handler,
 }
 
 
@@ -46,6 +47,7 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
         self._door = door
         self._is_own = is_own
         self._reader_of = reader_of
+        self._strangers = Strangers()
 
     async def intercept_service(
         self,
@@ -59,7 +61,18 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
         _, service, rpc = method.split("/")
         request_id = choose_request_id(tuple(handler_call_details.invocation_metadata))
         call = Call(rpc, request_id, service)
-        return _guard(call, handler, self._reader_of(method), self._admission(call, method))
+        guard = _stream if handler.response_streaming else _await
+        served = guard(
+            call, _serve_of(handler), self._taking(handler, method), self._admission(call, method)
+        )
+        make = MAKERS[bool(handler.response_streaming)]
+        return make(served, None, handler.response_serializer)
+
+    def _taking(self, handler: Handler, method: str) -> Take:
+        read = self._reader_of(method)
+        if handler.request_streaming:
+            return partial(_read_each, read)
+        return partial(self._strangers.read_one if is_open(method) else read_one, read)
 
     def _admission(self, call: Call, method: str) -> Admit:
         if is_open(method):
@@ -67,22 +80,17 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
         return lambda context: self._door.admit(call, context)
 
 
-def _guard(call: Call, handler: Handler, read: Read, admit: Admit) -> Handler:
-    serve: Any = (
+def _serve_of(handler: Handler) -> Any:  # noqa: ANN401 - a servicer's method
+    return (
         handler.stream_stream or handler.unary_stream or handler.stream_unary or handler.unary_unary
     )
-    take = partial(_read_each if handler.request_streaming else _read_one, read)
-    make = MAKERS[bool(handler.request_streaming), bool(handler.response_streaming)]
-    # the standard health service writes the events of its stream itself, and gives none
-    guarded = _stream if isasyncgenfunction(serve) else _await
-    return make(guarded(call, serve, take, admit), None, handler.response_serializer)
 
 
-def _stream(call: Call, serve: Serve, take: Callable[..., Any], admit: Admit) -> Serve:
-    async def stream(data: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - one request, or many
+def _stream(call: Call, serve: Serve, take: Take, admit: Admit) -> Serve:
+    async def stream(coming: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         try:
             with admit(context):
-                async with aclosing(serve(take(data), context)) as messages:
+                async with aclosing(serve(await take(coming), context)) as messages:
                     async for message in messages:
                         yield message
         except LstmserveError as error:
@@ -91,24 +99,20 @@ def _stream(call: Call, serve: Serve, take: Callable[..., Any], admit: Admit) ->
     return stream
 
 
-def _await(call: Call, serve: Serve, take: Callable[..., Any], admit: Admit) -> Serve:
-    async def run(data: Any, context: Context) -> Any:  # noqa: ANN401 - one request, or many
+def _await(call: Call, serve: Serve, take: Take, admit: Admit) -> Serve:
+    async def run(coming: AsyncIterator[bytes], context: Context) -> Any:  # noqa: ANN401 - a response
         try:
             with admit(context):
-                return await serve(take(data), context)
+                return await serve(await take(coming), context)
         except LstmserveError as error:
             return await _abort(error, call, context)
 
     return run
 
 
-def _read_one(read: Read, data: bytes) -> Message:
-    return checked(read(data))
-
-
 async def _read_each(read: Read, coming: AsyncIterator[bytes]) -> AsyncIterator[Message]:
-    async for data in coming:
-        yield checked(read(data))
+    """At once: a servicer waits for them itself."""
+    return read_each(read, coming)
 
 
 async def _abort(error: LstmserveError, call: Call, context: Context) -> None:

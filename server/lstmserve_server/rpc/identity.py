@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lstmserve_server.auth.principal import Principal
+from lstmserve_server.auth.principal import Principal, Scope
 from lstmserve_server.engine.claim import ANONYMOUS
 
 SHARED_SCOPE = ""
@@ -24,6 +24,10 @@ class Identity:
     def name(self) -> str:
         """Who shares fairly with others, and stands in logs and traces."""
         return self.user if self.principal is None else self.principal.name
+
+    @property
+    def may_administer(self) -> bool:
+        return self.principal is None or Scope.ADMIN in self.principal.scopes
 
     @property
     def sticky(self) -> str:

@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from lstmserve_server.gate import Gate
+from lstmserve_server.rpc.arrival import read_one
 from lstmserve_server.rpc.call import (
     REQUEST_ID_KEY,
     Call,
@@ -33,7 +34,7 @@ from lstmserve_server.rpc.observer import CallEndObserver
 from lstmserve_server.rpc.open_inference.failure import AS_STATUS_KEY, to_failure
 from lstmserve_server.rpc.request_stream import Fail, Failure, RequestStream
 from lstmserve_server.rpc.status import classify, to_status, to_trailers
-from lstmserve_server.rpc.wire import Read, checked, reader_of
+from lstmserve_server.rpc.wire import Read, reader_of
 
 OWN_PACKAGES = ("/lstmserve.v1.", "/inference.")
 # as the standard health service, these answer to the end
@@ -69,11 +70,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         call = _make_call(method, tuple(handler_call_details.invocation_metadata))
         read = reader_of(method)
         if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(
+            return grpc.stream_stream_rpc_method_handler(
                 self._stream(call, handler.unary_stream, read), None, handler.response_serializer
             )
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
+            return grpc.stream_unary_rpc_method_handler(
                 self._unary(call, handler.unary_unary, read), None, handler.response_serializer
             )
         if handler.stream_stream is not None:
@@ -83,11 +84,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         raise TypeError(f"{method}: requests that come in pieces are not served")
 
     def _stream(self, call: Call, serve: Serve, read: Read) -> Serve:
-        async def stream(request: bytes, context: Context) -> AsyncIterator[Message]:
+        async def stream(coming: AsyncIterator[bytes], context: Context) -> AsyncIterator[Message]:
             # closed with the call, not when it is collected: what it runs ends with it
             async with (
                 self._around(call, partial(_abort, call, context), context),
-                aclosing(serve(checked(read(request)), context)) as events,
+                aclosing(serve(await read_one(read, coming), context)) as events,
             ):
                 async for event in events:
                     yield event
@@ -95,9 +96,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return stream
 
     def _unary(self, call: Call, serve: Serve, read: Read) -> Serve:
-        async def unary(request: bytes, context: Context) -> Message:
+        async def unary(coming: AsyncIterator[bytes], context: Context) -> Message:
             async with self._around(call, partial(_abort, call, context), context):
-                reply: Message = await serve(checked(read(request)), context)
+                reply: Message = await serve(await read_one(read, coming), context)
                 return reply
 
         return unary
@@ -107,6 +108,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             coming: AsyncIterator[bytes], context: Context
         ) -> AsyncIterator[Message]:
             await _tell_request_id(opening, context)
+            if not self._door.is_open_to(opening, context):
+                async with self._around(opening, partial(_abort, opening, context), context):
+                    pass  # refused
             around = partial(self._around, context=context)
             stream = RequestStream(opening, serve, read, around, context)
             async with aclosing(stream.answer(coming)) as responses:

@@ -85,7 +85,10 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return next(record for record in inventory if record.served is served)
 
     def _card(self, record: VersionRecord) -> pb.Model:
-        return to_card(record, self._catalog)
+        card = to_card(record, self._catalog)
+        if not current_call.get().identity.may_administer:
+            card.state_reason = ""  # it names files of this machine
+        return card
 
 
 def _named(request: Named) -> VersionId:

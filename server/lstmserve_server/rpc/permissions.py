@@ -56,12 +56,18 @@ def is_open(method: str) -> bool:
     return NEEDS.get(method.removeprefix("/")) is Need.NOTHING
 
 
+def is_permitted(principal: Principal, method: str) -> bool:
+    """Whether the principal may call ``service/method``."""
+    need = NEEDS.get(method)
+    return isinstance(need, Need) or need in principal.scopes
+
+
 def check_permission(principal: Principal, method: str) -> None:
     """Raise PermissionDeniedError unless the principal may call ``service/method``."""
-    need = NEEDS.get(method)
-    if isinstance(need, Need) or need in principal.scopes:
+    if is_permitted(principal, method):
         return
-    if need is None:
+    need = NEEDS.get(method)
+    if not isinstance(need, Scope):
         raise PermissionDeniedError(f"{method} is for nobody: no scope includes it")
     raise PermissionDeniedError(
         f"{method} needs the scope {need.value!r}, which {principal.name!r} does not have"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from lstmserve.open_inference import inference_service_pb2, inference_service_pb2_grpc
@@ -29,6 +29,7 @@ from lstmserve_server.rpc.door import Door, OpenDoor
 from lstmserve_server.rpc.exchanges import Exchanges
 from lstmserve_server.rpc.foreign import ForeignInterceptor
 from lstmserve_server.rpc.generation import GenerationServicer
+from lstmserve_server.rpc.health import HealthServicer
 from lstmserve_server.rpc.interceptor import CallInterceptor, is_own
 from lstmserve_server.rpc.models import ModelServicer
 from lstmserve_server.rpc.observer import CallEndObserver, CallObserver
@@ -70,7 +71,7 @@ class RpcServer:
             interceptors=_make_interceptors(self._gate, door, (*end_observers, observer)),
             options=options,
         )
-        self._health = health.aio.HealthServicer()
+        self._health = HealthServicer(("", *SERVICES))
         exchanges = Exchanges(service, observer)
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
             GenerationServicer(exchanges), self._server
@@ -101,12 +102,12 @@ class RpcServer:
                 "not one of this machine"
             ) from None
         await self._server.start()
-        await self._set_health("SERVING")
+        self._health.switch(is_serving=True)
         return Address(listen.host, port)
 
     async def drain(self, config: DrainConfig) -> None:
         """NOT_SERVING, then refuse what is new, let what runs finish, and close the port."""
-        await self._set_health("NOT_SERVING")
+        self._health.switch(is_serving=False)
         # health watchers and load balancers look elsewhere meanwhile; whoever has not heard yet
         # is served
         await asyncio.sleep(config.notice_seconds)
@@ -117,7 +118,7 @@ class RpcServer:
     async def fail(self) -> None:
         """Stop at once, because nothing can be answered any more."""
         self._gate.close()
-        await self._set_health("NOT_SERVING")
+        self._health.switch(is_serving=False)
         await self._close()
 
     def _open_port(self, address: str) -> int:
@@ -132,11 +133,6 @@ class RpcServer:
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         if rest:
             await asyncio.wait(rest, timeout=STOP_SECONDS)
-
-    async def _set_health(self, status: str) -> None:
-        value = health_pb2.HealthCheckResponse.ServingStatus.Value(status)
-        for service in ("", *SERVICES):
-            await self._health.set(service, value)
 
 
 def _make_interceptors(

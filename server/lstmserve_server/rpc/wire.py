@@ -47,15 +47,24 @@ def make_reader(kind: type[Message]) -> Read:
     """A deserializer of one message type that never raises."""
 
     def read(data: bytes) -> Message | Malformed:
-        if len(data) > MAX_REQUEST_BYTES:
-            reason = f"must have at most {MAX_REQUEST_BYTES} bytes, not {len(data)}; send less"
-            return Malformed(FieldViolation("request", reason))
         try:
             return kind.FromString(data)
         except DecodeError:
             return Malformed(_find_violation(kind, data))
 
-    return read
+    return bounded(read, MAX_REQUEST_BYTES)
+
+
+def bounded(read: Read, max_bytes: int) -> Read:
+    """The same of no more bytes."""
+
+    def read_bounded(data: bytes) -> Message | Malformed:
+        if len(data) <= max_bytes:
+            return read(data)
+        reason = f"must have at most {max_bytes} bytes, not {len(data)}; send less"
+        return Malformed(FieldViolation("request", reason))
+
+    return read_bounded
 
 
 def checked(request: Message | Malformed) -> Message:

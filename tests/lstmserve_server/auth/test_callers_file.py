@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,20 @@ def test_a_file_that_everybody_may_write_or_that_is_none_is_not_read(tmp_path: P
         read_file(path)
     with pytest.raises(StartupError, match="Is a directory"):
         read_file(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 20_000, "a = " + "9" * 5_000])
+def test_what_the_parser_gives_up_on_is_no_toml(text: str) -> None:
+    assert refuse(text) == "is no TOML that can be read"
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "callers.toml"
+    os.mkfifo(pipe, 0o600)
+    with pytest.raises(StartupError, match="no ordinary file"):
+        read_file(pipe)
+
+
+def test_a_rate_whose_delay_no_client_can_be_told_is_refused() -> None:
+    with pytest.raises(StartupError, match="requests_per_second"):
+        parse({**GOOD, "requests_per_second": 1e-12})

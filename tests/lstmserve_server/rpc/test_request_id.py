@@ -129,7 +129,7 @@ async def test_a_caller_who_is_gone_by_then_has_cancelled() -> None:
     interceptor = CallInterceptor(Gate(DrainingError("closed")), OpenDoor(), (ends,))
     handler = await interceptor.intercept_service(find, details)
     assert handler is not None
-    unary: Callable[..., Any] = handler.unary_unary
+    unary: Callable[..., Any] = handler.stream_unary
     with pytest.raises(asyncio.CancelledError):
         await unary(model_pb.ListModelsRequest(), Gone())
     assert (ends.codes, served) == (["CANCELLED"], [])

@@ -134,19 +134,24 @@ class ClosedDoor:
         raise UnauthenticatedError
         yield
 
+    def is_open_to(self, _call: Call, _context: object) -> bool:
+        return False
+
 
 async def test_a_stream_of_a_stranger_ends_and_nothing_of_it_is_read() -> None:
     ends, caller = Ends(), Caller()
     stream = await make_stream(ends, Gate(DrainingError("closed")), caller, ClosedDoor())
 
-    async def unreadable() -> AsyncIterator[bytes]:
-        yield b"\xff\xff"
+    async def unread() -> AsyncIterator[bytes]:
+        raise AssertionError
+        yield b""
 
     with pytest.raises(grpc.aio.AbortError):
-        async for _ in stream(unreadable(), caller):
+        async for _ in stream(unread(), caller):
             pass
     assert caller.status is not None
     assert caller.status[0] is grpc.StatusCode.UNAUTHENTICATED
+    assert [code for _, code in ends.calls] == ["UNAUTHENTICATED"]
 
 
 async def test_whoever_wants_a_status_gets_that_of_the_first_error() -> None:

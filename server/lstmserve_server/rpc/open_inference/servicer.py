@@ -7,7 +7,6 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2
 
 from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.open_inference import inference_service_pb2_grpc
@@ -15,6 +14,7 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.errors import ModelLoadingError, ModelNotFoundError
 from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.exchanges import Exchanges
+from lstmserve_server.rpc.health import HealthServicer
 from lstmserve_server.rpc.open_inference.metadata import describe_model, describe_server
 from lstmserve_server.rpc.open_inference.places import in_words_of_caller
 from lstmserve_server.rpc.open_inference.reply import ReplyWriter
@@ -27,13 +27,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServicer):
     """Converts, and has the exchanges answer."""
 
-    def __init__(
-        self, catalog: ModelCatalog, exchanges: Exchanges, standard: health.aio.HealthServicer
-    ) -> None:
-        """``standard`` is the health service that ServerReady repeats."""
+    def __init__(self, catalog: ModelCatalog, exchanges: Exchanges, health: HealthServicer) -> None:
+        """``health`` is the standard service, which ServerReady repeats."""
         self._catalog = catalog
         self._exchanges = exchanges
-        self._health = standard
+        self._health = health
 
     async def ServerLive(
         self, request: wire.ServerLiveRequest, context: Context
@@ -43,13 +41,13 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
     async def ServerReady(
         self, request: wire.ServerReadyRequest, context: Context
     ) -> wire.ServerReadyResponse:
-        return wire.ServerReadyResponse(ready=await self._is_ready(context))
+        return wire.ServerReadyResponse(ready=self._health.is_serving)
 
     async def ModelReady(
         self, request: wire.ModelReadyRequest, context: Context
     ) -> wire.ModelReadyResponse:
         is_served = self._serves(request.name, request.version)
-        return wire.ModelReadyResponse(ready=is_served and await self._is_ready(context))
+        return wire.ModelReadyResponse(ready=is_served and self._health.is_serving)
 
     async def ServerMetadata(
         self, request: wire.ServerMetadataRequest, context: Context
@@ -98,10 +96,6 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
     async def _reply(self, asked: Asked, context: Context) -> pb.GenerateReplyResponse:
         with in_words_of_caller(asked.places):
             return await self._exchanges.reply(asked.request, context)
-
-    async def _is_ready(self, context: Context) -> bool:
-        answer = await self._health.Check(health_pb2.HealthCheckRequest(), context)
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     def _serves(self, name: str, version: str) -> bool:
         try:

@@ -1,0 +1,69 @@
+"""The message of a call that has one: read once the call is let in, and within a time.
+
+grpc reads it before anybody is asked, unless it believes that more may come: then strangers who
+never end their messages fill the memory, each of their calls with as much as a message may have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+from google.protobuf.message import Message
+
+from lstmserve_server.errors import DeadlineError, FieldViolation, InvalidRequestError
+from lstmserve_server.rpc.wire import Read, bounded, checked
+
+MESSAGE_SECONDS = 30.0  # from the beginning of the call to the end of its message
+# of calls that anybody may make; an honest one's message comes with its headers
+MAX_STRANGERS = 32
+# a call may go on for as long as it likes, and its message with it
+MAX_STRANGE_BYTES = 1 << 10
+
+
+async def read_one(read: Read, coming: AsyncIterator[bytes]) -> Message:
+    """The one message; raises InvalidRequestError, or DeadlineError when it does not end."""
+    try:
+        async with asyncio.timeout(MESSAGE_SECONDS):
+            data = await anext(coming, None)
+    except TimeoutError:
+        raise DeadlineError("the rest of the request has not come in time") from None
+    if data is None:
+        raise InvalidRequestError([FieldViolation("request", "is missing")])
+    return checked(read(data))
+
+
+async def read_each(read: Read, coming: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    """All messages of a call that may have many."""
+    async for data in coming:
+        yield checked(read(data))
+
+
+class Strangers:
+    """Who send messages that nobody has let in; too many, and the slowest is given up."""
+
+    def __init__(self, most: int = MAX_STRANGERS) -> None:
+        self._most = most
+        self._waiting: dict[asyncio.Timeout, None] = {}  # oldest first
+
+    async def read_one(self, read: Read, coming: AsyncIterator[bytes]) -> Message:
+        """As the function of this name, for messages that are short."""
+        try:
+            async with asyncio.timeout(None) as patience:
+                with self._wait(patience):
+                    return await read_one(bounded(read, MAX_STRANGE_BYTES), coming)
+        except TimeoutError:
+            raise DeadlineError("others' requests have come sooner") from None
+
+    @contextmanager
+    def _wait(self, patience: asyncio.Timeout) -> Iterator[None]:
+        if len(self._waiting) == self._most:
+            slowest = next(iter(self._waiting))
+            del self._waiting[slowest]
+            slowest.reschedule(0)  # which is over
+        self._waiting[patience] = None
+        try:
+            yield
+        finally:
+            self._waiting.pop(patience, None)
