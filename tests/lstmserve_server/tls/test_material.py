@@ -86,7 +86,11 @@ def test_what_is_wrong_is_told(tmp_path: Path, kind: str) -> None:
     assert [word for word in words if word not in text] == []
 
 
-@pytest.mark.parametrize("pem", [b"", GOOD.key, Authority().issue(not_after=LONG_AGO).chain[:50]])
+@pytest.mark.parametrize(
+    "pem",
+    [b"", GOOD.key, Authority().issue(not_after=LONG_AGO).chain[:50]],
+    ids=["empty", "a key", "the beginning of one"],
+)
 def test_a_broken_authority_of_clients_is_named(tmp_path: Path, pem: bytes) -> None:
     (tmp_path / "ca.crt").write_bytes(pem)
     with pytest.raises(StartupError, match=r"--tls-client-authority: .*ca.crt: holds no certif"):
