@@ -73,7 +73,7 @@ class ClientConfig:
     def _check_token(self) -> None:
         if isinstance(self.token, str):
             check_token(self.token)
-        is_exposed = self.tls is None and not all(map(_is_local, self.targets))
+        is_exposed = self.tls is None and not all(map(is_local, self.targets))
         if self.token is not None and is_exposed and not self.allow_clear_token:
             raise ValueError(
                 "token: would be sent in clear to another machine; use TLS (tls=Tls(), --tls), or "
@@ -105,7 +105,7 @@ def check_token(token: str) -> None:
         raise ValueError("token: must be printable ASCII without spaces or line ends")
 
 
-def _is_local(target: str) -> bool:
+def is_local(target: str) -> bool:
     """Whether a target is on this machine."""
     if target.startswith(("unix:", "unix-abstract:")):
         return True
