@@ -3,7 +3,6 @@
 No I/O and no clock of its own: both clients do as it says.
 """
 
-import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from lstmserve_client.transport import Attempt
 # it: such a request must not go on from server to server
 _LOST = (None, "ENGINE_DEAD")
 _MAX_LOSSES = 3
+_FOREVER_SECONDS = 1e9  # gRPC takes what lies far beyond it for the past
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Attempts:
         )
         return Attempt(
             target,
-            None if math.isinf(remaining) else remaining,
+            None if remaining > _FOREVER_SECONDS else remaining,
             self.call.make_metadata(),
             self.call.request_id,
             self._is_checked,

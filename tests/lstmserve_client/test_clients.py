@@ -218,6 +218,14 @@ def test_a_deadline_ends_the_call_here_and_there(
     assert fake.cancelled.wait(30)
 
 
+@pytest.mark.parametrize("timeout", [1e10, 1e300])
+@pytest.mark.parametrize("method", ["generate", "reply"])
+def test_a_deadline_beyond_all_clocks_is_none(
+    call: Callable[..., Any], method: str, timeout: float
+) -> None:
+    assert call(method, "hi", timeout_seconds=timeout)
+
+
 @pytest.mark.parametrize("method", ["models", "model", "health"])
 def test_every_method_says_that_there_is_no_server(
     call: Callable[..., Any], fake: FakeServer, dead_target: str, method: str
