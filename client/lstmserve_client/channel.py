@@ -21,7 +21,7 @@ _SERVICE_CONFIG = {
 
 
 def channel_options(config: ClientConfig, target: str, *, checked: bool) -> ChannelOptions:
-    """Options of gRPC's for a target; with ``checked`` only servers that report SERVING are used."""
+    """Options of gRPC's for a target; ``checked``: only servers that report SERVING are used."""
     options: dict[str, Any] = {
         "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,

@@ -1,7 +1,7 @@
 """What a client is told when it is made, checked and frozen."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TypedDict, Unpack
@@ -83,9 +83,19 @@ class ClientConfig:
 
 
 def make_config(target: str | Sequence[str], **options: Unpack[ClientOptions]) -> ClientConfig:
-    """The configuration for one target or several; raises ValueError."""
+    """The configuration for one target or several; raises ValueError, and TypeError for an
+    option that there is not.
+    """
+    check_names(options, ClientOptions.__optional_keys__)
     targets = (target,) if isinstance(target, str) else tuple(target)
     return ClientConfig(targets=targets, **options)
+
+
+def check_names(options: Iterable[str], known: Iterable[str]) -> None:
+    """Raise TypeError for an option that there is not."""
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{name}: no such option; there are {', '.join(sorted(known))}")
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:

@@ -147,6 +147,26 @@ def test_what_the_wire_cannot_carry_is_refused_by_name(
     assert fake.requests == []
 
 
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("generate", ["hi"]),
+        ("reply", ["hi"]),
+        ("warm_cache", ["hi"]),
+        ("models", []),
+        ("model", []),
+        ("health", []),
+        ("cache_stats", []),
+    ],
+)
+def test_an_option_that_there_is_not_is_not_passed_over(
+    call: Callable[..., Any], fake: FakeServer, method: str, arguments: list[str]
+) -> None:
+    with pytest.raises(TypeError, match=r"^tempreature: no such option"):
+        call(method, *arguments, tempreature=0.5)
+    assert fake.requests == []
+
+
 def test_a_turn_that_is_no_unicode_is_refused_by_name(call: Callable[..., Any]) -> None:
     with pytest.raises(InvalidRequestError) as raised:
         call("reply", [Turn("user", "hi"), Turn("user", "\udcff")])

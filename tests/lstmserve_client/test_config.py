@@ -44,6 +44,12 @@ def test_an_option_is_refused_by_name(client: type, name: str, value: object) ->
     assert "lines" not in str(raised.value)  # values may be secrets
 
 
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_an_option_that_there_is_not_is_refused(client: type) -> None:
+    with pytest.raises(TypeError, match=r"^timeout: no such option; there are .*timeout_seconds"):
+        client(timeout=1.0)
+
+
 @pytest.mark.parametrize(
     "target",
     ["127.0.0.1:50051", "localhost:50051", "[::1]:50051", "127.8.8.8:1", "unix:/run/lstmserve"],
