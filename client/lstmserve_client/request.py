@@ -1,6 +1,6 @@
 """From what a caller asks to the wire's request messages. Pure functions, no I/O."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import TypeVar
@@ -40,8 +40,8 @@ def fill_request(
 ) -> Request:
     """Fill an empty request and return it.
 
-    Raises InvalidRequestError for what the wire has no room for, such as a negative seed; all
-    else is the server's to judge.
+    Raises InvalidRequestError for what the wire has no room for, such as a negative seed, and
+    TypeError for values of another type; all else is the server's to judge.
     """
     with _refusing("model"):
         request.model = model
@@ -91,7 +91,12 @@ def _set_prompt(
 
 
 def _turns(turns: Sequence[types.Turn]) -> Iterator[pb.Turn]:
+    if not isinstance(turns, Iterable):
+        raise TypeError(f"prompt: must be text or a list of Turn, not {type(turns).__name__}")
     for position, turn in enumerate(turns):
+        if not isinstance(turn, types.Turn):
+            kind = type(turn).__name__
+            raise TypeError(f"conversation.turns[{position}]: must be a Turn, not {kind}")
         role = ROLES.get(turn.role, pb.ROLE_UNSPECIFIED)  # which the server refuses
         with _refusing(f"conversation.turns[{position}].text"):
             yield pb.Turn(role=role, text=turn.text)
@@ -127,9 +132,13 @@ def _wire_range(field: str, error: ValueError) -> str:
 
 @contextmanager
 def _refusing(field: str) -> Iterator[None]:
-    """Name the field that protobuf has no room for: a number out of range, text not Unicode."""
+    """Name the field that protobuf has no room for: a number out of range, text not Unicode, or
+    a value of another type, which remains a TypeError.
+    """
     try:
         yield
+    except TypeError as error:
+        raise TypeError(f"{field}: {error}") from error
     except ValueError as error:
         why = "not Unicode text" if isinstance(error, UnicodeError) else _wire_range(field, error)
         raise InvalidRequestError(

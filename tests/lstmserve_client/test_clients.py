@@ -148,6 +148,33 @@ def test_what_the_wire_cannot_carry_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
+    ("field", "prompt", "options"),
+    [
+        ("prompt", None, {}),
+        ("prompt", 5, {}),
+        ("prompt", Turn("user", "hi"), {}),
+        ("conversation.turns[0]", b"hi", {}),
+        ("conversation.turns[1]", [Turn("user", "hi"), {"role": "user"}], {}),
+        ("conversation.turns[0].text", [Turn("user", 5)], {}),  # type: ignore[arg-type]
+        ("sampling.seed", "hi", {"sampling": SamplingParams(seed="7")}),  # type: ignore[arg-type]
+        ("model", "hi", {"model": None}),
+    ],
+)
+@pytest.mark.parametrize("method", ["generate", "reply"])
+def test_a_value_of_another_type_is_refused_by_name(
+    call: Callable[..., Any], method: str, field: str, prompt: object, options: dict[str, Any]
+) -> None:
+    with pytest.raises(TypeError) as raised:
+        call(method, prompt, **options)
+    assert str(raised.value).startswith(f"{field}: ")
+
+
+def test_one_text_is_not_several_stop_sequences() -> None:
+    with pytest.raises(TypeError, match=r"^stop_sequences: "):
+        StoppingCriteria(stop_sequences="END")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("method", "arguments"),
     [
         ("generate", ["hi"]),
