@@ -17,6 +17,9 @@ _CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"[a-z0-9._-]+")
 _VALUE = re.compile(r"[ -~]*")
 _TOKEN = re.compile(r"[!-~]+")
+# gRPC would ask port 443 of a name without one, and look an URL or a list up as a name
+_TARGET = re.compile(r"(unix|ipv4|ipv6):.+|(?!(https?|grpcs?)://)[^\s,]+:[^\s,]+")
+_LONGEST_KEEPALIVE_SECONDS = 86_400
 _OWN_KEYS = frozenset({"authorization", "x-caller-id", "x-request-id"})
 
 
@@ -52,15 +55,19 @@ class ClientConfig:
     allow_clear_token: bool = False
 
     def __post_init__(self) -> None:
-        if not self.targets or not all(target.strip() for target in self.targets):
-            raise ValueError("target: must be HOST:PORT, or a list of at least one of them")
+        if not self.targets or not all(map(_TARGET.fullmatch, self.targets)):
+            raise ValueError(
+                "target: must be HOST:PORT, another target of gRPC's such as dns:///HOST:PORT, or "
+                "a list of at least one of them"
+            )
         if self.caller and not _CALLER.fullmatch(self.caller):
             raise ValueError("caller: must have 1 to 64 letters, digits, '.', '_' or '-'")
         check_metadata(self.metadata)
         if not self.timeout_seconds > 0:
             raise ValueError("timeout_seconds: must be positive; math.inf waits for ever")
-        if min(self.keepalive_seconds, self.keepalive_timeout_seconds) < 1:
-            raise ValueError("keepalive_seconds: must be at least 1; servers hang up on more")
+        for name in ("keepalive_seconds", "keepalive_timeout_seconds"):
+            if not 1 <= getattr(self, name) <= _LONGEST_KEEPALIVE_SECONDS:
+                raise ValueError(f"{name}: must be from 1 to {_LONGEST_KEEPALIVE_SECONDS}")
         self._check_token()
 
     def check_single_target(self) -> None:
@@ -87,7 +94,7 @@ def make_config(target: str | Sequence[str], **options: Unpack[ClientOptions]) -
     option that there is not.
     """
     check_names(options, ClientOptions.__optional_keys__)
-    targets = (target,) if isinstance(target, str) else tuple(target)
+    targets = (target,) if isinstance(target, str) else tuple(target or ())
     return ClientConfig(targets=targets, **options)
 
 
