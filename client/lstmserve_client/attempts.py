@@ -88,6 +88,8 @@ class Attempts:
         error.request_id = error.request_id or self.call.request_id
         if isinstance(error, VersionGoneError):
             return self._ask_elsewhere(error)
+        if isinstance(error, DeadlineExceededError) and error.reason is None:
+            error.args = (self._late,)  # gRPC's own words do not tell what the deadline was
         if not isinstance(error, UnavailableError | OverloadedError):
             raise error
         now, targets = self.patience.now(), self.patience.targets
@@ -103,13 +105,14 @@ class Attempts:
             raise error
         return wait
 
+    @property
+    def _late(self) -> str:
+        return f"no reply within {self.call.timeout_seconds:g} s (timeout_seconds)"
+
     def _attempt(self, target: int, now: float) -> Attempt:
         remaining = self._deadline - now
         if remaining <= 0:
-            raise DeadlineExceededError(
-                f"no reply within {self.call.timeout_seconds:g} s (timeout_seconds)",
-                request_id=self.call.request_id,
-            )
+            raise DeadlineExceededError(self._late, request_id=self.call.request_id)
         # the health that a proxy tells is that of one server behind it: of a target that is asked
         # although it failed, it is not a condition
         self._is_checked = self.call.is_checked and not self.patience.targets.is_resting(
