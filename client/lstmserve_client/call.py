@@ -5,7 +5,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lstmserve_client.config import ClientConfig, check_metadata, check_names, check_token
+from lstmserve_client.checks import check_names
+from lstmserve_client.config import ClientConfig, check_metadata, check_token
 from lstmserve_client.transport import Metadata
 from lstmserve_client.types import CallOptions
 

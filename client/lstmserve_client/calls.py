@@ -11,7 +11,7 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_client import convert, convert_cache, convert_operations, methods, types
-from lstmserve_client.config import check_names
+from lstmserve_client.checks import check_names
 from lstmserve_client.methods import Method
 from lstmserve_client.request import fill_request, purge_request, traffic_request
 from lstmserve_client.stream import whole_reply

@@ -1,11 +1,12 @@
 """What a client is told when it is made, checked and frozen."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TypedDict, Unpack
 
+from lstmserve_client.checks import check_names, check_type
 from lstmserve_client.policies import HedgePolicy, RetryPolicy
 from lstmserve_client.tls import Tls
 
@@ -40,7 +41,7 @@ class ClientOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
-    """One client's options; raises ValueError naming the one that is wrong."""
+    """One client's options; raises ValueError or TypeError naming the one that is wrong."""
 
     targets: tuple[str, ...]
     tls: Tls | None = None
@@ -55,6 +56,7 @@ class ClientConfig:
     allow_clear_token: bool = False
 
     def __post_init__(self) -> None:
+        self._check_types()
         if not self.targets or not all(map(_TARGET.fullmatch, self.targets)):
             raise ValueError(
                 "target: must be HOST:PORT, another target of gRPC's such as dns:///HOST:PORT, or "
@@ -77,6 +79,14 @@ class ClientConfig:
                 "target: administration is for one server at a time; make a client for each"
             )
 
+    def _check_types(self) -> None:
+        check_type("retry", self.retry, RetryPolicy)
+        check_type("metadata", self.metadata, Mapping)
+        if self.tls is not None:
+            check_type("tls", self.tls, Tls)
+        if self.hedge is not None:
+            check_type("hedge", self.hedge, HedgePolicy)
+
     def _check_token(self) -> None:
         if isinstance(self.token, str):
             check_token(self.token)
@@ -96,13 +106,6 @@ def make_config(target: str | Sequence[str], **options: Unpack[ClientOptions]) -
     check_names(options, ClientOptions.__optional_keys__)
     targets = (target,) if isinstance(target, str) else tuple(target or ())
     return ClientConfig(targets=targets, **options)
-
-
-def check_names(options: Iterable[str], known: Iterable[str]) -> None:
-    """Raise TypeError for an option that there is not."""
-    for name in options:
-        if name not in known:
-            raise TypeError(f"{name}: no such option; there are {', '.join(sorted(known))}")
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:

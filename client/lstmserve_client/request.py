@@ -9,6 +9,7 @@ from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve_client import types
+from lstmserve_client.checks import check_type
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
 
 Request = TypeVar("Request", pb.GenerateRequest, pb.GenerateReplyRequest)
@@ -94,15 +95,14 @@ def _turns(turns: Sequence[types.Turn]) -> Iterator[pb.Turn]:
     if not isinstance(turns, Iterable):
         raise TypeError(f"prompt: must be text or a list of Turn, not {type(turns).__name__}")
     for position, turn in enumerate(turns):
-        if not isinstance(turn, types.Turn):
-            kind = type(turn).__name__
-            raise TypeError(f"conversation.turns[{position}]: must be a Turn, not {kind}")
+        check_type(f"conversation.turns[{position}]", turn, types.Turn)
         role = ROLES.get(turn.role, pb.ROLE_UNSPECIFIED)  # which the server refuses
         with _refusing(f"conversation.turns[{position}].text"):
             yield pb.Turn(role=role, text=turn.text)
 
 
 def _set_sampling(message: pb.SamplingParams, sampling: types.SamplingParams) -> None:
+    check_type("sampling", sampling, types.SamplingParams)
     message.SetInParent()
     for each in fields(sampling):
         value = getattr(sampling, each.name)
@@ -114,6 +114,7 @@ def _set_sampling(message: pb.SamplingParams, sampling: types.SamplingParams) ->
 
 
 def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria) -> None:
+    check_type("stopping", stopping, types.StoppingCriteria)
     message.SetInParent()
     for each in fields(stopping):
         value = getattr(stopping, each.name)

@@ -157,6 +157,8 @@ def test_what_the_wire_cannot_carry_is_refused_by_name(
         ("conversation.turns[1]", [Turn("user", "hi"), {"role": "user"}], {}),
         ("conversation.turns[0].text", [Turn("user", 5)], {}),  # type: ignore[arg-type]
         ("sampling.seed", "hi", {"sampling": SamplingParams(seed="7")}),  # type: ignore[arg-type]
+        ("sampling", "hi", {"sampling": {"seed": 7}}),
+        ("stopping", "hi", {"stopping": {"max_tokens": 7}}),
         ("model", "hi", {"model": None}),
     ],
 )

@@ -75,6 +75,16 @@ def test_every_kind_of_target_of_grpc_is_taken(target: str) -> None:
 
 
 @pytest.mark.parametrize("client", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tls", "ca.pem"), ("tls", True), ("retry", 3), ("hedge", True), ("metadata", None)],
+)
+def test_a_value_of_another_type_is_refused_by_name(client: type, name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=rf"^{name}: must be a "):
+        client(**{name: value})
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
 def test_an_option_that_there_is_not_is_refused(client: type) -> None:
     with pytest.raises(TypeError, match=r"^timeout: no such option; there are .*timeout_seconds"):
         client(timeout=1.0)
