@@ -78,7 +78,7 @@ class Administration(ABC):
 
         A sampled request without a seed has several. ``cache_mode`` means nothing here.
         """
-        return self._administer(calls.warm_cache(prompt, options), options)
+        return self._administer(calls.warm_cache(prompt, options), calls.call_options(options))
 
     def log_level(self, **options: Unpack[CallOptions]) -> LogLevel:
         """The log level of the server process that answers."""

@@ -78,7 +78,9 @@ class AsyncAdministration(ABC):
 
         A sampled request without a seed has several. ``cache_mode`` means nothing here.
         """
-        return await self._administer(calls.warm_cache(prompt, options), options)
+        return await self._administer(
+            calls.warm_cache(prompt, options), calls.call_options(options)
+        )
 
     async def log_level(self, **options: Unpack[CallOptions]) -> LogLevel:
         """The log level of the server process that answers."""

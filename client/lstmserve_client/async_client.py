@@ -94,11 +94,13 @@ class AsyncClient(AsyncAdministration):
         goes on from another server, with the very tokens that were to come.
         """
         request = calls.generate_request(prompt, options)
-        return AsyncReplyStream(self._events(request, make_call(self._config, options)))
+        call = make_call(self._config, calls.call_options(options))
+        return AsyncReplyStream(self._events(request, call))
 
     async def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply:
         """Wait for the whole reply."""
-        call, asked = make_call(self._config, options), calls.reply(prompt, options)
+        asked = calls.reply(prompt, options)
+        call = make_call(self._config, calls.call_options(options))
         return await self._run(asked, call, self._latencies)
 
     def conversation(

@@ -3,7 +3,6 @@
 No I/O and no clock of its own: both clients do as it says.
 """
 
-import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from lstmserve_client.transport import Attempt
 # it: such a request must not go on from server to server
 _LOST = (None, "ENGINE_DEAD")
 _MAX_LOSSES = 3
+_FOREVER_SECONDS = 1e9  # gRPC takes what lies far beyond it for the past
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,8 @@ class Attempts:
         error.request_id = error.request_id or self.call.request_id
         if isinstance(error, VersionGoneError):
             return self._ask_elsewhere(error)
+        if isinstance(error, DeadlineExceededError) and error.reason is None:
+            error.args = (self._late,)  # gRPC's own words do not tell what the deadline was
         if not isinstance(error, UnavailableError | OverloadedError):
             raise error
         now, targets = self.patience.now(), self.patience.targets
@@ -110,13 +112,14 @@ class Attempts:
             raise self._cause(error)
         return wait
 
+    @property
+    def _late(self) -> str:
+        return f"no reply within {self.call.timeout_seconds:g} s (timeout_seconds)"
+
     def _attempt(self, target: int, now: float) -> Attempt:
         remaining = self._deadline - now
         if remaining <= 0:
-            raise DeadlineExceededError(
-                f"no reply within {self.call.timeout_seconds:g} s (timeout_seconds)",
-                request_id=self.call.request_id,
-            )
+            raise DeadlineExceededError(self._late, request_id=self.call.request_id)
         # the health that a proxy tells is that of one server behind it: of a target that is asked
         # although it failed, it is not a condition
         self._is_checked = self.call.is_checked and not self.patience.targets.is_resting(
@@ -124,7 +127,7 @@ class Attempts:
         )
         return Attempt(
             target,
-            None if math.isinf(remaining) else remaining,
+            None if remaining > _FOREVER_SECONDS else remaining,
             self.call.make_metadata(),
             self.call.request_id,
             self._is_checked,

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lstmserve_client.checks import check_names
 from lstmserve_client.config import ClientConfig, check_metadata, check_token
 from lstmserve_client.transport import Metadata
 from lstmserve_client.types import CallOptions
@@ -43,7 +44,8 @@ def make_call(
     is_retried: bool = True,
     is_checked: bool = True,
 ) -> Call:
-    """Raises ValueError naming the option that is wrong."""
+    """Raises ValueError naming the option that is wrong, and TypeError for one that is none."""
+    check_names(options, CallOptions.__optional_keys__)
     timeout = options.get("timeout_seconds")
     request_id = options.get("request_id") or secrets.token_hex(16)
     metadata = options.get("metadata") or {}

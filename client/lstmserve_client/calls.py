@@ -11,6 +11,7 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_client import convert, convert_cache, convert_operations, methods, types
+from lstmserve_client.checks import check_names
 from lstmserve_client.methods import Method
 from lstmserve_client.request import fill_request, purge_request, traffic_request
 from lstmserve_client.stream import whole_reply
@@ -33,9 +34,18 @@ def generate_request(prompt: types.Prompt, options: types.GenerateOptions) -> pb
 
 
 def request_options(options: types.GenerateOptions) -> types.RequestOptions:
-    """Those that go on the wire."""
-    own = types.CallOptions.__optional_keys__
-    return cast("types.RequestOptions", {k: v for k, v in options.items() if k not in own})
+    """Those that go on the wire; raises TypeError for an option that there is not."""
+    check_names(options, types.GenerateOptions.__optional_keys__)
+    return cast("types.RequestOptions", _of(types.RequestOptions, options))
+
+
+def call_options(options: types.GenerateOptions) -> types.CallOptions:
+    """Those of the call itself."""
+    return cast("types.CallOptions", _of(types.CallOptions, options))
+
+
+def _of(kind: Any, options: types.GenerateOptions) -> dict[str, object]:  # noqa: ANN401 - a TypedDict
+    return {name: each for name, each in options.items() if name in kind.__optional_keys__}
 
 
 def reply(prompt: types.Prompt, options: types.GenerateOptions) -> UnaryCall[types.Reply]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from lstmserve_client.config import ClientConfig
+from lstmserve_client.config import ClientConfig, is_local
 
 # a reply of 4,096 tokens with 20 log-probabilities each takes about 2 MB; servers refuse
 # requests of more than 4 MiB unless told otherwise
@@ -20,8 +20,8 @@ _SERVICE_CONFIG = {
 }
 
 
-def channel_options(config: ClientConfig, *, checked: bool) -> ChannelOptions:
-    """Options of gRPC's; with ``checked`` a channel uses only servers that report SERVING."""
+def channel_options(config: ClientConfig, target: str, *, checked: bool) -> ChannelOptions:
+    """Options of gRPC's for a target; ``checked``: only servers that report SERVING are used."""
     options: dict[str, Any] = {
         "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
         "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
@@ -39,6 +39,8 @@ def channel_options(config: ClientConfig, *, checked: bool) -> ChannelOptions:
         # targets given twice are two connections, to two workers of a server perhaps
         "grpc.use_local_subchannel_pool": 1,
     }
+    if is_local(target):  # a proxy would take it for itself, and be told the token in clear
+        options["grpc.enable_http_proxy"] = 0
     if checked:
         options["grpc.service_config"] = json.dumps(_SERVICE_CONFIG)
     if config.tls is not None and config.tls.server_name:

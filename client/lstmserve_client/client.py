@@ -100,7 +100,8 @@ class Client(Administration):
             On its way.
         """
         request = calls.generate_request(prompt, options)
-        return ReplyStream(self._events(request, make_call(self._config, options)))
+        call = make_call(self._config, calls.call_options(options))
+        return ReplyStream(self._events(request, call))
 
     def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply:
         """Wait for the whole reply.
@@ -109,7 +110,8 @@ class Client(Administration):
         >>> reply.text, reply.started.seed, reply.completion.finish_reason.value
         ('On its way.', 7, 'end_of_text')
         """
-        call, asked = make_call(self._config, options), calls.reply(prompt, options)
+        asked = calls.reply(prompt, options)
+        call = make_call(self._config, calls.call_options(options))
         return self._run(asked, call, self._latencies)
 
     def conversation(

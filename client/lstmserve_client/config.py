@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TypedDict, Unpack
 
+from lstmserve_client.checks import check_names, check_type
 from lstmserve_client.policies import HedgePolicy, RetryPolicy
 from lstmserve_client.tls import Tls
 
@@ -17,6 +18,9 @@ _CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"[a-z0-9._-]+")
 _VALUE = re.compile(r"[ -~]*")
 _TOKEN = re.compile(r"[!-~]+")
+# gRPC would ask port 443 of a name without one, and look an URL or a list up as a name
+_TARGET = re.compile(r"(unix|ipv4|ipv6):.+|(?!(https?|grpcs?)://)[^\s,]+:[^\s,]+")
+_LONGEST_KEEPALIVE_SECONDS = 86_400
 _OWN_KEYS = frozenset({"authorization", "x-caller-id", "x-request-id"})
 
 
@@ -37,7 +41,7 @@ class ClientOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
-    """One client's options; raises ValueError naming the one that is wrong."""
+    """One client's options; raises ValueError or TypeError naming the one that is wrong."""
 
     targets: tuple[str, ...]
     tls: Tls | None = None
@@ -52,15 +56,20 @@ class ClientConfig:
     allow_clear_token: bool = False
 
     def __post_init__(self) -> None:
-        if not self.targets or not all(target.strip() for target in self.targets):
-            raise ValueError("target: must be HOST:PORT, or a list of at least one of them")
+        self._check_types()
+        if not self.targets or not all(map(_TARGET.fullmatch, self.targets)):
+            raise ValueError(
+                "target: must be HOST:PORT, another target of gRPC's such as dns:///HOST:PORT, or "
+                "a list of at least one of them"
+            )
         if self.caller and not _CALLER.fullmatch(self.caller):
             raise ValueError("caller: must have 1 to 64 letters, digits, '.', '_' or '-'")
         check_metadata(self.metadata)
         if not self.timeout_seconds > 0:
             raise ValueError("timeout_seconds: must be positive; math.inf waits for ever")
-        if min(self.keepalive_seconds, self.keepalive_timeout_seconds) < 1:
-            raise ValueError("keepalive_seconds: must be at least 1; servers hang up on more")
+        for name in ("keepalive_seconds", "keepalive_timeout_seconds"):
+            if not 1 <= getattr(self, name) <= _LONGEST_KEEPALIVE_SECONDS:
+                raise ValueError(f"{name}: must be from 1 to {_LONGEST_KEEPALIVE_SECONDS}")
         self._check_token()
 
     def check_single_target(self) -> None:
@@ -70,10 +79,18 @@ class ClientConfig:
                 "target: administration is for one server at a time; make a client for each"
             )
 
+    def _check_types(self) -> None:
+        check_type("retry", self.retry, RetryPolicy)
+        check_type("metadata", self.metadata, Mapping)
+        if self.tls is not None:
+            check_type("tls", self.tls, Tls)
+        if self.hedge is not None:
+            check_type("hedge", self.hedge, HedgePolicy)
+
     def _check_token(self) -> None:
         if isinstance(self.token, str):
             check_token(self.token)
-        is_exposed = self.tls is None and not all(map(_is_local, self.targets))
+        is_exposed = self.tls is None and not all(map(is_local, self.targets))
         if self.token is not None and is_exposed and not self.allow_clear_token:
             raise ValueError(
                 "token: would be sent in clear to another machine; use TLS (tls=Tls(), --tls), or "
@@ -83,8 +100,11 @@ class ClientConfig:
 
 
 def make_config(target: str | Sequence[str], **options: Unpack[ClientOptions]) -> ClientConfig:
-    """The configuration for one target or several; raises ValueError."""
-    targets = (target,) if isinstance(target, str) else tuple(target)
+    """The configuration for one target or several; raises ValueError, and TypeError for an
+    option that there is not.
+    """
+    check_names(options, ClientOptions.__optional_keys__)
+    targets = (target,) if isinstance(target, str) else tuple(target or ())
     return ClientConfig(targets=targets, **options)
 
 
@@ -105,7 +125,7 @@ def check_token(token: str) -> None:
         raise ValueError("token: must be printable ASCII without spaces or line ends")
 
 
-def _is_local(target: str) -> bool:
+def is_local(target: str) -> bool:
     """Whether a target is on this machine."""
     if target.startswith(("unix:", "unix-abstract:")):
         return True

@@ -24,6 +24,7 @@ class GrpcAioTransport:
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
         self._channels: dict[tuple[int, bool], grpc.aio.Channel] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None  # that the channels belong to
         self._is_closed = False
 
     async def unary(self, method: Method[Q, R], request: Q, attempt: Attempt) -> R:
@@ -61,14 +62,22 @@ class GrpcAioTransport:
     def _channel(self, attempt: Attempt) -> grpc.aio.Channel:
         if self._is_closed:
             raise RequestCancelledError("the client is closed", request_id=attempt.request_id)
+        self._check_loop()
         key = (attempt.target, attempt.is_checked)
         if key not in self._channels:
             self._channels[key] = self._connect(*key)
         return self._channels[key]
 
+    def _check_loop(self) -> None:
+        """On another loop calls work at times, and fail in odd ways at others."""
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise RuntimeError("an AsyncClient is for one event loop: make another for this one")
+
     def _connect(self, number: int, is_checked: bool) -> grpc.aio.Channel:
         target = self._config.targets[number]
-        options = channel_options(self._config, checked=is_checked)
+        options = channel_options(self._config, target, checked=is_checked)
         credentials = channel_credentials(self._config)
         no_compression = grpc.Compression.NoCompression
         if credentials is None:

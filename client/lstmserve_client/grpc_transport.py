@@ -75,7 +75,7 @@ class GrpcTransport:
 
     def _connect(self, number: int, is_checked: bool) -> grpc.Channel:
         target = self._config.targets[number]
-        options = channel_options(self._config, checked=is_checked)
+        options = channel_options(self._config, target, checked=is_checked)
         credentials = channel_credentials(self._config)
         no_compression = grpc.Compression.NoCompression
         if credentials is None:

@@ -1,6 +1,6 @@
 """From what a caller asks to the wire's request messages. Pure functions, no I/O."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import TypeVar
@@ -9,6 +9,7 @@ from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve_client import types
+from lstmserve_client.checks import check_type
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
 
 Request = TypeVar("Request", pb.GenerateRequest, pb.GenerateReplyRequest)
@@ -40,8 +41,8 @@ def fill_request(
 ) -> Request:
     """Fill an empty request and return it.
 
-    Raises InvalidRequestError for what the wire has no room for, such as a negative seed; all
-    else is the server's to judge.
+    Raises InvalidRequestError for what the wire has no room for, such as a negative seed, and
+    TypeError for values of another type; all else is the server's to judge.
     """
     with _refusing("model"):
         request.model = model
@@ -91,13 +92,17 @@ def _set_prompt(
 
 
 def _turns(turns: Sequence[types.Turn]) -> Iterator[pb.Turn]:
+    if not isinstance(turns, Iterable):
+        raise TypeError(f"prompt: must be text or a list of Turn, not {type(turns).__name__}")
     for position, turn in enumerate(turns):
+        check_type(f"conversation.turns[{position}]", turn, types.Turn)
         role = ROLES.get(turn.role, pb.ROLE_UNSPECIFIED)  # which the server refuses
         with _refusing(f"conversation.turns[{position}].text"):
             yield pb.Turn(role=role, text=turn.text)
 
 
 def _set_sampling(message: pb.SamplingParams, sampling: types.SamplingParams) -> None:
+    check_type("sampling", sampling, types.SamplingParams)
     message.SetInParent()
     for each in fields(sampling):
         value = getattr(sampling, each.name)
@@ -109,6 +114,7 @@ def _set_sampling(message: pb.SamplingParams, sampling: types.SamplingParams) ->
 
 
 def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria) -> None:
+    check_type("stopping", stopping, types.StoppingCriteria)
     message.SetInParent()
     for each in fields(stopping):
         value = getattr(stopping, each.name)
@@ -127,9 +133,13 @@ def _wire_range(field: str, error: ValueError) -> str:
 
 @contextmanager
 def _refusing(field: str) -> Iterator[None]:
-    """Name the field that protobuf has no room for: a number out of range, text not Unicode."""
+    """Name the field that protobuf has no room for: a number out of range, text not Unicode, or
+    a value of another type, which remains a TypeError.
+    """
     try:
         yield
+    except TypeError as error:
+        raise TypeError(f"{field}: {error}") from error
     except ValueError as error:
         why = "not Unicode text" if isinstance(error, UnicodeError) else _wire_range(field, error)
         raise InvalidRequestError(

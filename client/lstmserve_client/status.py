@@ -25,7 +25,8 @@ _ERROR_OF_CODE: dict[grpc.StatusCode, type[errors.LstmserveError]] = {
     grpc.StatusCode.UNAVAILABLE: errors.UnavailableError,
     grpc.StatusCode.CANCELLED: errors.RequestCancelledError,
 }
-_TOO_LARGE = "message larger than max"  # as gRPC says it on either side; it would be again
+# as gRPC says it on either side; it would be again
+_TOO_LARGE = ("message larger than max", "metadata size exceeds")
 # what gRPC and proxies say when a connection breaks in the middle of a call; a server of ours
 # gives a reason with every status of its own
 _LOST = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
@@ -54,7 +55,7 @@ def error_from_rpc(
             return errors.ModelNotFoundError(
                 message, resource=details.resource, request_id=request_id, reason=reason
             )
-        case grpc.StatusCode.RESOURCE_EXHAUSTED if reason is None and _TOO_LARGE in message:
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if reason is None and _is_too_large(message):
             return errors.InvalidRequestError(message, request_id=request_id)
         case grpc.StatusCode.FAILED_PRECONDITION if reason in _MODEL_STATES:
             return errors.ModelStateError(message, request_id=request_id, reason=reason)
@@ -87,6 +88,10 @@ def raises_own_errors(request_id: str, is_closed: Callable[[], bool]) -> Iterato
         own = error_from_rpc(error, request_id=request_id)
         own.was_accepted = _was_accepted(error)
         raise own from error
+
+
+def _is_too_large(message: str) -> bool:
+    return any(each in message for each in _TOO_LARGE)
 
 
 def _was_accepted(rpc_error: grpc.RpcError) -> bool:

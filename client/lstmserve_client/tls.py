@@ -4,7 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-_PEM = b"-----BEGIN "
+_LABELS = {
+    "authority": b"CERTIFICATE-----",
+    "certificate": b"CERTIFICATE-----",
+    "key": b"PRIVATE KEY-----",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,21 +17,21 @@ class Tls:
 
     ``authority`` signs the servers' certificates; without it, those that gRPC trusts do.
     ``certificate`` and ``key`` are the client's own, for servers that ask for one. Raises
-    ValueError when only one of the two is given, or one of all is not PEM.
+    ValueError when only one of the two is given, or one is not what its name says.
     """
 
-    authority: bytes | None = None
-    certificate: bytes | None = None
+    authority: bytes | None = field(default=None, repr=False)
+    certificate: bytes | None = field(default=None, repr=False)  # a key may stand beside it
     key: bytes | None = field(default=None, repr=False)
     server_name: str = ""  # that the certificate must have, where it is not the target's
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key: both are needed, or neither")
-        for name in ("authority", "certificate", "key"):
+        for name, label in _LABELS.items():
             value = getattr(self, name)
-            if value is not None and _PEM not in value:  # gRPC would tell nothing of it
-                raise ValueError(f"{name}: is not PEM, which begins with -----BEGIN …-----")
+            if value is not None and label not in value:  # gRPC would tell nothing of it
+                raise ValueError(f"{name}: has no line -----BEGIN {label.decode()} of PEM")
 
     @classmethod
     def from_files(

@@ -118,11 +118,18 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoppingCriteria:
-    """When a reply ends; ``None`` follows the model's default. Lengths are in tokens."""
+    """When a reply ends; ``None`` follows the model's default. Lengths are in tokens.
+
+    Raises TypeError for stop sequences that are one text, of which each letter would be one.
+    """
 
     max_tokens: int | None = None
     min_tokens: int | None = None
     stop_sequences: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.stop_sequences, str):
+            raise TypeError('stop_sequences: must be several texts, such as ("\\n",), not one')
 
 
 class CallOptions(TypedDict, total=False):

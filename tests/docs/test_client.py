@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import lstmserve_client
-from lstmserve_client import errors
+from lstmserve_client import ClientOptions, GenerateOptions, errors
 from lstmserve_client.testing import FakeService
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
@@ -40,6 +40,12 @@ def test_every_error_is_told() -> None:
         if isinstance(each, type) and issubclass(each, errors.LstmserveError)
     }
     assert set(ERROR.findall(GUIDE)) == own
+
+
+def test_every_option_is_told() -> None:
+    told = GUIDE.partition("## Options")[2].partition("\n## ")[0]
+    names = ClientOptions.__optional_keys__ | GenerateOptions.__optional_keys__
+    assert {name for name in names if f"`{name}`" not in told} == set()
 
 
 def test_every_method_of_the_fake_is_told() -> None:

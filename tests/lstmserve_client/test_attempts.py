@@ -116,6 +116,15 @@ def test_an_attempt_has_the_time_that_is_left() -> None:
     assert raised.value.request_id == "mine"
 
 
+def test_a_deadline_that_passes_is_told_in_seconds_and_a_refusal_by_its_reason() -> None:
+    attempts = Scene().call(timeout_seconds=2.0)
+    attempts.next()
+    with pytest.raises(DeadlineExceededError, match=r"^no reply within 2 s"):
+        attempts.after(DeadlineExceededError("Deadline Exceeded"))
+    with pytest.raises(DeadlineExceededError, match=r"^too long a queue$"):
+        attempts.after(DeadlineExceededError("too long a queue", reason="DEADLINE_INFEASIBLE"))
+
+
 def test_a_call_may_wait_for_ever() -> None:
     scene = Scene()
     attempts = scene.call(timeout_seconds=math.inf)

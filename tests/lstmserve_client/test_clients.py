@@ -147,6 +147,55 @@ def test_what_the_wire_cannot_carry_is_refused_by_name(
     assert fake.requests == []
 
 
+@pytest.mark.parametrize(
+    ("field", "prompt", "options"),
+    [
+        ("prompt", None, {}),
+        ("prompt", 5, {}),
+        ("prompt", Turn("user", "hi"), {}),
+        ("conversation.turns[0]", b"hi", {}),
+        ("conversation.turns[1]", [Turn("user", "hi"), {"role": "user"}], {}),
+        ("conversation.turns[0].text", [Turn("user", 5)], {}),  # type: ignore[arg-type]
+        ("sampling.seed", "hi", {"sampling": SamplingParams(seed="7")}),  # type: ignore[arg-type]
+        ("sampling", "hi", {"sampling": {"seed": 7}}),
+        ("stopping", "hi", {"stopping": {"max_tokens": 7}}),
+        ("model", "hi", {"model": None}),
+    ],
+)
+@pytest.mark.parametrize("method", ["generate", "reply"])
+def test_a_value_of_another_type_is_refused_by_name(
+    call: Callable[..., Any], method: str, field: str, prompt: object, options: dict[str, Any]
+) -> None:
+    with pytest.raises(TypeError) as raised:
+        call(method, prompt, **options)
+    assert str(raised.value).startswith(f"{field}: ")
+
+
+def test_one_text_is_not_several_stop_sequences() -> None:
+    with pytest.raises(TypeError, match=r"^stop_sequences: "):
+        StoppingCriteria(stop_sequences="END")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("generate", ["hi"]),
+        ("reply", ["hi"]),
+        ("warm_cache", ["hi"]),
+        ("models", []),
+        ("model", []),
+        ("health", []),
+        ("cache_stats", []),
+    ],
+)
+def test_an_option_that_there_is_not_is_not_passed_over(
+    call: Callable[..., Any], fake: FakeServer, method: str, arguments: list[str]
+) -> None:
+    with pytest.raises(TypeError, match=r"^tempreature: no such option"):
+        call(method, *arguments, tempreature=0.5)
+    assert fake.requests == []
+
+
 def test_a_turn_that_is_no_unicode_is_refused_by_name(call: Callable[..., Any]) -> None:
     with pytest.raises(InvalidRequestError) as raised:
         call("reply", [Turn("user", "hi"), Turn("user", "\udcff")])
@@ -216,6 +265,14 @@ def test_a_deadline_ends_the_call_here_and_there(
     with pytest.raises(DeadlineExceededError):
         call(method, "hi", timeout_seconds=0.5)
     assert fake.cancelled.wait(30)
+
+
+@pytest.mark.parametrize("timeout", [1e10, 1e300])
+@pytest.mark.parametrize("method", ["generate", "reply"])
+def test_a_deadline_beyond_all_clocks_is_none(
+    call: Callable[..., Any], method: str, timeout: float
+) -> None:
+    assert call(method, "hi", timeout_seconds=timeout)
 
 
 @pytest.mark.parametrize("method", ["models", "model", "health"])

@@ -20,11 +20,20 @@ REMOTE = "models.example.org:50051"
         ("target", ""),
         ("target", []),
         ("target", ["127.0.0.1:1", " "]),
+        ("target", None),
+        ("target", "localhost"),
+        ("target", "10.0.0.1"),
+        ("target", "http://localhost:50051"),
+        ("target", "grpc://localhost:50051"),
+        ("target", "a:1,b:2"),
+        ("target", " localhost:50051"),
         ("caller", "not a name"),
         ("caller", "x" * 65),
         ("timeout_seconds", 0),
         ("timeout_seconds", math.nan),
         ("keepalive_seconds", 0.5),
+        ("keepalive_seconds", math.nan),
+        ("keepalive_timeout_seconds", math.inf),
         ("metadata", {"Authorization": "Bearer x"}),
         ("metadata", {"x-caller-id": "me"}),
         ("metadata", {"X-Request-Id": "me"}),
@@ -42,6 +51,43 @@ def test_an_option_is_refused_by_name(client: type, name: str, value: object) ->
     with pytest.raises(ValueError, match=f"^{name}: ") as raised:
         client(**{name: value})
     assert "lines" not in str(raised.value)  # values may be secrets
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "localhost:1",
+        "10.0.0.1:1",
+        "[::1]:1",
+        "models_1.internal:50051",
+        "dns:///models.internal:50051",
+        "dns:models.internal",
+        "ipv4:10.0.0.1:1,10.0.0.2:1",
+        "ipv6:[::1]:1",
+        "unix:/run/lstmserve",
+        "unix:relative",
+        "unix-abstract:name",
+        "xds:///models",
+    ],
+)
+def test_every_kind_of_target_of_grpc_is_taken(target: str) -> None:
+    assert make_config(target).targets == (target,)
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tls", "ca.pem"), ("tls", True), ("retry", 3), ("hedge", True), ("metadata", None)],
+)
+def test_a_value_of_another_type_is_refused_by_name(client: type, name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=rf"^{name}: must be a "):
+        client(**{name: value})
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_an_option_that_there_is_not_is_refused(client: type) -> None:
+    with pytest.raises(TypeError, match=r"^timeout: no such option; there are .*timeout_seconds"):
+        client(timeout=1.0)
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,14 @@ def test_a_message_that_is_too_large_is_not_sent_again(
     assert fake.requests == []
 
 
+def test_metadata_that_is_too_large_is_not_sent_again(
+    call: Callable[..., Any], fake: FakeServer
+) -> None:
+    with pytest.raises(InvalidRequestError, match="metadata size exceeds"):
+        call("reply", "hi", metadata={"x-much": "x" * 20_000})
+    assert fake.requests == []
+
+
 def test_a_reply_that_is_too_large_is_the_requests_fault(
     call: Callable[..., Any], fake: FakeServer
 ) -> None:

@@ -12,23 +12,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def pem(name: str) -> bytes:
-    return f"-----BEGIN {name}-----".encode()
+AUTHORITY = b"-----BEGIN CERTIFICATE-----\nauthority"
+CERTIFICATE = b"-----BEGIN CERTIFICATE-----\ncertificate"
+KEY = b"-----BEGIN EC PRIVATE KEY-----\nsecret"
 
 
 def test_files_are_read_when_told(tmp_path: Path) -> None:
-    names = ("authority", "certificate", "key")
-    for name in names:
-        (tmp_path / name).write_bytes(pem(name))
-    tls = Tls.from_files(**{name: tmp_path / name for name in names}, server_name="here")
-    for name in names:
+    contents = {"authority": AUTHORITY, "certificate": CERTIFICATE, "key": KEY}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    tls = Tls.from_files(**{name: tmp_path / name for name in contents}, server_name="here")
+    for name in contents:
         (tmp_path / name).unlink()
-    assert tls == Tls(
-        authority=pem("authority"),
-        certificate=pem("certificate"),
-        key=pem("key"),
-        server_name="here",
-    )
+    assert tls == Tls(authority=AUTHORITY, certificate=CERTIFICATE, key=KEY, server_name="here")
 
 
 def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
@@ -36,11 +32,32 @@ def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
         Tls.from_files(authority=tmp_path / "none")
 
 
-@pytest.mark.parametrize("given", ["certificate", "key"])
-def test_a_certificate_and_its_key_come_together(given: str) -> None:
+@pytest.mark.parametrize("given", [{"certificate": CERTIFICATE}, {"key": KEY}], ids=str)
+def test_a_certificate_and_its_key_come_together(given: dict[str, bytes]) -> None:
     with pytest.raises(ValueError, match="certificate and key"):
-        Tls(**{given: pem("x")})  # type: ignore[arg-type]  # by name
+        Tls(**given)  # type: ignore[arg-type]  # by name
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("authority", {"authority": KEY}),
+        ("authority", {"authority": b"-----BEGIN CERTIFICATE REQUEST-----"}),
+        ("certificate", {"certificate": KEY, "key": CERTIFICATE}),
+        ("key", {"certificate": CERTIFICATE, "key": CERTIFICATE}),
+        ("key", {"certificate": CERTIFICATE, "key": b""}),
+    ],
+)
+def test_a_file_in_the_place_of_another_is_refused(name: str, files: dict[str, bytes]) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}: has no line -----BEGIN ") as raised:
+        Tls(**files)  # type: ignore[arg-type]  # by name
+    assert "secret" not in str(raised.value)
 
 
 def test_a_key_is_not_shown() -> None:
-    assert "secret" not in repr(Tls(certificate=pem("c"), key=pem("secret")))
+    assert "secret" not in repr(Tls(certificate=CERTIFICATE, key=KEY))
+
+
+def test_a_key_beside_its_certificate_is_not_shown_either() -> None:
+    both = CERTIFICATE + KEY
+    assert "secret" not in repr(Tls(authority=both, certificate=both, key=both))

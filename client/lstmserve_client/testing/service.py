@@ -124,7 +124,7 @@ class FakeService:
         >>> service.delay_next(5.0)
         >>> service.client().reply("hi", timeout_seconds=1.0)
         Traceback (most recent call last):
-        lstmserve_client.errors.DeadlineExceededError: Deadline Exceeded
+        lstmserve_client.errors.DeadlineExceededError: no reply within 1 s (timeout_seconds)
         """
         self._server.faults.add(repeat(Fault(delay_seconds=seconds), times))
 
