@@ -24,7 +24,7 @@ from lstmserve_client.transport import Attempt
 # a server that took a request and was lost before anything came of it may have been lost through
 # it: such a request must not go on from server to server
 _LOST = (None, "ENGINE_DEAD")
-_MAX_LOSSES = 3
+_MAX_LOSSES = 5
 _FOREVER_SECONDS = 1e9  # gRPC takes what lies far beyond it for the past
 
 
