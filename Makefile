@@ -9,6 +9,8 @@ TORCH_INDEX ?=
 TORCH := torch==2.13.0
 # flags for the server: make serve SERVE_ARGS="--workers 2"
 SERVE_ARGS ?=
+# most tests wait for processes that they have started: more of them at a time than there are cores
+TEST_PROCESSES ?= 3
 # protoc finds its plugins on PATH
 WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 
@@ -21,7 +23,7 @@ serve: install
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
 
 test: install $(NODE)/node_modules
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 check: install check-protos
 	$(BIN)/ruff check

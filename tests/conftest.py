@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from support.made_once import make_once
 from support.server_process import ServerProcess
 from support.tiny_checkpoint import make_tiny_checkpoint
 
@@ -19,15 +21,14 @@ hypothesis.settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model store that holds one small trained model, ``tiny`` version 1."""
-    store = tmp_path_factory.mktemp("store")
-    make_tiny_checkpoint(store)
-    return store
+    return make_once(tmp_path_factory, "tiny", make_tiny_checkpoint)
 
 
 @pytest.fixture(scope="session")
 def other_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a version that answers differently."""
-    return make_tiny_checkpoint(tmp_path_factory.mktemp("other"), epochs=1, seed=2)
+    make = partial(make_tiny_checkpoint, epochs=1, seed=2)
+    return make_once(tmp_path_factory, "other", make) / "tiny" / "1"
 
 
 @pytest.fixture(scope="session")

@@ -131,6 +131,8 @@ def _measure(case: _Case, callers: int, sizes: Sizes, pool: Executor) -> tuple[M
     measured = measure(plan, case.server, pool)
     if measured.figures.errors:
         raise MeasureError(f"{case.name}: {measured.figures.errors}")
+    if not measured.figures.requests_per_second:
+        raise MeasureError(f"{case.name}: nothing ended within {sizes.throughput_seconds:g} s")
     return measured, _count_not_hit(case.server) - before
 
 

@@ -9,9 +9,9 @@ with Client() as client:
 
 import os
 
-# read by gRPC when it is imported: else it writes lines about every connection that breaks, which
-# this client mends or tells in its errors. ERROR is what gRPC says is its default
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# read by gRPC when it is imported: else it writes lines of its own about connections that break,
+# which this client mends or tells in its errors
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from lstmserve_client.async_client import AsyncClient
 from lstmserve_client.async_conversation import AsyncConversation

@@ -67,7 +67,7 @@ class Attempts:
     def next(self) -> Attempt:
         """Whom to ask now; raises DeadlineExceededError when no time is left."""
         now = self.patience.now()
-        self._target = self.patience.targets.choose(now, self._avoided())
+        self._target = self.patience.targets.choose(now, self._gone.keys(), self._lost)
         return self._attempt(self._target, now)
 
     def beside(self) -> Attempt | None:
@@ -156,11 +156,6 @@ class Attempts:
         if len(self._gone) >= len(self.patience.targets):
             raise error
         return 0.0
-
-    def _avoided(self) -> set[int]:
-        """Who is asked only if there is nobody else."""
-        avoided = {*self._gone, *self._lost}
-        return avoided if len(avoided) < len(self.patience.targets) else {*self._gone}
 
     def _cause(self, error: LstmserveError) -> LstmserveError:
         """Why there is no reply: who cannot be reached matters less than what others said."""

@@ -30,16 +30,29 @@ class Targets:
     def __len__(self) -> int:
         return len(self._targets)
 
-    def choose(self, now: float, avoid: AbstractSet[int] = frozenset()) -> int:
-        """The next in turn that does not rest; if all do, the one whose rest ends first.
+    def choose(
+        self,
+        now: float,
+        avoid: AbstractSet[int] = frozenset(),
+        lost: AbstractSet[int] = frozenset(),
+    ) -> int:
+        """The next in turn that neither refuses nor rests; if all do, the one that ends first.
 
-        Those to ``avoid`` are chosen only if there are no others.
+        Those to ``avoid`` are chosen only if there are no others, those that were just ``lost``
+        only if all others refuse.
         """
         with self._lock:
             count = len(self._targets)
             turn = [(self._next + step) % count for step in range(count)]
             allowed = [number for number in turn if number not in avoid] or turn
-            chosen = min(allowed, key=lambda number: self._rest(number, now))
+            chosen = min(
+                allowed,
+                key=lambda number: (
+                    self._refusal(number, now),
+                    number in lost,
+                    self._rest(number, now),
+                ),
+            )
             self._next = (chosen + 1) % count
             return chosen
 
@@ -57,7 +70,7 @@ class Targets:
     def refusal_seconds(self, now: float) -> float:
         """How long every target refuses to be asked; 0 if one does not."""
         with self._lock:
-            return max(0.0, min(each.refuses_until for each in self._targets) - now)
+            return min(self._refusal(number, now) for number in range(len(self._targets)))
 
     def failed(self, number: int, now: float, retry_delay_seconds: float | None = None) -> None:
         """Let a target rest, longer each time, and as long as it asks for."""
@@ -76,5 +89,7 @@ class Targets:
             self._targets[number] = _Target()
 
     def _rest(self, number: int, now: float) -> float:
-        target = self._targets[number]
-        return max(0.0, max(target.rests_until, target.refuses_until) - now)
+        return max(self._refusal(number, now), self._targets[number].rests_until - now)
+
+    def _refusal(self, number: int, now: float) -> float:
+        return max(0.0, self._targets[number].refuses_until - now)

@@ -56,7 +56,7 @@ def test_figures_are_printed_written_and_drawn(
 def test_failures_are_reported_by_code(server: ServerProcess) -> None:
     done = serve(
         *("--target", server.target, "--streams", "2", "--temperature", "9"),
-        *("--seconds", "0.3", "--warm-up", "0"),
+        *("--seconds", "2", "--warm-up", "0"),
     )
     assert done.returncode == 0, done.stderr
     assert "INVALID_ARGUMENT" in done.stdout

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
+from lstmserve.open_inference import inference_service_pb2 as open_pb
+from lstmserve.open_inference.inference_service_pb2_grpc import GRPCInferenceServiceStub
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import LONG, read_all
@@ -22,12 +24,14 @@ class MixedLoad:
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._stub = GenerationServiceStub(channel)
+        self._other = GRPCInferenceServiceStub(channel)
         self._seeds: Iterator[int] = iter(range(1 << 30))
 
     def make_calls(self) -> None:
         """Some of everything, nothing that an earlier round has asked."""
         self._ask_again()
         self._ask_at_once()
+        self._ask_in_other_words()
         self._ask_for_much()
         self._talk()
         self._ask_wrongly()
@@ -44,6 +48,17 @@ class MixedLoad:
         calls = [self._stub.GenerateReply.future(to_unary(request)) for _ in range(NUM_AT_ONCE)]
         for call in calls:
             call.result()
+
+    def _ask_in_other_words(self) -> None:
+        contents = open_pb.InferTensorContents(bytes_contents=[b"hello"])
+        text = open_pb.ModelInferRequest.InferInputTensor(
+            name="text_input", datatype="BYTES", shape=[1], contents=contents
+        )
+        for seed in (next(self._seeds) for _ in range(2)):
+            request = open_pb.ModelInferRequest(inputs=[text])
+            request.parameters["seed"].int64_param = seed
+            self._other.ModelInfer(request)
+            read_all(self._other.ModelStreamInfer(iter([request])))
 
     def _ask_for_much(self) -> None:
         for seed in (next(self._seeds) for _ in range(NUM_DIFFERENT)):

@@ -72,7 +72,8 @@ def test_a_hedged_reply_does_not_wait_for_a_frozen_replica(
     first comes from the other.
     """
     hedge, watch = HedgePolicy(min_calls=len(questions)), Watch()
-    with watched_client(targets_of(pair), watch, hedge=hedge, keepalive_seconds=600) as client:
+    patient = ClientOptions(hedge=hedge, keepalive_seconds=600, keepalive_timeout_seconds=600)
+    with watched_client(targets_of(pair), watch, **patient) as client:
         check_all(client, questions)
         with frozen(pair[0]):
             check_all(client, questions)
