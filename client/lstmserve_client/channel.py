@@ -13,11 +13,11 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 ChannelOptions = tuple[tuple[str, Any], ...]
 
-_SERVICE_CONFIG = {
-    "loadBalancingConfig": [{"round_robin": {}}],  # over all addresses of a name
-    # servers that drain or load are left out before they refuse anything
-    "healthCheckConfig": {"serviceName": ""},
-}
+_BALANCED: dict[str, Any] = {
+    "loadBalancingConfig": [{"round_robin": {}}]
+}  # over all addresses of a name
+# servers that drain or load are left out before they refuse anything
+_CHECKED = {**_BALANCED, "healthCheckConfig": {"serviceName": ""}}
 
 
 def channel_options(config: ClientConfig, target: str, *, checked: bool) -> ChannelOptions:
@@ -38,11 +38,10 @@ def channel_options(config: ClientConfig, target: str, *, checked: bool) -> Chan
         "grpc.max_reconnect_backoff_ms": 1_000,
         # targets given twice are two connections, to two workers of a server perhaps
         "grpc.use_local_subchannel_pool": 1,
+        "grpc.service_config": json.dumps(_CHECKED if checked else _BALANCED),
     }
     if is_local(target):  # a proxy would take it for itself, and be told the token in clear
         options["grpc.enable_http_proxy"] = 0
-    if checked:
-        options["grpc.service_config"] = json.dumps(_SERVICE_CONFIG)
     if config.tls is not None and config.tls.server_name:
         options["grpc.ssl_target_name_override"] = config.tls.server_name
         options["grpc.default_authority"] = config.tls.server_name
