@@ -20,6 +20,8 @@ _VALUE = re.compile(r"[ -~]*")
 _TOKEN = re.compile(r"[!-~]+")
 # gRPC would ask port 443 of a name without one, and look an URL or a list up as a name
 _TARGET = re.compile(r"(unix|ipv4|ipv6):.+|(?!(https?|grpcs?)://)[^\s,]+:[^\s,]+")
+# servers of ours hang up on who asks more often than every four seconds
+_SHORTEST_KEEPALIVE_SECONDS = {"keepalive_seconds": 4, "keepalive_timeout_seconds": 1}
 _LONGEST_KEEPALIVE_SECONDS = 86_400
 _OWN_KEYS = frozenset({"authorization", "x-caller-id", "x-request-id"})
 
@@ -67,9 +69,9 @@ class ClientConfig:
         check_metadata(self.metadata)
         if not self.timeout_seconds > 0:
             raise ValueError("timeout_seconds: must be positive; math.inf waits for ever")
-        for name in ("keepalive_seconds", "keepalive_timeout_seconds"):
-            if not 1 <= getattr(self, name) <= _LONGEST_KEEPALIVE_SECONDS:
-                raise ValueError(f"{name}: must be from 1 to {_LONGEST_KEEPALIVE_SECONDS}")
+        for name, least in _SHORTEST_KEEPALIVE_SECONDS.items():
+            if not least <= getattr(self, name) <= _LONGEST_KEEPALIVE_SECONDS:
+                raise ValueError(f"{name}: must be from {least} to {_LONGEST_KEEPALIVE_SECONDS}")
         self._check_token()
 
     def check_single_target(self) -> None:

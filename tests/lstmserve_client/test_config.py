@@ -31,7 +31,7 @@ REMOTE = "models.example.org:50051"
         ("caller", "x" * 65),
         ("timeout_seconds", 0),
         ("timeout_seconds", math.nan),
-        ("keepalive_seconds", 0.5),
+        ("keepalive_seconds", 3.9),
         ("keepalive_seconds", math.nan),
         ("keepalive_timeout_seconds", math.inf),
         ("metadata", {"Authorization": "Bearer x"}),
