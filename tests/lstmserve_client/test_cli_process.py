@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import FakeServer
+    from support.fake_server import FakeServer
 
 WAIT_SECONDS = 60
 COMMAND = [sys.executable, "-m", "lstmserve_client"]
