@@ -9,8 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from support.made_once import make_once
-from support.server_process import ServerProcess
 from support.tiny_checkpoint import make_tiny_checkpoint
 
 # how long an example takes depends on who else uses the machine

@@ -16,7 +16,7 @@ import typer
 
 from benchmarks.cache.finding import Finding, print_findings
 from benchmarks.load.options import ServerArguments, parse_numbers
-from benchmarks.load.server_process import start_server
+from benchmarks.testbed.server import start_server
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve_server.auth.tokens import hash_token, make_token, show_hash

@@ -10,9 +10,9 @@ from math import nan
 from time import perf_counter
 
 from benchmarks.load.measure import Generator
-from benchmarks.load.server_process import RunningServer
 from benchmarks.load.transport import Transport
 from benchmarks.replay.reply import assemble
+from benchmarks.testbed.server import RunningServer
 from lstmserve.v1 import generation_service_pb2 as pb
 
 UNARY = "/lstmserve.v1.GenerationService/GenerateReply"

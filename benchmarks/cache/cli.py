@@ -25,7 +25,7 @@ from benchmarks.cache.throughput import measure_throughput
 from benchmarks.load.options import ServerArguments, Start
 from benchmarks.load.provenance import PACKAGES, describe_run
 from benchmarks.load.report import write_json
-from benchmarks.load.server_process import ServerError
+from benchmarks.testbed.process import ProgramError
 
 CANNOT_MEASURE = 2
 PARTS: Mapping[str, Callable[[Stage, Sizes], Awaitable[list[Finding]]]] = {
@@ -60,7 +60,7 @@ def run(
         sizes = replace(sizes, popularity_requests=requests)
     try:
         parts, redis_version = _measure(_choose(only), sizes, server_arg or ())
-    except (MeasureError, ServerError) as error:
+    except (MeasureError, ProgramError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(CANNOT_MEASURE) from None
     print_findings(parts)

@@ -12,11 +12,11 @@ from benchmarks.cache.caller import UNARY, Caller, Reply, connect, wait_until
 from benchmarks.cache.finding import Finding
 from benchmarks.cache.outage_findings import Observed, describe
 from benchmarks.cache.page import scrape
-from benchmarks.cache.redis_server import RunningRedis
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
-from benchmarks.load.server_process import RunningServer
 from benchmarks.load.workload import CacheMode
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.server import RunningServer
 
 TOKENS = 8
 KNOWN_REQUESTS = 50
@@ -43,7 +43,7 @@ class _Outage:
         caller: Caller,
         plain: Caller,
         server: RunningServer,
-        redis: RunningRedis,
+        redis: RedisProcess,
         observed: Observed,
     ) -> None:
         self._caller = caller

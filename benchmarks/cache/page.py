@@ -8,7 +8,8 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.load.server_process import RunningServer, ServerError
+from benchmarks.testbed.process import ProgramError
+from benchmarks.testbed.server import RunningServer
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Page:
 
 def scrape(server: RunningServer) -> Page:
     if server.metrics_url is None:
-        raise ServerError("this server has no metrics page")
+        raise ProgramError("this server has no metrics page")
     with urlopen(server.metrics_url, timeout=10) as answer:  # noqa: S310 - a server of ours
         text = answer.read().decode()
     return Page(

@@ -16,8 +16,8 @@ from benchmarks.cache.page import scrape
 from benchmarks.cache.sizes import PopularityRun, Sizes
 from benchmarks.cache.stage import Stage
 from benchmarks.cache.zipf import draw_ranks, ideal_hit_ratio
-from benchmarks.load.server_process import RunningServer
 from benchmarks.load.workload import CacheMode
+from benchmarks.testbed.server import RunningServer
 
 EXPONENT = 1.0
 CALLERS = 64

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from benchmarks.cache.redis_server import RunningRedis, start_redis
-from benchmarks.load.server_process import RunningServer, start_server
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.server import RunningServer, start_server
 
 NO_REPLIES_IN_PROCESS = ("--cache-bytes", "0")
 
@@ -18,12 +18,12 @@ class Stage:
         self._arguments = tuple(arguments)
         self._open = open_until_end
         self._servers: dict[tuple[str, ...], RunningServer] = {}
-        self._redis: RunningRedis | None = None
+        self._redis: RedisProcess | None = None
 
     @property
-    def redis(self) -> RunningRedis:
+    def redis(self) -> RedisProcess:
         if self._redis is None:
-            self._redis = self._open.enter_context(start_redis())
+            self._redis = self._open.enter_context(RedisProcess())
         return self._redis
 
     @property
@@ -39,7 +39,7 @@ class Stage:
     @property
     def over_tcp(self) -> RunningServer:
         """Replies are kept in Redis alone, so that every hit is one of Redis."""
-        return self._keep(*NO_REPLIES_IN_PROCESS, "--redis-url", self.redis.tcp_url)
+        return self._keep(*NO_REPLIES_IN_PROCESS, "--redis-url", self.redis.url)
 
     @property
     def over_unix(self) -> RunningServer:

@@ -22,7 +22,7 @@ from benchmarks.cache.finding import Finding, Target
 from benchmarks.cache.page import Page, scrape
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
-from benchmarks.load.server_process import RunningServer
+from benchmarks.testbed.server import RunningServer
 
 TOKENS = 256
 CONNECTIONS = 8

@@ -19,8 +19,8 @@ from benchmarks.load.dialect import Dialect, LstmserveDialect, to_request
 from benchmarks.load.driver import Closed
 from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
 from benchmarks.load.prompts import load_prompts
-from benchmarks.load.server_process import RunningServer
 from benchmarks.load.workload import GREEDY, Ask, Workload
+from benchmarks.testbed.server import RunningServer
 from lstmserve.v1 import generation_service_pb2 as pb
 
 TOKENS = 64

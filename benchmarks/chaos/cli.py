@@ -23,7 +23,8 @@ from benchmarks.load.options import ServerArguments
 from benchmarks.load.prompts import load_prompts
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
-from benchmarks.load.server_process import ServerError, start_server
+from benchmarks.testbed.process import ProgramError
+from benchmarks.testbed.server import start_server
 from lstmserve_client import CacheMode, GenerateOptions, SamplingParams, StoppingCriteria
 
 CANNOT_MEASURE = 2
@@ -70,7 +71,7 @@ def run(
             questions = learn(undisturbed.target, _asks(max_tokens, kept=redis))
         with open_stage(replicas, arguments, with_redis=redis, through=through) as stage:
             outcome = uvloop.run(_run(stage, questions, plan))
-    except ServerError as error:
+    except ProgramError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(CANNOT_MEASURE) from None
     _report(outcome, json)

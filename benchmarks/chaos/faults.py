@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
 
-from benchmarks.chaos.program import Program, Replica
+from benchmarks.cache.page import scrape
+from benchmarks.testbed.process import Program
+from benchmarks.testbed.server import Replica, RunningServer
 
 # longer than a client's keepalive takes to find a frozen server: 8 s
 FROZEN_SECONDS = (9.0, 12.0)
@@ -72,7 +74,7 @@ class Faults:
         """A fault is one only where it strikes somebody: all replicas are to be at work."""
         await self._wait(PEACE_SECONDS)
         for _ in range(MAX_LOOKS):
-            at_work = [await asyncio.to_thread(replica.is_at_work) for replica in self._replicas]
+            at_work = [await asyncio.to_thread(is_at_work, replica) for replica in self._replicas]
             if all(at_work):
                 return
             await asyncio.sleep(LOOK_SECONDS)
@@ -116,3 +118,9 @@ class Faults:
 
     async def _wait(self, bounds: tuple[float, float]) -> None:
         await asyncio.sleep(self._rng.uniform(*bounds))
+
+
+def is_at_work(replica: Replica) -> bool:
+    """Return whether it is in the middle of a reply."""
+    page = scrape(RunningServer(replica.target, replica.metrics_url))
+    return page.total("running_sequences") > 0

@@ -22,8 +22,9 @@ from benchmarks.load.measure import Generator, Measurement, Plan, measure, start
 from benchmarks.load.options import ServerArguments, parse_numbers
 from benchmarks.load.provenance import describe_run, name_run
 from benchmarks.load.report import write_json
-from benchmarks.load.server_process import RunningServer, ServerError
 from benchmarks.load.workload import Lengths, Workload
+from benchmarks.testbed.process import ProgramError
+from benchmarks.testbed.server import RunningServer
 
 NAMES = ", ".join(contestant.name for contestant in CONTESTANTS)
 TIMEOUT_SECONDS = 120.0
@@ -97,7 +98,7 @@ def _compare(
     try:
         with start_contestant(contestant, folder, arguments) as server:
             measurements = _measure(contestant, server, plan, loads, kinds)
-    except (UnavailableError, ServerError) as error:
+    except (UnavailableError, ProgramError) as error:
         return Result(contestant.name, contestant.what, unavailable=str(error))
     versions = find_versions(contestant, folder)
     return Result(contestant.name, contestant.what, versions, measurements)

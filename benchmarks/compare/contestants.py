@@ -13,7 +13,7 @@ from benchmarks.compare.dialects import TorchServeDialect, TritonDialect
 from benchmarks.compare.environments import list_versions, prepare_environment
 from benchmarks.load.dialect import Dialect, LstmserveDialect
 from benchmarks.load.provenance import ROOT
-from benchmarks.load.server_process import RunningServer, start_process, start_server
+from benchmarks.testbed.server import RunningServer, start_process, start_server
 
 SERVERS = "benchmarks.compare.servers"
 
@@ -78,7 +78,7 @@ def start_contestant(
 ) -> Iterator[RunningServer]:
     """Install it if need be and start it; the arguments are those of our own server.
 
-    Raises UnavailableError or ServerError.
+    Raises UnavailableError or ProgramError.
     """
     if not contestant.program:
         with start_server(arguments) as server:

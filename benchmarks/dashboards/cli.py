@@ -10,15 +10,17 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cache.redis_server import start_redis
 from benchmarks.dashboards.configuration import address_of, write_configuration
 from benchmarks.dashboards.data import Span
 from benchmarks.dashboards.panels import read_dashboards
 from benchmarks.dashboards.picture import draw_dashboard
-from benchmarks.dashboards.prometheus import Prometheus, find_port, start_prometheus
 from benchmarks.dashboards.scenario import GENERATOR, SERVER, play
 from benchmarks.load.measure import start_generators
-from benchmarks.load.server_process import RunningServer, ServerError, start_server
+from benchmarks.testbed.ports import find_free_port
+from benchmarks.testbed.prometheus import Prometheus, start_prometheus
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.server import RunningServer, start_server
+from benchmarks.testbed.waiting import until
 
 PICTURES = Path("docs/dashboards")
 SCRAPE_SECONDS = 1.0
@@ -34,8 +36,8 @@ def run(
     """Load a server, watch it with Prometheus, and draw every dashboard."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prometheus-")))
-        redis = stack.enter_context(start_redis())
-        arguments = ("--model-store", str(store), "--redis-url", redis.tcp_url, *SERVER)
+        redis = stack.enter_context(RedisProcess())
+        arguments = ("--model-store", str(store), "--redis-url", redis.url, *SERVER)
         server = stack.enter_context(start_server(arguments))
         prometheus = stack.enter_context(start_prometheus(folder, _configure(folder, server)))
         pool = stack.enter_context(start_generators(GENERATOR))
@@ -50,7 +52,7 @@ def run(
 
 def _configure(folder: Path, server: RunningServer) -> int:
     """Have Prometheus watch the server and itself; the port for it."""
-    port = find_port()
+    port = find_free_port()
     own = f"127.0.0.1:{port}"
     targets = {"lstmserve": [address_of(server.metrics_url or "")], "prometheus": [own]}
     write_configuration(folder, targets, SCRAPE_SECONDS)
@@ -59,12 +61,12 @@ def _configure(folder: Path, server: RunningServer) -> int:
 
 def _wait_for_scrape(prometheus: Prometheus) -> float:
     """The time at which the server was seen first."""
-    ends_at = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < ends_at:
-        if any(series.last for series in prometheus.query('up{job="lstmserve"}')):
-            return time.time()
-        time.sleep(PAUSE_SECONDS)
-    raise ServerError("Prometheus could not scrape the server")
+    until(
+        lambda: any(series.last for series in prometheus.query('up{job="lstmserve"}')),
+        "Prometheus scrapes the server",
+        WAIT_SECONDS,
+    )
+    return time.time()
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.dashboards.panels import Panel, Query
-from benchmarks.dashboards.prometheus import Prometheus, Series
+from benchmarks.testbed.prometheus import Prometheus, Series
 
 RATE_INTERVAL = "5s"
 STEP_SECONDS = 1.0

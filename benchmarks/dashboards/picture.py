@@ -13,7 +13,7 @@ from benchmarks.dashboards.data import Span, read_lines
 from benchmarks.dashboards.drawing import DRAWERS
 from benchmarks.dashboards.looks import FAINT, INK, SMALL
 from benchmarks.dashboards.panels import Dashboard, Panel
-from benchmarks.dashboards.prometheus import Prometheus
+from benchmarks.testbed.prometheus import Prometheus
 
 mpl.use("agg")  # a file, not a window
 COLUMNS = 24

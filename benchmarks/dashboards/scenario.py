@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
-from benchmarks.cache.redis_server import RunningRedis
 from benchmarks.load.dialect import LstmserveDialect
 from benchmarks.load.driver import Closed
 from benchmarks.load.measure import Generator, Plan, measure
-from benchmarks.load.server_process import RunningServer
 from benchmarks.load.workload import CacheMode, Lengths, Sampling, Workload
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.server import RunningServer
 
 # So that a minute shows requests that wait, and refusals: who calls alone may hold four fifths of
 # the queue, which is one less than the most streams below need
@@ -47,7 +47,7 @@ ACTS: Sequence[Act] = (
 
 def play(
     server: RunningServer,
-    redis: RunningRedis,
+    redis: RedisProcess,
     pool: Executor,
     seconds: float,
     say: Callable[[str], None],

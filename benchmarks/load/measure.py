@@ -18,10 +18,10 @@ from benchmarks.load.figures import Figures, compute_figures
 from benchmarks.load.grpc_transport import GrpcTransport
 from benchmarks.load.http2_transport import Http2Transport
 from benchmarks.load.recording import Recording, Window
-from benchmarks.load.server_process import RunningServer
 from benchmarks.load.transport import Transport
 from benchmarks.load.usage import ServerUsage, measure_usage, summarize_usage
 from benchmarks.load.workload import Workload
+from benchmarks.testbed.server import RunningServer
 
 # between the decision to start and the first request: processes agree on the moment
 LEAD_SECONDS = 0.2

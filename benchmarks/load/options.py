@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.load.server_process import RunningServer, ServerError, start_server
+from benchmarks.testbed.process import ProgramError
+from benchmarks.testbed.server import RunningServer, start_server
 
 Target = Annotated[str | None, typer.Option(help="HOST:PORT of a running server.")]
 Start = Annotated[bool, typer.Option("--start", help="Start a server on free ports instead.")]
@@ -48,7 +49,7 @@ def open_server(
     try:
         with start_server(arguments or ()) as server:
             yield server
-    except ServerError as error:
+    except ProgramError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
 

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.load.server_process import RunningServer
+from benchmarks.testbed.server import RunningServer
 
 MEMORY_METRICS = ("lstmserve_resident_memory_bytes", "lstmserve_peak_memory_bytes")
 

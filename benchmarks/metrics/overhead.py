@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from urllib.request import urlopen
 
 from benchmarks.load.measure import Measurement, Plan, measure, start_generators
-from benchmarks.load.server_process import (
+from benchmarks.metrics import silent_server
+from benchmarks.testbed.server import (
     AT_ONCE,
     FREE_PORTS,
     RunningServer,
     start_process,
     start_server,
 )
-from benchmarks.metrics import silent_server
 
 # log lines are no part of counting, and the silent server writes none
 NO_LINES = ("--log-level", "WARNING")

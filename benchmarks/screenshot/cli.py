@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from playwright.sync_api import Page
 
-from benchmarks.load.server_process import start_server
 from benchmarks.screenshot.browser import start_browser
 from benchmarks.screenshot.load import a_little_load
+from benchmarks.testbed.server import start_server
 
 PROMPT = "where is my refund? I have waited for two weeks"
 HEIGHT = 900

@@ -32,8 +32,8 @@ from benchmarks.load.options import (
 from benchmarks.load.plot import draw
 from benchmarks.load.provenance import describe_run, name_run
 from benchmarks.load.report import name_load, print_measurements, write_json
-from benchmarks.load.server_process import RunningServer
 from benchmarks.load.workload import CacheMode, Lengths, Sampling, SamplingOptions, Workload
+from benchmarks.testbed.server import RunningServer
 
 DEFAULT_STREAMS = "1,8,32,64,256"
 

@@ -22,9 +22,9 @@ from benchmarks.load.options import (
 )
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
-from benchmarks.load.server_process import RunningServer
 from benchmarks.soak.growth import compute_growth
 from benchmarks.soak.soak import RequestsOutcome, Soak, SoakError, WaitingOutcome
+from benchmarks.testbed.server import RunningServer
 
 CANNOT_MEASURE = 2
 KILOBYTE, MEBIBYTE = 1e3, 2**20

@@ -9,11 +9,11 @@ from itertools import islice
 from time import monotonic
 
 from benchmarks.load.dialect import LstmserveDialect
-from benchmarks.load.server_process import RunningServer
 from benchmarks.load.transport import Status, Transport
 from benchmarks.load.usage import measure_usage, read_metrics
 from benchmarks.load.workload import Ask, Lengths, Workload
 from benchmarks.soak.growth import Sample
+from benchmarks.testbed.server import RunningServer
 
 NUM_SAMPLES = 200
 POLL_SECONDS = 0.1

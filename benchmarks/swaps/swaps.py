@@ -9,11 +9,11 @@ from time import monotonic
 
 import grpc
 
-from benchmarks.load.server_process import RunningServer
 from benchmarks.load.usage import measure_usage
 from benchmarks.soak.growth import Sample
 from benchmarks.swaps.busy import BusyCallers
 from benchmarks.swaps.store import GrowingStore
+from benchmarks.testbed.server import RunningServer
 from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2_grpc
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,6 +17,7 @@ from benchmarks.cache.asking import make_fresh_prompt, make_prompts
 from benchmarks.cache.cli import run
 from benchmarks.cache.finding import Finding, Target
 from benchmarks.cache.zipf import draw_ranks, ideal_hit_ratio
+from benchmarks.testbed.process import run_program
 from lstmserve_bundle import Tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ TOKENIZER = ROOT / "model_store" / "support-en" / "2" / "tokenizer.json"
 def test_all_parts_are_measured_on_servers_of_its_own(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks.cache", "--start", "--short"]
-    done = subprocess.run(
+    done = run_program(
         [*command, "--json", str(figures)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr

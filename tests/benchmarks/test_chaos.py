@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from benchmarks.chaos.faults import Fault, FaultKind
 from benchmarks.chaos.findings import silences_by_kind
 from benchmarks.chaos.streams import Silence
+from benchmarks.testbed.process import run_program
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "benchmarks.chaos", "--streams", "8", "--max-tokens", "64")
@@ -31,7 +31,7 @@ def test_replies_are_compared_while_replicas_and_redis_come_and_go(
 ) -> None:
     figures = tmp_path / "figures.json"
     options = ("--faults", "kill,redis", "--redis", "--seconds", "10", "--json", str(figures))
-    done = subprocess.run(
+    done = run_program(
         [*COMMAND, f"--server-arg=--model-store={tiny_store}", *options],
         cwd=ROOT,
         capture_output=True,
@@ -51,8 +51,6 @@ def test_replies_are_compared_while_replicas_and_redis_come_and_go(
     [(("--faults", "flood"), "flood"), (("--faults", "redis"), "--redis")],
 )
 def test_faults_that_cannot_happen_are_refused(options: tuple[str, ...], said: str) -> None:
-    done = subprocess.run(
-        [*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = run_program([*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert said in done.stderr

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.metrics import silent_server
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import connect
 from support.metrics_page import MetricsPage
-from support.server_process import ServerProcess
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def test_both_servers_answer_and_every_event_is_timed(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     short = ("--rounds", "2", "--streams", "2", "--seconds", "0.3", "--calls", "50")
     command = [sys.executable, "-m", "benchmarks.metrics", *short, "--json", str(figures)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_program(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(figures.read_text("utf-8"))
     alone, compared = found["findings"].values()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 from collections import Counter
 from itertools import islice
@@ -16,6 +15,7 @@ from benchmarks.load.transport import OnMessage, Status
 from benchmarks.replay.replay import AloneError, Replay, shuffled_forever
 from benchmarks.replay.reply import BrokenReplyError, assemble, describe_difference
 from benchmarks.replay.requests import make_requests
+from benchmarks.testbed.process import run_program
 from lstmserve.v1 import generation_service_pb2 as pb
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +139,7 @@ def test_the_command_compares_replies_of_a_real_server(tmp_path: Path) -> None:
     counts = tmp_path / "counts.json"
     command = [sys.executable, "-m", "benchmarks.replay", "--start", "--json", str(counts)]
     command += ["--requests", "60", "--distinct", "10", "--streams", "16"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_program(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(counts.read_text("utf-8"))
     assert (found["compared"], found["different"], found["failed"]) == (60, 0, {})

@@ -14,14 +14,15 @@ from typer.testing import CliRunner
 from benchmarks.load.driver import Closed, Open
 from benchmarks.load.measure import divide
 from benchmarks.serve.cli import run
-from support.server_process import ServerProcess
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.server import ServerProcess
 
 ROOT = Path(__file__).parents[2]
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks.serve", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return run_program(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(

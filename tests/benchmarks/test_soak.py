@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.soak.growth import Sample, compute_growth
+from benchmarks.testbed.process import run_program
 
 ROOT = Path(__file__).parents[2]
 
 
 def soak(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks.soak", "--start", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return run_program(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_growth_is_that_after_the_beginning() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 from benchmarks.swaps.store import GrowingStore
+from benchmarks.testbed.process import run_program
 from lstmserve_bundle import open_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +29,7 @@ def test_replies_are_compared_while_versions_come_and_go(tiny_store: Path, tmp_p
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks.swaps", "--swaps", "4", "--quiet-seconds", "0.1"]
     options = ("--source", str(tiny_store / "tiny" / "1"), "--json", str(figures))
-    done = subprocess.run(
-        [*command, *options], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = run_program([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "0 failed" in done.stdout
     found = json.loads(figures.read_text("utf-8"))

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from support.server_process import ServerProcess
+from benchmarks.testbed.server import ServerProcess
 
 SERVICES = {
     "grpc.health.v1.Health",

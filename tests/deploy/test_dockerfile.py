@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import tomllib
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from benchmarks.testbed.process import run_program
 from support.compose import DOCKERFILE, ROOT, instructions, program, read_dockerfile
 
 EXACT_PYTHON = re.compile(r"python:\d+\.\d+\.\d+-slim-[a-z]+")
@@ -29,7 +29,7 @@ def read_requirements() -> list[Requirement]:
 
 
 def test_the_linter_has_nothing_to_say() -> None:
-    done = subprocess.run(
+    done = run_program(
         [program("hadolint"), "--format", "json", str(DOCKERFILE)],
         check=False,
         capture_output=True,

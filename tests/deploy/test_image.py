@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -12,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from docker.utils.build import exclude_paths
 
+from benchmarks.testbed.process import run_program
 from support.compose import ROOT, instructions
 
 SOURCES = ("protos", "server", "client", "training")
@@ -36,7 +36,7 @@ RUBBISH = (
 
 def tracked(*folders: str) -> set[str]:
     """Files of the repository, those below these folders only."""
-    listed = subprocess.run(
+    listed = run_program(
         ["git", "ls-files", "-z", "--", *folders], cwd=ROOT, check=True, capture_output=True
     )
     return {*listed.stdout.decode().rstrip("\0").split("\0")}
@@ -115,9 +115,7 @@ def test_the_wheel_is_made_of_the_context_alone_and_holds_the_packages(
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(checkout / name, folder / name)
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
-    subprocess.run(
-        [*build, "--directory", str(tmp_path)], cwd=folder, check=True, capture_output=True
-    )
+    run_program([*build, "--directory", str(tmp_path)], cwd=folder, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}

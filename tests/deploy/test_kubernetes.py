@@ -10,6 +10,7 @@ import kubernetes_validate
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve_server.errors import StartupError
 from lstmserve_server.settings_sources import read_settings
 from support.compose import instructions, read_compose, read_dockerfile
@@ -24,7 +25,6 @@ from support.manifests import (
     manifests,
 )
 from support.metrics_page import MetricsPage
-from support.server_process import ServerProcess
 
 # the oldest with a schema that has everything used here, and the newest that there is one of
 VERSIONS = ("1.29", "1.37")

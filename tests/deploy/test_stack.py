@@ -13,11 +13,12 @@ import grpc
 import pytest
 import redis
 
+from benchmarks.testbed.waiting import until
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import LONG, connect
 from support.compose import ROOT
-from support.stack import SERVERS, Stack, wait_until
+from support.stack import SERVERS, Stack
 from support.steady_load import SteadyLoad
 from support.whole_reply import WholeReply, to_unary, whole_of, whole_of_unary
 
@@ -63,7 +64,10 @@ async def test_one_connection_reaches_every_server_and_all_give_the_same_replies
     before = {host: count_calls(stack, host) for host in SERVERS}
     async with SteadyLoad(stack.target, expected) as load:
         await load.replies(60)
-    wait_until(lambda: all(count_calls(stack, host) > before[host] for host in SERVERS))
+    until(
+        lambda: all(count_calls(stack, host) > before[host] for host in SERVERS),
+        "every server is called",
+    )
 
 
 async def test_a_server_told_to_stop_loses_no_call(stack: Stack, expected: Expected) -> None:
@@ -149,7 +153,7 @@ def test_a_caller_who_leaves_ends_the_generation_behind_the_proxy(stack: Stack) 
         call = GenerationServiceStub(channel).Generate(LONG)
         assert next(iter(call)).HasField("started")
         call.cancel()
-    wait_until(lambda: count_cancelled() == before + 1)
+    until(lambda: count_cancelled() == before + 1, "a call is cancelled")
 
 
 def test_what_one_server_keeps_in_redis_another_answers_with(stack: Stack) -> None:
@@ -159,7 +163,10 @@ def test_what_one_server_keeps_in_redis_another_answers_with(stack: Stack) -> No
         connect(stack.server_target(SERVERS[1])) as two,
     ):
         replies = [ask(one, request), ask(one, request)]  # often enough to be kept
-        wait_until(lambda: stack.page(FIRST).values("cache_stores_total", "store").get(("redis",)))
+        until(
+            lambda: stack.page(FIRST).values("cache_stores_total", "store").get(("redis",)),
+            "a reply is stored in Redis",
+        )
         found = ask(two, request)
     assert found.outcome == pb.CACHE_OUTCOME_HIT
     assert [found, *replies] == [found] * 3
@@ -184,7 +191,7 @@ def test_prometheus_reads_every_server(stack: Stack) -> None:
             found = json.load(answer)["data"]["result"]
         return [each["value"][1] for each in found] == ["1"]
 
-    wait_until(lambda: all(is_up(host) for host in SERVERS))
+    until(lambda: all(is_up(host) for host in SERVERS), "all servers are up")
 
 
 def test_the_proxy_is_ready_while_a_server_is(stack: Stack) -> None:

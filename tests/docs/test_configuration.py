@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed.process import run_program
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def generate(docs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(docs / "generate.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_program(command, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture

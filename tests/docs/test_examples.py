@@ -15,9 +15,10 @@ import pytest
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.json_format import Parse
 
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
-from support.server_process import ServerProcess
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 GO_PACKAGE = "lstmserve.example/stream"
@@ -33,7 +34,7 @@ REQUEST = pb.GenerateRequest(
 def run(
     *command: str | Path, cwd: Path | None = None, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return run_program(
         command,
         cwd=cwd,
         env={**os.environ, **variables},

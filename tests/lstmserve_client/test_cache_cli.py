@@ -17,7 +17,8 @@ from lstmserve.v1 import generation_service_pb2 as pb
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import FakeServer, Lstmserve
+    from conftest import Lstmserve
+    from support.fake_server import FakeServer
 
 
 def table(output: str) -> dict[str, list[str]]:

@@ -29,7 +29,7 @@ from lstmserve_client import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import FakeServer
+    from support.fake_server import FakeServer
 
 MB = 1 << 20
 MEMORY = CacheStoreStats("memory", CacheEntryKind.REPLY, 1500, 500, 0, 7, 2, 3210, 53 * MB, 64 * MB)

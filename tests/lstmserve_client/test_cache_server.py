@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.server import ServerProcess
+from benchmarks.testbed.waiting import until
 from lstmserve_client import AsyncClient, CacheMode, CacheOutcome, Client, NotCachedError
 from lstmserve_client.cli import app
-from support.redis_process import RedisProcess, until
-from support.server_process import ServerProcess
 
 VARIANTS = 3
 
@@ -158,7 +158,7 @@ def test_what_one_server_was_warmed_with_another_has_through_redis(tiny_store: P
         Client(other.target) as elsewhere,
     ):
         num_replies = client.warm_cache("hello").generated
-        asyncio.run(until(lambda: replies_in_redis(client) == num_replies))
+        until(lambda: replies_in_redis(client) == num_replies, "all replies are in Redis")
         stats = client.cache_stats()
         assert stats.redis is not None
         assert (stats.redis.available, stats.redis.used_bytes > 0) == (True, True)

@@ -12,8 +12,8 @@ from lstmserve_client import AsyncClient, Chunk, Client, RequestCancelledError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from conftest import FakeServer
     from lstmserve_client import Event
+    from support.fake_server import FakeServer
 
 WAIT_SECONDS = 30
 

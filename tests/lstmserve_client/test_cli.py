@@ -15,7 +15,8 @@ from grpc_health.v1 import health_pb2
 from lstmserve.v1 import generation_service_pb2 as pb
 
 if TYPE_CHECKING:
-    from conftest import FakeServer, Lstmserve
+    from conftest import Lstmserve
+    from support.fake_server import FakeServer
 
 
 def unnamed(output: str) -> str:
@@ -296,7 +297,7 @@ def test_models_as_json(lstmserve: Lstmserve) -> None:
 def test_health_succeeds_only_when_serving(lstmserve: Lstmserve, fake: FakeServer) -> None:
     result = lstmserve("health")
     assert (result.exit_code, result.stdout) == (0, "SERVING\n")
-    fake.health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    fake.health.statuses[""] = health_pb2.HealthCheckResponse.NOT_SERVING
     result = lstmserve("health")
     assert (result.exit_code, result.stdout) == (1, "NOT_SERVING\n")
     result = lstmserve("health", "--service", "nobody.knows")

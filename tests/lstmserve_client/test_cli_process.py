@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.testbed.process import spawn
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import FakeServer
+    from support.fake_server import FakeServer
 
 WAIT_SECONDS = 60
 COMMAND = [sys.executable, "-m", "lstmserve_client"]
@@ -26,7 +28,7 @@ def process(fake: FakeServer, *args: str) -> Iterator[subprocess.Popen[bytes]]:
     """The command at work, with a pipe for each standard stream."""
     pipe = subprocess.PIPE
     env = os.environ | {"LSTMSERVE_TARGET": fake.target}
-    with subprocess.Popen(
+    with spawn(
         [*COMMAND, *args], stdin=pipe, stdout=pipe, stderr=pipe, env=env, bufsize=0
     ) as running:
         try:
@@ -107,7 +109,7 @@ def interrupt(running: subprocess.Popen[bytes]) -> None:
 def test_chat_on_a_terminal(fake: FakeServer, how: str) -> None:
     terminal, slave = pty.openpty()
     env = os.environ | {"LSTMSERVE_TARGET": fake.target, "TERM": "dumb"}
-    with subprocess.Popen(
+    with spawn(
         [*COMMAND, "chat"], stdin=slave, stdout=slave, stderr=subprocess.PIPE, env=env
     ) as running:
         read_until(terminal, b"you> ")
@@ -134,7 +136,7 @@ def test_a_person_is_asked_before_everything_is_dropped(
     terminal, slave = pty.openpty()
     env = os.environ | {"LSTMSERVE_TARGET": fake.target, "TERM": "dumb"}
     pipe = subprocess.PIPE
-    with subprocess.Popen(
+    with spawn(
         [*COMMAND, "cache", "purge"], stdin=slave, stdout=pipe, stderr=slave, env=env
     ) as running:
         asked = read_until(terminal, b"[y/N] ")
@@ -152,7 +154,7 @@ def test_warming_shows_how_far_it_is_to_whoever_watches(fake: FakeServer) -> Non
     terminal, slave = pty.openpty()
     env = os.environ | {"LSTMSERVE_TARGET": fake.target, "TERM": "xterm", "COLUMNS": "100"}
     pipe = subprocess.PIPE
-    with subprocess.Popen(
+    with spawn(
         [*COMMAND, "cache", "warm", "-"], stdin=pipe, stdout=pipe, stderr=slave, env=env
     ) as running:
         os.close(slave)

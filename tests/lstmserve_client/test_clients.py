@@ -36,7 +36,7 @@ from lstmserve_client import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import FakeServer
+    from support.fake_server import FakeServer
 
 STARTED = Started("support-en", "3", "ab" * 32, 2**64 - 1, 4, CacheOutcome.MISS, "req-1")
 TOP = (TokenLogprob(7, -0.25, "Hel"), TokenLogprob(9, -2.0, "[bold]no"))

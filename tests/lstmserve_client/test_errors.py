@@ -32,7 +32,7 @@ from lstmserve_client import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import FakeServer
+    from support.fake_server import FakeServer
 
 KIND_OF_CODE = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,

@@ -14,7 +14,8 @@ from lstmserve_client import InvalidRequestError, LogLevel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import FakeServer, Lstmserve
+    from conftest import Lstmserve
+    from support.fake_server import FakeServer
 
 LEVELS = [
     (LogLevel.DEBUG, pb.LOG_LEVEL_DEBUG),

@@ -10,7 +10,7 @@ import pytest
 from lstmserve_client import AsyncClient
 
 if TYPE_CHECKING:
-    from conftest import FakeServer
+    from support.fake_server import FakeServer
 
 
 def test_another_loop_is_refused_by_both_ways_to_ask(fake: FakeServer) -> None:

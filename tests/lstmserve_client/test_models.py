@@ -14,7 +14,8 @@ from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve_client import InvalidRequestError, ModelStateError, ResumeError
 
 if TYPE_CHECKING:
-    from conftest import FakeServer, Lstmserve
+    from conftest import Lstmserve
+    from support.fake_server import FakeServer
 
 NAMED = {"name": "support-en", "version": "3"}
 CHANGES = {

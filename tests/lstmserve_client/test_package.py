@@ -1,12 +1,12 @@
 """What importing the package gives, and what it costs."""
 
 import json
-import subprocess
 import sys
 
 import pytest
 
 import lstmserve_client
+from benchmarks.testbed.process import run_program
 from lstmserve_client import testing
 
 NAMES = """
@@ -34,7 +34,7 @@ def test_the_public_names_are_pinned() -> None:
 def imported_by(module: str) -> set[str]:
     """What a fresh interpreter has imported once it has this module."""
     script = f"import json, sys, {module}; print(json.dumps(list(sys.modules)))"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    run = run_program([sys.executable, "-c", script], capture_output=True, check=True)
     return set(json.loads(run.stdout))
 
 

@@ -9,7 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import FakeServer, Lstmserve
+    from conftest import Lstmserve
+    from support.fake_server import FakeServer
 
 REPLY = "Hello [bold]you\n"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
 
 import lstmserve
 import lstmserve_client
+from benchmarks.testbed.process import run_program
 
 PROGRAMS = Path(__file__).parent / "programs"
 ERROR = re.compile(r":(?P<line>\d+): error: .*\[(?P<code>[a-z-]+)\]$", re.MULTILINE)
@@ -22,7 +22,7 @@ def check(program: str, tmp_path: Path) -> tuple[str, set[tuple[int, str]]]:
         Path(lstmserve_client.__path__[0]).parent,
         Path(next(iter(lstmserve.__path__))).parent,
     ]
-    run = subprocess.run(
+    run = run_program(
         [
             *(sys.executable, "-m", "mypy", "--strict"),
             # nobody is told of what is wrong in a package that is installed

@@ -11,10 +11,10 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support import dying_server
 from support.calls import LONG, connect, find_detail, read_all
-from support.server_process import ServerProcess
 
 REASONS = {"python": dying_server.WHY, "torch": "out of range"}
 

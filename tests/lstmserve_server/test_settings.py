@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.server import command
 from lstmserve_server.config import Address, PageConfig, TelemetryConfig, TracingConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.option_types import parse_address
 from lstmserve_server.settings import Settings
 from lstmserve_server.settings_sources import read_settings
-from support.server_process import command
 
 # option, and what flag, environment and file say; the default is in Settings
 SOURCES = [
@@ -301,7 +301,7 @@ def test_what_listens_everywhere_is_found_nearby() -> None:
 
 
 def test_help_names_every_option_and_starts_nothing() -> None:
-    ended = subprocess.run(command("--help"), capture_output=True, text=True, check=True)
+    ended = run_program(command("--help"), capture_output=True, text=True, check=True)
     for option in Settings.model_fields:
         assert f"--{option.replace('_', '-')} " in ended.stdout
     assert ended.stderr == ""

@@ -14,12 +14,14 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.testbed.process import read_line, run_program, spawn
+from benchmarks.testbed.server import MODULE, ServerProcess, command
+from benchmarks.testbed.waiting import until
 from lstmserve.v1 import generation_service_pb2, generation_service_pb2_grpc, model_service_pb2_grpc
 from lstmserve.v1 import model_service_pb2 as pb
 from support import dying_server
 from support.certificates import options_of
 from support.misdeeds import misbehave
-from support.server_process import MODULE, ServerProcess, command
 from support.stores import accept_files, copy_version, edit_manifest, flip_byte
 
 LOGGED = {"loaded", "version"}
@@ -28,7 +30,7 @@ ANYWHERE = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
 
 def refuse_to_start(store: Path, *arguments: str, program: Sequence[str] = MODULE) -> str:
     """What a server says that cannot start, after what it logs about models that it could load."""
-    ended = subprocess.run(
+    ended = run_program(
         command(
             *("--model-store", str(store), *ANYWHERE, "--log-format", "json", *arguments),
             program=program,
@@ -211,9 +213,8 @@ def test_the_default_model_answers_those_who_name_none(two_models: ServerProcess
 
 
 def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:
-    while not (lines := server.read_log().splitlines()):
-        pass  # they are written a moment later
-    entries = [json.loads(line) for line in lines]
+    until(server.read_log, "the server logs that it began")  # a moment later
+    entries = [json.loads(line) for line in server.read_log().splitlines()]
     assert entries[0]["event"] == "loaded"
 
 
@@ -225,26 +226,27 @@ def test_a_server_told_to_stop_while_it_starts_ends_in_order(
     """The signal comes with the first log line, when a model has loaded."""
     arguments = ("--model-store", str(tiny_store), "--log-format", "json", "--workers", workers)
     addresses = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
-    with subprocess.Popen(
-        command(*arguments, *addresses), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    with spawn(
+        command(*arguments, *addresses), stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     ) as server:
         assert server.stderr is not None
-        assert "loaded" in server.stderr.readline()
+        assert "loaded" in read_line(server.stderr)
         server.send_signal(number)
         _, rest = server.communicate()
         assert server.returncode == 0
-        assert "Traceback" not in rest
+        assert b"Traceback" not in rest
 
 
 def test_a_version_that_never_ends_keeps_no_server_from_stopping(version: Path) -> None:
     misbehave(copy_version(version, version.parent.parent, "tiny", 2), "hang")
     arguments = ("--model-store", str(version.parent.parent), "--log-level", "DEBUG")
-    with subprocess.Popen(
-        command(*arguments, *ANYWHERE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    with spawn(
+        command(*arguments, *ANYWHERE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     ) as server:
         assert server.stderr is not None
-        assert any("loading" in line for line in server.stderr)
+        while "loading" not in (line := read_line(server.stderr)):
+            assert line, "it ended"
         server.send_signal(signal.SIGTERM)
         _, rest = server.communicate()
         assert server.returncode == 0
-        assert "Traceback" not in rest
+        assert b"Traceback" not in rest

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.server import command
 from lstmserve_server.auth.callers_file import parse_callers, read_file
 from lstmserve_server.auth.register import Register
 from lstmserve_server.auth.tokens import TOKEN
 from support.callers import bearer
 from support.refusals import try_once
 from support.served import serve
-from support.server_process import command
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command("token", *arguments), capture_output=True, text=True, check=False)
+    return run_program(command("token", *arguments), capture_output=True, text=True, check=False)
 
 
 def test_what_it_prints_lets_the_caller_in(tiny_store: Path, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_a_server_says_what_is_wrong_with_its_file_and_does_not_start(
     path = tmp_path / "callers.toml"
     path.write_text('[[principals]]\nname = "shop"\nscopes = []\ntokens = ["secret"]\n')
     for workers in ("1", "2"):
-        ended = subprocess.run(
+        ended = run_program(
             command(
                 *("--model-store", str(tiny_store), "--auth-file", str(path)),
                 *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),

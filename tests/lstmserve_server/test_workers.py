@@ -16,13 +16,13 @@ import grpc
 import psutil
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve_server.supervision.cores import share_cores
 from support import dying_server
 from support.calls import LONG, connect, read_all, text_of
 from support.metrics_page import MetricsPage, read_exemplars, scrape_until
-from support.server_process import ServerProcess
 from support.stores import copy_version
 
 TWO = ("--workers", "2")
@@ -105,8 +105,7 @@ def ask(server: ServerProcess) -> Asked:
     maps = [entry.path for entry in supervisor.memory_maps()]
     resident = sum(process.memory_info().rss for process in (supervisor, *workers))
     exit_code = server.stop()
-    assert server.process.stdout is not None
-    output = server.process.stdout.read()
+    output = server.read_output()
     return Asked(
         replies, page, exemplars, affinities, maps, resident, exit_code, output, read_log(server)
     )

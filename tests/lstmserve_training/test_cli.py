@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed.process import run_program
 from lstmserve_bundle import open_bundle
 from lstmserve_training import cli
 
@@ -94,4 +94,4 @@ def test_help_needs_no_torch() -> None:
         "import sys; from lstmserve_training import cli; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'lstmserve_bundle')))"
     )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    assert run_program([sys.executable, "-c", program], check=False).returncode == 0

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.dashboards.configuration import address_of, write_configuration
-from benchmarks.dashboards.prometheus import Prometheus, find_port, start_prometheus
+from benchmarks.testbed.ports import find_free_port
+from benchmarks.testbed.prometheus import Prometheus, start_prometheus, wait_for_scrape
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.server import ServerProcess
 from support.calls import connect
 from support.certificates import Authority, options_of
 from support.mixed_load import MixedLoad
 from support.observed import Observed, Watched
-from support.prometheus_state import wait_for_scrape
-from support.redis_process import RedisProcess
-from support.server_process import ServerProcess
 
 INTERVAL_SECONDS = 1.0
 # a rate needs two pages on which its counter is, and differs
@@ -31,7 +31,7 @@ BUSY = (
 @pytest.fixture(scope="package")
 def observed(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     """After calls of every kind, with a Redis and, for the last of them, without."""
-    folder, port = tmp_path_factory.mktemp("prometheus"), find_port()
+    folder, port = tmp_path_factory.mktemp("prometheus"), find_free_port()
     pair = Authority().issue().write(tmp_path_factory.mktemp("certificate"))
     with ExitStack() as stack:
         redis = stack.enter_context(RedisProcess())

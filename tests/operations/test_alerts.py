@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.dashboards.configuration import address_of, write_configuration
-from benchmarks.dashboards.prometheus import Prometheus, find_port, start_prometheus
+from benchmarks.testbed.ports import find_free_port
+from benchmarks.testbed.prometheus import Prometheus, start_prometheus, wait_for_scrape
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.server import ServerProcess
+from benchmarks.testbed.waiting import until
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import connect, read_all
-from support.prometheus_state import until, wait_for_scrape
-from support.redis_process import RedisProcess
-from support.server_process import ServerProcess
 from support.wire_requests import make_request
 
 INTERVAL_SECONDS = 1.0
@@ -24,7 +25,7 @@ WAIT_FOR = "1s"
 @contextmanager
 def watch(folder: Path, server: ServerProcess) -> Iterator[Prometheus]:
     """A Prometheus that has seen the server well, and has nothing to say about it."""
-    address, port = address_of(server.metrics_url), find_port()
+    address, port = address_of(server.metrics_url), find_free_port()
     targets = {"lstmserve": [address], "prometheus": [f"127.0.0.1:{port}"]}
     write_configuration(folder, targets, INTERVAL_SECONDS, wait_for=WAIT_FOR)
     with start_prometheus(folder, port) as prometheus:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.dashboards.panels import Panel, Query, read_dashboards
-from benchmarks.dashboards.prometheus import Series
+from benchmarks.testbed.prometheus import Series
 from support.observed import Observed, Watched
 
 # as much as there is

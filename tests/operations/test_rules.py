@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from benchmarks.dashboards.configuration import SHIPPED
+from benchmarks.testbed.process import run_program
 from lstmserve_dashboards import objectives
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -22,7 +22,7 @@ ANSWERS = ("**Means.**", "**Callers**", "**Look**", "**Do.**")
 
 
 def promtool(*arguments: str | Path) -> None:
-    done = subprocess.run(
+    done = run_program(
         ["promtool", *arguments], cwd=SHIPPED, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr

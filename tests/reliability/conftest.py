@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from support.bystanders import Expected, undisturbed_replies
 from support.served import Served, serve
-from support.server_process import ServerProcess
 
 # what is asked for twice is generated twice: a kept reply would prove nothing
 UNCACHED = ("--cache-bytes", "0", "--state-cache-bytes", "0")

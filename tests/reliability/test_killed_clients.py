@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from benchmarks.testbed.process import read_line, spawn
 from lstmserve.v1 import generation_service_pb2 as pb
 from support import leaving_client
 from support.bystanders import NUM_CALLERS, Expected, bystanders
@@ -23,18 +24,18 @@ PATH = os.pathsep.join([str(TESTS), *sys.path])
 
 
 @contextmanager
-def streaming_client(target: str) -> Iterator[subprocess.Popen[str]]:
+def streaming_client(target: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process with many streams under way, which is killed in the end at the latest."""
-    with subprocess.Popen(
+    with spawn(
         [sys.executable, leaving_client.__file__, target, str(NUM_STREAMS)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        bufsize=0,
         env={**os.environ, "PYTHONPATH": PATH},
     ) as client:
         try:
             assert client.stdout is not None
-            assert client.stdout.readline() == leaving_client.READY
+            assert read_line(client.stdout) == leaving_client.READY
             yield client
         finally:
             client.kill()

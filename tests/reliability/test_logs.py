@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +9,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.testbed.ports import find_free_port
+from benchmarks.testbed.process import START_SECONDS, spawn
+from benchmarks.testbed.server import MODULE, command
 from support.bystanders import Expected, bystanders
 from support.calls import connect
-from support.redis_process import find_free_port
-from support.server_process import MODULE, command
 
 
 @contextmanager
@@ -29,10 +29,10 @@ def serving(store: Path, redirections: str, *arguments: str) -> Iterator[str]:
         program=MODULE,
     )
     shell = ["sh", "-c", f'exec "$@" {redirections}', "sh", *line]
-    with subprocess.Popen(shell) as server:
+    with spawn(shell) as server:
         try:
             with connect(target) as channel:
-                grpc.channel_ready_future(channel).result()
+                grpc.channel_ready_future(channel).result(START_SECONDS)
             yield target
             assert server.poll() is None
         finally:

@@ -13,6 +13,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support import dying_server
@@ -20,7 +21,6 @@ from support.bystanders import Expected, bystanders
 from support.calls import LONG, connect, find_detail, read_all
 from support.footprint import Footprint
 from support.metrics_page import scrape_until
-from support.server_process import ServerProcess
 
 POISON = pb.GenerateRequest(
     prompt="x " * dying_server.POISON_TOKENS,

@@ -76,7 +76,7 @@ def bystanders(target: str, expected: Expected) -> Iterator[Bystanders]:
         finally:
             these.stop()
         for call in calls:
-            call.result()
+            call.result(WAIT_SECONDS)
 
 
 def undisturbed_replies(target: str) -> Expected:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from dockerfile_parse import DockerfileParser
+
+from benchmarks.testbed.process import run_program
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -25,7 +26,7 @@ def program(name: str) -> str:
 
 def read_compose(**environment: str) -> dict[str, Any]:
     """The project as Compose itself understands it, interpolated and with absolute paths."""
-    done = subprocess.run(
+    done = run_program(
         [program("docker-compose"), "--file", str(COMPOSE_FILE), "config", "--format", "json"],
         env={"PATH": os.defpath, "HOME": "/nonexistent", **environment},
         check=True,

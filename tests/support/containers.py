@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from benchmarks.testbed.process import spawn
 from support.compose import Service, mounts, read_compose
 
 
@@ -59,7 +60,7 @@ class Containers:
         command = [*(service.get("entrypoint") or entrypoint), *service["command"]]
         variables = {**(environment or {}), **service.get("environment", {})}
         with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
+            self._processes[name] = spawn(
                 [*(_replace(word, replaced) for word in command), *more],
                 env=os.environ | {key: _replace(v, replaced) for key, v in variables.items()},
                 cwd=self.folder,

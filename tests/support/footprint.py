@@ -8,10 +8,10 @@ from typing import Self
 
 import psutil
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from support.metrics_page import scrape_until
 from support.served import Served
-from support.server_process import ServerProcess
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.testbed.waiting import until
 from lstmserve.v1 import generation_service_pb2 as generation_pb
 from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
@@ -15,8 +16,6 @@ from support.calls import connect
 from support.served import Metadata, Served, serve
 from support.stores import copy_version
 
-# far more than fit into a test's time: a trial yields to everybody else on the machine
-MAX_LOOKS = 1_000_000
 POLL = ("--poll-seconds", "0.05")
 
 Cards = Mapping[int, pb.Model]
@@ -61,11 +60,14 @@ class LiveServer:
 
     def until(self, condition: Callable[[Cards], object]) -> Cards:
         """The versions once something is so."""
-        for _ in range(MAX_LOOKS):
-            cards = self.cards()
-            if condition(cards):
-                return cards
-        raise AssertionError(f"not so after {MAX_LOOKS} looks: {cards}")
+        seen: list[Cards] = []
+
+        def look() -> object:
+            seen[:] = [self.cards()]
+            return condition(seen[0])
+
+        until(look, lambda: f"versions, which are {seen[0]}")
+        return seen[0]
 
     def until_state(self, version: int, state: pb.ModelState, reason: str = "") -> pb.Model:
         """A version's card once it is in this state for this reason."""

@@ -9,7 +9,9 @@ from urllib.request import Request, urlopen
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-MAX_SCRAPES = 500
+from benchmarks.testbed.waiting import until
+
+ANSWER_SECONDS = 20.0  # of a scrape
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class MetricsPage:
     """One scrape."""
 
     def __init__(self, url: str) -> None:
-        with urlopen(url) as answer:
+        with urlopen(url, timeout=ANSWER_SECONDS) as answer:
             text = answer.read().decode()
         families = [*text_string_to_metric_families(text)]
         self.types = {family.name: family.type for family in families}
@@ -66,12 +68,13 @@ def read_exemplars(url: str) -> dict[str, set[str]]:
     return found
 
 
-def scrape_until(
-    url: str, condition: Callable[[MetricsPage], bool], max_scrapes: int = MAX_SCRAPES
-) -> MetricsPage:
+def scrape_until(url: str, condition: Callable[[MetricsPage], bool]) -> MetricsPage:
     """Scrape until something is so: a client may know of an RPC's end before it is counted."""
-    for _ in range(max_scrapes):
-        page = MetricsPage(url)
-        if condition(page):
-            return page
-    raise AssertionError(f"not so after {max_scrapes} scrapes: {page.samples}")
+    seen: list[MetricsPage] = []
+
+    def look() -> bool:
+        seen[:] = [MetricsPage(url)]
+        return condition(seen[0])
+
+    until(look, lambda: f"a metrics page, the last of which was {seen[0].samples}")
+    return seen[0]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
+from benchmarks.testbed.waiting import WAIT_SECONDS
 from lstmserve.open_inference import inference_service_pb2 as open_pb
 from lstmserve.open_inference.inference_service_pb2_grpc import GRPCInferenceServiceStub
 from lstmserve.v1 import generation_service_pb2 as pb
@@ -47,7 +48,7 @@ class MixedLoad:
         request = make_request(seed=next(self._seeds), min_tokens=512, max_tokens=512)
         calls = [self._stub.GenerateReply.future(to_unary(request)) for _ in range(NUM_AT_ONCE)]
         for call in calls:
-            call.result()
+            call.result(WAIT_SECONDS)
 
     def _ask_in_other_words(self) -> None:
         contents = open_pb.InferTensorContents(bytes_contents=[b"hello"])

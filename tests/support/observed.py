@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.dashboards.prometheus import Prometheus
+from benchmarks.testbed.prometheus import Prometheus
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Callers(ABC):
     @contextmanager
     def asking(self) -> Iterator[None]:
         """Everybody has replies before the block begins and after what it did, the right ones."""
-        thread = threading.Thread(target=self._run)
+        thread = threading.Thread(target=self._run, daemon=True)
         thread.start()
         try:
             self.wait_for_everyone()
@@ -64,7 +64,8 @@ class Callers(ABC):
             self.wait_for_everyone()
         finally:
             self._is_over = True
-            thread.join()
+            thread.join(WAIT_SECONDS)
+        assert not thread.is_alive(), f"callers have not ended: {self.watch.failures}"
         assert not self._problems
 
     @abstractmethod

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.testbed.server import ServerProcess
+from benchmarks.testbed.waiting import WAIT_SECONDS
 from lstmserve.v1 import cache_service_pb2_grpc, generation_service_pb2_grpc
 from lstmserve.v1 import generation_service_pb2 as pb
 from support.calls import connect
 from support.metrics_page import MetricsPage, scrape_until
-from support.server_process import ServerProcess
 from support.whole_reply import WholeReply, to_unary, whole_of, whole_of_unary
 
 Metadata = tuple[tuple[str, str], ...]
@@ -57,7 +58,7 @@ def ask_at_once(served: Served, requests: Iterable[pb.GenerateRequest]) -> list[
     """The whole replies, generated beside each other."""
     stub = served.generation
     calls = [stub.GenerateReply.future(to_unary(request)) for request in requests]
-    return [whole_of_unary(call.result()) for call in calls]
+    return [whole_of_unary(call.result(WAIT_SECONDS)) for call in calls]
 
 
 def _is_idle(page: MetricsPage) -> bool:

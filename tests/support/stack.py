@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,26 +17,19 @@ from typing import Self
 import grpc
 import yaml
 
+from benchmarks.testbed.ports import find_free_port
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.waiting import until
 from support.calls import connect
 from support.compose import exec_form, mounts, program, read_dockerfile
 from support.containers import Containers
 from support.metrics_page import MetricsPage
 from support.name_server import NameServer
-from support.redis_process import find_free_port
 
 HOST = "127.0.0.1"
 # all of 127/8 is this machine: every server has an address, and all have the same port
 SERVERS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 WAIT_SECONDS = 60.0
-PAUSE_SECONDS = 0.02
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Until something is so in other processes, which have no events for us."""
-    ends_at = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < ends_at, "never so"
-        time.sleep(PAUSE_SECONDS)
 
 
 class Stack:
@@ -66,7 +57,7 @@ class Stack:
             for host in SERVERS:
                 self._wait_for_server(host)
             self.wait_for_servers()
-            wait_until(lambda: _has_page(self.prometheus))
+            until(lambda: _has_page(self.prometheus), "Prometheus answers")
             self._exits = stack.pop_all()
         return self
 
@@ -93,13 +84,16 @@ class Stack:
         """The exit code of the image's health check, asked in that container."""
         name, *arguments = exec_form("HEALTHCHECK")
         environment = os.environ | {"LSTMSERVE_TARGET": self.server_target(host)}
-        return subprocess.run(
+        return run_program(
             [program(name), *arguments], env=environment, check=False, capture_output=True
         ).returncode
 
     def wait_for_servers(self, count: int = len(SERVERS)) -> None:
         """Until the proxy sends calls to so many, which is a while after they began or ended."""
-        wait_until(lambda: _has_page(self.operators) and self._count_up() == count)
+        until(
+            lambda: _has_page(self.operators) and self._count_up() == count,
+            f"the proxy sends calls to {count} servers",
+        )
 
     def send_signal(self, host: str, number: signal.Signals) -> None:
         self._containers.send_signal(host, number)

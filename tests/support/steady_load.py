@@ -55,7 +55,8 @@ class SteadyLoad:
         traceback: TracebackType | None,
     ) -> None:
         self._is_over = True
-        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with asyncio.timeout(WAIT_SECONDS):
+            ended = await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._channel.close()
         if error is None:
             for problem in filter(None, ended):

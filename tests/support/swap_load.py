@@ -51,7 +51,7 @@ class SwapLoad:
         with self._changed:
             self._period += 1
             self._versions.clear()
-            assert self._changed.wait_for(lambda: self._has(count), WAIT_SECONDS)
+            assert self._changed.wait_for(lambda: self._has(count), WAIT_SECONDS), "no replies"
             self._check()
             return self._versions.copy()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import grpc
@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1 import (
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
-WAIT_SECONDS = 60  # far more than anything here takes
+from benchmarks.testbed.loop_thread import LoopThread
 
 
 class TraceCollector(trace_service_pb2_grpc.TraceServiceServicer):
@@ -25,17 +25,16 @@ class TraceCollector(trace_service_pb2_grpc.TraceServiceServicer):
         self.endpoint = ""
         self.received: list[ResourceSpans] = []
         self.asked = threading.Event()  # a batch has come
-        self.released = threading.Event()  # until then a collector that does not answer waits
         self._answers = answers
 
-    def Export(  # noqa: N802 - named by the wire
+    async def Export(  # noqa: N802 - named by the wire
         self,
         request: trace_service_pb2.ExportTraceServiceRequest,
-        context: grpc.ServicerContext,
+        context: grpc.aio.ServicerContext,
     ) -> trace_service_pb2.ExportTraceServiceResponse:
         self.asked.set()
         if not self._answers:
-            self.released.wait(WAIT_SECONDS)
+            await asyncio.Event().wait()  # until the end
         self.received.extend(request.resource_spans)
         return trace_service_pb2.ExportTraceServiceResponse()
 
@@ -62,16 +61,20 @@ class TraceCollector(trace_service_pb2_grpc.TraceServiceServicer):
 def collect_traces(*, answers: bool = True) -> Iterator[TraceCollector]:
     """A collector on a free port."""
     collector = TraceCollector(answers=answers)
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        server = grpc.server(pool)
+
+    async def start() -> grpc.aio.Server:
+        server = grpc.aio.server()
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
         collector.endpoint = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-        server.start()
+        await server.start()
+        return server
+
+    with LoopThread("the collector of traces") as loop:
+        server = loop.run(start())
         try:
             yield collector
         finally:
-            collector.released.set()
-            server.stop(None).wait(WAIT_SECONDS)
+            loop.run(server.stop(None))
 
 
 def read(span: Span) -> dict[str, str | int]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.testbed.process import run_program
 from lstmserve.v1 import generation_service_pb2 as pb
 
 PROGRAM = Path(__file__).with_name("triton_calls.py")
@@ -18,7 +18,7 @@ Answer = dict[str, Any]
 
 def call(target: str, verb: str, questions: Sequence[Question], **options: object) -> list[Answer]:
     """What comes of the questions; ``options`` are those of the client's own method."""
-    found = subprocess.run(
+    found = run_program(
         [sys.executable, "-W", "error", PROGRAM, target, verb],
         input=json.dumps({"questions": questions, "options": options}),
         capture_output=True,

@@ -28,6 +28,8 @@ Answer = dict[str, Any]
 NARROW = [("grpc.http2.lookahead_bytes", 1024), ("grpc.http2.bdp_probe", 0)]
 DTYPES = {"BYTES": object, "BOOL": bool, "FP32": np.float32, "INT32": np.int32}
 
+WAIT_SECONDS = 60
+
 
 def to_arguments(question: Question) -> dict[str, Any]:
     """The arguments of an infer call."""
@@ -107,13 +109,13 @@ def cancel(target: str, questions: list[Question], options: dict[str, Any]) -> l
     def note(result: Any, error: InferenceServerException | None) -> None:  # noqa: ANN401
         answers.append(to_answer(result, error))
         arrived.set()
-        cancelled.wait()
+        assert cancelled.wait(WAIT_SECONDS), "the stream is cancelled"
 
     with triton.InferenceServerClient(target, channel_args=NARROW) as client:
         client.start_stream(note, **options)
         for question in questions:
             client.async_stream_infer(**to_arguments(question))
-        arrived.wait()
+        assert arrived.wait(WAIT_SECONDS), "a response arrives"
         client._stream._response_iterator.cancel()
         cancelled.set()
         client.stop_stream()

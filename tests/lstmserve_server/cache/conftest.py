@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed.redis import RedisProcess
 from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.store.loader import LoadedModel
 from support.cache_events import CacheEvents
 from support.engines import load_tiny
-from support.redis_process import RedisProcess
 from support.redis_stores import open_store
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from benchmarks.testbed.redis import RedisProcess
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner
 from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.observer import Problem
@@ -9,7 +10,6 @@ from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.cache.seal import seal
 from lstmserve_server.cache.shelf import Codec, Shelf
 from support.cache_events import CacheEvents
-from support.redis_process import RedisProcess
 from support.redis_stores import HASTY, open_store, store_entry
 
 PLAIN: Codec[bytes] = Codec(encode=bytes, decode=bytes)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.testbed.process import run_program
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.store.loader import LoadedModel
@@ -130,7 +131,7 @@ def test_another_cpu_changes_nothing(
     """A process that may use no more gives the same tokens, log-probabilities and states."""
     script = Path(__file__).parents[2] / "support" / "print_replies.py"
     path = os.pathsep.join(sys.path)  # the code that is tested here, wherever it was found
-    found = subprocess.run(
+    found = run_program(
         [sys.executable, "-W", "ignore", str(script), str(tiny_store)],
         env={**os.environ, **CPUS[cpu], "PYTHONPATH": path},
         input=repr([request for request, _ in alone]),

@@ -13,11 +13,11 @@ from google.protobuf.message import Message
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from benchmarks.screenshot.browser import start_browser
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as pb_models
 from support.browser import Watched, watch
 from support.served import Served, serve
-from support.server_process import ServerProcess
 from support.stores import copy_version, edit_manifest
 from support.wire_requests import make_request
 

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.config import Address
 from lstmserve_server.http_server import HttpServer
@@ -20,7 +21,6 @@ from lstmserve_server.page.application import Page
 from support.http_calls import ask, post_and_leave, stream
 from support.metrics_page import MetricsPage, scrape_until
 from support.served import Served, serve
-from support.server_process import ServerProcess
 from support.wire_requests import make_request
 
 QUESTION = {
@@ -134,11 +134,10 @@ def test_metrics_are_served_as_ever(served: Served) -> None:
 
 
 def test_the_ready_lines_end_with_what_to_type_and_where_the_page_is(served: Served) -> None:
-    assert served.process.process.stdout is not None
-    label, client, *_ = shlex.split(served.process.process.stdout.readline())
+    label, client, *_ = shlex.split(served.process.read_line())
     assert label == "try:"
     assert shutil.which(client)
-    line = served.process.process.stdout.readline()
+    line = served.process.read_line()
     assert line == f"page: {url_of(served.process, '/')}\n"
 
 
@@ -160,8 +159,7 @@ def test_a_page_that_is_off_leaves_the_metrics(tiny_store: Path) -> None:
             assert ask(url_of(server, path)).status == 404
         assert b"lstmserve_" in ask(server.metrics_url).body
         server.stop()
-        assert server.process.stdout is not None
-        assert "page: " not in server.process.stdout.read()
+        assert "page: " not in server.read_output()
 
 
 def test_a_server_that_does_not_answer_is_told_of(connected: Page) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2_grpc, model_service_pb2_grpc
-from support.server_process import ServerProcess
 
 GenerationStub = generation_service_pb2_grpc.GenerationServiceStub
 ModelStub = model_service_pb2_grpc.ModelServiceStub

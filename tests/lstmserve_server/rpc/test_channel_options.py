@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +11,15 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
-from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_server
 from hyperframe.frame import GoAwayFrame, PingFrame, RstStreamFrame, SettingsFrame
 
+from benchmarks.testbed.loop_thread import LoopThread
 from lstmserve_server.config import Address, DrainConfig, ServerConfig, StoreConfig, WireConfig
 from lstmserve_server.rpc.channel_options import MIN_PING_MS, Options, make_options
 from support.calls import connect
 from support.certificates import Authority
+from support.fake_server import FakeHealth
 from support.http2_raw import (
     PING,
     PREFACE,
@@ -49,14 +49,22 @@ def listen(
     """Where a server listens that has nothing but health and our options, or ``more`` instead."""
     config = replace(CONFIG, wire=wire, drain=DrainConfig(grace_seconds))
     options: Options = tuple({**dict(make_options(config)), **dict(more)}.items())
-    server = grpc.server(ThreadPoolExecutor(8), options=options)
-    add_HealthServicer_to_server(HealthServicer(), server)
-    credentials = grpc.ssl_server_credentials([(PAIR.key, PAIR.chain)])
-    place = "127.0.0.1:0"
-    port = server.add_secure_port(place, credentials) if secure else server.add_insecure_port(place)
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(None).wait()
+
+    async def start() -> tuple[grpc.aio.Server, str]:
+        server = grpc.aio.server(options=options)
+        add_HealthServicer_to_server(FakeHealth(), server)
+        pair = grpc.ssl_server_credentials([(PAIR.key, PAIR.chain)])
+        place = "127.0.0.1:0"
+        port = server.add_secure_port(place, pair) if secure else server.add_insecure_port(place)
+        await server.start()
+        return server, f"127.0.0.1:{port}"
+
+    with LoopThread("a server of health alone") as loop:
+        server, target = loop.run(start())
+        try:
+            yield target
+        finally:
+            loop.run(server.stop(None))
 
 
 def read_to_end(messages: Iterable[object]) -> None:

@@ -11,10 +11,10 @@ import grpc
 import psutil
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import connect, read_all
 from support.http2_raw import PING, PREFACE, READY, Requests, endless_headers, open_raw
-from support.server_process import ServerProcess
 from support.wire_requests import make_request
 
 GENERATE = "/lstmserve.v1.GenerationService/Generate"

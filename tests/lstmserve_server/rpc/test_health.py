@@ -8,11 +8,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve_server.errors import UnavailableError
 from lstmserve_server.rpc.health import HealthServicer
 from support.calls import connect
 from support.raw_caller import raw_caller
-from support.server_process import ServerProcess
 
 WATCH = "/grpc.health.v1.Health/Watch"
 ALL = health_pb2.HealthCheckRequest()

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as gen
 from lstmserve.v1 import operations_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -18,7 +19,6 @@ from lstmserve.v1.operations_service_pb2_grpc import OperationsServiceStub
 from lstmserve_server.rpc.call import Call, current_call
 from lstmserve_server.rpc.operations import OperationsServicer
 from support.calls import connect, find_detail
-from support.server_process import ServerProcess
 
 
 class Talk:

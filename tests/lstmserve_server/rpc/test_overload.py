@@ -12,11 +12,11 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import LONG, connect, find_detail, read_all, text_of
 from support.metrics_page import MetricsPage, scrape_until
-from support.server_process import ServerProcess
 
 WHOLE = pb.GenerateReplyRequest(
     prompt="hello", sampling=pb.SamplingParams(seed=7), stopping=LONG.stopping

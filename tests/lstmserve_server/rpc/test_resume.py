@@ -8,11 +8,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
 from support.calls import LONG, connect
 from support.resumption import GenerationStub, check_every_cut, receive, resume
-from support.server_process import ServerProcess
 
 QUESTION = "where is my parcel? 包裹到了吗 🚚"
 CONVERSATION = pb.Conversation(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 import threading
 
 import pytest
 
+from benchmarks.testbed.process import run_program
 from lstmserve_server.store.aside import read_aside
 
 # a store that never answers, and a server that is told to end
@@ -52,7 +52,7 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_dropped() -> None:
 
 
 def test_a_store_that_never_answers_keeps_no_process_from_ending() -> None:
-    ended = subprocess.run(
+    ended = run_program(
         [sys.executable, "-c", ENDLESS], capture_output=True, text=True, check=False, timeout=100
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "cancelled True\n", "")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.testbed.process import run_program
 from lstmserve_server.store.shares import (
     MAX_WEIGHT,
     check_weights,
@@ -88,7 +89,7 @@ def test_every_process_deals_alike() -> None:
         f"print(json.dumps([choose('tiny', {weights}, key) for key in json.load(sys.stdin)]))"
     )
     keys = [*KEYS[:500], "", "你好 👋", "\ud800"]
-    told = subprocess.run(
+    told = run_program(
         [sys.executable, "-c", program], input=json.dumps(keys), stdout=subprocess.PIPE, text=True,
         check=True, env={"PYTHONHASHSEED": "1", "PYTHONPATH": ":".join(sys.path)},
     )  # fmt: skip

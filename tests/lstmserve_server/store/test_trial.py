@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.testbed.process import spawn
+from benchmarks.testbed.waiting import until, until_so
 from lstmserve_server.engine.decode_row import DecodeRow
 from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
@@ -104,8 +105,7 @@ async def test_a_trial_that_nobody_waits_for_any_more_is_ended(
     version: StoredVersion, archive: int
 ) -> None:
     trial = asyncio.create_task(rehearse(version, archive, MAX_ROWS, threads=1))
-    while not trials():
-        await asyncio.wait({trial}, timeout=0)
+    await until_so(trials, "a trial runs")
     trial.cancel()
     with pytest.raises(asyncio.CancelledError):
         await trial
@@ -117,10 +117,9 @@ async def test_where_memory_ends_a_trial_goes_before_the_server(
 ) -> None:
     misbehave(version.folder, "hang")
     trial = asyncio.create_task(rehearse(version, archive, MAX_ROWS, threads=1))
-    while not (found := trials()):
-        await asyncio.wait({trial}, timeout=0)
-    while read_oom_score(found[0]) != "1000\n":
-        await asyncio.wait({trial}, timeout=0)
+    await until_so(trials, "a trial runs")
+    (found,) = trials()
+    await until_so(lambda: read_oom_score(found) == "1000\n", "the trial goes first")
     trial.cancel()
     with pytest.raises(asyncio.CancelledError):
         await trial
@@ -128,9 +127,9 @@ async def test_where_memory_ends_a_trial_goes_before_the_server(
 
 def test_a_trial_ends_with_the_server_that_began_it(version: StoredVersion) -> None:
     misbehave(version.folder, "hang")
-    with subprocess.Popen([sys.executable, "-c", SERVER, str(version.folder)]) as server:
-        while not (left := psutil.Process(server.pid).children()):
-            assert server.poll() is None
+    with spawn([sys.executable, "-c", SERVER, str(version.folder)]) as server:
+        until(lambda: server.poll() or psutil.Process(server.pid).children(), "its trial runs")
+        left = psutil.Process(server.pid).children()
         os.kill(server.pid, signal.SIGKILL)
     _, alive = psutil.wait_procs(left, END_SECONDS)
     assert alive == []

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed.process import read_line, spawn
+from benchmarks.testbed.server import READY, command
 from lstmserve_client import Client
-from support.server_process import READY, command
 
 PIPE_BYTES = 65_536  # of a Linux pipe; a log line of one call is longer than 200
 CALLS = 400
@@ -20,19 +21,19 @@ def test_calls_are_answered_and_the_server_drains_without_a_reader(
     tiny_store: Path, reader: str
 ) -> None:
     ours, theirs = os.pipe()
-    server = subprocess.Popen(
+    server = spawn(
         command(
             *("--model-store", str(tiny_store), "--log-format", "json"),
             *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
         ),
         stdout=subprocess.PIPE,
         stderr=theirs,
-        text=True,
+        bufsize=0,
     )
     os.close(theirs)
     assert server.stdout is not None
     with server, server.stdout:
-        ready = READY.match(server.stdout.readline())
+        ready = READY.match(read_line(server.stdout))
         assert ready is not None
         if reader == "gone":
             os.close(ours)

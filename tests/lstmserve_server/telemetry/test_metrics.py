@@ -10,13 +10,13 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
 from support.calls import LONG, connect, read_all
 from support.metrics_page import MetricsPage, read_exemplars, scrape_until
-from support.server_process import ServerProcess
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 MODEL = ("tiny", "1")

@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import LONG, connect, read_all
 from support.metrics_page import scrape_until
-from support.server_process import ServerProcess
 
 SECRET = "Xyzzy-93-Plugh"
 

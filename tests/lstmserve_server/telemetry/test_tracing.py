@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ import grpc
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.server import ServerProcess, command
 from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
@@ -22,7 +23,6 @@ from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
 from support.calls import LONG, connect, read_all
 from support.metrics_page import scrape_until
-from support.server_process import ServerProcess, command
 from support.trace_collector import TraceCollector, collect_traces, read
 from support.wire_requests import make_request
 
@@ -291,7 +291,7 @@ def test_without_an_endpoint_nothing_for_traces_is_imported() -> None:
         "parts = ('lstmserve_server.telemetry.spans', 'opentelemetry.exporter');"
         "print([name for name in sys.modules if name.startswith(parts)])"
     )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    run = run_program([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
 
 
@@ -305,7 +305,7 @@ def test_a_missing_library_is_named_with_what_to_install(tiny_store: Path) -> No
         *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
         program=("-c", script),
     )
-    run = subprocess.run(options, capture_output=True, text=True, check=False)
+    run = run_program(options, capture_output=True, text=True, check=False)
     assert run.returncode == 2
     last = run.stderr.splitlines()[-1]
     assert last.startswith("lstmserve-server: --trace-endpoint: opentelemetry")

@@ -14,11 +14,11 @@ from typing import Any
 import grpc
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import LONG, connect
 from support.metrics_page import MetricsPage, scrape_until
-from support.server_process import ServerProcess
 from support.whole_reply import to_unary
 from support.wire_requests import copy_of, make_request, with_mode
 

@@ -12,6 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import LONG, connect, read_all
 from support.certificates import (
@@ -25,7 +26,6 @@ from support.certificates import (
     shown_by,
 )
 from support.metrics_page import MetricsPage
-from support.server_process import ServerProcess
 
 AUTHORITY, STRANGER = Authority(), Authority()
 FIRST, SECOND = AUTHORITY.issue(), AUTHORITY.issue()

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos.program import Replica
 from benchmarks.chaos.replies import Question, learn
+from benchmarks.testbed.server import Replica, ServerProcess, replicas
 from lstmserve_client import CacheMode, GenerateOptions, SamplingParams, StoppingCriteria
-from support.replicas import replicas
-from support.server_process import ServerProcess
 
 PROMPTS = ("where is my parcel", "你好", "thanks 👍", "i love order 7")
 NUM_QUESTIONS = 12

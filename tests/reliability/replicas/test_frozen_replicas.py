@@ -8,13 +8,12 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from benchmarks.chaos.program import Replica
 from benchmarks.chaos.replies import Question, bits_of
 from benchmarks.chaos.watched import Watch, watched_client
+from benchmarks.testbed.server import Replica, targets_of
 from lstmserve_client import Client, ClientOptions, HedgePolicy
 from support.metrics_page import MetricsPage, scrape_until
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
-from support.replicas import targets_of
 
 # the shortest keepalive that servers put up with
 KEEPALIVE: ClientOptions = {"keepalive_seconds": 4.0, "keepalive_timeout_seconds": 1.0}
@@ -59,7 +58,6 @@ def test_streams_leave_a_frozen_replica_and_come_back(
         scrape_until(
             victim.metrics_url,
             lambda page: page.total("requests_total") > before + len(questions),
-            max_scrapes=5_000,
         )
     for replica in pair:
         scrape_until(replica.metrics_url, is_idle)

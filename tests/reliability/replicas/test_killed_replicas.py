@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.chaos.program import Replica
 from benchmarks.chaos.replies import Question
+from benchmarks.testbed.server import Replica, targets_of
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
-from support.replicas import targets_of
 
 NUM_STREAMS = 64
 BOTH_CLIENTS = pytest.mark.parametrize("kind", [ThreadedCallers, AsyncCallers])

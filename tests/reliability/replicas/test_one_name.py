@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.chaos.program import Replica
 from benchmarks.chaos.replies import Question
+from benchmarks.testbed.server import Replica
 from lstmserve_client import Client
 from support.metrics_page import MetricsPage
 from support.name_server import NameServer

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.chaos.replies import Question
+from benchmarks.testbed.server import replicas, targets_of
 from lstmserve_client import RetryPolicy
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
-from support.replicas import replicas, targets_of
 
 # to start takes a server longer than callers are patient, where many others use the machine
 PATIENT = RetryPolicy(max_attempts=1_000, budget_retries=100_000)

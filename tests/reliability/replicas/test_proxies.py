@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos.nginx import nginx
-from benchmarks.chaos.program import Replica
+from benchmarks.chaos.faults import is_at_work
 from benchmarks.chaos.replies import Question
-from support.haproxy import haproxy
+from benchmarks.testbed import proxies
+from benchmarks.testbed.server import Replica, targets_of
+from benchmarks.testbed.waiting import until
+from support.name_server import NameServer
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
-from support.replicas import targets_of
-from support.stack import wait_until
 
 Proxy = Callable[[Sequence[str], Path], AbstractContextManager[str]]
 
-PROXIES = pytest.mark.parametrize("proxy", [nginx, haproxy])
+
+@contextmanager
+def haproxy(servers: Sequence[str], _folder: Path) -> Iterator[str]:
+    """Where callers connect. Its servers have one port in common, and an address each."""
+    hosts, ports = zip(*(server.rsplit(":", 1) for server in servers), strict=True)
+    (port,) = {*ports}
+    with NameServer(server=hosts) as names:
+        places = {"DNS_ADDRESS": names.address, "LSTMSERVE_HOST": "server", "LSTMSERVE_PORT": port}
+        with proxies.haproxy(places) as target:
+            yield target
+
+
+PROXIES = pytest.mark.parametrize("proxy", [proxies.nginx, haproxy])
 BOTH_CLIENTS = pytest.mark.parametrize("kind", [ThreadedCallers, AsyncCallers])
 
 
@@ -35,7 +47,8 @@ def test_streams_through_a_proxy_do_not_notice_that_a_replica_was_killed(
     with proxy(targets_of(pair), tmp_path) as target:
         callers = kind([target], questions)
         with callers.asking():
-            wait_until(pair[0].is_at_work)  # a proxy may find one replica later than the other
+            # a proxy may find one replica later than the other
+            until(lambda: is_at_work(pair[0]), "the first replica makes a reply")
             callers.wait_for_everyone()
             callers.wait_for_streams()
             pair[0].kill()

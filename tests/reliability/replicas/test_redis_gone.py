@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.chaos.replies import Question
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.server import replicas, targets_of
 from lstmserve_client import CacheMode
-from support.redis_process import RedisProcess
 from support.replica_callers import ThreadedCallers
-from support.replicas import replicas, targets_of
 
 
 def test_replies_do_not_notice_that_redis_was_killed(

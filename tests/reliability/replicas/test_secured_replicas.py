@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.chaos.replies import Question
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.server import command, replicas, targets_of
 from lstmserve_client import Tls
 from support.certificates import NAME, Authority, options_of
 from support.replica_callers import ThreadedCallers
-from support.replicas import replicas, targets_of
-from support.server_process import command
 
 
 def add_caller(path: Path) -> str:
     """A callers' file with one who may generate; the token."""
-    made = subprocess.run(
+    made = run_program(
         command("token", "shop", "--scope", "generate"), capture_output=True, text=True, check=True
     )
     path.write_text(made.stdout)

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.chaos.replies import bits_of, learn
 from benchmarks.chaos.watched import Watch, watched_client
+from benchmarks.testbed.server import ServerProcess, replicas, targets_of
 from lstmserve_client import (
     Chunk,
     Client,
@@ -17,8 +18,6 @@ from lstmserve_client import (
     StoppingCriteria,
     VersionGoneError,
 )
-from support.replicas import replicas, targets_of
-from support.server_process import ServerProcess
 from support.stores import copy_version
 
 PROMPT = "hello"

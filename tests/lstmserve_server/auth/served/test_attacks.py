@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.server import command
 from lstmserve_server.auth.tokens import hash_token, make_token
 from lstmserve_server.rpc.permissions import NEEDS, Need
 from support.callers import Callers, bearer
@@ -21,7 +22,6 @@ from support.calls import connect, find_detail
 from support.metrics_page import scrape_until
 from support.refusals import find_refusal, reason_of, serve_callers, try_once
 from support.served import Served
-from support.server_process import command
 
 UNKNOWN = make_token()
 
@@ -200,7 +200,7 @@ def test_no_secret_shows_anywhere(tiny_store: Path, known: Callers) -> None:
         seen = [
             " ".join(psutil.Process(served.process.process.pid).cmdline()),
             repr(served.page().samples),
-            subprocess.run(command("--help"), capture_output=True, text=True, check=True).stdout,
+            run_program(command("--help"), capture_output=True, text=True, check=True).stdout,
         ]
         served.process.stop()
         log = served.process.read_log()

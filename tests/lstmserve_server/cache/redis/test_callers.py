@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.tcp_proxy import TcpProxy
 from lstmserve_server.cache.observer import Lookup
 from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.config import CacheConfig
 from support.cache_events import CacheEvents
-from support.delay_proxy import DelayProxy
-from support.redis_process import RedisProcess
 from support.redis_stores import COUNTED, PATIENT, make_key, open_store
 
 NUM_KEYS = 20
@@ -62,7 +62,7 @@ async def test_every_answer_is_the_callers_own(
     cache = CacheConfig(threshold=10**9)
     async with (
         open_store(redis_server.url, events) as writer,
-        DelayProxy(redis_server.port) as proxy,
+        TcpProxy(redis_server.port) as proxy,
         open_store(f"redis://127.0.0.1:{proxy.port}", events, redis, cache=cache) as store,
     ):
         for number, key in enumerate(KEYS):

@@ -10,12 +10,13 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from benchmarks.testbed.ports import find_free_port
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.tcp_proxy import TcpProxy
 from lstmserve_server.cache.entry_key import Kind
 from lstmserve_server.cache.observer import Lookup, Problem
 from lstmserve_server.cache.redis.store import RedisStore
 from support.cache_events import CacheEvents
-from support.delay_proxy import DelayProxy
-from support.redis_process import RedisProcess, find_free_port
 from support.redis_stores import COUNTED, HASTY, PATIENT, make_key, open_store, store_entry
 
 KEY = make_key()
@@ -34,8 +35,8 @@ def own_redis() -> Iterator[RedisProcess]:
 
 
 @pytest.fixture
-async def proxy(redis_server: RedisProcess) -> AsyncIterator[DelayProxy]:
-    async with DelayProxy(redis_server.port) as running:
+async def proxy(redis_server: RedisProcess) -> AsyncIterator[TcpProxy]:
+    async with TcpProxy(redis_server.port) as running:
         yield running
 
 
@@ -184,7 +185,7 @@ async def test_nobody_listens_at_all(events: CacheEvents) -> None:
         await events.wait_for(lambda: events.problems[Problem.DROPPED] == 1)
 
 
-async def test_what_is_swallowed_costs_the_budget(proxy: DelayProxy, events: CacheEvents) -> None:
+async def test_what_is_swallowed_costs_the_budget(proxy: TcpProxy, events: CacheEvents) -> None:
     async with open_store(f"redis://127.0.0.1:{proxy.port}", events, HASTY) as store:
         await store_entry(store, events, KEY, b"before")
         proxy.is_swallowing = True
@@ -195,7 +196,7 @@ async def test_what_is_swallowed_costs_the_budget(proxy: DelayProxy, events: Cac
 
 @pytest.mark.parametrize("cut_after", [0, 1, 9, 400])
 async def test_a_reply_that_is_cut_off_is_none(
-    proxy: DelayProxy, events: CacheEvents, cut_after: int
+    proxy: TcpProxy, events: CacheEvents, cut_after: int
 ) -> None:
     async with open_store(f"redis://127.0.0.1:{proxy.port}", events) as store:
         await store_entry(store, events, KEY, b"x" * 1000)
@@ -207,7 +208,7 @@ async def test_a_reply_that_is_cut_off_is_none(
     assert events.breaker == []
 
 
-async def test_callers_that_give_up_are_no_failures(proxy: DelayProxy, events: CacheEvents) -> None:
+async def test_callers_that_give_up_are_no_failures(proxy: TcpProxy, events: CacheEvents) -> None:
     async with open_store(f"redis://127.0.0.1:{proxy.port}", events) as store:
         await store_entry(store, events, KEY, b"reply")
         proxy.is_swallowing = True
@@ -229,7 +230,7 @@ async def test_callers_that_give_up_are_no_failures(proxy: DelayProxy, events: C
 
 
 async def test_more_lookups_than_connections_wait_for_one(
-    proxy: DelayProxy, events: CacheEvents
+    proxy: TcpProxy, events: CacheEvents
 ) -> None:
     redis = replace(PATIENT, max_connections=2)
     async with open_store(f"redis://127.0.0.1:{proxy.port}", events, redis) as store:

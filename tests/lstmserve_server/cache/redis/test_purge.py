@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.testbed.ports import find_free_port
+from benchmarks.testbed.redis import RedisProcess
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner, Selection
 from lstmserve_server.cache.observer import Problem
 from lstmserve_server.cache.redis.keys import KeyNames
@@ -18,7 +20,6 @@ from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.errors import CacheUnavailableError
 from lstmserve_server.rpc.status import classify
 from support.cache_events import CacheEvents
-from support.redis_process import RedisProcess, find_free_port
 from support.redis_stores import PATIENT, make_key, open_store, store_entry
 
 HEAR_SECONDS = 30

@@ -10,13 +10,14 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.waiting import until_so
 from lstmserve_server.cache.entry_key import Kind
 from lstmserve_server.cache.observer import Lookup, Problem
 from lstmserve_server.cache.redis.lookup import RemoteLookup, find_counters
 from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.config import CacheConfig
 from support.cache_events import CacheEvents
-from support.redis_process import RedisProcess, count_calls, until
 from support.redis_stores import COUNTED, OWNER, PATIENT, make_key, open_store, store_entry
 
 KEY = make_key()
@@ -149,7 +150,7 @@ async def test_waits_for_the_entry_that_another_process_makes(
     ):
         await ours.look_up(KEY, COUNTED)
         waiting = asyncio.create_task(theirs.look_up(KEY, COUNTED))
-        await until(lambda: count_calls(redis_server) == 2)
+        await until_so(lambda: redis_server.count_calls() == 2, "two scripts are counted")
         await store_entry(ours, events, KEY, b"reply")
         assert await waiting == RemoteLookup(b"reply", 2, is_leased_elsewhere=True)
         assert redis_server.client.keys("*:lease:*") == []

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from benchmarks.testbed.ports import HOST
+from benchmarks.testbed.redis import RedisProcess, SentinelProcess
 from lstmserve_server.cache.entry_key import Selection
 from lstmserve_server.cache.redis.lookup import RemoteLookup
 from support.cache_events import CacheEvents
-from support.redis_process import HOST, RedisProcess, SentinelProcess, start_cluster
 from support.redis_stores import COUNTED, make_key, open_store, store_entry
 
 
@@ -22,7 +23,7 @@ def urls() -> Iterator[dict[str, str]]:
         master = servers.enter_context(RedisProcess())
         sentinel = servers.enter_context(SentinelProcess(master))
         node = servers.enter_context(RedisProcess("--cluster-enabled", "yes"))
-        start_cluster(node)
+        node.start_cluster()
         yield {
             "socket": f"unix://{master.socket_path}?db=1",
             "database": f"{master.url}/2",

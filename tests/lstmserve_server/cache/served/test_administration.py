@@ -10,10 +10,10 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 
+from benchmarks.testbed.redis import RedisProcess
 from lstmserve.v1 import cache_service_pb2 as admin
 from lstmserve.v1 import generation_service_pb2 as pb
 from support.calls import find_detail
-from support.redis_process import RedisProcess
 from support.served import Served, serve
 from support.whole_reply import to_unary
 from support.wire_requests import conversation, copy_of, make_request, with_mode

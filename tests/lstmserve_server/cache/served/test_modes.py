@@ -11,9 +11,9 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 
+from benchmarks.testbed.redis import RedisProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from support.calls import find_detail
-from support.redis_process import RedisProcess
 from support.served import Served, serve
 from support.wire_requests import make_request, with_mode
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.server import ServerProcess
+from benchmarks.testbed.tcp_proxy import TcpProxy
 from lstmserve.v1 import generation_service_pb2 as pb
-from support.delay_proxy import DelayProxy
 from support.metrics_page import MetricsPage
-from support.redis_process import RedisProcess
 from support.served import Served
-from support.server_process import ServerProcess
 from support.steady_load import SteadyLoad
 from support.whole_reply import WholeReply
 from support.wire_requests import conversation, make_request
@@ -184,8 +184,8 @@ async def test_redis_is_not_there_at_first(
 @asynccontextmanager
 async def through_proxy(
     store: Path, expected: Expected, redis: RedisProcess
-) -> AsyncIterator[tuple[DelayProxy, Outage]]:
-    async with DelayProxy(redis.port) as proxy:
+) -> AsyncIterator[tuple[TcpProxy, Outage]]:
+    async with TcpProxy(redis.port) as proxy:
         with serve_far(store, f"redis://127.0.0.1:{proxy.port}") as server:
             async with under_load(server, expected) as outage:
                 await outage.replies(40, HIT)

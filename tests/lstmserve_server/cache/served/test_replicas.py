@@ -11,9 +11,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.testbed.redis import RedisProcess
 from lstmserve.v1 import cache_service_pb2
 from lstmserve.v1 import generation_service_pb2 as pb
-from support.redis_process import RedisProcess
 from support.served import Served, serve
 from support.wire_requests import make_request, random_requests, with_mode
 

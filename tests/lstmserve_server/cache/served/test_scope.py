@@ -9,10 +9,10 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.testbed.redis import RedisProcess
 from lstmserve.v1 import cache_service_pb2, generation_service_pb2_grpc
 from lstmserve.v1 import generation_service_pb2 as pb
 from support.calls import LONG, connect
-from support.redis_process import RedisProcess
 from support.served import Metadata, Served, serve
 from support.wire_requests import copy_of, make_request, with_mode
 

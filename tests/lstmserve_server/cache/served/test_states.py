@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed.redis import RedisProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.store.loader import LoadedModel
-from support.redis_process import RedisProcess
 from support.served import Served, serve
 from support.whole_reply import WholeReply
 from support.wire_requests import conversation, make_request, with_mode

@@ -12,10 +12,10 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.open_inference.inference_service_pb2_grpc import GRPCInferenceServiceStub
 from support.calls import connect, find_detail
-from support.server_process import ServerProcess
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 LONG = {"min_tokens": 512, "max_tokens": 512, "logprobs": 20}

@@ -11,11 +11,11 @@ from pathlib import Path
 import grpc
 import pytest
 
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support import triton
 from support.metrics_page import MetricsPage, scrape_until
-from support.server_process import ServerProcess
 from support.triton import Answer, question, to_question
 from support.whole_reply import WholeReply, whole_of
 from support.wire_requests import random_requests, with_mode

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +14,10 @@ from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
 
-from benchmarks.compare.servers.free_port import find_free_ports
-from benchmarks.load.server_process import ServerError
+from benchmarks.testbed.ports import HOST
+from benchmarks.testbed.process import Program, ProgramError
+from benchmarks.testbed.waiting import until
 
-START_SECONDS = 30.0
-PAUSE_SECONDS = 0.02
 ANSWER_SECONDS = 10.0
 DIRECT = build_opener(ProxyHandler({}))  # whatever proxy the environment names
 
@@ -96,48 +93,51 @@ class Prometheus:
             return json.load(answer)["data"]
 
 
-@contextmanager
-def start_prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
-    """Start it on the ``prometheus.yml`` of a folder, end it afterwards; raises ServerError."""
-    program = shutil.which("prometheus")
-    if program is None:
-        raise ServerError(
-            "no prometheus on the PATH: install it (Debian: apt-get install prometheus)"
-        )
-    with tempfile.TemporaryFile("a+") as log:
-        process = subprocess.Popen(  # noqa: S603 - the program is Prometheus
+class PrometheusProcess(Program):
+    """Reads the ``prometheus.yml`` of a folder; what it has is thrown away with it."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        program = shutil.which("prometheus")
+        if program is None:
+            raise ProgramError(
+                "no prometheus on the PATH: install it (Debian: apt-get install prometheus)"
+            )
+        super().__init__(
             [
                 *(program, f"--config.file={folder / 'prometheus.yml'}"),
                 f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
+                f"--web.listen-address={HOST}:{port}",
+            ]
         )
-        try:
-            asked = Prometheus(f"http://127.0.0.1:{port}")
-            if not _wait_until_ready(asked, process):
-                log.seek(0)
-                raise ServerError(f"Prometheus did not start: {log.read()}")
-            yield asked
-        finally:
-            process.kill()  # what it has is thrown away
-            process.wait()
+        self.asked = Prometheus(f"http://{HOST}:{port}")
+
+    def is_ready(self) -> bool:
+        return self.asked.is_ready()
 
 
-def find_port() -> int:
-    """One for a Prometheus, which cannot choose one and say which."""
-    return find_free_ports(1)[0]
-
-
-def _wait_until_ready(asked: Prometheus, process: subprocess.Popen[bytes]) -> bool:
-    ends_at = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < ends_at:
-        if asked.is_ready():
-            return True
-        time.sleep(PAUSE_SECONDS)
-    return False
+@contextmanager
+def start_prometheus(folder: Path, port: int) -> Iterator[Prometheus]:
+    """Start it, end it afterwards; raises ProgramError."""
+    with PrometheusProcess(folder, port) as running:
+        yield running.asked
 
 
 def _point(pair: tuple[float, str]) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
+
+
+def wait_for_scrape(prometheus: Prometheus, instance: str) -> float:
+    """Until it has read a page that a server wrote after now; when it did."""
+    now = time.time()
+    until(
+        lambda: find_scrape(prometheus, instance) > now,
+        lambda: f"{instance} was scraped after {now}",
+    )
+    return find_scrape(prometheus, instance)
+
+
+def find_scrape(prometheus: Prometheus, instance: str) -> float:
+    """The time of the latest scrape if it brought a page, else 0."""
+    # of a bare selector: of anything else it is the time of asking
+    asked = f'timestamp(lstmserve_start_time_seconds{{instance="{instance}"}})'
+    return max((series.last for series in prometheus.query(asked)), default=0.0)

