@@ -148,8 +148,7 @@ class Program:
 
     def start(self) -> None:
         """Start, also again after an end; raises ProgramError if it never becomes ready."""
-        self.process = spawn(
-            self.command,
+        self.process = self._spawn(
             cwd=self._folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -161,6 +160,9 @@ class Program:
             self.wait_until_ready()
         except TimeoutError as error:
             self.fail(str(error))
+
+    def _spawn(self, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
+        return spawn(self.command, **options)
 
     @property
     def output(self) -> IO[str] | int:

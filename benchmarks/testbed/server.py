@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from benchmarks.testbed import preloaded
 from benchmarks.testbed.ports import find_free_port
-from benchmarks.testbed.process import START_SECONDS, Program, read_line
+from benchmarks.testbed.process import START_SECONDS, Child, Program, read_line
 
 # this server's line, and that of the other servers under benchmarks/compare
 READY = re.compile(r"(?:lstmserve is ready: .*? on|ready) ([^\s,]+)(?:, metrics on (http://\S+))?")
@@ -76,6 +77,9 @@ class ServerProcess(ReadyProgram):
     def __init__(self, store: Path, *arguments: str, program: Sequence[str] = MODULE) -> None:
         given = ("--model-store", str(store), "--log-format", "json", *arguments)
         super().__init__(command(*FREE_PORTS, *AT_ONCE, *given, program=program))
+
+    def _spawn(self, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
+        return preloaded.start(self.command, **options)
 
 
 class Replica(ReadyProgram):

@@ -18,7 +18,7 @@ from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.exposure import check_exposure
 from lstmserve_server.ready import Ready
-from lstmserve_server.startup import EXIT_CANNOT_START, end_on_signals, explain, prepare_files
+from lstmserve_server.startup import EXIT_CANNOT_START, end, end_on_signals, explain, prepare_files
 
 if TYPE_CHECKING:
     from lstmserve_server.app import App
@@ -37,7 +37,7 @@ def main() -> None:
     end_on_signals()
     prepare_files()
     try:
-        sys.exit(_run(sys.argv[1:]))
+        end(_run(sys.argv[1:]))
     except (StartupError, ModuleNotFoundError) as error:
         print(f"lstmserve-server: {explain(error)}", file=sys.stderr)
     sys.exit(EXIT_CANNOT_START)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from lstmserve_server.errors import StartupError
 from lstmserve_server.lifeline import die_with
-from lstmserve_server.startup import EXIT_CANNOT_START, end_on_signals, explain
+from lstmserve_server.startup import EXIT_CANNOT_START, end, end_on_signals, explain
 from lstmserve_server.supervision.messages import (
     ANSWERS,
     MAX_LINE_BYTES,
@@ -38,7 +38,7 @@ def main() -> None:
     die_with(order.supervisor_pid)
     supervisor = _take_stdout()
     try:
-        sys.exit(_serve(order, supervisor))
+        end(_serve(order, supervisor))
     except (StartupError, ModuleNotFoundError) as error:
         _say(supervisor, ANSWERS.dump_json(Refusal(explain(error))))
     sys.exit(EXIT_CANNOT_START)

@@ -1,0 +1,127 @@
+"""Servers that are forked from an interpreter which has imported everything already.
+
+Importing torch and the server takes four seconds of a core, and the tests start some 150
+servers. A forked server is a process like any other, and a child of whoever asked for it: it has a
+pid, standard files, signals, arguments and an environment of its own, and runs the same module.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.testbed.process import CLEAN, Child, ProgramError, spawn
+from lstmserve_server.cli import QUIET_LIBRARIES
+
+COMMAND = (sys.executable, "-m", "lstmserve_server")
+PROGRAM = Path(__file__).with_name("template.py")
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+# what no import looks at, and what pytest writes there for every test
+HARMLESS = ("LSTMSERVE_", "OTEL_", "PYTEST_")
+
+
+def start(command: Sequence[str], **options: Any) -> Child:  # noqa: ANN401 - those of Popen
+    """Start a server by its command, forked where that makes no difference to it."""
+    if _can_fork(command, options.get("env") or os.environ):
+        return ForkedChild(command, options)
+    return spawn(command, **options)
+
+
+def _can_fork(command: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Return whether a forked process would be what this command starts.
+
+    A supervisor must not have imported torch, and some variables decide how torch is imported.
+    """
+    return (
+        tuple(command[: len(COMMAND)]) == COMMAND
+        and "--workers" not in command
+        and _of_imports(environment) == _of_imports(_template().environment)
+    )
+
+
+class ForkedChild(Child):
+    """A process that the template forked."""
+
+    def _execute_child(self, *given: Any) -> None:  # type: ignore[misc]  # noqa: ANN401
+        """Fork instead of what Popen does; it has no public hook for this."""
+        pipes = given[10:16]  # both ends of standard input, output and error; -1: inherited
+        environment = os.environ if given[6] is None else given[6]
+        order = {
+            "arguments": given[0][len(CLEAN) + len(COMMAND) :],
+            "folder": os.fspath(given[5] or Path.cwd()),
+            "environment": dict(environment),
+        }
+        ends = (pipes[0], pipes[3], pipes[5])
+        files = [number if end == -1 else end for number, end in enumerate(ends)]
+        self.pid = _template().fork(order, files)
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+
+class Template:
+    """The interpreter that is forked."""
+
+    def __init__(self) -> None:
+        self.environment = dict(os.environ)
+        self._lock = threading.Lock()  # one order at a time
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+        with theirs:
+            self._process = spawn(
+                # -P: the modules beside the program are not to be found by their bare names
+                [sys.executable, "-P", str(PROGRAM), str(theirs.fileno()), str(os.getpid())],
+                env=self.environment | QUIET_LIBRARIES | paths,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+
+    def fork(self, order: Mapping[str, object], files: Sequence[int]) -> int:
+        """Return the pid of a new child of this process; raises ProgramError."""
+        with self._lock, _adopting():
+            socket.send_fds(self._channel, [json.dumps(order).encode()], files)
+            answer = self._channel.recv(64)
+        if not answer:
+            raise ProgramError(f"the template ended with {self._process.wait()}")
+        return int(answer)
+
+    def close(self) -> None:
+        """End it; what it forked goes on."""
+        self._channel.close()
+        self._process.wait()
+
+
+@cache
+def _template() -> Template:
+    template = Template()
+    atexit.register(template.close)
+    return template
+
+
+def _of_imports(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith(HARMLESS)}
+
+
+@contextmanager
+def _adopting() -> Iterator[None]:
+    """Make a process whose parent ends meanwhile a child of this one."""
+    _set_subreaper(1)
+    try:
+        yield
+    finally:
+        _set_subreaper(0)
+
+
+def _set_subreaper(is_on: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, is_on, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
