@@ -5,6 +5,7 @@ Whoever can listens on port 0 instead, and says what that was.
 
 from __future__ import annotations
 
+import atexit
 import random
 import socket
 import threading
@@ -57,3 +58,9 @@ def _is_free(port: int) -> bool:
 _LOCK = threading.Lock()
 _CLAIMS: list[socket.socket] = []
 _PORTS = _free_ports()
+
+
+@atexit.register
+def _let_go() -> None:
+    for claim in _CLAIMS:
+        claim.close()

@@ -27,6 +27,7 @@ class TcpProxy:
         self.reply_delay: Callable[[], float] = lambda: 0.0  # seconds, asked for each piece
         self.is_swallowing = False  # nothing comes back
         self.cut_after: int | None = None  # bytes of the next reply, whose connection then ends
+        self.cut_from_bytes = 0  # if it is so long at least
         self.num_connections = 0  # ever made
         self.num_cuts = 0  # of connections, by this proxy
         self.num_bytes = 0  # of replies, in all
@@ -87,7 +88,9 @@ class TcpProxy:
             if self.is_swallowing:
                 continue
             self.num_bytes += len(piece)
-            cut_after, self.cut_after = self.cut_after, None
+            cut_after = None
+            if len(piece) >= self.cut_from_bytes:
+                cut_after, self.cut_after = self.cut_after, None
             if cut_after is None and left is not None:
                 left -= len(piece)
                 cut_after = left + len(piece) if left <= 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -32,14 +33,18 @@ def decided(reply: Reply) -> tuple[object, ...]:
 
 
 @pytest.fixture(scope="module")
-async def undisturbed(server: ServerProcess) -> tuple[Reply, int]:
+def undisturbed(server: ServerProcess) -> tuple[Reply, int]:
     """A reply whose connection does not break, and the bytes that it took."""
-    async with (
-        TcpProxy(port_of(server)) as proxy,
-        AsyncClient(f"127.0.0.1:{proxy.port}") as client,
-    ):
-        reply = await client.generate("hello", **OPTIONS).reply()
-        return reply, proxy.num_bytes
+
+    async def ask() -> tuple[Reply, int]:
+        async with (
+            TcpProxy(port_of(server)) as proxy,
+            AsyncClient(f"127.0.0.1:{proxy.port}") as client,
+        ):
+            reply = await client.generate("hello", **OPTIONS).reply()
+            return reply, proxy.num_bytes
+
+    return asyncio.run(ask())
 
 
 def port_of(server: ServerProcess) -> int:

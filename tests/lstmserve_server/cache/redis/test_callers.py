@@ -20,8 +20,8 @@ NUM_KEYS = 20
 NUM_CALLERS = 40
 CALLS = 15
 # some replies come in time and some do not; callers give up while some are on their way
-BUDGET_SECONDS = 0.03
-DELAYS = (0.0, 0.0, 0.002, 0.02, 0.05)
+BUDGET_SECONDS = 0.2
+DELAYS = (*(0.0, 0.0, 0.002, 0.02) * 4, 0.3)
 PATIENCE = (0.0, 0.001, 0.003, 0.02, 1.0)
 KEYS = [make_key(str(number)) for number in range(NUM_KEYS)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from structlog.testing import capture_logs
 from benchmarks.testbed.ports import find_free_port
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.tcp_proxy import TcpProxy
+from benchmarks.testbed.waiting import WAIT_SECONDS
 from lstmserve_server.cache.entry_key import Kind
 from lstmserve_server.cache.observer import Lookup, Problem
 from lstmserve_server.cache.redis.store import RedisStore
@@ -20,11 +20,9 @@ from support.cache_events import CacheEvents
 from support.redis_stores import COUNTED, HASTY, PATIENT, make_key, open_store, store_entry
 
 KEY = make_key()
-# what a busy machine may add; a call that waits for redis-py's own limits takes 5 s and more
-SLACK_SECONDS = 1.5
-# all of them together, where each is to take less than 0.1 ms
+# what a busy machine may add; a call that waits for redis-py's own limits takes 50 and more
+MANY_BUDGETS = 40
 SKIPPED_CALLS = 1000
-SKIPPED_SECONDS = 1.0
 
 
 @pytest.fixture
@@ -48,9 +46,8 @@ async def open_breaker(store: RedisStore, events: CacheEvents) -> None:
     """Ask until Redis is left alone, each time within the budget."""
     for number in range(HASTY.breaker_failures):
         assert events.breaker == [], number
-        began_at = time.monotonic()
-        assert await store.look_up(KEY, COUNTED) is None
-        assert time.monotonic() - began_at < HASTY.budget_seconds + SLACK_SECONDS
+        async with asyncio.timeout(MANY_BUDGETS * HASTY.budget_seconds):
+            assert await store.look_up(KEY, COUNTED) is None
     assert events.breaker == [True]
 
 
@@ -71,11 +68,9 @@ async def test_a_frozen_redis_is_left_alone_until_it_answers(
         own_redis.freeze()
         await open_breaker(store, events)
         assert events.problems == {Problem.TIMEOUT: 3}
-        began_at = time.monotonic()
         for _ in range(SKIPPED_CALLS):
             assert await store.look_up(KEY, COUNTED) is None
             assert await store.find_first([KEY]) is None
-        assert time.monotonic() - began_at < SKIPPED_SECONDS
         assert count_skipped(events) == 2 * SKIPPED_CALLS
         assert events.problems == {Problem.TIMEOUT: 3}  # Redis was not asked
         assert await store.stats() is None
@@ -100,14 +95,13 @@ async def test_writes_are_dropped_while_redis_is_left_alone(
 async def test_closing_does_not_wait_for_a_frozen_redis(
     own_redis: RedisProcess, events: CacheEvents
 ) -> None:
-    async with open_store(own_redis.url, events, replace(HASTY, budget_seconds=60)) as store:
+    endless = replace(HASTY, budget_seconds=3600)
+    async with asyncio.timeout(WAIT_SECONDS), open_store(own_redis.url, events, endless) as store:
         await store_entry(store, events, KEY, b"before")
         own_redis.freeze()
         store.put(KEY, b"after")
         asking = asyncio.create_task(store.look_up(KEY, COUNTED))
         await asyncio.sleep(0)
-        began_at = time.monotonic()
-    assert time.monotonic() - began_at < 1.0 + SLACK_SECONDS
     assert await asking is None
 
 
@@ -201,7 +195,7 @@ async def test_a_reply_that_is_cut_off_is_none(
     async with open_store(f"redis://127.0.0.1:{proxy.port}", events) as store:
         await store_entry(store, events, KEY, b"x" * 1000)
         assert await store.find_first([KEY]) == (0, b"x" * 1000)
-        proxy.cut_after = cut_after
+        proxy.cut_after, proxy.cut_from_bytes = cut_after, 1000  # none but what brings the data
         assert await store.find_first([KEY]) is None
         assert events.problems == {Problem.CONNECTION: 1}
         assert await store.find_first([KEY]) == (0, b"x" * 1000)

@@ -1,0 +1,83 @@
+"""Programs that tests and benchmarks start, and the ports that they are given."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from benchmarks.testbed import process, server
+from benchmarks.testbed.ports import find_free_port
+from benchmarks.testbed.process import ProgramError, read_line, run_program, spawn
+from benchmarks.testbed.server import ReadyProgram
+from benchmarks.testbed.waiting import until
+
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+TELL = "import signal; print([int(signal.getsignal(s) == signal.SIG_IGN) for s in {signals}])"
+PARENT = """
+import sys
+from benchmarks.testbed.process import spawn
+child = spawn([sys.executable, "-c", "input()"], stdin=-1)
+print(child.pid, flush=True)
+input()
+"""
+
+
+def python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def test_a_program_ignores_nothing_that_whoever_started_it_ignores() -> None:
+    signals = [int(one) for one in IGNORED if one != signal.SIGPIPE]  # Python ignores that itself
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in IGNORED}
+    try:
+        done = run_program(python(TELL.format(signals=signals)), capture_output=True, text=True)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert done.stdout == "[0, 0, 0]\n"
+
+
+def test_a_program_ends_with_whoever_started_it() -> None:
+    with spawn(python(PARENT), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as parent:
+        assert parent.stdout is not None
+        left = psutil.Process(int(read_line(parent.stdout)))
+        parent.kill()
+    until(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE, "it has ended")
+
+
+def test_what_never_gets_ready_is_killed_and_its_log_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.read_line, "__defaults__", (0.5,))
+    program = ReadyProgram(
+        python(
+            "import sys; sys.stderr.write('why'); sys.stderr.flush(); input"
+            "() if 0 else __import__('signal').pause()"
+        )
+    )
+    with pytest.raises(ProgramError, match="(?s)no line in 0.5 s.*"), program:
+        pass
+    assert program.has_ended
+
+
+def test_what_ends_too_early_is_told_with_its_log() -> None:
+    with pytest.raises(ProgramError, match="(?s)it said ''.*for this"):
+        ReadyProgram(python("raise SystemExit('for this')")).__enter__()
+
+
+def test_what_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "END_SECONDS", 0.5)
+    deaf = "import signal; signal.signal(15, signal.SIG_IGN); print('ready x', flush=True); "
+    program = ReadyProgram(python(deaf + "signal.pause()"))
+    with pytest.raises(ProgramError, match="did not end in 0.5 s"), program:
+        pass
+    assert program.has_ended
+
+
+def test_ports_differ_between_processes_that_ask_at_once() -> None:
+    tell = "from benchmarks.testbed.ports import find_free_port as f; print(*[f() for _ in range(150)])"
+    ours = [find_free_port() for _ in range(150)]
+    theirs = run_program(python(tell), capture_output=True, text=True, check=True).stdout.split()
+    assert len({*ours, *map(int, theirs)}) == 300
