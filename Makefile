@@ -9,21 +9,29 @@ TORCH_INDEX ?=
 TORCH := torch==2.13.0
 # flags for the server: make serve SERVE_ARGS="--workers 2"
 SERVE_ARGS ?=
-# so many at a time; several are faster, and where cores are few make tests fail that measure time
-TEST_PROCESSES ?= 0
+# so many run at a time; auto: one for each core
+TEST_PROCESSES ?= auto
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 # protoc finds its plugins on PATH
 WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 # the example for Node, which the tests run; it is the one thing here that comes from npm
 NODE := docs/examples/node
 
-.PHONY: serve test check check-protos install protos dashboards reference format clean
+.PHONY: serve test test-system check check-protos install protos dashboards reference format clean
 
 serve: install
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
 
-test: install $(NODE)/node_modules
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+# needs nothing but Python: Redis comes in a wheel
+test: install
+	$(PYTEST)
+
+# a browser, proxies, Prometheus, Go and Node: installs what is missing, or says how to
+test-system: install
+	tests/install-programs
+	$(MAKE) --no-print-directory $(NODE)/node_modules
+	$(PYTEST) -m system
 
 check: install check-protos
 	$(BIN)/ruff check

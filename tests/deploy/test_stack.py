@@ -22,6 +22,8 @@ from support.stack import SERVERS, Stack
 from support.steady_load import SteadyLoad
 from support.whole_reply import WholeReply, to_unary, whole_of, whole_of_unary
 
+pytestmark = pytest.mark.system  # HAProxy and Prometheus
+
 FIRST = SERVERS[0]
 NUM_CALLS = 9
 BYPASS = pb.CACHE_MODE_BYPASS

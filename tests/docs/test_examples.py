@@ -65,7 +65,9 @@ def go_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "stream"
 
 
-@pytest.fixture(params=["python", "node", "go"])
+@pytest.fixture(
+    params=["python", *(pytest.param(name, marks=pytest.mark.system) for name in ("node", "go"))]
+)
 def example(request: pytest.FixtureRequest) -> list[str]:
     """The command of one example."""
     match request.param:

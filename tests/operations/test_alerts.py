@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from benchmarks.dashboards.configuration import address_of, write_configuration
 from benchmarks.testbed.ports import find_free_port
 from benchmarks.testbed.prometheus import Prometheus, start_prometheus, wait_for_scrape
@@ -16,6 +18,8 @@ from benchmarks.testbed.waiting import until
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import connect, read_all
 from support.wire_requests import make_request
+
+pytestmark = pytest.mark.system  # Prometheus
 
 INTERVAL_SECONDS = 1.0
 # for so long an alert's reason must last, instead of minutes

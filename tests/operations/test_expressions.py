@@ -18,6 +18,8 @@ from lstmserve_server.telemetry.outcomes import OUTCOMES
 from support.observed import Observed
 from support.promql import find_needs
 
+pytestmark = pytest.mark.system  # Prometheus
+
 Labels = Mapping[str, Mapping[str, AbstractSet[str]]]
 # closed sets of which a well server shows only some
 CLOSED: Mapping[tuple[str, str], AbstractSet[str]] = {

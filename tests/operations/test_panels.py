@@ -11,6 +11,8 @@ from benchmarks.dashboards.panels import Panel, Query, read_dashboards
 from benchmarks.testbed.prometheus import Series
 from support.observed import Observed, Watched
 
+pytestmark = pytest.mark.system  # Prometheus
+
 # as much as there is
 RATE_INTERVAL = "2m"
 

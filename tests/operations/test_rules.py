@@ -37,10 +37,12 @@ def alerts() -> Iterator[dict[str, Any]]:
 ALERTS = {rule["alert"]: rule for rule in alerts()}
 
 
+@pytest.mark.system
 def test_the_configuration_and_its_rules_are_valid() -> None:
     promtool("check", "config", "prometheus.yml")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
 def test_alerts_fire_when_they_should_and_not_when_nearly(path: Path) -> None:
     promtool("test", "rules", path)

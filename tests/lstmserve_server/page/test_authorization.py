@@ -89,6 +89,7 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+@pytest.mark.system
 def test_a_person_gives_a_token_and_a_reload_forgets_it(
     browser: Browser, served: Served, callers: Callers
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_person_gives_a_token_and_a_reload_forgets_it(
         expect(page.get_by_label("Token", exact=True)).to_have_value("")
 
 
+@pytest.mark.system
 def test_nobody_is_asked_where_nobody_has_to_be_known(browser: Browser, tiny_store: Path) -> None:
     with serve(tiny_store) as open_to_all, watch(browser) as watched:
         watched.page.goto(open_to_all.process.metrics_url.removesuffix("metrics"))

@@ -21,6 +21,8 @@ from support.served import Served, serve
 from support.stores import copy_version, edit_manifest
 from support.wire_requests import make_request
 
+pytestmark = pytest.mark.system  # Chromium
+
 INJECTION = "<img src=nothing onerror=alert(1)><script>alert(2)</script>&amp;"
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}

@@ -16,6 +16,8 @@ from benchmarks.testbed.waiting import until
 from support.name_server import NameServer
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
 
+pytestmark = pytest.mark.system  # nginx and HAProxy
+
 Proxy = Callable[[Sequence[str], Path], AbstractContextManager[str]]
 
 
