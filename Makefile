@@ -18,7 +18,7 @@ WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 # the example for Node, which the tests run; it is the one thing here that comes from npm
 NODE := docs/examples/node
 
-.PHONY: serve test test-system check check-protos install protos dashboards reference format clean
+.PHONY: serve test test-system test-benchmarks check check-protos install protos dashboards reference format clean
 
 serve: install
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
@@ -32,6 +32,10 @@ test-system: install
 	tests/install-programs
 	$(MAKE) --no-print-directory $(NODE)/node_modules
 	$(PYTEST) -m system
+
+# every benchmark in its shortest form, one after the other: they measure
+test-benchmarks: install
+	$(BIN)/python -m pytest -m benchmark
 
 check: install check-protos
 	$(BIN)/ruff check

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 TOKENIZER = ROOT / "model_store" / "support-en" / "2" / "tokenizer.json"
 
 
+@pytest.mark.benchmark
 def test_all_parts_are_measured_on_servers_of_its_own(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks.cache", "--start", "--short"]

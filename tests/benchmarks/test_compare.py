@@ -29,6 +29,7 @@ ASK = Ask("where is it?", SamplingOptions(temperature=1.0), seed=1, min_tokens=7
 BY_NAME = {contestant.name: contestant for contestant in CONTESTANTS}
 
 
+@pytest.mark.benchmark
 @pytest.mark.parametrize("name", ["tutorial", "expert"])
 async def test_servers_of_our_environment_stream_what_is_asked(name: str, tmp_path: Path) -> None:
     contestant = BY_NAME[name]

@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.metrics import silent_server
 from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import ServerProcess
@@ -17,6 +19,7 @@ from support.metrics_page import MetricsPage
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.benchmark
 def test_both_servers_answer_and_every_event_is_timed(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     short = ("--rounds", "2", "--streams", "2", "--seconds", "0.3", "--calls", "50")

@@ -135,6 +135,7 @@ def test_the_difference_is_named() -> None:
     )
 
 
+@pytest.mark.benchmark
 def test_the_command_compares_replies_of_a_real_server(tmp_path: Path) -> None:
     counts = tmp_path / "counts.json"
     command = [sys.executable, "-m", "benchmarks.replay", "--start", "--json", str(counts)]

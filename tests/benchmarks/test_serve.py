@@ -25,6 +25,7 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run_program(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.benchmark
 @pytest.mark.parametrize(
     "load", [("--streams", "1,4"), ("--rate", "20,40", "--processes", "2", "--client", "grpc")]
 )
@@ -54,6 +55,7 @@ def test_figures_are_printed_written_and_drawn(
     assert "<svg" in picture.read_text("utf-8")
 
 
+@pytest.mark.benchmark
 def test_failures_are_reported_by_code(server: ServerProcess) -> None:
     done = serve(
         *("--target", server.target, "--streams", "2", "--temperature", "9"),

@@ -35,6 +35,7 @@ def test_too_few_samples_give_no_growth() -> None:
         compute_growth([Sample(0, 1), Sample(10, 1)])
 
 
+@pytest.mark.benchmark
 def test_memory_is_watched_on_a_real_server(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     done = soak(
@@ -50,6 +51,7 @@ def test_memory_is_watched_on_a_real_server(tmp_path: Path) -> None:
     assert 20 <= found["waiting"]["waiting"] <= 30
 
 
+@pytest.mark.benchmark
 def test_a_queue_that_is_too_short_is_told() -> None:
     queue = ("--server-arg=--max-running=1", "--server-arg=--max-waiting=5")
     done = soak("--requests", "0", "--waiting", "40", *queue)

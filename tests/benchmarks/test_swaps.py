@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.swaps.store import GrowingStore
 from benchmarks.testbed.process import run_program
 from lstmserve_bundle import open_bundle
@@ -25,6 +27,7 @@ def test_every_version_of_a_growing_store_is_whole_and_the_same(
     assert [path.name for path in (tmp_path / "tiny").iterdir()] == ["2"]
 
 
+@pytest.mark.benchmark
 def test_replies_are_compared_while_versions_come_and_go(tiny_store: Path, tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks.swaps", "--swaps", "4", "--quiet-seconds", "0.1"]
