@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -59,7 +59,13 @@ class Child(subprocess.Popen[Any]):
 
 def spawn(command: Sequence[str], **options: Any) -> Child:  # noqa: ANN401 - those of Popen
     """Start a process that does not outlive this one; with ``with`` it is waited for."""
-    return _SPAWNER.submit(Child, command, options).result(START_SECONDS)
+    cores = os.sched_getaffinity(0)  # of the caller's thread, which the process would have had
+    return _SPAWNER.submit(_start, command, options, cores).result(START_SECONDS)
+
+
+def _start(command: Sequence[str], options: Mapping[str, Any], cores: Set[int]) -> Child:
+    os.sched_setaffinity(0, cores)
+    return Child(command, options)
 
 
 def run_program(
