@@ -8,7 +8,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -63,7 +64,7 @@ def spawn(command: Sequence[str], **options: Any) -> Child:  # noqa: ANN401 - th
     return _SPAWNER.submit(_start, command, options, cores).result(START_SECONDS)
 
 
-def _start(command: Sequence[str], options: Mapping[str, Any], cores: Set[int]) -> Child:
+def _start(command: Sequence[str], options: Mapping[str, Any], cores: AbstractSet[int]) -> Child:
     os.sched_setaffinity(0, cores)
     return Child(command, options)
 
