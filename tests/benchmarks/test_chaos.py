@@ -27,6 +27,7 @@ def test_a_silence_belongs_to_what_happened_during_it() -> None:
 
 
 @pytest.mark.benchmark
+@pytest.mark.timeout(300)  # a whole benchmark
 def test_replies_are_compared_while_replicas_and_redis_come_and_go(
     tiny_store: Path, tmp_path: Path
 ) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from support.bystanders import Expected, bystanders
-from support.file_limit import file_limit
 from support.footprint import files_until, settled
 from support.raw_caller import open_socket
 from support.served import Served, serve
@@ -23,6 +23,18 @@ NUM_CONNECTIONS = 1_000
 # what most systems give a process that does not ask for more
 USUAL_FILE_LIMIT = 1_024
 MOST_BYTES_OF_A_CONNECTION = 1 << 16
+
+
+@contextmanager
+def file_limit(soft: int | None = None) -> Iterator[None]:
+    """For this process and those that it starts: so many, or as many as it may raise it to."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = before[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most if soft is None else soft, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.fixture(scope="module")

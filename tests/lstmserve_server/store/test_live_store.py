@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,28 @@ from lstmserve_server.config import Address, EngineConfig, ServerConfig, StoreCo
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.store.live_store import LiveStore
 from lstmserve_server.store.loader import configure_torch
-from support.no_log import NoLog
+from lstmserve_server.telemetry.logging import ProcessLog
 from support.stores import copy_version
 
 ANYWHERE = Address("127.0.0.1", 0)
 MAX_TURNS = 100_000
 REQUEST = GenerationRequest((1, 2, 3), SamplingParams(seed=7), max_tokens=9, min_tokens=9)
+
+
+class NoLog(ProcessLog):
+    """Changes nothing, and drops nothing."""
+
+    def __init__(self) -> None:
+        self._level = "INFO"
+
+    def set_level(self, level: str) -> None:
+        self._level = level
+
+    def on_drop(self, callback: Callable[[], object]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.fixture
