@@ -19,16 +19,16 @@ hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
-def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_store() -> Path:
     """A model store that holds one small trained model, ``tiny`` version 1."""
-    return make_once(tmp_path_factory, "tiny", make_tiny_checkpoint)
+    return make_once("tiny", make_tiny_checkpoint)
 
 
 @pytest.fixture(scope="session")
-def other_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other_version() -> Path:
     """The folder of a version that answers differently."""
     make = partial(make_tiny_checkpoint, epochs=1, seed=2)
-    return make_once(tmp_path_factory, "other", make) / "tiny" / "1"
+    return make_once("other", make) / "tiny" / "1"
 
 
 @pytest.fixture(scope="session")
