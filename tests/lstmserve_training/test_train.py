@@ -180,3 +180,18 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 def test_sizes_that_would_cost_exactness_are_refused(sizes: tuple[int, int]) -> None:
     with pytest.raises(DataError, match="must be a multiple of 64"):
         ModelConfig(*sizes)
+
+
+@pytest.mark.parametrize("capability", ["default", "avx2"])
+def test_a_cpu_trains_whatever_numbers_it_computes_in(
+    capability: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if capability == "avx2":  # as such a CPU answers; one that has more computes float32 as well
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    reports = Reports()
+
+    Trainer(MODEL, replace(CONFIG, epochs=1), make_corpus(), tmp_path, "cpu").run(reports)
+
+    assert all(math.isfinite(loss) for loss in reports.losses)
+    if capability == "avx2":
+        assert train.pick_precision(torch.device("cpu")) is torch.float32

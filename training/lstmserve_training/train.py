@@ -70,6 +70,16 @@ def pick_device(name: str | None) -> torch.device:
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+def pick_precision(device: torch.device) -> torch.dtype:
+    """Return bfloat16 where the device computes an LSTM in it, else float32.
+
+    A CPU without AVX-512 has no such kernel: oneDNN raises at the first step.
+    """
+    if device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001 - torch has no other way
+        return torch.bfloat16
+    return torch.float32
+
+
 class Trainer:
     """One training run in one folder."""
 
@@ -86,6 +96,7 @@ class Trainer:
         self._corpus = corpus
         self._out = out
         self._device = pick_device(device)
+        self._precision = pick_precision(self._device)
         self._model = StackedLstm(model).to(self._device)
         if config.init:
             self._model.load_state_dict(load_best(Path(config.init)).model.state_dict())
@@ -136,7 +147,9 @@ class Trainer:
         rate = learning_rate(self._progress.step, self._total_steps, self._config)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with torch.autocast(
+            self._device.type, torch.bfloat16, enabled=self._precision is torch.bfloat16
+        ):
             logits, state = self._model(inputs.to(self._device), state)
         loss = weighted_loss(logits, targets.to(self._device), weights.to(self._device))
         self._optimizer.zero_grad()
