@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lstmserve_bundle.manifest import MAX_VERSION
 from lstmserve_training.errors import TrainingError
 
 app = typer.Typer(
@@ -134,7 +135,9 @@ def publish(
     work: Work,
     store: Annotated[Path, typer.Option(help="Model store; made when it does not exist.")],
     name: Annotated[str, typer.Option(help="Name of the model.")],
-    version: Annotated[int, typer.Option(min=1, help="Version; must not exist yet.")],
+    version: Annotated[
+        int, typer.Option(min=1, max=MAX_VERSION, help="Version; must not exist yet.")
+    ],
     description: Annotated[
         str | None, typer.Option(help="What the model is for; the recipe's words otherwise.")
     ] = None,
@@ -147,11 +150,13 @@ def publish(
 
     from lstmserve_training.card import SUPPORT_CARD
     from lstmserve_training.describe import Publication
+    from lstmserve_training.publish import describe_default
     from lstmserve_training.publish import publish as run
 
     card = replace(SUPPORT_CARD, description=description) if description else SUPPORT_CARD
     target = run(Publication(work, store, name, version, card, max_size_mb))
     typer.echo(f"published {target}")
+    typer.echo(describe_default(store))
 
 
 def main() -> None:
