@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from lstmserve_bundle.manifest import MAX_VERSION
 from lstmserve_training.errors import TrainingError
 
 app = typer.Typer(
@@ -135,9 +134,7 @@ def publish(
     work: Work,
     store: Annotated[Path, typer.Option(help="Model store; made when it does not exist.")],
     name: Annotated[str, typer.Option(help="Name of the model.")],
-    version: Annotated[
-        int, typer.Option(min=1, max=MAX_VERSION, help="Version; must not exist yet.")
-    ],
+    version: Annotated[int, typer.Option(min=1, help="Version; must not exist yet.")],
     description: Annotated[
         str | None, typer.Option(help="What the model is for; the recipe's words otherwise.")
     ] = None,
