@@ -28,6 +28,7 @@ class DefaultModel:
 
     model: str = ""  # empty: it does not say
     is_named: bool = False  # by the file, and not because it is, or was, alone
+    is_lasting: bool = True  # a server that starts now says the same
     trouble: str = ""  # what is wrong with the file
 
 
@@ -49,10 +50,11 @@ class StoreDefault:
             models = ", ".join(stored)
             trouble = f"{path}: the store has no model {named!r}, only: {models}"
             return DefaultModel(settled, trouble=trouble)
-        if named or settled:
-            return DefaultModel(named or settled, is_named=bool(named))
+        if named:
+            return DefaultModel(named, is_named=True)
         numbers = {name: [each.version for each in stored[name]] for name in stored}
-        return DefaultModel(only_model(self._folder, numbers))
+        only = only_model(self._folder, numbers)
+        return DefaultModel(settled or only, is_lasting=not settled or settled == only)
 
     def tell(self, found: DefaultModel, models: Collection[str], chosen: str) -> None:
         """Log each change of what is decided, where there is something to decide.
@@ -75,15 +77,15 @@ class StoreDefault:
                 default_model=chosen or found.model,
                 decided_by="--default-model or an operator" if chosen else path,
             )
-        elif found.model:
+        elif found.model and not found.is_lasting:
             log.warning(
-                "requests that name no model still go to the one that was here before the others; "
-                "a server that starts now refuses them",
+                "requests that name no model still go to the one that was alone here, but would "
+                "not on a server that starts now",
                 default_model=found.model,
                 models=sorted(models),
                 how=how,
             )
-        else:
+        elif not found.model:
             log.warning(
                 "requests that name no model are refused: there are several, and no default",
                 models=sorted(models),

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from lstmserve_bundle.store import DEFAULT_NAME, write_default
 from lstmserve_server.errors import InvalidRequestError, ModelLoadError, StartupError
-from lstmserve_server.store.default_model import StoreDefault
+from lstmserve_server.store.default_model import DefaultModel, StoreDefault
 from lstmserve_server.store.directives import Directives
 from lstmserve_server.store.repository import read_store
 from support.store_bench import StoreBench
@@ -170,7 +170,12 @@ def test_a_copy_of_a_model_under_another_name_is_no_choice(
     (tmp_path / copy / "1").symlink_to(version)
     stored, _ = read_store(tmp_path)
     assert sorted(stored) == sorted(["tiny", copy])
-    assert StoreDefault(tmp_path).find(stored).model == "tiny"
+    store = StoreDefault(tmp_path)
+    assert store.find(stored) == store.find(stored, "tiny") == DefaultModel("tiny")
+    with capture_logs() as log:
+        store.tell(store.find(stored), stored.keys(), chosen="")
+    assert log == []
     copy_version(version, tmp_path, "other")
     stored, _ = read_store(tmp_path)
-    assert StoreDefault(tmp_path).find(stored).model == ""
+    assert store.find(stored).model == ""
+    assert store.find(stored, "tiny") == DefaultModel("tiny", is_lasting=False)
