@@ -82,7 +82,11 @@ class ModelCatalog:
     def _unnamed(self, field: str) -> InvalidRequestError:
         models = ", ".join(self._roster.weights)
         return InvalidRequestError(
-            [FieldViolation(field, f"must name a model, for none is the default here: {models}")]
+            [
+                FieldViolation(
+                    field, f"must name one of these, for no model is the default here: {models}"
+                )
+            ]
         )
 
     def _missing(self, name: str, version: str) -> ModelNotFoundError | ModelLoadingError:
