@@ -1,9 +1,10 @@
-"""What can be wrong with a model version on disk.
+"""What can be wrong with a model version on disk, or with its store.
 
 BundleError
 ├── ManifestError      manifest.json is missing, unreadable, or breaks the schema
 ├── ChecksumError      a file is missing or is not the one that was published
-└── TokenizerError     tokenizer.json cannot serve this manifest
+├── TokenizerError     tokenizer.json cannot serve this manifest
+└── DefaultModelError  the store's DEFAULT_MODEL names no model
 """
 
 
@@ -21,3 +22,7 @@ class ChecksumError(BundleError):
 
 class TokenizerError(BundleError):
     """tokenizer.json is unreadable, or lacks a token the manifest names."""
+
+
+class DefaultModelError(BundleError):
+    """The file that names a store's default model cannot be read, or names no model."""

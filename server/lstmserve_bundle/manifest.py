@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
+MAX_VERSION = (
+    1 << 63
+) - 1  # as TensorFlow Serving and Triton have it: time stamps are versions, too
 MAX_BYTES = 1 << 20  # two hundred times what any has; it is read as a whole
 
 # Elementwise kernels take 32 floats at a time and leave the rest of a tensor to scalar code
@@ -134,7 +137,7 @@ class Manifest(_Strict):
 
     schema_version: Literal[1]
     name: Name
-    version: PositiveInt
+    version: Annotated[int, Field(gt=0, le=MAX_VERSION)]
     family: Literal["stacked-lstm"]
     description: str
     license: str

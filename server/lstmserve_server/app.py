@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from lstmserve_server.auth.limits import Limits
 from lstmserve_server.auth.live_register import LiveRegister
 from lstmserve_server.cache.caches import Caches
-from lstmserve_server.config import ServerConfig
+from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.engine import Engine
 from lstmserve_server.page.application import Page
@@ -141,7 +141,7 @@ class App:
             parts.callback(asyncio.create_task(register.follow()).cancel)
         self._administration = models.administration
         page.connect(listen)
-        on_ready(Ready(_list_versions(models.catalog), listen, exporter.address))
+        on_ready(_make_ready(models.catalog, listen, exporter.address))
         await self._stop.wait()
         await self._shut_down(server, models, caches)
 
@@ -268,6 +268,7 @@ class App:
         return served
 
 
-def _list_versions(catalog: ModelCatalog) -> tuple[tuple[str, int], ...]:
+def _make_ready(catalog: ModelCatalog, listen: Address, metrics_listen: Address) -> Ready:
     by_default = sorted(catalog, key=catalog.is_default, reverse=True)
-    return tuple((model.name, model.manifest.version) for model in by_default)
+    versions = tuple((model.name, model.manifest.version) for model in by_default)
+    return Ready(versions, listen, metrics_listen, has_default=catalog.is_default(by_default[0]))

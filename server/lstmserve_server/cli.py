@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lstmserve_server.config import Address, ServerConfig
+from lstmserve_server.config import ServerConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.exposure import check_exposure
 from lstmserve_server.ready import Ready
@@ -89,19 +89,20 @@ def _say_ready(ready: Ready, *, config: ServerConfig) -> None:
         print(
             f"lstmserve is ready: {names} on {ready.listen}, "
             f"metrics on http://{ready.metrics_listen}/metrics\n"
-            f"try: {_example_command(ready.listen, config)}"
+            f"try: {_example_command(ready, config)}"
             + (f"\npage: http://{ready.metrics_listen.nearby}/" if config.page.is_on else ""),
             flush=True,
         )
 
 
-def _example_command(listen: Address, config: ServerConfig) -> str:
+def _example_command(ready: Ready, config: ServerConfig) -> str:
     """What to type next: it names the client so that the shell finds it."""
     places = [Path(program).with_name("lstmserve") for program in (sys.argv[0], sys.executable)]
     beside = next((os.path.relpath(place) for place in places if place.exists()), "lstmserve")
     client = "lstmserve" if shutil.which("lstmserve") else beside
-    address = str(listen.nearby)
+    address = str(ready.listen.nearby)
     target = "" if address == DEFAULT_TARGET else f" --target {address}"
+    model = "" if ready.has_default else f" --model {ready.versions[0][0]}"
     tls = " --tls" if config.tls is not None else ""
     token = "LSTMSERVE_TOKEN=… " if config.auth is not None else ""
-    return f'{token}{client} generate "I want to cancel my order"{target}{tls}'
+    return f'{token}{client} generate "I want to cancel my order"{model}{target}{tls}'

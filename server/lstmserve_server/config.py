@@ -55,11 +55,12 @@ class StoreConfig:
     """Where models are, and which one answers by default."""
 
     folder: Path
-    default_model: str = ""  # empty: the first by name
+    default_model: str = ""  # empty: as the store says
     torch_threads: int = 1
     version_policy: str = "latest"  # as store.version_policy reads it
     poll_seconds: float = 2.0  # between two looks at the store; 0: it is looked at when told
     traffic: str = ""  # as store.shares reads it
+    stored_default: str = ""  # what the store said when the supervisor started
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,3 +14,4 @@ class Ready:
     versions: tuple[tuple[str, int], ...]  # every model's name and version, the default first
     listen: Address
     metrics_listen: Address
+    has_default: bool = True  # requests need not name a model

@@ -106,7 +106,9 @@ class Settings(BaseSettings):
         Path("model_store"), description="Folder that holds <model>/<version>/manifest.json."
     )
     default_model: str = Field(
-        "", description="Model that answers requests naming none; empty: the first by name."
+        "",
+        description="Model that answers requests naming none; empty: the one that the store's file "
+        "DEFAULT_MODEL names, else the only one there is.",
     )
     version_policy: PolicyText = Field(
         "latest",

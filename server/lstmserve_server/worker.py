@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+from collections.abc import Collection, Iterable
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, TextIO
+
+import structlog
 
 from lstmserve_server.errors import StartupError
 from lstmserve_server.lifeline import die_with
@@ -35,23 +39,35 @@ def main() -> None:
     # unbuffered: what comes after it is for the event loop
     with open(0, "rb", buffering=0, closefd=False) as stdin:
         order = ORDERS.validate_json(stdin.readline())
-    die_with(order.supervisor_pid)
+    troubles = [die_with(order.supervisor_pid), _pin(order.cores)]
     supervisor = _take_stdout()
     try:
-        end(_serve(order, supervisor))
+        end(_serve(order, supervisor, [*filter(None, troubles)]))
     except (StartupError, ModuleNotFoundError) as error:
         _say(supervisor, ANSWERS.dump_json(Refusal(explain(error))))
     sys.exit(EXIT_CANNOT_START)
 
 
-def _serve(order: Order, supervisor: TextIO) -> int:
-    # before torch and grpc start threads, which keep the cores they start with
-    if order.cores:
-        os.sched_setaffinity(0, order.cores)
+def _pin(cores: Collection[int]) -> str:
+    """Keep to these cores, if any; returns why the system does not allow it, or nothing.
+
+    Before torch and grpc start threads, which keep the cores they start with.
+    """
+    try:
+        if cores:
+            os.sched_setaffinity(0, cores)
+    except OSError as error:  # the container has fewer cores than when its supervisor started
+        return f"this worker keeps to no cores of its own: {error.strerror}"
+    return ""
+
+
+def _serve(order: Order, supervisor: TextIO, troubles: Iterable[str]) -> int:
     from lstmserve_server.app import App
     from lstmserve_server.telemetry.logging import configure_logging
 
     async def run() -> int:
+        for trouble in troubles:
+            structlog.get_logger().warning("done without", reason=trouble)
         app = App(
             order.config,
             log,
@@ -88,6 +104,7 @@ async def _listen(app: App) -> None:
     )
     while (line := await reader.readline()).endswith(b"\n"):
         app.hear(WORDS.validate_json(line))
+    os.kill(os.getpid(), signal.SIGTERM)  # no supervisor is left, and the kernel did not kill us
 
 
 if __name__ == "__main__":

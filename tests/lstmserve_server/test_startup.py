@@ -17,14 +17,25 @@ import pytest
 from benchmarks.testbed.process import read_line, run_program, spawn
 from benchmarks.testbed.server import MODULE, ServerProcess, command
 from benchmarks.testbed.waiting import until
-from lstmserve.v1 import generation_service_pb2, generation_service_pb2_grpc, model_service_pb2_grpc
+from lstmserve.open_inference import inference_service_pb2 as wire
+from lstmserve.open_inference import inference_service_pb2_grpc as wire_grpc
+from lstmserve.v1 import (
+    cache_service_pb2,
+    cache_service_pb2_grpc,
+    generation_service_pb2,
+    generation_service_pb2_grpc,
+    model_service_pb2_grpc,
+)
 from lstmserve.v1 import model_service_pb2 as pb
+from lstmserve_bundle.store import VERSION_RULE, write_default
 from support import dying_server
 from support.certificates import options_of
+from support.metrics_page import MetricsPage
 from support.misdeeds import misbehave
 from support.stores import accept_files, copy_version, edit_manifest, flip_byte
 
 LOGGED = {"loaded", "version"}
+STAMP = 1_732_800_000  # of a time, as a version
 ANYWHERE = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
 
 
@@ -151,16 +162,21 @@ def test_a_bad_option_is_named(tiny_store: Path, arguments: tuple[str, ...], sai
 def two_models(
     tiny_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
-    """A server of versions 2 and 10 of ``tiny``, beside a spoiled one, and of ``another``."""
+    """A server of a version of ``tiny`` that is a time stamp, and of ``another``.
+
+    Beside an older version, a spoiled one, and what is none.
+    """
     good, store = tiny_store / "tiny" / "1", tmp_path_factory.mktemp("several")
-    for number in (1, 2, 10):
+    for number in (1, 2, STAMP):
         copy_version(good, store, "tiny", number)
     flip_byte(store / "tiny" / "1" / "model.pt")
     copy_version(good, store, "another", 3)
     (store / "README.md").write_text("no model")
     shutil.copy(store / "README.md", store / "tiny")
-    (store / "tiny" / "11.part").mkdir()
-    with ServerProcess(store, "--default-model", "tiny") as running:
+    for path in ("tiny/11.part", "tiny/03", ".thumbs/1", "archive/1", "lost+found/1"):
+        (store / path).mkdir(parents=True)
+    write_default(store, "tiny")
+    with ServerProcess(store, "--cache-threshold", "1") as running:
         yield running
 
 
@@ -171,7 +187,7 @@ def test_the_newest_version_of_every_model_is_served(two_models: ServerProcess) 
     listed = [(card.name, card.version, card.state, card.is_default) for card in cards]
     assert listed == [
         ("another", "3", pb.MODEL_STATE_READY, False),
-        ("tiny", "10", pb.MODEL_STATE_READY, True),
+        ("tiny", str(STAMP), pb.MODEL_STATE_READY, True),
         ("tiny", "2", pb.MODEL_STATE_UNLOADED, False),
         ("tiny", "1", pb.MODEL_STATE_UNLOADED, False),
     ]
@@ -208,8 +224,35 @@ def test_the_default_model_answers_those_who_name_none(two_models: ServerProcess
         unnamed = stub.GenerateReply(request).started
         request.model = "another"
         named = stub.GenerateReply(request).started
-    assert (unnamed.model, unnamed.model_version) == ("tiny", "10")
+    assert (unnamed.model, unnamed.model_version) == ("tiny", str(STAMP))
     assert (named.model, named.model_version) == ("another", "3")
+
+
+def test_what_is_no_version_is_named_once(two_models: ServerProcess) -> None:
+    entries = map(json.loads, two_models.read_log().splitlines())
+    (warning,) = [entry for entry in entries if entry["level"] == "warning"]
+    no_manifest = dict.fromkeys(("archive/1", "lost+found/1"), "it has no manifest.json")
+    assert warning["folders"] == {**no_manifest, "tiny/03": VERSION_RULE}
+
+
+def test_a_time_stamp_is_a_version_to_everybody(two_models: ServerProcess) -> None:
+    version = str(STAMP)
+    request = generation_service_pb2.GenerateReplyRequest(prompt="hello", model_version=version)
+    request.sampling.seed = 1
+    wanted = wire.ModelMetadataRequest(name="tiny", version=version)
+    purge = cache_service_pb2.PurgeCacheRequest(model_version=version)
+    with grpc.insecure_channel(two_models.target) as channel:
+        stub = generation_service_pb2_grpc.GenerationServiceStub(channel)
+        first, second = (stub.GenerateReply(request).completion.cache for _ in range(2))
+        oip = wire_grpc.GRPCInferenceServiceStub(channel).ModelMetadata(wanted)
+        cache = cache_service_pb2_grpc.CacheServiceStub(channel)
+        purged = [cache.PurgeCache(purge).memory_entries for _ in range(2)]
+    assert oip.versions == [version]
+    assert first == generation_service_pb2.CACHE_OUTCOME_MISS
+    assert second == generation_service_pb2.CACHE_OUTCOME_HIT
+    assert purged[0] > purged[1] == 0
+    counted = MetricsPage(two_models.metrics_url).counted("lstmserve_model_loads_total", "version")
+    assert (version,) in counted
 
 
 def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:

@@ -38,7 +38,10 @@ def test_the_verbs_lead_from_text_to_a_version(
     assert said.err == ""
     assert "epoch 1: held-out perplexity: chats" in said.out
     assert "chat_perplexity" in said.out
-    assert "published" in said.out
+    assert (
+        f"published {store / 'toy' / '1'}\nrequests that name no model are answered by toy"
+        in said.out
+    )
     manifest = open_bundle(store / "toy" / "1").manifest
     assert manifest.description.startswith("Customer support in English")
     assert manifest.license == "Apache-2.0"

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lstmserve_bundle import open_bundle
+from lstmserve_bundle.store import DEFAULT_NAME, read_default
 from lstmserve_training import publish as publish_module
 from lstmserve_training.describe import Publication
 from lstmserve_training.errors import MissingInputError, PublishError
 from lstmserve_training.evaluate import EvaluateConfig, evaluate
 from lstmserve_training.export import quantize_best
 from lstmserve_training.prepare import prepare
-from lstmserve_training.publish import publish
+from lstmserve_training.publish import describe_default, publish
 from support.tiny_checkpoint import TINY_CARD, VOCABULARY, train_tiny
 
 
@@ -67,6 +69,48 @@ def test_a_version_is_never_overwritten(publication: Publication) -> None:
     assert publish(replace(publication, version=2)).is_dir()
 
 
+def test_a_store_names_its_first_model_the_default_and_keeps_it(publication: Publication) -> None:
+    """Whatever is published later, and whatever its name."""
+    for name, version in (("toy", 1), ("a", 1), ("toy", 1_732_800_000), ("z", 1)):
+        target = publish(replace(publication, name=name, version=version))
+        assert open_bundle(target).manifest.version == version
+        assert read_default(publication.store) == "toy"
+        said = describe_default(publication.store)
+        assert "answered by toy" in said
+        assert str(publication.store / DEFAULT_NAME) in said
+
+
+@pytest.mark.parametrize("name", ["toy", "a"])
+def test_a_store_that_names_no_default_names_the_model_that_was_alone(
+    publication: Publication, name: str
+) -> None:
+    """Before another one comes; a copy of it under another name does not count."""
+    publish(publication)
+    (publication.store / DEFAULT_NAME).unlink()
+    shutil.copytree(publication.store / "toy", publication.store / "toy-copy")
+    publish(replace(publication, name=name, version=2))
+    assert read_default(publication.store) == "toy"
+
+
+def test_a_store_of_several_models_is_not_decided_for_but_asked_about(
+    publication: Publication,
+) -> None:
+    for name in ("toy", "a"):
+        publish(replace(publication, name=name))
+    (publication.store / DEFAULT_NAME).unlink()
+    publish(replace(publication, name="b"))
+    assert read_default(publication.store) == ""
+    assert "warning" in (said := describe_default(publication.store))
+    assert all(part in said for part in (DEFAULT_NAME, "--default-model", "refused"))
+
+
+def test_a_default_that_is_no_name_is_told_and_left_alone(publication: Publication) -> None:
+    publication.store.mkdir()
+    (publication.store / DEFAULT_NAME).write_text("two names")
+    publish(publication)
+    assert "must hold the name of one model" in describe_default(publication.store)
+
+
 def test_a_big_file_needs_permission(publication: Publication) -> None:
     with pytest.raises(PublishError, match=r"model\.pt has 0\.\d MB, more than 0\.01 MB"):
         publish(replace(publication, max_size_mb=0.01))
@@ -83,11 +127,16 @@ def test_a_version_that_would_not_load_never_appears(
     with pytest.raises(PublishError, match=r"the version would not load: .*schema_version"):
         publish(publication)
     assert list((publication.store / "toy").iterdir()) == []
+    assert read_default(publication.store) == ""
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"name": "../toy"}, r"name: .*'\.\./toy'"), ({"version": 0}, "version: .* 0")],
+    [
+        ({"name": "../toy"}, r"name: .*'\.\./toy'"),
+        ({"version": 0}, "version: .* 0"),
+        ({"version": 2**63}, "version: .* 9223372036854775808"),
+    ],
 )
 def test_a_bad_name_or_version_is_told(
     publication: Publication, change: dict[str, str | int], message: str

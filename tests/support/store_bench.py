@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+from lstmserve_bundle.manifest import MANIFEST_NAME
+from lstmserve_bundle.store import write_default
 from lstmserve_server.store.administration import Administration
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.directives import Directives, VersionId
@@ -47,13 +49,20 @@ class StoreBench:
         self._ticks = 0
 
     def put(self, *versions: VersionId) -> None:
-        """Write these versions, or write them anew."""
+        """Write these versions, or write them anew; a new store of several models names a default.
+
+        It is the model of the first.
+        """
+        is_new = not self.folder.exists()
         for name, number in versions:
             version = self.folder / name / str(number)
             version.mkdir(parents=True, exist_ok=True)
             self._ticks += 1
-            (version / "model.pt").write_text("weights")
-            os.utime(version / "model.pt", ns=(self._ticks, self._ticks))
+            for file in (version / "model.pt", version / MANIFEST_NAME):
+                file.write_text("of nothing")
+                os.utime(file, ns=(self._ticks, self._ticks))
+        if is_new and len({name for name, _ in versions}) > 1:
+            write_default(self.folder, versions[0][0])
 
     def delete(self, version: VersionId) -> None:
         shutil.rmtree(self.folder / version[0] / str(version[1]))

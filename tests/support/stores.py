@@ -18,6 +18,14 @@ def copy_version(source: Path, store: Path, name: str = "tiny", version: int = 1
     return folder
 
 
+def make_folders(store: Path, *paths: str) -> None:
+    """Make these folders; those with a number have a manifest, of which nothing is right."""
+    for path in paths:
+        (store / path).mkdir(parents=True)
+        if path.rpartition("/")[2].isdecimal():
+            (store / path / MANIFEST_NAME).write_text("{}")
+
+
 def edit_manifest(folder: Path, **values: object) -> None:
     """Set top-level keys, checked by nobody."""
     path = folder / MANIFEST_NAME

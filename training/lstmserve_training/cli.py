@@ -147,11 +147,13 @@ def publish(
 
     from lstmserve_training.card import SUPPORT_CARD
     from lstmserve_training.describe import Publication
+    from lstmserve_training.publish import describe_default
     from lstmserve_training.publish import publish as run
 
     card = replace(SUPPORT_CARD, description=description) if description else SUPPORT_CARD
     target = run(Publication(work, store, name, version, card, max_size_mb))
     typer.echo(f"published {target}")
+    typer.echo(describe_default(store))
 
 
 def main() -> None:

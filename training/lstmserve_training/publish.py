@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmserve_bundle.bundle import describe_file, open_bundle
-from lstmserve_bundle.errors import BundleError
+from lstmserve_bundle.errors import BundleError, DefaultModelError
 from lstmserve_bundle.manifest import write_manifest
+from lstmserve_bundle.store import DEFAULT_NAME, look_into, only_model, read_default, write_default
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.describe import Publication, make_manifest
 from lstmserve_training.errors import PublishError
@@ -25,6 +26,7 @@ BYTES_PER_MB = 1_000_000
 def publish(publication: Publication) -> Path:
     """Write ``<store>/<name>/<version>/``, whole or not at all.
 
+    A store that names no default model names the one that has answered so far, or the first.
     Raises PublishError when the version exists, a file is too big, or the evaluation is not
     of these files; MissingInputError when an earlier verb has not been run.
     """
@@ -35,12 +37,46 @@ def publish(publication: Publication) -> Path:
     _check_size(require(work, MODEL_NAME), publication.max_size_mb)
     files = {name: describe_file(require(work, name)) for name in (MODEL_NAME, TOKENIZER_NAME)}
     manifest = make_manifest(publication, load_best(work), files)
+    default = _unnamed_default(publication.store, publication.name)
+    if default and default != publication.name:  # before it is no longer alone
+        write_default(publication.store, default)
     with _appearing_folder(target) as folder:
         for name in files:
             shutil.copyfile(work / name, folder / name)
         write_manifest(folder, manifest)
         _verify(folder)
+    if default == publication.name:
+        write_default(publication.store, default)
     return target
+
+
+def describe_default(store: Path) -> str:
+    """One sentence for the operator: who answers requests that name no model, and what to do."""
+    path = store / DEFAULT_NAME
+    try:
+        default = read_default(store)
+    except DefaultModelError as error:
+        return f"warning: {error}; a server does not start with it"
+    if default:
+        return f"requests that name no model are answered by {default}, as {path} says"
+    return (
+        f"warning: {path} names no model, so requests that name none are refused by servers that "
+        "start now without --default-model: write the name of one into it"
+    )
+
+
+def _unnamed_default(store: Path, name: str) -> str:
+    """The default model that a store has without naming it; empty where it names one, or has none.
+
+    In an empty store it is the model that is about to come.
+    """
+    try:
+        if not store.is_dir():
+            return name
+        versions = look_into(store).versions
+        return "" if read_default(store) else only_model(store, versions or {name: ()})
+    except DefaultModelError:
+        return ""
 
 
 @contextmanager

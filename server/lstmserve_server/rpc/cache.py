@@ -45,7 +45,9 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         wanted, config = request.request, self._service.cache_config
         call = current_call.get()
         key = sticky_key(wanted, call.identity.sticky)
-        model = self._service.catalog.resolve(wanted.model, wanted.model_version, key)
+        model = self._service.catalog.resolve(
+            wanted.model, wanted.model_version, key, field="request.model"
+        )
         with model.gate.enter():
             with _inside("request"):
                 ask = to_ask(wanted, call, context, model, is_per_caller=config.is_per_caller)

@@ -81,7 +81,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         for record in inventory:
             if (record.id[0], str(record.id[1])) == wanted:
                 return record
-        served = self._catalog.resolve(name, version)
+        served = self._catalog.resolve(name, version, field="name")
         return next(record for record in inventory if record.served is served)
 
     def _card(self, record: VersionRecord) -> pb.Model:

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from lstmserve.v1 import model_service_pb2 as pb
+from lstmserve_bundle.manifest import MAX_VERSION
+from lstmserve_bundle.store import is_version
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
 from lstmserve_server.store.directives import VersionId
-from lstmserve_server.store.repository import VERSION
 from lstmserve_server.store.shares import check_weights
 
 
@@ -34,8 +35,10 @@ def to_model_name(name: str) -> str:
 
 
 def to_version(field: str, text: str) -> int:
-    if VERSION.fullmatch(text) is None:
-        raise _refused(field, "must be the number of a version, such as 2")
+    if not is_version(text):
+        raise _refused(
+            field, f"must be the number of a version, from 1 to {MAX_VERSION}, such as 2"
+        )
     return int(text)
 
 

@@ -158,7 +158,7 @@ class Administration:
             raise UnavailableError(str(error)) from None
         record = self._find(version)
         if not record.is_stored:
-            raise _unknown(version)
+            raise self._unknown(version)
         return record
 
     async def _settle(self) -> None:
@@ -168,8 +168,17 @@ class Administration:
     def _find(self, version: VersionId) -> VersionRecord:
         record = self.inventory.find(version)
         if record is None:
-            raise _unknown(version)
+            raise self._unknown(version)
         return record
+
+    def _unknown(self, version: VersionId) -> ModelNotFoundError:
+        name, number = version
+        reason = self._manager.why_passed_over(version)
+        return ModelNotFoundError(
+            f"the store holds no version {number} of model {name!r}"
+            + (f": {reason}" * bool(reason)),
+            f"{name}/{number}",
+        )
 
     def _say(self, directives: Directives) -> None:
         before = self.inventory.directives
@@ -191,10 +200,3 @@ class Administration:
             if task.cancelled():  # the server ends, not the call
                 raise UnavailableError("this server is shutting down") from None
             raise
-
-
-def _unknown(version: VersionId) -> ModelNotFoundError:
-    name, number = version
-    return ModelNotFoundError(
-        f"the store holds no version {number} of model {name!r}", f"{name}/{number}"
-    )

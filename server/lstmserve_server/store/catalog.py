@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from lstmserve_server.errors import ModelLoadingError, ModelNotFoundError
+from lstmserve_server.errors import (
+    FieldViolation,
+    InvalidRequestError,
+    ModelLoadingError,
+    ModelNotFoundError,
+)
 from lstmserve_server.store.directives import VersionId
 from lstmserve_server.store.served_model import ServedModel
 from lstmserve_server.store.shares import Weights, choose_version
@@ -18,7 +23,7 @@ class Roster:
 
     models: Mapping[VersionId, ServedModel] = field(default_factory=lambda: MappingProxyType({}))
     weights: Mapping[str, Weights] = field(default_factory=lambda: MappingProxyType({}))
-    default_model: str = ""
+    default_model: str = ""  # empty: requests must name a model
     loading: frozenset[VersionId] = frozenset()
 
     def share(self, version: VersionId) -> float:
@@ -45,14 +50,19 @@ class ModelCatalog:
         """Whether any version of a model answers."""
         return name in self._roster.weights
 
-    def resolve(self, name: str, version: str, key: str = "") -> ServedModel:
+    def resolve(
+        self, name: str, version: str, key: str = "", *, field: str = "model"
+    ) -> ServedModel:
         """The model to answer; empty means the default.
 
         Without a version the key decides between those that share the model's requests. Raises
-        ModelNotFoundError, or ModelLoadingError when the version will answer in a moment.
+        ModelNotFoundError, ModelLoadingError when the version will answer in a moment, or
+        InvalidRequestError when the field names no model and there is no default.
         """
         roster = self._roster
         name = name or roster.default_model
+        if not name:
+            raise self._unnamed(field)
         weights = roster.weights.get(name)
         if not version and weights:
             return roster.models[name, choose_version(name, weights, key)]
@@ -68,6 +78,16 @@ class ModelCatalog:
     def is_default(self, model: ServedModel) -> bool:
         """Whether a request that names nothing may get this model."""
         return model.name == self._roster.default_model and self.share(model) > 0
+
+    def _unnamed(self, field: str) -> InvalidRequestError:
+        models = ", ".join(self._roster.weights)
+        return InvalidRequestError(
+            [
+                FieldViolation(
+                    field, f"must name one of these, for no model is the default here: {models}"
+                )
+            ]
+        )
 
     def _missing(self, name: str, version: str) -> ModelNotFoundError | ModelLoadingError:
         roster = self._roster

@@ -21,7 +21,7 @@ class Directives:
 
     requested: frozenset[VersionId] = frozenset()  # served whatever the policy says
     rejected: frozenset[VersionId] = frozenset()  # not served, whatever the policy says
-    default_model: str = ""  # empty: the first by name
+    default_model: str = ""  # empty: as the store says
     weights: Mapping[str, Weights] = field(default_factory=dict)
 
     def with_requested(self, version: VersionId) -> Directives:

@@ -31,6 +31,7 @@ class Inventory:
         self._records: dict[VersionId, VersionRecord] = {}
         self._spared: frozenset[VersionId] = frozenset()
         self.directives = directives
+        self.stored_default = ""  # the default model as far as the store says, once it has answered
 
     def __iter__(self) -> Iterator[VersionRecord]:
         """By name, newest version first."""
@@ -50,8 +51,12 @@ class Inventory:
 
     @property
     def default_model(self) -> str:
-        """The model that answers requests naming none; empty only without any model."""
-        return self.directives.default_model or next(iter(self.models), "")
+        """The model that answers requests naming none; empty: they are refused."""
+        return self.directives.default_model or self.stored_default
+
+    def answers(self, model: str) -> bool:
+        """Whether any version of a model is ready."""
+        return any(record.is_ready for record in self._of(model))
 
     # --- what lies in the store -----------------------------------------------------------
 
@@ -60,8 +65,7 @@ class Inventory:
     ) -> list[VersionId]:
         """Take in what the store holds now; returns the versions that are known no more.
 
-        What was there before the server is complete, or never will be: it need not settle. And
-        the default model is settled for good: no model that comes later takes its place.
+        What was there before the server is complete, or never will be: it need not settle.
         """
         for record in self._records.values():
             record.is_stored = False
@@ -70,8 +74,6 @@ class Inventory:
         for record in self._records.values():
             if record.is_ready:
                 record.reason = _unlike_when_loaded(record)
-        if is_first:
-            self.directives = self.directives.with_default_model(self.default_model)
         return self.forget_gone()
 
     def forget_gone(self) -> list[VersionId]:

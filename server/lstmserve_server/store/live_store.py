@@ -42,6 +42,7 @@ class LiveStore:
             default_model=config.default_model, weights=parse_traffic(config.traffic)
         )
         inventory = Inventory(parse_policy(config.version_policy), directives or configured)
+        inventory.stored_default = config.stored_default
         repository = ModelRepository(config.folder)
         self._manager = ModelManager(repository, inventory, loader, self.catalog, observer)
         self.administration = Administration(self._manager, loader.verify, on_change)

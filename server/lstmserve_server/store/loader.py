@@ -40,7 +40,10 @@ def configure_torch(threads: int) -> None:
     AVX2 and AVX-512 give the same bits; the scalar code of older CPUs does not.
     """
     if torch.backends.cpu.get_cpu_capability() == "DEFAULT":
-        raise StartupError("this CPU has no AVX2: replies would differ from other servers'")
+        raise StartupError(
+            "this CPU has no AVX2, or /proc/cpuinfo does not tell: replies would differ from other "
+            "servers'"
+        )
     keep_buffers()
     torch.set_num_threads(threads)
     # named, because the default engine differs between CPUs, and with it the packed weights

@@ -15,6 +15,7 @@ from typing import Protocol
 from lstmserve_server.errors import ModelLoadError, ModelTrialError, StartupError
 from lstmserve_server.store.aside import read_aside
 from lstmserve_server.store.catalog import ModelCatalog
+from lstmserve_server.store.default_model import DefaultModel, StoreDefault
 from lstmserve_server.store.directives import Directives, VersionId
 from lstmserve_server.store.inventory import Inventory
 from lstmserve_server.store.observer import StoreObserver
@@ -55,6 +56,7 @@ class ModelManager:
         clock: Clock = time.monotonic,
     ) -> None:
         self._repository = repository
+        self._default = StoreDefault(repository.folder)
         self._loader = loader
         self._catalog = catalog
         self._observer = observer
@@ -71,9 +73,8 @@ class ModelManager:
             self._check_default_model()
             await self.settle()
         default = self.inventory.default_model
-        if not self._catalog.serves(default):
-            reasons = [r.reason for r in self.inventory if r.id[0] == default and r.reason]
-            raise StartupError(reasons[0] if reasons else self._no_version(default))
+        if not (self._catalog.serves(default) if default else [*self._catalog]):
+            raise StartupError(self._why_not(default))
 
     async def follow(self) -> None:
         """Look at the store and do what follows; raises StartupError when it cannot be read."""
@@ -100,17 +101,34 @@ class ModelManager:
         """The part of its model's requests without a version that a version gets, 0 to 1."""
         return self.inventory.roster().share(version)
 
+    def why_passed_over(self, version: VersionId) -> str:
+        """Why what lies in a version's place is none; empty when nothing lies there."""
+        name, number = version
+        return self._repository.passed_over.get(f"{name}/{number}", "")
+
     # --- one change at a time: call while holding the turn --------------------------------------
 
     async def look(self, *, is_first: bool = False) -> None:
-        found = await read_aside(self._scan)
+        found, default = await read_aside(self._scan)
         self._forget(self.inventory.look(found, is_first=is_first))
+        self._settle_default(default, is_first=is_first)
         for record in self.inventory:
             self._tell(record)
 
-    def _scan(self) -> list[tuple[StoredVersion, Fingerprint]]:
-        stored = [each for versions in self._repository.scan().values() for each in versions]
-        return [(each, _fingerprint(each)) for each in stored]
+    def _scan(self) -> tuple[list[tuple[StoredVersion, Fingerprint]], DefaultModel]:
+        stored = self._repository.scan()
+        versions = [each for versions in stored.values() for each in versions]
+        default = self._default.find(stored, self.inventory.stored_default)
+        return [(each, _fingerprint(each)) for each in versions], default
+
+    def _settle_default(self, found: DefaultModel, *, is_first: bool) -> None:
+        """Take over what the store says, once that model can answer; raises StartupError."""
+        chosen = self.inventory.directives.default_model
+        self._default.tell(found, self.inventory.models, chosen)
+        if is_first and found.trouble and not self.inventory.default_model:
+            raise StartupError(f"{found.trouble}; correct it, or start with --default-model")
+        if is_first or self.inventory.answers(found.model):
+            self.inventory.stored_default = found.model
 
     async def settle(self) -> None:
         while (record := self.inventory.next_to_load(self._clock())) is not None:
@@ -208,18 +226,21 @@ class ModelManager:
 
     def _check_default_model(self) -> None:
         name = self.inventory.default_model
-        if name not in self.inventory.models:
+        if name and name not in self.inventory.models:
             raise StartupError(
                 f"--default-model: the store has no model {name!r}, only: "
                 f"{', '.join(self.inventory.models)}"
             )
 
-    def _no_version(self, model: str) -> str:
-        numbers = ", ".join(str(record.id[1]) for record in self.inventory if record.id[0] == model)
-        return (
-            f"--version-policy: serves no version of the default model {model!r}, of which the "
-            f"store holds {numbers}"
-        )
+    def _why_not(self, default: str) -> str:
+        """Why nothing answers of the default model; without one, of any."""
+        records = [record for record in self.inventory if default in {"", record.id[0]}]
+        for record in records:
+            if record.reason:
+                return record.reason
+        held = ", ".join(f"{name} {number}" for name, number in (record.id for record in records))
+        which = f"the default model {default!r}" if default else "any model"
+        return f"--version-policy: serves no version of {which}; the store holds {held}"
 
 
 def _fingerprint(stored: StoredVersion) -> Fingerprint:

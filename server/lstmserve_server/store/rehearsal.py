@@ -6,18 +6,25 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import cast
+
+import structlog
 
 from lstmserve_server.children import environment, send_signal
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
 from lstmserve_server.store.repository import StoredVersion
-from lstmserve_server.store.trial import EXIT_REFUSED
+from lstmserve_server.store.trial import EXIT_REFUSED, WARNING
 
 # -P: the folder in which the server was started is no place to import from
 PROGRAM = ("-P", "-m", "lstmserve_server.store.trial")
 # of a process that takes three seconds on an idle core and yields to everybody else
 TIMEOUT_SECONDS = 300.0
 MAX_SAID_BYTES = 1 << 16  # of what it says last; a model may talk without end
+MAX_WARNINGS = 8  # each of them once in the life of this process
+_warned: set[str] = set()
+
+log = structlog.get_logger()
 
 
 async def rehearse(
@@ -71,10 +78,20 @@ async def _await_verdict(
 
 
 async def _read_end(reader: asyncio.StreamReader) -> bytes:
+    """What it says last; before anything else it says what it has to do without."""
     said = b""
+    with suppress(ValueError):  # a line without end: that is a model talking
+        while (said := await reader.readline()).startswith(WARNING.encode()):
+            _warn_once(said.decode(errors="replace").strip().removeprefix(WARNING))
     while piece := await reader.read(MAX_SAID_BYTES):
         said = (said + piece)[-MAX_SAID_BYTES:]
     return said
+
+
+def _warn_once(trouble: str) -> None:
+    if trouble not in _warned and len(_warned) < MAX_WARNINGS:
+        _warned.add(trouble)
+        log.warning("versions are tried with less care for the server", reason=trouble)
 
 
 def _describe(code: int) -> str:

@@ -1,8 +1,7 @@
-"""Which model versions lie in the store: ``<folder>/<model>/<version>/manifest.json``."""
+"""Which model versions lie in the store, and what lies there that is none."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,10 @@ from pathlib import Path
 import structlog
 
 from lstmserve_bundle.manifest import MANIFEST_NAME
+from lstmserve_bundle.store import StoreContents, look_into
 from lstmserve_server.errors import StartupError
 
-VERSION = re.compile(r"[1-9][0-9]{0,8}")  # one spelling per number
+MAX_TOLD = 20  # of what is passed over; a wrong folder may hold any number
 
 log = structlog.get_logger()
 
@@ -37,65 +37,65 @@ class StoredVersion:
         return tuple((name, found.st_size, found.st_mtime_ns) for name, found in files)
 
 
+def read_store(folder: Path) -> tuple[Stored, Mapping[str, str]]:
+    """All versions; and what cannot be served though it may be meant to be, with the reason.
+
+    Raises StartupError when the store cannot be read, or holds no version.
+    """
+    if not folder.is_dir():
+        raise StartupError(
+            f"--model-store: {folder} is not a folder; name one that holds "
+            f"<model>/<version>/{MANIFEST_NAME}"
+        )
+    try:
+        found = look_into(folder)
+    except OSError as error:
+        raise StartupError(f"--model-store: {error.filename}: {error.strerror}") from None
+    if not found.versions:
+        raise StartupError(
+            f"--model-store: {folder} holds no <model>/<version>/{MANIFEST_NAME}"
+            + "".join(f"; {path}: {reason}" for path, reason in _first(found.passed_over).items())
+        )
+    return _stored(folder, found), found.passed_over
+
+
 class ModelRepository:
-    """Reads a model store; a file beside the versions, such as a README, is no version."""
+    """Reads a model store again and again, and logs once what it passes over."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._unreadable: dict[str, str] = {}  # models' folders, and why
+        self.folder = folder
+        self.passed_over: Mapping[str, str] = {}  # at the last look
+        self._told: dict[str, str] | None = None  # None: nobody has looked yet
 
-    def scan(self) -> dict[str, list[StoredVersion]]:
+    def scan(self) -> Stored:
         """What lies there; raises StartupError when the store cannot be read, or holds nothing."""
-        if not self._folder.is_dir():
-            raise StartupError(
-                f"--model-store: {self._folder} is not a folder; name one that holds "
-                f"<model>/<version>/{MANIFEST_NAME}"
+        stored, passed_over = read_store(self.folder)
+        self._tell(passed_over)
+        self.passed_over = passed_over
+        return stored
+
+    def _tell(self, passed_over: Mapping[str, str]) -> None:
+        """Log what was so at the last look too: a version that is just being copied is not news."""
+        lasting = dict(passed_over.items() & self.passed_over.items())
+        if self._told is None:
+            lasting, self._told = dict(passed_over), {}
+        known = {path: why for path, why in self._told.items() if passed_over.get(path) == why}
+        if news := {path: why for path, why in lasting.items() if path not in known}:
+            log.warning(
+                "folders of the model store are passed over",
+                store=str(self.folder),
+                number=len(news),
+                folders=_first(news),
             )
-        try:
-            folders = [*filter(_has_text_name, sorted(self._folder.iterdir()))]
-        except OSError as error:
-            raise StartupError(f"--model-store: {error.filename}: {error.strerror}") from None
-        models = {model.name: versions for model in folders if (versions := self._read(model))}
-        if not models:
-            raise StartupError(
-                f"--model-store: {self._folder} holds no <model>/<version>/{MANIFEST_NAME}"
-                + "".join(f"; {name}: {reason}" for name, reason in self._unreadable.items())
-            )
-        return models
-
-    def _read(self, model: Path) -> list[StoredVersion]:
-        """Its versions; none while it cannot be read, which is told once.
-
-        Such as lost+found, which is root's: it must not keep the models beside it from callers.
-        """
-        try:
-            versions = _versions(model)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            if self._unreadable.get(model.name) != reason:
-                log.warning("a folder cannot be read", folder=str(model), reason=reason)
-            self._unreadable[model.name] = reason
-            return []
-        self._unreadable.pop(model.name, None)
-        return versions
+        self._told = known | lasting
 
 
-def first_model(folder: Path) -> str:
-    """The model of a store that is the default where nobody says which; raises StartupError."""
-    return next(iter(ModelRepository(folder).scan()))
+def _first(passed_over: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(passed_over.items())[:MAX_TOLD])
 
 
-def _has_text_name(path: Path) -> bool:
-    """Whether its name can be told on the wire and in metrics: Linux allows any bytes."""
-    return path.name.isprintable()
-
-
-def _versions(model: Path) -> list[StoredVersion]:
-    if not model.is_dir():
-        return []
-    versions = [
-        StoredVersion(model.name, int(folder.name), folder)
-        for folder in model.iterdir()
-        if folder.is_dir() and VERSION.fullmatch(folder.name)
-    ]
-    return sorted(versions, key=lambda version: version.version, reverse=True)
+def _stored(folder: Path, found: StoreContents) -> dict[str, list[StoredVersion]]:
+    return {
+        name: [StoredVersion(name, number, folder / name / str(number)) for number in numbers]
+        for name, numbers in found.versions.items()
+    }

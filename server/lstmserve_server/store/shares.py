@@ -12,12 +12,14 @@ import math
 from collections.abc import Mapping
 from hashlib import blake2b
 
+from lstmserve_bundle.store import VERSION_RULE, is_version
+
 MAX_WEIGHT = 10_000
 DRAW_BYTES = 8
 DRAW_BITS = 52  # of them: a half more is still exact in a float
 EXPECTED = (
     "must be MODEL=VERSION:WEIGHT,VERSION:WEIGHT with whole weights from 0 to "
-    f"{MAX_WEIGHT}, not all 0; several models with spaces between them"
+    f"{MAX_WEIGHT}, not all 0; several models with spaces between them; {VERSION_RULE}"
 )
 
 Weights = Mapping[int, int]
@@ -62,5 +64,8 @@ def parse_traffic(text: str) -> dict[str, dict[int, int]]:
 
 
 def _is_pair(pair: list[str]) -> bool:
-    are_numbers = all(part.isascii() and part.isdigit() and len(part) <= 9 for part in pair)  # noqa: PLR2004 - as long as a version's number may be
-    return len(pair) == len(("version", "weight")) and are_numbers and not pair[0].startswith("0")
+    if len(pair) != len(("version", "weight")):
+        return False
+    version, weight = pair
+    is_weight = weight.isascii() and weight.isdigit() and len(weight) <= len(str(MAX_WEIGHT))
+    return is_weight and is_version(version)

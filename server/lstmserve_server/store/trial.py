@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from lstmserve_server.errors import ModelLoadError, StartupError
@@ -15,6 +16,7 @@ from lstmserve_server.lifeline import die_with
 from lstmserve_server.store.repository import StoredVersion
 
 EXIT_REFUSED = 2
+WARNING = "warning: "  # begins a line on standard error of what is done without
 NICENESS = 10  # a tenth of what the replies that run get, where they want it all
 # when memory ends the kernel kills whoever has the highest score, be the server larger or not:
 # proc_pid_oom_score_adj(5). Anybody may raise its own
@@ -25,14 +27,29 @@ MAX_OOM_SCORE = 1000
 def main(arguments: list[str]) -> None:
     """Try one version, given as the names below say."""
     parent, archive, rows, threads, name, version, folder = arguments
-    die_with(int(parent))
-    os.nice(NICENESS)
-    OOM_SCORE_FILE.write_text(str(MAX_OOM_SCORE))
+    for trouble in (die_with(int(parent)), *_step_back()):
+        if trouble:
+            print(f"{WARNING}{trouble}", file=sys.stderr)  # noqa: T201 - read by the server
     try:
         _try(StoredVersion(name, int(version), Path(folder)), int(archive), int(rows), int(threads))
     except (ModelLoadError, StartupError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - read by the server
         sys.exit(EXIT_REFUSED)
+
+
+def _step_back() -> Iterator[str]:
+    """Let the server's replies go first, and yield what the system does not allow of that."""
+    try:
+        os.nice(NICENESS)
+    except OSError as error:
+        yield f"a trial is no nicer than the server: {error.strerror}"
+    try:
+        OOM_SCORE_FILE.write_text(str(MAX_OOM_SCORE))
+    except OSError as error:  # a read-only /proc, or none
+        yield (
+            "a trial is not the first to be killed where memory ends: "
+            f"{error.filename or OOM_SCORE_FILE}: {error.strerror}"
+        )
 
 
 def _try(stored: StoredVersion, archive: int, rows: int, threads: int) -> None:

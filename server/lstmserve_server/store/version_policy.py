@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from lstmserve_bundle.store import VERSION_RULE, is_version
+
 RULE = re.compile(r"latest(?::(?P<count>[1-9][0-9]{0,2}))?|all|(?P<pinned>[1-9][0-9,]*)")
 EXPECTED = (
     "must be latest, latest:N, all or version numbers with commas, for all models or, after "
@@ -69,6 +71,6 @@ def _parse_rule(text: str) -> VersionRule:
 
 def _parse_versions(text: str) -> frozenset[int]:
     words = text.split(",")
-    if not all(words) or any(word.startswith("0") for word in words):
-        raise ValueError(f"{EXPECTED}, not {text!r}")
+    if not all(map(is_version, words)):
+        raise ValueError(f"{EXPECTED}, not {text!r}; {VERSION_RULE}")
     return frozenset(map(int, words))

@@ -15,7 +15,8 @@ from prometheus_client import disable_created_metrics
 from lstmserve_server.config import Address, PageConfig, ServerConfig
 from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
-from lstmserve_server.store.repository import first_model
+from lstmserve_server.store.default_model import StoreDefault
+from lstmserve_server.store.repository import read_store
 from lstmserve_server.supervision.board import Board
 from lstmserve_server.supervision.cores import share_cores
 from lstmserve_server.supervision.messages import Order
@@ -85,14 +86,15 @@ class Supervisor:
 
     def _make_orders(self, listen: Address) -> list[Order]:
         store = self._config.store
-        # settled here: to a worker that is started later another model may be the first
-        default_model = store.default_model or first_model(store.folder)
+        # settled here: when a worker is started later the model may no longer be alone
+        stored, _ = read_store(store.folder)
+        default = StoreDefault(store.folder).find(stored)
         config = replace(
             self._config,
             listen=listen,
             metrics_listen=PRIVATE_METRICS,
             page=PageConfig(is_on=False),
-            store=replace(store, default_model=default_model),
+            store=replace(store, stored_default=default.model),
             reuse_port=True,
         )
         return [

@@ -11,13 +11,20 @@ import psutil
 
 from lstmserve_server.telemetry.metrics import ProcessFamilies
 
+UNTOLD = (OSError, psutil.Error)
+
 
 def describe_process(families: ProcessFamilies) -> None:
-    """Fill the families from the operating system and the installed packages."""
-    process = psutil.Process()
-    families.resident_memory_bytes.set_function(lambda: process.memory_info().rss)
+    """Fill the families from the operating system and the installed packages.
+
+    What the system does not tell, such as without /proc, is NaN.
+    """
+    families.resident_memory_bytes.set_function(_resident_bytes)
     families.peak_memory_bytes.set_function(_peak_bytes)
-    families.start_time_seconds.set(process.create_time())
+    try:
+        families.start_time_seconds.set(psutil.Process().create_time())
+    except UNTOLD:
+        families.start_time_seconds.set(math.nan)
     # not asked of torch itself: a supervisor does without it
     families.info.info(
         {
@@ -27,7 +34,18 @@ def describe_process(families: ProcessFamilies) -> None:
     )
 
 
+def _resident_bytes() -> float:
+    try:
+        return float(psutil.Process().memory_info().rss)
+    except UNTOLD:
+        return math.nan
+
+
 def _peak_bytes() -> float:
     # not getrusage's ru_maxrss: it begins with the peak of the process that started this one
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    try:
+        status = Path("/proc/self/status").read_text()
+    except UNTOLD:
+        return math.nan
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
     return float(found[1]) * 1024 if found else math.nan

@@ -125,7 +125,7 @@ async def test_everything_that_was_done_is_told_to_others(stocked: StoreBench) -
     administration.set_traffic("a", {1: 1, 2: 1})
     administration.set_default("b", None)
     await administration.unload(TWO)
-    expected = Directives(default_model="a").with_requested(ONE)
+    expected = Directives().with_requested(ONE)
     told = [expected]
     told.append(told[-1].with_weights("a", {1: 1, 2: 1}))
     told.append(told[-1].with_default_model("b"))

@@ -30,7 +30,7 @@ async def test_what_was_begun_is_ended_when_who_asked_has_left(stocked: StoreBen
     lock.set()
     await stocked.follow(1)  # waits for its turn
     assert stocked.states[ONE] == "ready"
-    assert stocked.said == [Directives(default_model="a").with_requested(ONE)]
+    assert stocked.said == [Directives().with_requested(ONE)]
 
 
 async def test_nobody_is_bothered_with_a_failure_after_who_asked_has_left(
@@ -91,7 +91,7 @@ async def test_an_unload_that_fails_takes_back_nothing_that_was_said_meanwhile(
     with pytest.raises(ModelNeededError):
         await unloading
     assert stocked.ask() == TWO
-    expected = Directives(default_model="a").with_weights("b", {1: 7})
+    expected = Directives().with_weights("b", {1: 7})
     assert stocked.said == [expected]
     assert stocked.inventory.directives == expected
 

@@ -57,10 +57,11 @@ def test_the_last_version_of_the_default_model_is_kept_even_if_rejected(default:
     assert inventory.roster().weights == {default: {1: 1}}
 
 
-def test_a_model_that_comes_later_does_not_become_the_default_before_it_answers() -> None:
+def test_no_model_is_the_default_for_its_name_alone() -> None:
     inventory = make_inventory()
-    look(inventory, {("b", 1): 1}, is_first=True)
+    look(inventory, {("a", 1): 1, ("b", 1): 1}, is_first=True)
     settle(inventory)
-    look(inventory, {("a", 1): 1, ("b", 1): 1})
-    settle(inventory)
+    assert ready(inventory) == {("a", 1), ("b", 1)}
+    assert inventory.roster().default_model == ""
+    inventory.stored_default = "b"
     assert inventory.roster().default_model == "b"

@@ -9,7 +9,7 @@ import pytest
 
 from lstmserve_bundle import open_bundle
 from lstmserve_server.engine.async_engine import AsyncEngine
-from lstmserve_server.errors import ModelNotFoundError
+from lstmserve_server.errors import InvalidRequestError, ModelNotFoundError
 from lstmserve_server.store.catalog import ModelCatalog, Roster
 from lstmserve_server.store.served_model import ServedModel
 from support.stores import copy_version
@@ -78,3 +78,18 @@ def test_models_are_listed_by_name_newest_version_first(catalog: ModelCatalog) -
 def test_exactly_one_version_is_the_default(catalog: ModelCatalog) -> None:
     defaults = [model for model in catalog if catalog.is_default(model)]
     assert defaults == [catalog.resolve("", "")]
+
+
+@pytest.mark.parametrize("field", ["model", "name"])
+@pytest.mark.parametrize("version", ["", "7"])
+def test_without_a_default_model_a_request_must_name_one(
+    served: list[ServedModel], field: str, version: str
+) -> None:
+    models = {(model.name, model.manifest.version): model for model in served}
+    catalog = ModelCatalog(Roster(models, {"another": {7: 1}, "tiny": {10: 1}}))
+    with pytest.raises(
+        InvalidRequestError, match=f"{field}: must name one of these.*: another, tiny"
+    ):
+        catalog.resolve("", version, field=field)
+    assert catalog.resolve("another", version).version == "7"
+    assert not any(map(catalog.is_default, catalog))

@@ -7,6 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
 from lstmserve_server.store import rehearsal
@@ -36,6 +37,26 @@ async def test_an_archive_arrives_whole_beside_noise(monkeypatch: pytest.MonkeyP
     noise = "os.write(1, b'noise' * 9999); os.write(2, b'noise' * 9999)"
     program = f"for _ in range(99):\n os.write(int(sys.argv[2]), b'archive'); {noise}"
     assert await play(monkeypatch, program) == "archive" * 99
+
+
+async def test_what_a_trial_does_without_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "_warned", set())
+    program = "os.write(2, b'warning: no oom\\nwarning: no nice\\nnoise\\nwarning: a model\\n')"
+    with capture_logs() as log:
+        for _ in range(3):
+            await play(monkeypatch, program)
+    assert [(entry["log_level"], entry["reason"]) for entry in log] == [
+        ("warning", "no oom"),
+        ("warning", "no nice"),
+    ]
+
+
+@pytest.mark.parametrize("line", ["b'noise' * 99999", "b'warning: ' * 99999"])
+async def test_a_line_without_end_is_no_warning(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setattr(rehearsal, "_warned", set())
+    with capture_logs() as log, pytest.raises(ModelLoadError, match="spoiled"):
+        await play(monkeypatch, f"os.write(2, {line} + b'\\nspoiled'); sys.exit(2)")
+    assert log == []
 
 
 async def test_a_verdict_is_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:

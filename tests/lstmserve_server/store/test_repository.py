@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from lstmserve_bundle.manifest import MANIFEST_NAME
+from lstmserve_bundle.store import VERSION_RULE
 from lstmserve_server.errors import StartupError
-from lstmserve_server.store.repository import ModelRepository
-
-
-def make_folders(store: Path, *paths: str) -> None:
-    for path in paths:
-        (store / path).mkdir(parents=True)
+from lstmserve_server.store.repository import MAX_TOLD, ModelRepository
+from support.stores import make_folders
 
 
 def scan(store: Path) -> dict[str, list[int]]:
@@ -24,36 +23,10 @@ def scan(store: Path) -> dict[str, list[int]]:
     return {name: [version.version for version in versions] for name, versions in found.items()}
 
 
-def test_versions_are_numbers_and_the_newest_comes_first(tmp_path: Path) -> None:
-    make_folders(tmp_path, "b/2", "b/10", "b/9", "a/1")
-    found = scan(tmp_path)
-    assert found == {"b": [10, 9, 2], "a": [1]}
-    assert list(found) == ["a", "b"]
-
-
 def test_a_version_knows_its_folder(tmp_path: Path) -> None:
     make_folders(tmp_path, "a/7")
     (version,) = ModelRepository(tmp_path).scan()["a"]
     assert (version.name, version.version, version.folder) == ("a", 7, tmp_path / "a" / "7")
-
-
-def test_what_is_no_version_is_passed_over(tmp_path: Path) -> None:
-    make_folders(tmp_path, "a/1", "a/2.part", "a/v3", "a/-4", "a/٥", "a/.6", "nothing", "b/c")  # noqa: RUF001 - a digit, but none of ours
-    (tmp_path / "a" / "8").write_text("a file")
-    (tmp_path / "README.md").write_text("a file")
-    assert scan(tmp_path) == {"a": [1]}
-
-
-@pytest.mark.parametrize("name", [b"\xff", b"a\nb", b"\x1b[31m"])
-def test_a_name_that_nobody_can_be_told_is_no_model(tmp_path: Path, name: bytes) -> None:
-    make_folders(tmp_path, "a/1", os.fsdecode(name) + "/1")
-    assert scan(tmp_path) == {"a": [1]}
-
-
-def test_a_store_may_be_reached_by_a_link(tmp_path: Path) -> None:
-    make_folders(tmp_path, "real/1", "store")
-    (tmp_path / "store" / "a").symlink_to(tmp_path / "real")
-    assert scan(tmp_path / "store") == {"a": [1]}
 
 
 @pytest.mark.parametrize("kind", ["missing", "file", "empty", "no versions"])
@@ -102,18 +75,60 @@ def test_a_folder_that_cannot_be_read_hides_no_model_beside_it(
     assert scan(tmp_path) == {"a": [1], "z": [3]}
 
 
-def test_a_folder_that_cannot_be_read_is_told_once_each_time(
-    tmp_path: Path, unreadable: set[str]
-) -> None:
-    make_folders(tmp_path, "a/1", "b/2")
+def told(log: list[MutableMapping[str, Any]]) -> list[dict[str, str]]:
+    assert {entry["log_level"] for entry in log} <= {"warning"}
+    return [entry["folders"] for entry in log]
+
+
+def test_what_is_passed_over_is_told_once_each_time(tmp_path: Path, unreadable: set[str]) -> None:
+    """At once when a server starts; later when it was so at two looks."""
+    make_folders(tmp_path, "a/1", "b/2", "a/03")
     repository = ModelRepository(tmp_path)
     with capture_logs() as log:
-        for names in ({"b"}, {"b"}, set[str](), {"b"}):
+        for names in ({"b"}, {"b"}, set[str](), {"b"}, {"b"}, {"b"}):
             unreadable.clear()
             unreadable |= names
             assert ("b" in repository.scan()) == (not names)
-    told = [(entry["folder"], entry["reason"]) for entry in log]
-    assert told == [(str(tmp_path / "b"), "Permission denied")] * 2
+    denied = {"b": "Permission denied"}
+    assert told(log) == [{"a/03": VERSION_RULE, **denied}, denied]
+
+
+def test_a_version_that_is_being_copied_is_no_news(tmp_path: Path) -> None:
+    make_folders(tmp_path, "a/1")
+    repository = ModelRepository(tmp_path)
+    repository.scan()
+    (tmp_path / "a" / "2").mkdir()
+    with capture_logs() as log:
+        assert len(repository.scan()["a"]) == 1
+        assert repository.passed_over == {"a/2": "it has no manifest.json"}
+        (tmp_path / "a" / "2" / MANIFEST_NAME).touch()
+        assert len(repository.scan()["a"]) == 2
+    assert log == []
+
+
+def test_a_wrong_folder_is_not_told_whole(tmp_path: Path) -> None:
+    for number in range(1, 100):
+        (tmp_path / "a" / str(number)).mkdir(parents=True)
+    with pytest.raises(StartupError) as caught:
+        scan(tmp_path)
+    assert str(caught.value).count("it has no manifest.json") == MAX_TOLD
+    make_folders(tmp_path, "b/1")
+    with capture_logs() as log:
+        scan(tmp_path)
+    (entry,) = log
+    assert entry["number"] == 99
+    assert len(entry["folders"]) == MAX_TOLD
+
+
+@pytest.mark.parametrize("path", ["archive/1", "a/03", "a/v2", "a/9223372036854775808"])
+def test_a_store_without_a_version_names_what_may_be_meant_as_one(
+    tmp_path: Path, path: str
+) -> None:
+    (tmp_path / path).mkdir(parents=True)
+    with pytest.raises(StartupError) as caught:
+        scan(tmp_path)
+    reason = "it has no manifest.json" if path == "archive/1" else VERSION_RULE
+    assert f"; {path}: {reason}" in str(caught.value)
 
 
 def test_a_store_of_which_nothing_can_be_read_says_what_cannot(

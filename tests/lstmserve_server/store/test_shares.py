@@ -114,13 +114,16 @@ def test_traffic_is_read_by_model() -> None:
         "a": {2: 90, 3: 10},
         "b-c.d": {1: 0, 4: 10_000},
     }
+    assert parse_traffic("a=1732800000:1,9223372036854775807:2") == {
+        "a": {1_732_800_000: 1, 2**63 - 1: 2}
+    }
 
 
 @pytest.mark.parametrize(
     "text",
     ["a", "a=", "=1:1", "a=1", "a=1:", "a=:1", "a=1:1,", "a=1:1:1", "a=01:1", "a=0:1", "a=1:-1",
      "a=1:1.5", "a=1:٣", "a=1:0", "a=1:10001", "a=1:1,1:2", "a=1:1 a=2:1", "1:1", "a=1:1;2:1",
-     "a=1234567890:1", "a=1:9999999999"],
+     "a=9223372036854775808:1", "a=1:9999999999", "a=" + "1" * 5000 + ":1"],
 )  # fmt: skip
 def test_what_is_no_traffic_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be"):

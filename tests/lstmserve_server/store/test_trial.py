@@ -11,12 +11,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from benchmarks.testbed.process import spawn
 from benchmarks.testbed.waiting import until, until_so
 from lstmserve_server.engine.decode_row import DecodeRow
 from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
+from lstmserve_server.store import rehearsal
 from lstmserve_server.store.archive import make_archive
 from lstmserve_server.store.loader import configure_torch, load_archive, open_version
 from lstmserve_server.store.rehearsal import rehearse
@@ -35,6 +37,23 @@ from lstmserve_server.store.rehearsal import rehearse
 from lstmserve_server.store.repository import StoredVersion
 with make_archive() as archive:
     asyncio.run(rehearse(StoredVersion("tiny", 1, pathlib.Path(sys.argv[1])), archive, 2, 1))
+"""
+
+# a trial where neither the kernel's calls nor /proc allow anything
+BARRED = """
+import ctypes, os, pathlib, sys
+from lstmserve_server import lifeline
+from lstmserve_server.store import trial
+class Refusing:
+    def prctl(self, *_):
+        ctypes.set_errno(1)
+        return -1
+def refuse(_):
+    raise PermissionError(1, "Operation not permitted")
+lifeline.ctypes.CDLL = lambda *_, **__: Refusing()
+os.nice = refuse
+trial.OOM_SCORE_FILE = pathlib.Path(sys.argv[1])
+trial.main(sys.argv[2:])
 """
 
 
@@ -123,6 +142,24 @@ async def test_where_memory_ends_a_trial_goes_before_the_server(
     trial.cancel()
     with pytest.raises(asyncio.CancelledError):
         await trial
+
+
+@pytest.mark.parametrize("file", ["/proc/version", "/proc/self/nothing", "/nowhere/at/all"])
+async def test_a_trial_goes_on_where_the_system_does_not_let_it_step_back(
+    version: StoredVersion, archive: int, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """A read-only /proc, one without the file, and none: told once, and the version is tried."""
+    monkeypatch.setattr(rehearsal, "_warned", set())
+    monkeypatch.setattr(rehearsal, "PROGRAM", ("-P", "-c", BARRED, file))
+    flip_byte(version.folder / "model.pt")
+    with capture_logs() as log:
+        for _ in range(2):
+            with pytest.raises(ModelLoadError, match="SHA-256"):
+                await rehearse(version, archive, MAX_ROWS, threads=1)
+    said = [entry["reason"] for entry in log]
+    assert len(said) == 3
+    assert all("Operation not permitted" in reason for reason in said[:2])
+    assert file in said[2]
 
 
 def test_a_trial_ends_with_the_server_that_began_it(version: StoredVersion) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lstmserve_server.store.version_policy import EXPECTED, VersionRule, parse_policy
 
 STORED = (1, 2, 3, 10)
-NUMBERS = st.integers(1, 999_999_999)
+NUMBERS = st.integers(1, 2**63 - 1)
 
 
 def chosen(text: str, model: str = "tiny", versions: tuple[int, ...] = STORED) -> list[int]:
@@ -57,6 +57,8 @@ def test_nothing_is_chosen_from_nothing() -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "9223372036854775808",
+        "1" * 5000,
         "newest",
         "LATEST",
         "latest:",

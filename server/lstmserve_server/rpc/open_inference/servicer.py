@@ -11,7 +11,7 @@ import grpc
 from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.open_inference import inference_service_pb2_grpc
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.errors import ModelLoadingError, ModelNotFoundError
+from lstmserve_server.errors import InvalidRequestError, ModelLoadingError, ModelNotFoundError
 from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.exchanges import Exchanges
 from lstmserve_server.rpc.health import HealthServicer
@@ -57,7 +57,7 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
     async def ModelMetadata(
         self, request: wire.ModelMetadataRequest, context: Context
     ) -> wire.ModelMetadataResponse:
-        model = self._catalog.resolve(request.name, request.version)
+        model = self._catalog.resolve(request.name, request.version, field="name")
         return describe_model(model, self._catalog)
 
     async def ModelInfer(
@@ -100,7 +100,7 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
     def _serves(self, name: str, version: str) -> bool:
         try:
             self._catalog.resolve(name, version)
-        except (ModelLoadingError, ModelNotFoundError):
+        except (InvalidRequestError, ModelLoadingError, ModelNotFoundError):
             return False
         return True
 

@@ -13,6 +13,7 @@ from lstmserve_server.rpc.validation import Request
 
 # where our own fields come from when a request sets none of them
 DEFAULT_PLACES = {
+    "model": "model_name",
     "prompt": in_input(TEXT),
     **{parameter.field: in_parameter(name) for name, parameter in PARAMETERS.items()},
 }

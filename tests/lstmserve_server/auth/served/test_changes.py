@@ -16,8 +16,6 @@ from support.metrics_page import scrape_until
 from support.refusals import serve_callers, try_once
 from support.served import Served
 
-MAX_SCRAPES = 20_000
-
 
 @pytest.fixture(params=["1", "2"])
 def served(tiny_store: Path, callers: Callers, request: pytest.FixtureRequest) -> Iterator[Served]:
@@ -31,7 +29,6 @@ def wait_for_reads(served: Served, outcome: str, count: int) -> None:
     scrape_until(
         served.process.metrics_url,
         lambda page: page.values("auth_file_reads_total", "outcome")[outcome,] >= count,
-        MAX_SCRAPES,
     )
 
 
