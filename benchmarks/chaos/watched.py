@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, Unpack
 from lstmserve_client import AsyncClient, Client, ClientOptions
 from lstmserve_client.config import make_config
 from lstmserve_client.errors import LstmserveError
+from lstmserve_client.forks import Owner
 from lstmserve_client.grpc_aio_transport import GrpcAioTransport
 from lstmserve_client.grpc_transport import GrpcTransport
 from lstmserve_client.methods import Method
@@ -56,7 +57,7 @@ def watched_client(
     targets: Sequence[str], watch: Watch, **options: Unpack[ClientOptions]
 ) -> Client:
     """A client that tells what happens to it."""
-    inner = GrpcTransport(make_config(targets, **options))
+    inner = GrpcTransport(make_config(targets, **options), Owner("forked"))
     return Client(targets, transport=_WatchedTransport(inner, watch), **options)
 
 
@@ -64,7 +65,7 @@ def watched_async_client(
     targets: Sequence[str], watch: Watch, **options: Unpack[ClientOptions]
 ) -> AsyncClient:
     """The same for an event loop."""
-    inner = GrpcAioTransport(make_config(targets, **options))
+    inner = GrpcAioTransport(make_config(targets, **options), Owner("forked"))
     return AsyncClient(targets, transport=_WatchedAsyncTransport(inner, watch), **options)
 
 

@@ -16,7 +16,8 @@ from lstmserve_client.calls import UnaryCall
 from lstmserve_client.clock import Clock
 from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
 from lstmserve_client.errors import LstmserveError, ModelNotFoundError
-from lstmserve_client.grpc_aio_transport import GrpcAioTransport
+from lstmserve_client.forks import Owner
+from lstmserve_client.grpc_aio_transport import FORKED, GrpcAioTransport
 from lstmserve_client.latency import Latencies
 from lstmserve_client.reply_stream import AsyncReplyStream
 from lstmserve_client.resume import ResumableReply
@@ -63,7 +64,8 @@ class AsyncClient(AsyncAdministration):
         and for the machine's clock in tests. Raises ValueError naming the option that is wrong.
         """
         self._config = make_config(target, **options)
-        self._transport: AsyncTransport = transport or GrpcAioTransport(self._config)
+        self._owner = Owner(FORKED)
+        self._transport: AsyncTransport = transport or GrpcAioTransport(self._config, self._owner)
         self._clock = clock or Clock()
         self._patience = Patience.begin(
             self._config.retry, len(self._config.targets), self._clock.now
@@ -83,8 +85,12 @@ class AsyncClient(AsyncAdministration):
         await self.close()
 
     async def close(self) -> None:
-        """Close all connections and cancel what still runs on them."""
-        await self._transport.close()
+        """Close all connections and cancel what still runs on them.
+
+        In a forked child nothing happens: they are its parent's.
+        """
+        if not self._owner.is_elsewhere:
+            await self._transport.close()
 
     def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> AsyncReplyStream:
         """Stream the reply: one Started, any number of Chunks, one Completion.
@@ -137,6 +143,7 @@ class AsyncClient(AsyncAdministration):
     async def _run(
         self, asked: UnaryCall[Result], call: Call, latencies: Latencies | None = None
     ) -> Result:
+        self._owner.claim()
         attempts = Attempts(self._patience, call)
         while True:
             try:
@@ -167,6 +174,7 @@ class AsyncClient(AsyncAdministration):
         return response
 
     async def _events(self, request: pb.GenerateRequest, call: Call) -> AsyncGenerator[Event, None]:
+        self._owner.claim()
         attempts, reply = Attempts(self._patience, call), ResumableReply(request)
         while not reply.is_complete:
             try:

@@ -5,7 +5,8 @@ from typing import Any
 
 import grpc
 
-from lstmserve_client.config import ClientConfig, is_local
+from lstmserve_client.config import ClientConfig
+from lstmserve_client.nearness import is_nearby
 
 # a reply of 4,096 tokens with 20 log-probabilities each takes about 2 MB; servers refuse
 # requests of more than 4 MiB unless told otherwise
@@ -40,7 +41,7 @@ def channel_options(config: ClientConfig, target: str, *, checked: bool) -> Chan
         "grpc.use_local_subchannel_pool": 1,
         "grpc.service_config": json.dumps(_CHECKED if checked else _BALANCED),
     }
-    if is_local(target):  # a proxy would take it for itself, and be told the token in clear
+    if is_nearby(target):  # a proxy would take it for itself, and be told the token in clear
         options["grpc.enable_http_proxy"] = 0
     if config.tls is not None and config.tls.server_name:
         options["grpc.ssl_target_name_override"] = config.tls.server_name

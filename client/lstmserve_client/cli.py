@@ -1,11 +1,12 @@
 """The ``lstmserve`` command: ask a server from a terminal or a script."""
 
 import io
+import os
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -42,9 +43,34 @@ AsJson = Annotated[
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    _open_missing_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a letter shows "?"
-    app(prog_name="lstmserve")
+    try:
+        app(prog_name="lstmserve")
+    except OSError as error:
+        if error.filename is not None:  # no stream has one
+            raise
+        _leave_unwritten(error)
+
+
+def _open_missing_streams() -> None:
+    """Stand in for those that were closed, as by ``>&-``."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            found = os.open(os.devnull, os.O_RDWR)
+            if found != number:
+                os.dup2(found, number)
+                os.close(found)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
+
+
+def _leave_unwritten(error: OSError) -> NoReturn:
+    """Such as a full disk: one line, and no second try of Python's at the end."""
+    with suppress(OSError):
+        sys.stderr.write(f"error: the output cannot be written: {error.strerror}\n")
+        sys.stderr.flush()
+    os._exit(1)
 
 
 def _print_version(wanted: bool) -> None:

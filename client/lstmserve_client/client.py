@@ -15,6 +15,7 @@ from lstmserve_client.clock import Clock
 from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
 from lstmserve_client.conversation import Conversation
 from lstmserve_client.errors import LstmserveError, ModelNotFoundError, RequestCancelledError
+from lstmserve_client.forks import Owner
 from lstmserve_client.grpc_transport import GrpcTransport
 from lstmserve_client.latency import Latencies
 from lstmserve_client.race import race
@@ -34,6 +35,7 @@ from lstmserve_client.types import (
 )
 
 Result = TypeVar("Result")
+_FORKED = "a Client that was used before a fork cannot be used in the child: make another there"
 
 
 class Client(Administration):
@@ -63,7 +65,8 @@ class Client(Administration):
         and for the machine's clock in tests. Raises ValueError naming the option that is wrong.
         """
         self._config = make_config(target, **options)
-        self._transport: Transport = transport or GrpcTransport(self._config)
+        self._owner = Owner(_FORKED)
+        self._transport: Transport = transport or GrpcTransport(self._config, self._owner)
         self._clock = clock or Clock()
         self._patience = Patience.begin(
             self._config.retry, len(self._config.targets), self._clock.now
@@ -84,9 +87,13 @@ class Client(Administration):
         self.close()
 
     def close(self) -> None:
-        """Close all connections and cancel what still runs on them."""
-        self._closed.set()
-        self._transport.close()
+        """Close all connections and cancel what still runs on them.
+
+        In a forked child nothing happens: they are its parent's.
+        """
+        if not self._owner.is_elsewhere:
+            self._closed.set()
+            self._transport.close()
 
     def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> ReplyStream:
         """Stream the reply: one Started, any number of Chunks, one Completion.
@@ -153,6 +160,7 @@ class Client(Administration):
     def _run(
         self, asked: UnaryCall[Result], call: Call, latencies: Latencies | None = None
     ) -> Result:
+        self._owner.claim()
         attempts = Attempts(self._patience, call)
         while True:
             try:
@@ -183,6 +191,7 @@ class Client(Administration):
         return response
 
     def _events(self, request: pb.GenerateRequest, call: Call) -> Generator[Event, None, None]:
+        self._owner.claim()
         attempts, reply = Attempts(self._patience, call), ResumableReply(request)
         while not reply.is_complete:
             try:

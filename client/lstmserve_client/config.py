@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import TypedDict, Unpack
 
 from lstmserve_client.checks import check_names, check_type
+from lstmserve_client.nearness import is_local
 from lstmserve_client.policies import HedgePolicy, RetryPolicy
 from lstmserve_client.tls import Tls
 
@@ -125,14 +125,3 @@ def check_token(token: str) -> None:
     """Raise ValueError for what cannot be sent; gRPC would, too, and show it."""
     if not _TOKEN.fullmatch(token):
         raise ValueError("token: must be printable ASCII without spaces or line ends")
-
-
-def is_local(target: str) -> bool:
-    """Whether a target is on this machine."""
-    if target.startswith(("unix:", "unix-abstract:")):
-        return True
-    host = target.rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost"

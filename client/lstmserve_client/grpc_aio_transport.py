@@ -10,6 +10,7 @@ import grpc
 from lstmserve_client.channel import channel_credentials, channel_options
 from lstmserve_client.config import ClientConfig
 from lstmserve_client.errors import RequestCancelledError
+from lstmserve_client.forks import Owner, abandon
 from lstmserve_client.methods import Method
 from lstmserve_client.status import raises_own_errors
 from lstmserve_client.transport import Attempt, Q, R
@@ -17,12 +18,20 @@ from lstmserve_client.transport import Attempt, Q, R
 Item = TypeVar("Item")
 Guard = Callable[[], AbstractContextManager[None]]  # what leaves it is a LstmserveError
 
+FORKED = (
+    "an AsyncClient was used before this process was forked, and gRPC's asyncio works in no child "
+    "after that: fork before, or start processes by spawn or forkserver, or make a Client here"
+)
+_GRPC_AIO = Owner(FORKED)  # one thread of gRPC's serves all channels, and it is started once
+
 
 class GrpcAioTransport:
     """One channel to each target, made when first used, on the loop that runs then."""
 
-    def __init__(self, config: ClientConfig) -> None:
+    def __init__(self, config: ClientConfig, owner: Owner) -> None:
+        """``owner`` is claimed before every call."""
         self._config = config
+        self._owner = owner
         self._channels: dict[tuple[int, bool], grpc.aio.Channel] = {}
         self._loop: asyncio.AbstractEventLoop | None = None  # that the channels belong to
         self._is_closed = False
@@ -40,13 +49,17 @@ class GrpcAioTransport:
         guard = self._guard(attempt)
         with guard():
             call = send(request, timeout=attempt.timeout_seconds, metadata=attempt.metadata)
-        return _Stream(call, guard)
+        return _Stream(call, guard, self._owner)
 
     async def close(self) -> None:
         """End what runs; it raises RequestCancelledError, as later calls do."""
         self._is_closed = True
         for channel in self._channels.values():
             await channel.close()
+
+    def __del__(self) -> None:
+        if self._owner.is_elsewhere:
+            abandon(self._channels)
 
     def _guard(self, attempt: Attempt) -> Guard:
         return lambda: _guarded(attempt.request_id, lambda: self._is_closed)
@@ -76,6 +89,7 @@ class GrpcAioTransport:
             raise RuntimeError("an AsyncClient is for one event loop: make another for this one")
 
     def _connect(self, number: int, is_checked: bool) -> grpc.aio.Channel:
+        _GRPC_AIO.claim()
         target = self._config.targets[number]
         options = channel_options(self._config, target, checked=is_checked)
         credentials = channel_credentials(self._config)
@@ -101,12 +115,21 @@ def _guarded(request_id: str, is_closed: Callable[[], bool]) -> Iterator[None]:
 
 
 class _Stream(Generic[Item]):
-    def __init__(self, call: Any, guard: Guard) -> None:  # noqa: ANN401 - of gRPC's
+    def __init__(self, call: Any, guard: Guard, owner: Owner) -> None:  # noqa: ANN401 - of gRPC's
         self._call = call
         self._guard = guard
-        self.cancel = call.cancel
+        self._owner = owner
 
     async def __aiter__(self) -> AsyncIterator[Item]:
         with self._guard():
             async for message in self._call:
                 yield message
+                self._owner.claim()
+
+    def cancel(self) -> None:
+        if not self._owner.is_elsewhere:
+            self._call.cancel()
+
+    def __del__(self) -> None:
+        if self._owner.is_elsewhere:
+            abandon(self._call)

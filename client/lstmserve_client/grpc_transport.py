@@ -10,6 +10,7 @@ import grpc
 from lstmserve_client.channel import channel_credentials, channel_options
 from lstmserve_client.config import ClientConfig
 from lstmserve_client.errors import RequestCancelledError
+from lstmserve_client.forks import Owner, abandon
 from lstmserve_client.methods import Method
 from lstmserve_client.status import raises_own_errors
 from lstmserve_client.transport import Attempt, Q, R
@@ -21,8 +22,10 @@ Guard = Callable[[], AbstractContextManager[None]]  # what leaves it is a Lstmse
 class GrpcTransport:
     """One channel to each target, made when first used. Safe to share between threads."""
 
-    def __init__(self, config: ClientConfig) -> None:
+    def __init__(self, config: ClientConfig, owner: Owner) -> None:
+        """``owner`` is claimed before every call."""
         self._config = config
+        self._owner = owner
         self._channels: dict[tuple[int, bool], grpc.Channel] = {}
         self._lock = threading.Lock()
         self._is_closed = False
@@ -43,7 +46,8 @@ class GrpcTransport:
         send = self._sender(method, attempt, "unary_stream")
         guard = self._guard(attempt)
         with guard():
-            return _Stream(send(request, attempt.timeout_seconds, attempt.metadata), guard)
+            call = send(request, attempt.timeout_seconds, attempt.metadata)
+        return _Stream(call, guard, self._owner)
 
     def close(self) -> None:
         """End what runs; it raises RequestCancelledError, as later calls do."""
@@ -52,6 +56,10 @@ class GrpcTransport:
             channels = list(self._channels.values())
         for channel in channels:
             channel.close()
+
+    def __del__(self) -> None:
+        if self._owner.is_elsewhere:
+            abandon(self._channels)
 
     def _guard(self, attempt: Attempt) -> Guard:
         return lambda: raises_own_errors(attempt.request_id, is_closed=lambda: self._is_closed)
@@ -84,14 +92,24 @@ class GrpcTransport:
 
 
 class _Stream(Generic[Item]):
-    def __init__(self, call: Any, guard: Guard) -> None:  # noqa: ANN401 - of gRPC's
+    def __init__(self, call: Any, guard: Guard, owner: Owner) -> None:  # noqa: ANN401 - of gRPC's
         self._call = call
         self._guard = guard
-        self.cancel = call.cancel
+        self._owner = owner
 
     def __iter__(self) -> Iterator[Item]:
         with self._guard():
-            yield from self._call
+            for message in self._call:
+                yield message
+                self._owner.claim()
+
+    def cancel(self) -> None:
+        if not self._owner.is_elsewhere:
+            self._call.cancel()
+
+    def __del__(self) -> None:
+        if self._owner.is_elsewhere:
+            abandon(self._call)
 
 
 class _Pending(Generic[Item]):

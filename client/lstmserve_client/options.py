@@ -166,7 +166,10 @@ class ServerOptions:
     @property
     def _token(self) -> str | None:
         if self.token_file is not None:
-            return self.token_file.read_text("utf-8").strip()
+            try:
+                return self.token_file.read_text("utf-8-sig").strip()
+            except UnicodeError:
+                raise ValueError("--token-file: is no UTF-8 text; save it as UTF-8") from None
         return os.environ.get("LSTMSERVE_TOKEN") or None
 
 

@@ -1,5 +1,6 @@
 """How a client knows its servers, and how they know it."""
 
+import codecs
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -52,4 +53,5 @@ class Tls:
 
 
 def _read(path: str | Path | None) -> bytes | None:
-    return None if path is None else Path(path).read_bytes()
+    """Without the mark that some editors begin a file with: OpenSSL would not see what follows."""
+    return None if path is None else Path(path).read_bytes().removeprefix(codecs.BOM_UTF8)

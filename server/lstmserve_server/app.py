@@ -18,6 +18,7 @@ from lstmserve_server.cache.caches import Caches
 from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.engine import Engine
+from lstmserve_server.following import read_aside, unless_stopped
 from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
 from lstmserve_server.rpc.channel_options import make_options
@@ -91,13 +92,16 @@ class App:
         Raises StartupError when the server cannot start.
         """
         self._prepare_process()
-        certificates = self._read_certificates()
-        register = self._read_callers()  # before anything that takes long
+        # before anything that takes long
+        files = await unless_stopped(self._stop, read_aside(self._read_files))
+        if files is None:
+            return 0
         models = self._make_live_store()
-        if not await self._start(models):
+        if not await unless_stopped(self._stop, self._load(models)):
+            await models.close()
             return 0
         with ExitStack() as parts:
-            await self._serve(models, certificates, register, parts, on_ready)
+            await self._serve(models, *files, parts, on_ready)
         return 1 if self._death else 0
 
     def _prepare_process(self) -> None:
@@ -161,19 +165,9 @@ class App:
         known = administration.inventory.directives
         self._say(Saying(known, known, level))
 
-    async def _start(self, models: LiveStore) -> bool:
-        """Load; False when told to stop meanwhile, for a version may take minutes to fail."""
-        starting = asyncio.create_task(models.start())
-        stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if not self._stop.is_set():
-            await starting
-            return True
-        starting.cancel()
-        await asyncio.gather(starting, return_exceptions=True)
-        await models.close()
-        return False
+    async def _load(self, models: LiveStore) -> bool:
+        await models.start()
+        return True
 
     async def _shut_down(self, server: RpcServer, models: LiveStore, caches: Caches) -> None:
         await models.stop()
@@ -195,6 +189,9 @@ class App:
         log.error("the engine has failed; the server ends", exc_info=error)
         self._death = error
         self._stop.set()
+
+    def _read_files(self) -> tuple[Certificates | None, LiveRegister | None]:
+        return self._read_certificates(), self._read_callers()
 
     def _read_callers(self) -> LiveRegister | None:
         auth = self._config.auth

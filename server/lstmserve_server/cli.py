@@ -39,7 +39,8 @@ def main() -> None:
     try:
         end(_run(sys.argv[1:]))
     except (StartupError, ModuleNotFoundError) as error:
-        print(f"lstmserve-server: {explain(error)}", file=sys.stderr)
+        with suppress(OSError):  # the exit code tells that it failed, if nothing else can
+            print(f"lstmserve-server: {explain(error)}", file=sys.stderr)
     sys.exit(EXIT_CANNOT_START)
 
 

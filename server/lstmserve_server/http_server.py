@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
 from wsgiref.handlers import SimpleHandler
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import WSGIApplication, WSGIEnvironment
@@ -56,6 +57,15 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._thread = threading.Thread(target=self.serve_forever, name="http", daemon=True)
         self._stopping = threading.Event()
+
+    def server_bind(self) -> None:
+        """As the base classes do it, but they ask DNS for the name of the address: it is in no
+        answer of ours, and where nobody answers they wait ten seconds for it.
+        """
+        TCPServer.server_bind(self)
+        host, self.server_port = self.server_address[:2]
+        self.server_name = str(host)
+        self.setup_environ()
 
     def start(self) -> None:
         self._thread.start()
@@ -131,11 +141,28 @@ class _RequestHandler(WSGIRequestHandler):
             self.send_error(414)
         elif self.parse_request():
             files = (self.rfile, self.wfile, sys.stderr)
-            handler = _AnswerHandler(*files, self.get_environ())  # type: ignore[arg-type]  # of bytes
+            kind = _HeadHandler if self.command == "HEAD" else _AnswerHandler
+            handler = kind(*files, self.get_environ())  # type: ignore[arg-type]  # of bytes
             handler.run(self.server.get_app())  # type: ignore[attr-defined]  # of a WSGIServer
 
+    def parse_request(self) -> bool:
+        """As the base class does it; the target may be a URL, as proxies send it."""
+        if not super().parse_request():
+            return False
+        if self.path.startswith("/") or (self.path == "*" and self.command == "OPTIONS"):
+            return True
+        url = _parse_url(self.path)
+        if url is None:
+            self.send_error(400, "the target must be a path, or an http URL without a user name")
+            return False
+        self.path = f"{url.path or '/'}?{url.query}"
+        del self.headers["Host"]  # to which the URL goes before (RFC 9112, 3.2.2)
+        self.headers["Host"] = url.netloc
+        return True
+
     def get_environ(self) -> WSGIEnvironment:
-        return {**super().get_environ(), CONNECTION_KEY: self.connection}
+        environ = {**super().get_environ(), CONNECTION_KEY: self.connection}
+        return environ | ({"REQUEST_METHOD": "GET"} if self.command == "HEAD" else {})
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
         """Nothing."""
@@ -148,6 +175,15 @@ class _AnswerHandler(SimpleHandler):
         | tuple[None, None, None],
     ) -> None:
         _log_bug(exc_info[1])
+
+
+class _HeadHandler(_AnswerHandler):
+    """Sends what GET would, without the body."""
+
+    def write(self, data: bytes) -> None:
+        if not self.headers_sent:  # type: ignore[attr-defined]  # of a BaseHandler
+            self.bytes_sent = len(data)
+            self.send_headers()
 
 
 class _Incoming(io.RawIOBase):
@@ -176,6 +212,15 @@ def _resolve(address: Address) -> tuple[socket.AddressFamily, str]:
     )
     family, _, _, _, place = found[0]
     return family, str(place[0])
+
+
+def _parse_url(target: str) -> SplitResult | None:
+    try:
+        url = urlsplit(target)
+    except ValueError:  # such as http://[
+        return None
+    is_good = url.scheme in {"http", "https"} and url.netloc and "@" not in url.netloc
+    return url if is_good else None
 
 
 def _log_bug(error: BaseException | None) -> None:

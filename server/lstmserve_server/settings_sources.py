@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import tomllib
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -14,13 +17,14 @@ from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
     EnvSettingsSource,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from lstmserve_server.errors import StartupError
 from lstmserve_server.settings import ENV_PREFIX, SECRET_OPTIONS, Settings
+from lstmserve_server.text_files import decode_text
 
 # the client reads these from the same environment
 CLIENT_VARIABLES = frozenset(
@@ -39,10 +43,10 @@ CLIENT_VARIABLES = frozenset(
 def read_settings(arguments: Sequence[str]) -> Settings:
     """Read all three sources; raises StartupError naming every unknown key and bad value.
 
-    ``--help`` ends the process, as argparse does.
+    ``--help`` and ``--version`` end the process, as argparse does.
     """
     _check_environment()
-    file = _find_file(arguments)
+    written = _read_file(_find_file(arguments))
 
     class Sources(Settings):
         __doc__ = inspect.getdoc(Settings)  # without the indentation of its source
@@ -51,13 +55,17 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         def settings_customise_sources(  # type: ignore[override]  # the default sources go unused
             cls, settings_cls: type[BaseSettings], **_: PydanticBaseSettingsSource
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            cli: CliSettingsSource[argparse.ArgumentParser] = CliSettingsSource(
-                settings_cls, cli_parse_args=list(arguments)
+            cli: CliSettingsSource[argparse.ArgumentParser] = CliSettingsSource(settings_cls)
+            cli.root_parser.add_argument(
+                "--version",
+                action="version",
+                version=f"lstmserve-server {_find_version()}",
+                help="print the version and exit",
             )
             return (
-                cli,
+                cli(args=list(arguments)),
                 EnvSettingsSource(settings_cls),
-                TomlConfigSettingsSource(settings_cls, file),
+                InitSettingsSource(settings_cls, written),
             )
 
     try:
@@ -67,8 +75,6 @@ def read_settings(arguments: Sequence[str]) -> Settings:
     except SettingsError as error:  # a flag unknown or without its value
         reason = str(error).removeprefix("error parsing CLI: ")
         raise StartupError(f"{reason}; see --help") from None
-    except ValueError as error:  # the file is no TOML
-        raise StartupError(f"--config: {file}: {error}") from None
 
 
 def _find_file(arguments: Sequence[str]) -> Path | None:
@@ -79,9 +85,27 @@ def _find_file(arguments: Sequence[str]) -> Path | None:
         name = parser.parse_known_args(arguments)[0].config
     except argparse.ArgumentError as error:
         raise StartupError(f"{error.argument_name}: {error.message}; see --help") from None
-    if name is not None and not Path(name).is_file():
-        raise StartupError(f"--config: {name} is no file")
     return Path(name) if name is not None else None
+
+
+def _read_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(decode_text(path.read_bytes()))
+    except OSError as error:
+        raise StartupError(f"--config: {path}: {error.strerror or 'cannot be read'}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise StartupError(f"--config: {path}: is no TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # the last is the parser's: lists too deep
+        raise StartupError(f"--config: {path}: {error}") from None
+
+
+def _find_version() -> str:
+    try:
+        return version("lstmserve")
+    except PackageNotFoundError:
+        return "(run from its source, not installed)"
 
 
 def _check_environment() -> None:

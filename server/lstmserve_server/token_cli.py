@@ -28,9 +28,12 @@ def make(arguments: Sequence[str]) -> None:
         parse_callers(lines.encode(), Path("-"))
     except StartupError as error:
         raise StartupError(str(error).removeprefix("--auth-file: -: ")) from None
-    sys.stdout.write(lines)
-    sys.stdout.flush()
-    sys.stderr.write(f"the token of {options.name}, which is shown this once:\n{token}\n")
+    try:
+        sys.stdout.write(lines)
+        sys.stdout.flush()
+        sys.stderr.write(f"the token of {options.name}, which is shown this once:\n{token}\n")
+    except OSError as error:
+        raise StartupError(f"the token cannot be written: {error.strerror}; make another") from None
 
 
 def _make_parser() -> argparse.ArgumentParser:

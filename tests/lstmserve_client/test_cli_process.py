@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.testbed.process import spawn
+from benchmarks.testbed.process import run_program, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,3 +181,33 @@ def test_warming_that_is_interrupted_stops_here_and_there_and_says_how_far_it_ca
     assert (running.returncode, err) == (130, b"")
     assert out.startswith(b"0 of 2 prompts: 0 replies generated, ")
     assert fake.cancelled.wait(WAIT_SECONDS)
+
+
+CLOSED = [
+    ("generate hi >&-", 0, b"", b""),
+    ("generate hi <&-", 0, b"Hello [bold]you\n", b""),
+    ("generate hi 2>&-", 0, b"Hello [bold]you\n", b""),
+    ("generate hi >&- 2>&- <&-", 0, b"", b""),
+    ("chat <&-", 0, b"", b""),
+    ("cache purge <&-", 2, b"", b"error: this drops everything; say so with --yes"),
+    ("generate hi >/dev/full", 1, b"", b"error: the output cannot be written: No space left"),
+    ("health >/dev/full", 1, b"", b"error: the output cannot be written: No space left"),
+    ("health --nonsense 2>/dev/full", 1, b"", b""),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "out", "err"), CLOSED)
+def test_streams_that_are_closed_or_full_are_no_crash(
+    fake: FakeServer, line: str, code: int, out: bytes, err: bytes
+) -> None:
+    ended = run_program(
+        ["/bin/sh", "-c", f'"$0" -m lstmserve_client {line}', sys.executable],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        env=os.environ | {"LSTMSERVE_TARGET": fake.target},
+    )
+    assert (ended.returncode, ended.stdout) == (code, out), ended.stderr
+    assert ended.stderr.startswith(err)
+    assert b"Traceback" not in ended.stderr
+    assert ended.stderr.count(b"\n") == (1 if err else 0)

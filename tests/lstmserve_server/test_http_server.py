@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import SimpleNamespace
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -197,6 +198,77 @@ def test_it_listens_on_ipv6_and_by_name() -> None:
     for host in ("::1", "localhost"):
         with served(hello, host) as address:
             assert ask(f"http://{address}/").body == b"hello"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::", "localhost"])
+def test_nobody_is_asked_for_names(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Where no DNS server answers that takes ten seconds, at the start and with every request."""
+
+    def look_up(*_: object) -> str:
+        raise AssertionError("asked DNS")
+
+    for function in ("getfqdn", "gethostbyaddr", "getnameinfo", "gethostbyname"):
+        monkeypatch.setattr(socket, function, look_up)
+    with served(hello, host) as address:
+        assert ask(f"http://{address}/").body == b"hello"
+
+
+def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    keys = ("REQUEST_METHOD", "HTTP_HOST", "PATH_INFO", "QUERY_STRING")
+    return [" ".join(environ.get(key, "-") for key in keys).encode()]
+
+
+def send(address: Address, request_line: str) -> bytes:
+    """The whole answer to a request whose Host is a.example."""
+    with connect(address) as connection:
+        connection.sendall(f"{request_line} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
+        return b"".join(iter(partial(connection.recv, 1000), b""))
+
+
+@pytest.mark.parametrize(
+    ("request_line", "seen"),
+    [
+        ("GET /metrics?a=b", "GET a.example /metrics a=b"),
+        ("GET http://b.example:1/metrics?a=b", "GET b.example:1 /metrics a=b"),
+        ("GET HTTPS://b.example/metrics", "GET b.example /metrics "),
+        ("GET http://b.example", "GET b.example / "),
+        ("GET http://[::1]:80?a=b#c", "GET [::1]:80 / a=b"),
+        ("GET /%6detrics", "GET a.example /metrics "),
+        ("GET http://b.example/%6detrics", "GET b.example /metrics "),
+        ("OPTIONS *", "OPTIONS a.example * "),
+    ],
+)
+def test_a_target_may_have_any_form_that_http_knows(request_line: str, seen: str) -> None:
+    with served(echo) as address:
+        head, _, body = send(address, request_line).partition(b"\r\n\r\n")
+    assert (head.split()[1], body.decode()) == (b"200", seen)
+
+
+@pytest.mark.parametrize(
+    "target", ["http://me@b.example/", "http://", "http://[/", "ftp://a/", "metrics", "*", "a:80"]
+)
+def test_a_target_of_no_such_form_is_refused_with_what_it_must_be(target: str) -> None:
+    with served(echo) as address:
+        answer = send(address, f"GET {target}")
+    assert answer.split()[1] == b"400"
+    assert b"must be a path, or an http URL without a user name" in answer
+
+
+def test_the_answer_to_head_is_that_to_get_without_its_body() -> None:
+    with served(hello) as address:
+        heads = {
+            method: [
+                line
+                for line in send(address, f"{method} /").split(b"\r\n")
+                if not line.startswith(b"Date:")
+            ]
+            for method in ("GET", "HEAD")
+        }
+    assert heads["GET"].pop() == b"hello"
+    assert heads["HEAD"].pop() == b""
+    assert heads["GET"] == heads["HEAD"]
+    assert b"Content-Length: 5" in heads["HEAD"]
 
 
 def test_a_connection_for_which_there_is_no_file_is_tried_again_after_a_pause() -> None:

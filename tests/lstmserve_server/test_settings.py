@@ -305,3 +305,10 @@ def test_help_names_every_option_and_starts_nothing() -> None:
     for option in Settings.model_fields:
         assert f"--{option.replace('_', '-')} " in ended.stdout
     assert ended.stderr == ""
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_settings(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("lstmserve-server ")

@@ -293,3 +293,20 @@ def test_a_version_that_never_ends_keeps_no_server_from_stopping(version: Path) 
         _, rest = server.communicate()
         assert server.returncode == 0
         assert b"Traceback" not in rest
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_files_that_never_answer_keep_no_server_from_stopping(
+    tiny_store: Path, tmp_path: Path, workers: str
+) -> None:
+    """A pipe stands for a mount that is gone: who reads it waits for somebody to write."""
+    pipe = tmp_path / "tls.crt"
+    os.mkfifo(pipe)
+    arguments = ("--model-store", str(tiny_store), "--workers", workers, *options_of(tmp_path))
+    with spawn(
+        command(*arguments, *ANYWHERE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        with open(pipe, "wb"):  # noqa: PTH123 - waits until the server reads
+            server.send_signal(signal.SIGTERM)
+            _, said = server.communicate()
+        assert (server.returncode, said) == (0, "")

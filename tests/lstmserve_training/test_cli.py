@@ -98,3 +98,10 @@ def test_help_needs_no_torch() -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'lstmserve_bundle')))"
     )
     assert run_program([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_version_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out.startswith("lstmserve-train ")

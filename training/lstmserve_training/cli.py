@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as find_version
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +23,27 @@ app = typer.Typer(
 
 Work = Annotated[Path, typer.Option("--work", help="Folder of this run: corpus and checkpoints.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"lstmserve-train {find_version('lstmserve')}")
+        except PackageNotFoundError:
+            typer.echo("lstmserve-train (run from its source, not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass  # a callback is typer's way to options of the command itself
 
 
 @app.command()
@@ -165,7 +189,12 @@ def main() -> None:
         reason = str(error)
     except ModuleNotFoundError as error:  # the base install is the client alone
         reason = f"{error.name} is not installed; run: pip install 'lstmserve[training]'"
+    except OSError as error:
+        if error.filename is not None:  # no stream has one
+            raise
+        reason = f"the output cannot be written: {error.strerror}"
     else:
         return
-    typer.echo(f"error: {reason}", err=True)
+    with suppress(OSError):  # the exit code tells that it failed, if nothing else can
+        typer.echo(f"error: {reason}", err=True)
     raise SystemExit(1)

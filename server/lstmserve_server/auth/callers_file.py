@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 from lstmserve_server.auth.principal import Principal, Scope
 from lstmserve_server.auth.tokens import parse_hash
 from lstmserve_server.errors import StartupError
+from lstmserve_server.text_files import decode_text
 
 MAX_FILE_BYTES = 1 << 20
 MAX_RATE = 1e6  # requests per second, and in a burst
@@ -111,9 +112,11 @@ def parse_callers(data: bytes, path: Path) -> list[Principal]:
 
 def _read_tables(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(data.decode())
-    except UnicodeDecodeError:
-        raise _refused(path, "is not UTF-8") from None
+        text = decode_text(data)
+    except ValueError as error:
+        raise _refused(path, str(error)) from None
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _refused(path, f"is no TOML: {error}") from None
     except (ValueError, RecursionError):  # of the parser's: numbers too long, lists too deep

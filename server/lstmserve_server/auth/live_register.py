@@ -10,7 +10,7 @@ import structlog
 from lstmserve_server.auth.callers_file import parse_callers, read_file
 from lstmserve_server.auth.observer import AuthObserver
 from lstmserve_server.auth.register import Register
-from lstmserve_server.errors import StartupError
+from lstmserve_server.following import Followed, read_aside
 
 POLL_SECONDS = 1.0
 
@@ -22,11 +22,15 @@ class LiveRegister:
 
     def __init__(self, path: Path, observer: AuthObserver) -> None:
         """Raises StartupError when the file cannot be used."""
-        self._path = path
         self._observer = observer
-        self._data = read_file(path)
-        self._trouble = ""
-        self.current = Register(parse_callers(self._data, path))
+        self._file = Followed(
+            lambda: read_file(path), lambda data: Register(parse_callers(data, path))
+        )
+
+    @property
+    def current(self) -> Register:
+        """Who may call now."""
+        return self._file.current
 
     async def follow(self, poll_seconds: float = POLL_SECONDS) -> None:
         """Look again every so often, until cancelled."""
@@ -35,31 +39,20 @@ class LiveRegister:
             await self.look()
 
     async def look(self) -> None:
-        """Take up what stands in the file now.
-
-        The whole file is compared: it is small, and times of change are coarse on some mounts.
-        """
+        """Take up what stands in the file now; the file system may take its time."""
         try:
-            data = await asyncio.to_thread(read_file, self._path)
-            if data != self._data:
-                self._take_up(data)
-        except StartupError as error:
-            self._report(str(error))
+            seen = await read_aside(self._file.look)
         except Exception:  # without the next look nobody could be cut off any more
             self._observer.on_read(is_good=False)
             log.exception("a bug: the callers' file cannot be followed")
-        else:
-            self._trouble = ""
-
-    def _take_up(self, data: bytes) -> None:
-        principals = parse_callers(data, self._path)
-        self.current, self._data = Register(principals), data
-        self._observer.on_read(is_good=True)
-        log.info("the callers' file is read again", principals=len(principals))
-
-    def _report(self, trouble: str) -> None:
-        """Count every look, so that an alert lasts as long as the trouble; log the first."""
-        self._observer.on_read(is_good=False)
-        if trouble != self._trouble:
-            log.error("the callers' file cannot be used; the callers before stay", reason=trouble)
-        self._trouble = trouble
+            return
+        if seen.is_new:
+            self._observer.on_read(is_good=True)
+            log.info("the callers' file is read again", principals=self.current.num_principals)
+        elif seen.trouble:  # every look counts, so that an alert lasts as long as the trouble
+            self._observer.on_read(is_good=False)
+            if seen.is_news:
+                reason = seen.trouble
+                log.error(
+                    "the callers' file cannot be used; the callers before stay", reason=reason
+                )

@@ -14,6 +14,7 @@ class Register:
 
     def __init__(self, principals: Iterable[Principal]) -> None:
         known = tuple(principals)
+        self.num_principals = len(known)
         self._by_hash = [(digest, one) for one in known for digest in one.token_hashes]
         self._by_certificate = {name: one for one in known for name in one.certificate_names}
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from lstmserve_server.errors import ModelLoadError, ModelTrialError, StartupError
-from lstmserve_server.store.aside import read_aside
+from lstmserve_server.following import read_aside
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.default_model import DefaultModel, StoreDefault
 from lstmserve_server.store.directives import Directives, VersionId

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from lstmserve_bundle import Bundle
 from lstmserve_server.engine.async_engine import AsyncEngine
+from lstmserve_server.following import read_aside
 from lstmserve_server.store.allocator import give_back
 from lstmserve_server.store.archive import make_archive
-from lstmserve_server.store.aside import read_aside
 from lstmserve_server.store.loader import (
     LoadedModel,
     compile_version,
@@ -39,7 +40,8 @@ class VersionLoader:
         with make_archive() as archive:
             if not is_alone:
                 await self._rehearse(stored, archive)
-            loaded = await asyncio.to_thread(self._load, stored, archive, is_compiled=not is_alone)
+            bundle = await read_aside(lambda: open_version(stored))
+            loaded = await asyncio.to_thread(self._load, bundle, archive, is_compiled=not is_alone)
         model = ServedModel(loaded.bundle, self._make_engine(loaded))
         model.engine.start()
         return model
@@ -60,8 +62,7 @@ class VersionLoader:
         """Give back what models have left."""
         give_back()
 
-    def _load(self, stored: StoredVersion, archive: int, *, is_compiled: bool) -> LoadedModel:
-        bundle = open_version(stored)
+    def _load(self, bundle: Bundle, archive: int, *, is_compiled: bool) -> LoadedModel:
         if not is_compiled:
             compile_version(bundle, archive)
         return load_archive(bundle, archive, self._max_rows)

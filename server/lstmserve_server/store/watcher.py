@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from lstmserve_server.errors import StartupError
+from lstmserve_server.following import Trouble
 from lstmserve_server.store.manager import ModelManager
 
 log = structlog.get_logger()
@@ -18,7 +19,7 @@ class StoreWatcher:
     def __init__(self, manager: ModelManager, poll_seconds: float) -> None:
         self._manager = manager
         self._poll_seconds = poll_seconds
-        self._trouble = ""
+        self._trouble = Trouble()
 
     async def run(self) -> None:
         while True:
@@ -33,11 +34,9 @@ class StoreWatcher:
         except Exception:  # the next look may go better, and what is served is served on
             log.exception("a bug: the model store cannot be followed")
         else:
-            self._report("")
+            if self._trouble.ended():
+                log.info("the model store can be read again")
 
     def _report(self, trouble: str) -> None:
-        if trouble and trouble != self._trouble:
+        if self._trouble.found(trouble):
             log.error("the model store cannot be read", reason=trouble)
-        elif self._trouble and not trouble:
-            log.info("the model store can be read again")
-        self._trouble = trouble

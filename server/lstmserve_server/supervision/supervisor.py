@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import disable_created_metrics
 
 from lstmserve_server.config import Address, PageConfig, ServerConfig
+from lstmserve_server.following import read_aside, unless_stopped
 from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
 from lstmserve_server.store.default_model import StoreDefault
@@ -49,7 +50,7 @@ class Supervisor:
         self._handle_signals()
         disable_created_metrics()  # type: ignore[no-untyped-call]  # as in the workers
         pages = WorkerPages()
-        certificates = self._follow_certificates()
+        certificates = await unless_stopped(self._stopping, read_aside(self._follow_certificates))
         with (
             reserve_port(self._config.listen) as listen,
             closing(certificates) if certificates is not None else nullcontext(),
@@ -64,9 +65,12 @@ class Supervisor:
                     on_ready(replace(ready, metrics_listen=exporter.address))
 
             board = Board()
+            orders = await unless_stopped(
+                self._stopping, read_aside(lambda: self._make_orders(listen))
+            )
             slots = [
                 WorkerSlot(order, pages, self._stopping, on_worker_ready, board)
-                for order in self._make_orders(listen)
+                for order in orders or ()
             ]
             await _keep(slots)
         return int(any(slot.ended_badly for slot in slots))

@@ -45,7 +45,8 @@ class MetricsExporter:
 
 def _route(metrics: WSGIApplication, elsewhere: WSGIApplication) -> WSGIApplication:
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        chosen = metrics if environ["PATH_INFO"] == PATH else elsewhere
+        # of OPTIONS *, which asks about the server as a whole, any application knows enough
+        chosen = metrics if environ["PATH_INFO"] in {PATH, "*"} else elsewhere
         return chosen(environ, start_response)
 
     return application

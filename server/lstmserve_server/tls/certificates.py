@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 
 from lstmserve_server.config import TlsConfig
-from lstmserve_server.errors import StartupError
+from lstmserve_server.following import Followed, Look
 from lstmserve_server.tls.material import Material, examine, read_files
 
 LOOK_SECONDS = 1.0
@@ -31,29 +31,28 @@ class CertificateObserver(Protocol):
 class Certificates:
     """Reads the files at once, and looks for new contents from ``start`` to ``close``.
 
-    Contents are compared, not times, so that it does not matter how files are replaced: in
-    place, by renaming, or as Kubernetes does it, by a link to a folder that leads elsewhere.
+    It does not matter how they are replaced: in place, by renaming, or as Kubernetes does it, by
+    a link to a folder that leads elsewhere.
     """
 
     def __init__(self, config: TlsConfig, observer: CertificateObserver | None = None) -> None:
         """Raises StartupError naming the file that cannot be used. Without an ``observer``
         nobody hears of later failures, not even the log.
         """
-        self._config = config
         self._observer = observer
-        self._current = examine(config, read_files(config))
-        self._problem = ""
-        self._num_looks = 0  # that have seen the problem
+        self._files = Followed(
+            lambda: read_files(config), lambda files: examine(config, files), LOOKS_UNTIL_FAILED
+        )
         self._closing = threading.Event()
         # reading may wait for a network's file system: the event loop does not
         self._thread = threading.Thread(target=self._follow, name="certificates", daemon=True)
         if observer is not None:
-            observer.on_certificate(self._current.expires_at)
+            observer.on_certificate(self.current.expires_at)
 
     @property
     def current(self) -> Material:
         """What new connections get; any thread may ask."""
-        return self._current
+        return self._files.current
 
     def start(self) -> None:
         self._thread.start()
@@ -63,28 +62,19 @@ class Certificates:
 
     def look(self) -> None:
         """Take what is new and whole."""
-        try:
-            files = read_files(self._config)
-            if files != self._current.files:
-                self._take(examine(self._config, files))
-        except StartupError as error:
-            self._note(str(error))
-        else:
-            self._problem = ""
+        seen = self._files.look()
+        if self._observer is not None:
+            self._tell(seen, self._observer)
 
     def _follow(self) -> None:
         while not self._closing.wait(LOOK_SECONDS):
             self.look()
 
-    def _take(self, material: Material) -> None:
-        self._current = material
-        if self._observer is not None:
-            log.info("another certificate is in force", names=material.names)
-            self._observer.on_certificate(material.expires_at)
-
-    def _note(self, problem: str) -> None:
-        self._num_looks = self._num_looks + 1 if problem == self._problem else 1
-        self._problem = problem
-        if self._num_looks == LOOKS_UNTIL_FAILED and self._observer is not None:
-            log.error("the new certificate cannot be used; the old one stays", reason=problem)
-            self._observer.on_reload_failure()
+    def _tell(self, seen: Look, observer: CertificateObserver) -> None:
+        if seen.is_new:
+            log.info("another certificate is in force", names=self.current.names)
+            observer.on_certificate(self.current.expires_at)
+        elif seen.is_news:
+            reason = seen.trouble
+            log.error("the new certificate cannot be used; the old one stays", reason=reason)
+            observer.on_reload_failure()

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 
 from lstmserve_server.config import TlsConfig
 from lstmserve_server.errors import StartupError
+from lstmserve_server.text_files import without_mark
 from lstmserve_server.tls.private_key import check_key
 
 CERTIFICATE = "--tls-certificate"
@@ -63,9 +64,11 @@ def examine(config: TlsConfig, files: Files) -> Material:
 
 def _read(option: str, path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return without_mark(path.read_bytes())  # OpenSSL would not see what follows it
     except OSError as error:
         raise StartupError(f"{option}: {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise StartupError(f"{option}: {path}: {error}") from None
 
 
 def _parse_certificates(place: str, pem: bytes) -> list[x509.Certificate]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
+from http.client import HTTPConnection
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import pytest
 from prometheus_client import CollectorRegistry, Counter
 
 from lstmserve_server.config import Address
@@ -26,6 +28,29 @@ def test_alone_it_serves_metrics_and_nothing_else() -> None:
         url = f"http://{exporter.address}"
         assert b"seen_total 3.0" in ask(f"{url}/metrics").body
         assert ask(f"{url}/").status == ask(f"{url}/metrics/").status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [
+        ("GET", "http://a.example/metrics", 200),
+        ("GET", "/%6detrics?name[]=seen_total", 200),
+        ("HEAD", "/metrics", 200),
+        ("OPTIONS", "*", 200),
+        ("OPTIONS", "/metrics", 200),
+        ("POST", "/metrics", 405),
+    ],
+)
+def test_requests_of_every_form_find_them(method: str, target: str, status: int) -> None:
+    with (
+        closing(MetricsExporter(ANYWHERE, make_registry())) as exporter,
+        closing(HTTPConnection(str(exporter.address))) as connection,
+    ):
+        connection.request(method, target)
+        answer = connection.getresponse()
+        body = answer.read()
+    assert answer.status == status
+    assert (b"seen" in body) is (method == "GET")
 
 
 def test_metrics_are_there_whatever_becomes_of_the_rest() -> None:

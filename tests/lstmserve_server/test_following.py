@@ -1,0 +1,112 @@
+"""What is read aside arrives, or keeps nobody; what files hold is taken when it is good."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+
+import pytest
+
+from benchmarks.testbed.process import run_program
+from lstmserve_server.errors import StartupError
+from lstmserve_server.following import Followed, Look, Trouble, read_aside, unless_stopped
+
+# a store that never answers, and a server that is told to end
+ENDLESS = """
+import asyncio, threading
+from lstmserve_server.following import read_aside
+
+async def main():
+    began = threading.Event()
+    def read():
+        began.set()
+        threading.Event().wait()
+    reading = asyncio.create_task(read_aside(read))
+    await asyncio.to_thread(began.wait)
+    reading.cancel()
+    await asyncio.wait({reading})
+    print("cancelled", reading.cancelled())
+
+asyncio.run(main())
+"""
+
+
+async def test_what_was_read_is_returned() -> None:
+    assert await read_aside(lambda: "found") == "found"
+
+
+async def test_what_went_wrong_is_raised() -> None:
+    with pytest.raises(FileNotFoundError):
+        await read_aside(lambda: open("/nowhere/at/all"))  # noqa: PTH123, SIM115 - it never opens
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_dropped() -> None:
+    let_go, ended = threading.Event(), threading.Event()
+    reading = asyncio.create_task(read_aside(lambda: (let_go.wait(), ended.set())))
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.wait({reading})
+    let_go.set()
+    assert await asyncio.to_thread(ended.wait, 60)
+    assert reading.cancelled()
+
+
+def test_a_store_that_never_answers_keeps_no_process_from_ending() -> None:
+    ended = run_program(
+        [sys.executable, "-c", ENDLESS], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "cancelled True\n", "")
+
+
+def parse(raw: str) -> int:
+    try:
+        return int(raw)
+    except ValueError:
+        raise StartupError(f"{raw}: is no number") from None
+
+
+def test_what_is_good_is_taken_and_what_is_not_leaves_the_old_one_in_force() -> None:
+    holds = ["1"]
+    followed = Followed(lambda: holds[0], parse)
+    looks = []
+    for holds[0] in ("1", "2", "x", "x", "y", "2", "y", "3"):
+        looks.append((followed.look(), followed.current))
+    bad, worse = "x: is no number", "y: is no number"
+    assert looks == [
+        (Look(), 1),
+        (Look(is_new=True), 2),
+        (Look(trouble=bad, is_news=True), 2),
+        (Look(trouble=bad), 2),
+        (Look(trouble=worse, is_news=True), 2),
+        (Look(), 2),
+        (Look(trouble=worse, is_news=True), 2),
+        (Look(is_new=True), 3),
+    ]
+
+
+def test_without_anything_good_there_is_nothing_to_follow() -> None:
+    with pytest.raises(StartupError, match="is no number"):
+        Followed(lambda: "x", parse)
+
+
+def test_a_trouble_of_one_look_may_be_no_news() -> None:
+    trouble = Trouble(looks_until_news=2)
+    assert [trouble.found("cut") for _ in range(4)] == [False, True, False, False]
+    assert (trouble.ended(), trouble.ended()) == (True, False)
+    assert (trouble.found("cut"), trouble.ended()) == (False, False)
+
+
+async def test_who_is_told_to_stop_waits_for_nothing_more() -> None:
+    stopping, let_go = asyncio.Event(), threading.Event()
+    waiting = asyncio.create_task(unless_stopped(stopping, read_aside(let_go.wait)))
+    await asyncio.sleep(0)
+    stopping.set()
+    assert await waiting is None
+    let_go.set()
+
+
+async def test_who_is_not_gets_what_comes_of_it() -> None:
+    assert await unless_stopped(asyncio.Event(), read_aside(lambda: 7)) == 7
+    with pytest.raises(StartupError):
+        await unless_stopped(asyncio.Event(), read_aside(lambda: parse("x")))
