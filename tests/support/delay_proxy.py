@@ -13,11 +13,14 @@ ACCEPT_TURNS = 10  # of the event loop, until a connection that was accepted is 
 
 
 class DelayProxy:
-    """Stands before a server; what it does to replies may be changed at any time."""
+    """Stands before a server; what it does to replies may be changed at any time.
+
+    So may the server: connections that are made already stay with the one before.
+    """
 
     def __init__(self, port: int) -> None:
         """``port`` is the server's, on this machine."""
-        self._server_port = port
+        self.server_port = port
         self.reply_delay: Callable[[], float] = lambda: 0.0  # seconds, asked for each piece
         self.is_swallowing = False  # nothing comes back
         self.cut_after: int | None = None  # bytes of the next reply, whose connection then ends
@@ -39,12 +42,16 @@ class DelayProxy:
         self._server.close()
         for _ in range(ACCEPT_TURNS):
             await asyncio.sleep(0)
-        while self._tasks:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks)
+        await self.hang_up()
         for writer in self._writers:
             await _close(writer)
+
+    async def hang_up(self) -> None:
+        """End all connections that were made."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.num_connections += 1
@@ -54,7 +61,7 @@ class DelayProxy:
         task.add_done_callback(self._tasks.discard)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.server_port)
         self._writers.append(server_writer)
         pumps = (
             asyncio.create_task(_pump(reader, server_writer)),

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from redis.retry import Retry
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
 PAUSE_SECONDS = 0.005
+SLOTS = 16384  # of a cluster
 # below those that connections are given; a cluster's node also listens 10,000 above
 PORTS = range(12_000, 22_000)
 
@@ -138,11 +139,21 @@ class SentinelProcess(RedisProcess):
         return (str(settings), "--sentinel")
 
 
-def start_cluster(node: RedisProcess) -> None:
-    """Make a server with ``cluster-enabled yes`` a cluster of one; returns when it serves."""
-    node.client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
-    while "cluster_state:ok" not in read_text(node, "CLUSTER", "INFO"):
-        pass
+def start_cluster(*nodes: RedisProcess, without_slots: Sequence[RedisProcess] = ()) -> None:
+    """Make servers with ``cluster-enabled yes`` one cluster; returns when each serves."""
+    for number, node in enumerate(nodes):
+        slots = range(SLOTS * number // len(nodes), SLOTS * (number + 1) // len(nodes))
+        node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", slots[0], slots[-1])
+    members = (*nodes, *without_slots)
+    for node in members[1:]:
+        node.client.execute_command("CLUSTER", "MEET", HOST, members[0].port)
+    for node in members:
+        wait_until(lambda node=node: _is_serving(node, len(members)))  # type: ignore[misc]
+
+
+def _is_serving(node: RedisProcess, num_nodes: int) -> bool:
+    info = read_text(node, "CLUSTER", "INFO")
+    return "cluster_state:ok" in info and f"cluster_known_nodes:{num_nodes}" in info
 
 
 def read_text(node: RedisProcess, *command: str) -> str:
@@ -156,6 +167,14 @@ def count_calls(server: RedisProcess) -> int:
     calls = {name: stats.get(f"cmdstat_{name}", {}) for name in ("eval", "evalsha")}
     unknown = calls["evalsha"].get("failed_calls", 0)
     return sum(call.get("calls", 0) for call in calls.values()) - unknown
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Until something is so in another process, where nothing else is to be done meanwhile."""
+    ends_at = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < ends_at, "never so"
+        time.sleep(PAUSE_SECONDS)
 
 
 async def until(condition: Callable[[], object]) -> None:
