@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from benchmarks.testbed.process import Program, ProgramError
 from benchmarks.testbed.waiting import until
 
 ANSWER_SECONDS = 20.0
+SLOTS = 16384  # of a cluster
 
 
 def find_program() -> str:
@@ -90,14 +92,6 @@ class RedisProcess(Program):
         unknown = int(calls["evalsha"].get("failed_calls", 0))
         return sum(int(call.get("calls", 0)) for call in calls.values()) - unknown
 
-    def start_cluster(self) -> None:
-        """Make a server with ``cluster-enabled yes`` a cluster of one; returns when it serves."""
-        self.read_text("CLUSTER", "ADDSLOTS", *map(str, range(16384)))
-        until(
-            lambda: "cluster_state:ok" in self.read_text("CLUSTER", "INFO"),
-            lambda: f"a cluster of one serves ({self.read_text('CLUSTER', 'INFO')})",
-        )
-
     def _close(self) -> None:
         super()._close()
         self.client.close()
@@ -120,3 +114,22 @@ class SentinelProcess(RedisProcess):
             f"sentinel monitor {self.service} {HOST} {self._master.port} 1\n"
         )
         return (str(settings), "--sentinel")
+
+
+def start_cluster(*nodes: RedisProcess, without_slots: Sequence[RedisProcess] = ()) -> None:
+    """Make servers with ``cluster-enabled yes`` one cluster; returns when each serves."""
+    for number, node in enumerate(nodes):
+        slots = range(SLOTS * number // len(nodes), SLOTS * (number + 1) // len(nodes))
+        node.read_text("CLUSTER", "ADDSLOTSRANGE", str(slots[0]), str(slots[-1]))
+    members = (*nodes, *without_slots)
+    for node in members[1:]:
+        node.read_text("CLUSTER", "MEET", HOST, str(members[0].port))
+    until(
+        lambda: all(_is_serving(node, len(members)) for node in members),
+        lambda: [node.read_text("CLUSTER", "INFO") for node in members],
+    )
+
+
+def _is_serving(node: RedisProcess, num_nodes: int) -> bool:
+    info = node.read_text("CLUSTER", "INFO")
+    return "cluster_state:ok" in info and f"cluster_known_nodes:{num_nodes}" in info

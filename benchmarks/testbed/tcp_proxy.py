@@ -14,7 +14,10 @@ ACCEPT_TURNS = 10  # of the event loop, until a connection that was accepted is 
 
 
 class TcpProxy:
-    """Stands before a server; what it does to replies may be changed at any time."""
+    """Stands before a server; what it does to replies may be changed at any time.
+
+    So may the server: connections that are made already stay with the one before.
+    """
 
     def __init__(self, port: int, limits: Iterable[int] = ()) -> None:
         """``port`` is the server's, on this machine.
@@ -22,7 +25,7 @@ class TcpProxy:
         Each connection breaks after the next of ``limits`` bytes of replies; those after the last
         have none.
         """
-        self._server_port = port
+        self.server_port = port
         self._limits = iter(limits)
         self.reply_delay: Callable[[], float] = lambda: 0.0  # seconds, asked for each piece
         self.is_swallowing = False  # nothing comes back
@@ -50,11 +53,16 @@ class TcpProxy:
             await asyncio.sleep(0)
         async with asyncio.timeout(END_SECONDS):
             while self._tasks:
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.wait(self._tasks)
+                await self.hang_up()
             for writer in self._writers:
                 await _close(writer)
+
+    async def hang_up(self) -> None:
+        """End all connections that were made."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.num_connections += 1
@@ -64,7 +72,7 @@ class TcpProxy:
         task.add_done_callback(self._tasks.discard)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.server_port)
         self._writers.append(server_writer)
         pumps = (
             asyncio.create_task(_pump(reader, server_writer)),

@@ -29,8 +29,19 @@ class Problem(Enum):
 
     TIMEOUT = "timeout"
     CONNECTION = "connection"
-    CREDENTIALS = "credentials"
-    FULL = "full"  # it takes no more entries
+    CREDENTIALS = "credentials"  # it does not know us
+    # what Redis refuses, by the code of its error
+    LOADING = "loading"  # it reads its data
+    MASTERDOWN = "masterdown"  # a replica that has lost its primary
+    CLUSTERDOWN = "clusterdown"  # a cluster without a node for some keys
+    READONLY = "readonly"  # a replica: no writes
+    MOVED = "moved"  # a cluster's node, which was taken for a single server
+    MISCONF = "misconf"  # it cannot save its data: no writes
+    NOREPLICAS = "noreplicas"  # it has too few replicas: no writes
+    OOM = "oom"  # it is full: no writes
+    NOPERM = "noperm"  # the user may not do this
+    BUSY = "busy"  # somebody's script runs for too long
+    WRONGTYPE = "wrongtype"  # somebody else's data under our key
     CORRUPT = "corrupt"  # an entry that cannot be read, or is another key's
     DROPPED = "dropped"  # a write: too many waited, or Redis failed
     OTHER = "other"

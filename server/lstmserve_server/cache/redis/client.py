@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol, cast
 
+from redis._parsers import AsyncCommandsParser
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import (
@@ -45,7 +46,7 @@ class Client(Protocol):
 
     def pipeline(self, *, transaction: bool) -> Pipeline: ...
 
-    def scan_iter(self, *, match: bytes, count: int) -> AsyncIterator[bytes]: ...
+    def scan_iter(self, *, match: bytes, count: int, **options: object) -> AsyncIterator[bytes]: ...
 
     async def aclose(self) -> None: ...
 
@@ -66,6 +67,24 @@ def make_client(address: RedisAddress, max_connections: int) -> Client:
         case Topology.STANDALONE:
             client = Redis.from_pool(_make_pool(address, options))
     return cast("Client", client)
+
+
+def find_nodes(client: Client) -> list[tuple[str, int]]:
+    """Return the nodes of a cluster that the client has learned of."""
+    if not isinstance(client, RedisCluster):
+        return []
+    return [(node.host, int(node.port)) for node in client.get_nodes()]
+
+
+async def scan_nodes(client: Client, pattern: bytes, count: int) -> list[AsyncIterator[bytes]]:
+    """Return what finds the keys that match, one for each server that has any."""
+    if not isinstance(client, RedisCluster):
+        return [client.scan_iter(match=pattern, count=count)]
+    await client.initialize()
+    return [
+        cast("Client", client).scan_iter(match=pattern, count=count, target_nodes=[node])
+        for node in client.get_primaries()
+    ]
 
 
 async def close_client(client: Client) -> None:
@@ -99,7 +118,8 @@ def _plain_options() -> dict[str, Any]:
         "protocol": 3,
         # the default is ten more attempts with pauses: far over the budget
         "retry": Retry(NoBackoff(), 0),
-        # whoever asks ends what takes too long; a second timer at every read and write costs 6 µs
+        # whoever asks ends what takes too long; a second timer at every read and write costs 6 µs,
+        # and on Python 3.11 asyncio.wait_for, which it uses, may swallow a cancellation
         "socket_timeout": None,
         "socket_connect_timeout": CONNECT_SECONDS,
         "health_check_interval": 0,
@@ -125,4 +145,17 @@ def _make_pool(address: RedisAddress, options: dict[str, Any]) -> ConnectionPool
 
 def _make_cluster(address: RedisAddress, options: dict[str, Any]) -> object:
     nodes = [ClusterNode(host, port) for host, port in address.nodes]
-    return RedisCluster(startup_nodes=nodes, **options, **_tls_options(address))
+    cluster = RedisCluster(startup_nodes=nodes, **options, **_tls_options(address))
+    cluster.commands_parser = _KeyFinder()
+    return cluster
+
+
+class _KeyFinder(AsyncCommandsParser):
+    """Knows where our commands have their key; redis-py asks one node, be it there or not."""
+
+    async def initialize(self, node: ClusterNode | None = None) -> None:
+        pass
+
+    async def get_keys(self, *args: Any) -> tuple[Any, ...]:  # noqa: ANN401 - redis-py's
+        place = args.index("STREAMS") + 1 if args[0] == "XREAD" else 1
+        return args[place : place + 1]

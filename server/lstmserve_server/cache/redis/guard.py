@@ -9,21 +9,21 @@ from enum import Enum
 from typing import Any, TypeVar
 
 import structlog
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    ClusterError,
-    NoPermissionError,
-    OutOfMemoryError,
-    RedisClusterException,
-    ResponseError,
-)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from lstmserve_server.cache.entry_key import Kind
 from lstmserve_server.cache.observer import CacheObserver, Lookup, Problem
+from lstmserve_server.cache.redis.address import Topology
 from lstmserve_server.cache.redis.breaker import Breaker
+from lstmserve_server.cache.redis.link import RedisLink
+from lstmserve_server.cache.redis.problems import (
+    LEAVING,
+    NO_SERVER,
+    OUTAGES,
+    Asked,
+    Refusals,
+    classify,
+)
 from lstmserve_server.config import RedisConfig
 
 T = TypeVar("T")
@@ -31,10 +31,11 @@ Operation = Callable[[], Coroutine[Any, Any, T]]
 
 # a probe may have to connect, to find the master or to learn a cluster's layout: nobody waits
 PROBE_SECONDS = 1.0
+# of a cluster's node that is gone, only the requests that need it learn: no breaker opens
+LEAVING_NODE = frozenset({Problem.TIMEOUT, Problem.CONNECTION})
 # an event loop that is late by this share of the time had no eye for the answer
 LATE_SHARE = 0.25
-WARN_SECONDS = 60.0
-OUTAGES = (Problem.TIMEOUT, Problem.CONNECTION, Problem.CREDENTIALS)
+MAX_REASON = 200  # characters
 
 log = structlog.get_logger()
 
@@ -46,62 +47,59 @@ class NoAnswer(Enum):
     SKIPPED = Lookup.SKIPPED
 
 
-def classify(error: BaseException) -> Problem:
-    """What went wrong, from what was raised or came as an answer."""
-    match error:
-        # redis-py hides what failed while it connected behind an error of the connection
-        case RedisConnectionError(__cause__=AuthenticationError()):
-            return Problem.CREDENTIALS
-        case AuthenticationError() | AuthorizationError() | NoPermissionError():
-            return Problem.CREDENTIALS
-        case TimeoutError() | RedisTimeoutError():
-            return Problem.TIMEOUT
-        case OutOfMemoryError():
-            return Problem.FULL
-        case RedisConnectionError() | OSError() | ClusterError() | RedisClusterException():
-            return Problem.CONNECTION
-        case _:
-            return Problem.OTHER
-
-
 class Guard:
     """Stands between every request and Redis."""
 
     def __init__(
-        self, config: RedisConfig, name: str, ping: Operation[object], observer: CacheObserver
+        self, config: RedisConfig, name: str, link: RedisLink, observer: CacheObserver
     ) -> None:
-        """``name`` is for the log, ``ping`` is how Redis is probed."""
-        self._breaker = Breaker(config.breaker_failures, config.breaker_seconds, time.monotonic)
-        self._budget_seconds = config.budget_seconds
+        """``name`` is for the log."""
+        self.breaker = Breaker(config.breaker_failures, config.breaker_seconds, time.monotonic)
+        self.budget_seconds = config.budget_seconds
+        # set when the breaker has opened, or when another server may have Redis's place
+        self.doubt = asyncio.Event()
         self._log = log.bind(redis=name)
-        self._ping = ping
+        self._link = link
         self._observer = observer
-        self._opened = asyncio.Event()
-        self._warn_at: dict[Problem, float] = {}  # when to tell of it again
+        is_cluster = link.address.topology is Topology.CLUSTER
+        self._leaving = LEAVING | LEAVING_NODE if is_cluster else LEAVING
+        self._refusals = Refusals(time.monotonic)
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether Redis is asked."""
-        return self._breaker.is_closed
-
     async def run(
-        self, kind: Kind, operation: Operation[T], seconds: float | None = None
+        self, kind: Kind, asked: Asked, operation: Operation[T], seconds: float | None = None
     ) -> T | NoAnswer:
-        """The operation's answer, if it comes within the budget.
+        """The operation's answer, if it comes within the budget; tell what it says of refusals.
 
         ``seconds`` is what is left of the budget, if that is less: taking longer is no failure.
         """
-        if not self._breaker.is_closed:
+        if not self.breaker.is_closed:
             return NoAnswer.SKIPPED
         try:
-            limit = self._budget_seconds if seconds is None else seconds
+            limit = self.budget_seconds if seconds is None else seconds
             answer = await self.attempt(operation, limit)
         except Exception as error:  # noqa: BLE001 - whatever it was, for the caller it is a miss
-            self._record_failure(kind, error, is_shortened=seconds is not None)
+            self._record_failure(kind, asked, error, is_shortened=seconds is not None)
             return NoAnswer.FAILED
-        self._breaker.record(is_success=True)
+        self.breaker.record(is_success=True)
         return answer
+
+    def refuse(self, kind: Kind, asked: Asked, error: Exception) -> Problem:
+        """Tell of an error inside an answer."""
+        problem = classify(error)
+        self._observer.on_problem(kind, problem)
+        if problem in self._leaving:
+            self.doubt.set()
+        if problem not in NO_SERVER and self._refusals.refuse(problem, asked):
+            reason = str(error)[:MAX_REASON]
+            self._log.warning("Redis refuses", problem=problem.value, reason=reason)
+        return problem
+
+    def grant(self, asked: Asked) -> None:
+        """Tell of an answer without any error inside."""
+        seconds = self._refusals.grant(asked)
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, self._tell_of_ends)
 
     async def attempt(self, operation: Operation[T], seconds: float) -> T:
         """The operation's answer; raises what it raises, or TimeoutError.
@@ -122,18 +120,12 @@ class Guard:
             raise RedisConnectionError("closed")
         return task.result()
 
-    async def keep_probing(self) -> None:
-        """Close the breaker whenever Redis answers again; runs until canceled."""
-        await self._probe()  # the first request finds a connection that is made
-        while True:
-            await self._opened.wait()
-            await asyncio.sleep(self._breaker.seconds_to_probe())
-            self._breaker.begin_probe()
-            self._breaker.end_probe(is_success=await self._probe())
-            if self._breaker.is_closed:
-                self._opened.clear()
-                self._observer.on_breaker(is_open=False)
-                self._log.info("Redis answers; it is asked again")
+    async def ask(self, *command: str) -> Any | None:  # noqa: ANN401 - Redis decides
+        """The answer to something that no request waits for; None if there is none."""
+        try:
+            return await self.attempt(lambda: self._link.ask(*command), PROBE_SECONDS)
+        except Exception:  # noqa: BLE001 - that it does not answer is the answer
+            return None
 
     async def close(self) -> None:
         """End what is under way."""
@@ -141,34 +133,22 @@ class Guard:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _probe(self) -> bool:
-        try:
-            await self.attempt(self._ping, PROBE_SECONDS)
-            await self.attempt(self._ping, self._budget_seconds)
-        except Exception as error:  # noqa: BLE001 - whatever it was, Redis is of no use
-            self._log.debug("Redis does not answer", problem=classify(error).value)
-            return False
-        return True
-
-    def _record_failure(self, kind: Kind, error: Exception, *, is_shortened: bool) -> None:
-        problem = classify(error)
-        if is_shortened and problem is Problem.TIMEOUT:
+    def _record_failure(
+        self, kind: Kind, asked: Asked, error: Exception, *, is_shortened: bool
+    ) -> None:
+        if is_shortened and classify(error) is Problem.TIMEOUT:
             return
-        self._observer.on_problem(kind, problem)
-        if isinstance(error, ResponseError) or problem not in OUTAGES:
-            self._warn_of_refusal(problem, error)  # by a Redis that is there: no outage
+        problem = self.refuse(kind, asked, error)
+        if problem not in OUTAGES or not self.breaker.record(is_success=False):
             return
-        if self._breaker.record(is_success=False):
-            self._opened.set()
-            self._observer.on_breaker(is_open=True)
-            self._log.warning("Redis fails; it is left alone", problem=problem.value)
+        self.doubt.set()
+        self._observer.on_breaker(is_open=True)
+        reason = str(error)[:MAX_REASON]
+        self._log.warning("Redis fails; it is left alone", problem=problem.value, reason=reason)
 
-    def _warn_of_refusal(self, problem: Problem, error: Exception) -> None:
-        """Tell of what only an operator can mend, now and then."""
-        now = time.monotonic()
-        if now >= self._warn_at.get(problem, now):
-            self._warn_at[problem] = now + WARN_SECONDS
-            self._log.warning("Redis refuses", problem=problem.value, reason=str(error)[:200])
+    def _tell_of_ends(self) -> None:
+        for problem, count in self._refusals.end():
+            self._log.info("Redis refuses no more", problem=problem.value, num_refusals=count)
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -7,6 +7,7 @@ percent-encoded, so that none of them can hold a separator or a wildcard.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -23,6 +24,10 @@ class KeyNames:
     def __init__(self, prefix: str) -> None:
         self._prefix = f"{prefix}:{SCHEMA}"
         self.purges = f"{self._prefix}:purges"
+
+    def probe(self) -> str:
+        """A name that nothing has, in any place of a cluster."""
+        return f"{self._prefix}:probe:{secrets.token_hex(4)}"
 
     def entry(self, key: EntryKey) -> str:
         kind, whose, place = key.kind.value, _describe(key.owner), _place(key.shard)

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import ResponseError
 
 from lstmserve_server.cache.entry_key import EntryKey, Kind
 from lstmserve_server.cache.observer import CacheObserver, Lookup, StoreName
-from lstmserve_server.cache.redis.guard import Guard, NoAnswer, classify
+from lstmserve_server.cache.redis.guard import Guard, NoAnswer
 from lstmserve_server.cache.redis.keys import KeyNames
 from lstmserve_server.cache.redis.link import Command, RedisLink
+from lstmserve_server.cache.redis.problems import Asked
 from lstmserve_server.cache.redis.scripts import FIND_FIRST, LOOK_UP
 from lstmserve_server.config import CacheConfig, RedisConfig
 
@@ -66,7 +67,7 @@ class RedisReader:
     async def look_up(self, key: EntryKey, counted: bytes) -> RemoteLookup | None:
         """The entry, having counted the request; None when Redis does not answer."""
         began_at = time.monotonic()
-        found = await self._guard.run(key.kind, lambda: self._ask(key, counted))
+        found = await self._guard.run(key.kind, Asked.LOOKUP, lambda: self._ask(key, counted))
         if not isinstance(found, NoAnswer) and found.is_leased_elsewhere:
             found = replace(found, data=await self._wait_for(key, began_at))
         hit = None if isinstance(found, NoAnswer) else found.data
@@ -80,7 +81,9 @@ class RedisReader:
         began_at = time.monotonic()
         names = [self._names.entry(key) for key in keys]
         kind = keys[0].kind
-        found = await self._guard.run(kind, lambda: self._ask_first(names))
+        found = await self._guard.run(kind, Asked.FIND, lambda: self._ask_first(names))
+        if not isinstance(found, NoAnswer):
+            self._guard.grant(Asked.FIND)
         hit = None if isinstance(found, NoAnswer) else found
         self._tell(kind, began_at, found, is_hit=hit is not None)
         return hit
@@ -103,7 +106,10 @@ class RedisReader:
         )
         data, count, is_elsewhere, refusal = await self._link.run(LOOK_UP, names, arguments)
         if refusal:
-            self._observer.on_problem(key.kind, classify(_as_error(refusal)))
+            error = ResponseError(refusal.decode(errors="replace"))
+            self._guard.refuse(key.kind, Asked.LOOKUP, error)
+        else:
+            self._guard.grant(Asked.LOOKUP)
         return RemoteLookup(data, count, bool(is_elsewhere))
 
     async def _ask_first(self, names: Sequence[str]) -> tuple[int, bytes] | None:
@@ -118,7 +124,9 @@ class RedisReader:
         while ends_at - time.monotonic() > 2 * pause:
             await asyncio.sleep(pause)
             left = max(0.0, ends_at - time.monotonic())
-            data = await self._guard.run(key.kind, lambda: self._link.ask("GET", name), left)
+            data = await self._guard.run(
+                key.kind, Asked.LOOKUP, lambda: self._link.ask("GET", name), left
+            )
             if isinstance(data, NoAnswer):
                 return None
             if data is not None:
@@ -136,9 +144,3 @@ def find_counters(counted: bytes) -> list[str]:
     """Where a digest of eight bytes or more is counted: one counter of each row, for BITFIELD."""
     places = ROWS.unpack_from(counted)
     return [f"#{row * ROW_COUNTERS + place % ROW_COUNTERS}" for row, place in enumerate(places)]
-
-
-def _as_error(refusal: bytes) -> ResponseError:
-    """A refused write inside a script, as redis-py would have raised it."""
-    text = refusal.decode(errors="replace")
-    return OutOfMemoryError(text) if "OOM" in text else ResponseError(text)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain
 
@@ -16,19 +17,20 @@ import structlog
 from lstmserve_server.cache.entry_key import Selection
 from lstmserve_server.cache.redis.address import RedisAddress
 from lstmserve_server.cache.redis.breaker import backoff_seconds
-from lstmserve_server.cache.redis.guard import classify
 from lstmserve_server.cache.redis.keys import KeyNames
 from lstmserve_server.cache.redis.link import RedisLink, open_link
+from lstmserve_server.cache.redis.problems import classify
 from lstmserve_server.errors import CacheUnavailableError
 
 PURGE_SECONDS = 10.0
+NODE_SECONDS = 7.0  # of these for the entries, which leaves some to tell of it
 MAX_PURGES = 1000  # kept in the stream, about
 PURGES_LIVE_SECONDS = 365 * 86400  # as long as any entry may live
 UNLINK_BATCH = 500
 FIELD = "selection"
 # also how soon a stream that began anew, with smaller ids, is noticed
 BLOCK_SECONDS = 1.0
-ANSWER_SECONDS = 2.0  # beyond the above: Redis is gone
+ANSWER_SECONDS = 2.0  # beyond the above: Redis, or a node of it, is gone
 FIRST_BACKOFF_SECONDS = 0.1
 BEGINNING = b"0-0"
 
@@ -36,30 +38,50 @@ log = structlog.get_logger()
 
 
 async def purge_entries(address: RedisAddress, names: KeyNames, selection: Selection) -> int:
-    """Delete what is selected; how many entries that were. Raises CacheUnavailableError."""
+    """Delete what is selected; how many entries that were. Raises CacheUnavailableError.
+
+    A node of a cluster that does not answer keeps neither the others from it nor other processes.
+    """
     try:
         async with asyncio.timeout(PURGE_SECONDS), open_link(address, max_connections=2) as link:
-            num_purged = await _unlink(link, names.pattern(selection))
+            found = await _find(link, names.pattern(selection))
+            purged = await asyncio.gather(
+                *(_unlink(link, keys) for keys in found), return_exceptions=True
+            )
             # told last: whoever hears of it does not find the entries in Redis again
             await _announce(link, names, selection)
+            return sum(_raise_error(count) for count in purged)
     except Exception as error:
         problem = classify(error).value
         raise CacheUnavailableError(
             f"Redis does not answer, or refuses ({problem}): entries may be left, here or in "
             "other processes"
         ) from error
-    return num_purged
 
 
-async def _unlink(link: RedisLink, pattern: bytes) -> int:
+async def _find(link: RedisLink, pattern: bytes) -> list[AsyncIterator[bytes]]:
+    while True:  # a node that is silent was asked for the others: the next time, another may be
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await link.find(pattern)
+
+
+def _raise_error(count: int | BaseException) -> int:
+    if isinstance(count, BaseException):
+        raise count
+    return count
+
+
+async def _unlink(link: RedisLink, keys: AsyncIterator[bytes]) -> int:
     batch: list[bytes] = []
     num_purged = 0
-    async for key in link.find(pattern):
-        batch.append(key)
-        if len(batch) == UNLINK_BATCH:
-            num_purged += await _unlink_batch(link, batch)
-            batch.clear()
-    return num_purged + await _unlink_batch(link, batch)
+    async with asyncio.timeout(NODE_SECONDS):
+        async for key in keys:
+            batch.append(key)
+            if len(batch) == UNLINK_BATCH:
+                num_purged += await _unlink_batch(link, batch)
+                batch.clear()
+        return num_purged + await _unlink_batch(link, batch)
 
 
 async def _unlink_batch(link: RedisLink, keys: list[bytes]) -> int:
@@ -81,9 +103,10 @@ class PurgeWatch:
     """Hears of purges, also of those made while Redis could not be reached."""
 
     def __init__(
-        self, address: RedisAddress, names: KeyNames, on_purge: Callable[[Selection], None]
+        self, link: RedisLink, names: KeyNames, on_purge: Callable[[Selection], None]
     ) -> None:
-        self._address = address
+        """``link`` is not used: it knows where Redis is."""
+        self._link = link
         self._names = names
         self._on_purge = on_purge
         # a process that starts has nothing to lose: it hears of all that are kept
@@ -94,15 +117,16 @@ class PurgeWatch:
         """Watch until canceled."""
         while True:
             try:
-                async with open_link(self._address, max_connections=1) as link:
-                    await self._follow(link)
+                async with open_link(self._link.address, max_connections=1) as link:
+                    await self._follow(link, self._link.num_adopted)
             except Exception as error:  # noqa: BLE001 - whatever it was, it is tried again
                 self._failures += 1
                 log.debug("purges cannot be watched", problem=classify(error).value)
             await asyncio.sleep(backoff_seconds(self._failures, FIRST_BACKOFF_SECONDS))
 
-    async def _follow(self, link: RedisLink) -> None:
-        while True:
+    async def _follow(self, link: RedisLink, num_adopted: int) -> None:
+        """Watch until requests have left for another server."""
+        while num_adopted == self._link.num_adopted:
             async with asyncio.timeout(BLOCK_SECONDS + ANSWER_SECONDS):
                 await self._check_stream(link)
                 await self._read(link)

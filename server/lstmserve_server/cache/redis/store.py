@@ -11,7 +11,8 @@ from typing import Any
 from lstmserve_server.cache.entry_key import EntryKey, Selection
 from lstmserve_server.cache.observer import CacheObserver
 from lstmserve_server.cache.redis.address import describe, parse_url
-from lstmserve_server.cache.redis.guard import PROBE_SECONDS, Guard
+from lstmserve_server.cache.redis.finder import Finder
+from lstmserve_server.cache.redis.guard import Guard
 from lstmserve_server.cache.redis.keys import KeyNames
 from lstmserve_server.cache.redis.link import RedisLink
 from lstmserve_server.cache.redis.lookup import RedisReader, RemoteLookup
@@ -44,11 +45,11 @@ class RedisStore:
 
         Raises ValueError when the URL cannot be used. Call in a running event loop.
         """
-        self._address = parse_url(redis.url)
         self._names = KeyNames(redis.prefix)
-        self._link = RedisLink(self._address, redis.max_connections)
+        self._link = RedisLink(parse_url(redis.url), redis.max_connections)
         self.address = describe(redis.url)  # without credentials
-        self._guard = Guard(redis, self.address, lambda: self._link.ask("PING"), observer)
+        self._guard = Guard(redis, self.address, self._link, observer)
+        self._finder = Finder(self._guard, self._link, self.address, self._names.probe, observer)
         shared = (self._link, self._guard, self._names, observer)
         self._reader = RedisReader(*shared, redis=redis, cache=cache, clock=clock)
         self._writer = RedisWriter(
@@ -60,7 +61,7 @@ class RedisStore:
     def start(self) -> None:
         """Begin to write and to probe; Redis need not be there."""
         self._writing = asyncio.create_task(self._writer.run())
-        self._probing = asyncio.create_task(self._guard.keep_probing())
+        self._probing = asyncio.create_task(self._finder.run())
 
     async def close(self) -> None:
         """Write what waits, for a second at most, and let go of Redis."""
@@ -96,7 +97,7 @@ class RedisStore:
         Raises CacheUnavailableError.
         """
         self._writer.forget(selection)
-        return await purge_entries(self._address, self._names, selection)
+        return await purge_entries(self._link.address, self._names, selection)
 
     async def watch_purges(self, on_purge: Callable[[Selection], None]) -> None:
         """Tell of every purge, our own included, until canceled; at first of all that are kept."""
@@ -105,18 +106,17 @@ class RedisStore:
             self._writer.forget(selection)
             on_purge(selection)
 
-        await PurgeWatch(self._address, self._names, hear).run()
+        await PurgeWatch(self._link, self._names, hear).run()
 
     async def stats(self) -> RemoteStats | None:
         """How Redis is; None when it does not answer."""
-        try:
-            memory: dict[str, Any] = await self._guard.attempt(
-                lambda: self._link.ask("INFO", "memory"), PROBE_SECONDS
-            )
-        except Exception:  # noqa: BLE001 - that it does not answer is the answer
+        memory: dict[str, Any] | None = await self._guard.ask("INFO", "memory")
+        if memory is None:  # of a cluster, another node is asked now
+            memory = await self._guard.ask("INFO", "memory")
+        if memory is None:
             return None
         return RemoteStats(
-            is_asked=self._guard.is_closed,
+            is_asked=self._guard.breaker.is_closed,
             used_memory_bytes=memory.get("used_memory", 0),
             max_memory_bytes=memory.get("maxmemory", 0),
             max_memory_policy=memory.get("maxmemory_policy", ""),

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from lstmserve_server.cache.entry_key import EntryKey, Selection
 from lstmserve_server.cache.observer import CacheObserver, Problem, StoreName
-from lstmserve_server.cache.redis.guard import Guard, NoAnswer, classify
+from lstmserve_server.cache.redis.guard import Guard, NoAnswer
 from lstmserve_server.cache.redis.keys import KeyNames
 from lstmserve_server.cache.redis.link import Command, RedisLink
+from lstmserve_server.cache.redis.problems import OUTAGES, Asked, classify
 
 MAX_BATCH = 64  # writes in one go: half a megabyte of states, a few milliseconds
 CLOSE_SECONDS = 1.0
@@ -91,13 +92,23 @@ class RedisWriter:
             ("UNLINK", self._names.lease(write.key)) for write in batch if write.data is not None
         ]
         answers = await self._guard.run(
-            batch[0].key.kind, lambda: self._link.ask_all([*commands, *releases])
+            batch[0].key.kind, Asked.WRITE, lambda: self._send([*commands, *releases])
         )
         if isinstance(answers, NoAnswer):
             self._drop(batch)
             return
         for write, answer in zip(batch, answers, strict=False):  # the releases' follow
-            self._tell(write, answer)
+            if write.data is not None and not isinstance(answer, Exception):
+                self._observer.on_stored(write.key.kind, StoreName.REDIS)
+        self._tell_of_refusals(batch, answers)
+
+    async def _send(self, commands: Sequence[Command]) -> list[object]:
+        answers = await self._link.ask_all(commands)
+        first = answers[0]
+        # a cluster's client hands over what it would have raised before a single server
+        if all(isinstance(each, Exception) and classify(each) in OUTAGES for each in answers):
+            raise first
+        return answers
 
     def _command(self, write: _Write) -> Command:
         name = self._names.entry(write.key)
@@ -105,11 +116,18 @@ class RedisWriter:
             return ("UNLINK", name)
         return ("SET", name, write.data, "PX", self._ttl_ms)
 
-    def _tell(self, write: _Write, answer: object) -> None:
-        if isinstance(answer, Exception):
-            self._observer.on_problem(write.key.kind, classify(answer))
-        elif write.data is not None:
-            self._observer.on_stored(write.key.kind, StoreName.REDIS)
+    def _tell_of_refusals(self, batch: Sequence[_Write], answers: Sequence[object]) -> None:
+        kinds = [write.key.kind for write in batch]
+        kinds += [write.key.kind for write in batch if write.data is not None]  # the releases'
+        errors = [
+            (kind, answer)
+            for kind, answer in zip(kinds, answers, strict=True)
+            if isinstance(answer, Exception)
+        ]
+        for kind, error in errors:
+            self._guard.refuse(kind, Asked.WRITE, error)
+        if not errors:
+            self._guard.grant(Asked.WRITE)
 
     def _drop(self, writes: Sequence[_Write] | deque[_Write]) -> None:
         for write in writes:

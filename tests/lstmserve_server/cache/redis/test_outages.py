@@ -168,7 +168,7 @@ async def test_a_refusal_opens_no_breaker(redis_server: RedisProcess, events: Ca
     async with open_store(url, events, PATIENT) as store:
         for _ in range(PATIENT.breaker_failures + 1):
             assert await store.look_up(KEY, COUNTED) is None
-    assert events.problems == {Problem.CREDENTIALS: PATIENT.breaker_failures + 1}
+    assert events.problems == {Problem.NOPERM: PATIENT.breaker_failures + 1}
     assert events.breaker == []
 
 

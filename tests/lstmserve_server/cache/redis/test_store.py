@@ -195,9 +195,9 @@ async def test_a_full_redis_still_answers(redis_server: RedisProcess, events: Ca
         assert found == RemoteLookup(b"reply", 1, is_leased_elsewhere=False)
         missing = await store.look_up(make_key("missing"), COUNTED)
         assert missing == RemoteLookup(None, 1, is_leased_elsewhere=False)
-        assert events.problems == {Problem.FULL: 2}
+        assert events.problems == {Problem.OOM: 2}
         store.put(make_key("new"), b"reply")
-        await events.wait_for(lambda: events.problems[Problem.FULL] == 3)
+        await events.wait_for(lambda: events.problems[Problem.OOM] == 3)
         assert events.stored[Kind.REPLY] == 1
     assert events.breaker == []
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from benchmarks.testbed.ports import HOST
-from benchmarks.testbed.redis import RedisProcess, SentinelProcess
+from benchmarks.testbed.redis import RedisProcess, SentinelProcess, start_cluster
 from lstmserve_server.cache.entry_key import Selection
 from lstmserve_server.cache.redis.lookup import RemoteLookup
 from support.cache_events import CacheEvents
@@ -23,7 +23,7 @@ def urls() -> Iterator[dict[str, str]]:
         master = servers.enter_context(RedisProcess())
         sentinel = servers.enter_context(SentinelProcess(master))
         node = servers.enter_context(RedisProcess("--cluster-enabled", "yes"))
-        node.start_cluster()
+        start_cluster(node)
         yield {
             "socket": f"unix://{master.socket_path}?db=1",
             "database": f"{master.url}/2",

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed.ports import HOST
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.server import ServerProcess
 from benchmarks.testbed.tcp_proxy import TcpProxy
 from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_server.cache.observer import Problem
 from support.metrics_page import MetricsPage
 from support.served import Served
 from support.steady_load import SteadyLoad
@@ -26,7 +28,7 @@ HIT = pb.CACHE_OUTCOME_HIT
 FAR_ONLY = ("--cache-bytes", "0", "--state-cache-bytes", "0")
 EAGER = ("--cache-threshold", "1", "--state-stride-tokens", "16", "--redis-budget-ms", "100")
 NUM_REQUESTS = 24
-PROBLEMS = ("timeout", "connection", "credentials", "full", "corrupt", "dropped", "other")
+PROBLEMS = tuple(problem.value for problem in Problem)
 SKIPPED = "cache_lookups_total"
 ERRORS = ("cache_errors_total", "state_cache_errors_total")
 MEGABYTE = 1 << 20
@@ -89,15 +91,15 @@ class Outage:
 
     async def breaker(self, *, is_open: bool) -> None:
         """Until Redis is left alone, or asked again."""
-        await self._until(lambda page: page.total("cache_breaker_open") == is_open)
+        await self.until(lambda page: page.total("cache_breaker_open") == is_open)
 
     async def skips(self) -> None:
         """Until lookups are left out."""
-        await self._until(lambda page: self._grown(page, SKIPPED, "outcome", "skipped"))
+        await self.until(lambda page: self._grown(page, SKIPPED, "outcome", "skipped"))
 
     async def errors(self, kind: str, count: int = 1) -> None:
         """Until so many have been counted."""
-        await self._until(lambda page: self.num_errors(page, kind) >= count)
+        await self.until(lambda page: self.num_errors(page, kind) >= count)
 
     async def recovery(self) -> None:
         """Until Redis is asked again, and answers."""
@@ -114,7 +116,7 @@ class Outage:
         now, before = (one.values(name, label).get((value,), 0) for one in (page, self._before))
         return now - before
 
-    async def _until(self, condition: Callable[[MetricsPage], object]) -> None:
+    async def until(self, condition: Callable[[MetricsPage], object]) -> None:
         await self._load.until(self._url, condition)
 
 
@@ -225,7 +227,7 @@ async def test_redis_is_full(
         await outage.replies(20, HIT)
         redis.client.config_set("maxmemory", 1)
         redis.client.flushall()
-        await outage.errors("full")
+        await outage.errors("oom")
         await outage.replies(100)
         assert outage.page().total("cache_breaker_open") == 0  # it answers, after all
         redis.client.config_set("maxmemory", 0)
@@ -239,7 +241,24 @@ async def test_what_is_kept_in_a_full_redis_still_answers(
         await outage.replies(200)
         redis.client.config_set("maxmemory", 1)
         await outage.replies(100, HIT)
-        await outage.errors("full")
+        await outage.errors("oom")
+
+
+async def test_redis_becomes_a_replica_and_the_address_leads_elsewhere(
+    tiny_store: Path, expected: Expected, redis: RedisProcess
+) -> None:
+    with RedisProcess() as primary:
+        async with through_proxy(tiny_store, expected, redis) as (proxy, outage):
+            try:
+                redis.client.replicaof(HOST, primary.port)
+                proxy.server_port = primary.port
+                await outage.errors("readonly")
+                await outage.until(lambda _page: primary.client.keys("*:reply:*"))
+                await outage.recovery()
+            finally:
+                redis.client.replicaof("NO", "ONE")
+            page = outage.page()
+            assert not any(outage.num_errors(page, kind) for kind in PROBLEMS if kind != "readonly")
 
 
 async def test_wrong_credentials_that_become_right(
@@ -325,7 +344,7 @@ async def test_keys_hold_things_of_another_type(
                     at_once.rpush(key, "a list")
                     at_once.execute()
             await outage.replies(20)
-        await outage.errors("other")
+        await outage.errors("wrongtype")
         assert outage.page().total("cache_breaker_open") == 0
         redis.client.flushall()
         await outage.recovery()
