@@ -51,18 +51,19 @@ class Sketch:
             self._turn(self._clock())
         places = find_places(digest, self._columns)
         counts = self._now
-        least = min([counts[place] for place in places])
+        least = _least(counts, places)
         if least == 0:
             self._num_different += 1
-        for place in places:
-            if counts[place] == least < MOST:
-                counts[place] += 1
+        if least < MOST:
+            for place in places:
+                if counts[place] == least:
+                    counts[place] = least + 1
 
     def count(self, digest: bytes) -> int:
         """How often it was counted lately, or somewhat more."""
         self._turn_if_old()
         places = find_places(digest, self._columns)
-        return sum(min([counts[place] for place in places]) for counts in (self._now, self._before))
+        return _least(self._now, places) + _least(self._before, places)
 
     def _turn_if_old(self) -> None:
         now = self._clock()
@@ -83,7 +84,18 @@ def find_capacity(columns: int) -> int:
     return round(FULL_SHARE * columns)
 
 
-def find_places(digest: bytes, columns: int) -> list[int]:
+def find_places(digest: bytes, columns: int) -> tuple[int, int, int, int]:
     """Where a digest is counted: the number of one counter in each row."""
-    hashes = _HASHES.unpack_from(digest, _HASHES_START)
-    return [row * columns + value % columns for row, value in enumerate(hashes)]
+    first, second, third, fourth = _HASHES.unpack_from(digest, _HASHES_START)
+    last = columns - 1
+    return (
+        first & last,
+        columns + (second & last),
+        2 * columns + (third & last),
+        3 * columns + (fourth & last),
+    )
+
+
+def _least(counts: bytearray, places: tuple[int, int, int, int]) -> int:
+    first, second, third, fourth = places  # faster than a loop, and done for every request
+    return min(counts[first], counts[second], counts[third], counts[fourth])

@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import pytest
 
-from lstmserve_server.cache.entry_key import Kind
+from lstmserve_server.cache.entry_key import Kind, Selection
 from lstmserve_server.cache.observer import Lookup, Problem
 from lstmserve_server.cache.redis import lookup
 from lstmserve_server.cache.redis.lookup import RemoteLookup
 from lstmserve_server.cache.redis.store import RedisStore
+from lstmserve_server.cache.redis.writer import MAX_QUEUED_BYTES
 from lstmserve_server.cache.sketch import Sketch
 from lstmserve_server.config import CacheConfig
 from support.cache_events import CacheEvents
@@ -198,6 +199,27 @@ async def test_a_bounded_number_of_writes_wait(
             store.put(make_key(name), name.encode())  # nothing is awaited: all must wait
         assert events.problems == {Problem.DROPPED: 2}
         await events.wait_for(lambda: events.stored[Kind.REPLY] == 2)
+
+
+async def test_a_bounded_number_of_bytes_waits(
+    redis_server: RedisProcess, events: CacheEvents
+) -> None:
+    """However few writes they are; and what fits is written, in several goes."""
+    data = bytes(700_000)
+    async with open_store(redis_server.url, events) as store:
+        for number in range(40):
+            store.put(make_key(str(number)), data)  # nothing is awaited: all must wait
+        room = MAX_QUEUED_BYTES // len(data)
+        assert events.problems == {Problem.DROPPED: 40 - room}
+        await events.wait_for(lambda: events.stored[Kind.REPLY] == room)
+        store.put(make_key("later"), data)
+        await events.wait_for(lambda: events.stored[Kind.REPLY] == room + 1)
+        store.put(make_key("purged"), data)
+        await store.purge(Selection())
+        for number in range(room):  # nothing waits any more
+            store.put(make_key(str(number)), data)
+        await events.wait_for(lambda: events.stored[Kind.REPLY] == 2 * room + 1)
+    assert events.problems == {Problem.DROPPED: 40 - room}
 
 
 async def test_close_writes_what_waits(redis_server: RedisProcess, events: CacheEvents) -> None:
