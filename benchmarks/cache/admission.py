@@ -42,7 +42,24 @@ async def measure_admission(stage: Stage, sizes: Sizes) -> list[Finding]:
             Finding(f"{keys:,} different: false admissions, in process", share, target=MOST_FALSE)
         )
         findings.append(await _measure_redis(stage, keys))
-    return findings + _measure_hits(sizes)
+    return findings
+
+
+async def measure_tail(stage: Stage, sizes: Sizes) -> list[Finding]:
+    """Popularity with a long tail: most of the prompts are asked for once, if at all."""
+    del stage  # what one process decides, without a server
+    asked = draw_ranks(sizes.tail_prompts, EXPONENT, sizes.tail_requests, seed=0)
+    digests = [blake2b(str(rank).encode(), digest_size=DIGEST_BYTES).digest() for rank in asked]
+    name = f"Zipf({EXPONENT}), {sizes.tail_prompts:,} prompts, {sizes.tail_requests:,} requests"
+    findings = []
+    for room, max_bytes in (("everything", 1 << 40), ("64 MiB", 64 << 20)):
+        for threshold in (THRESHOLD, 1):
+            ratio, kept = _find_hit_ratio(digests, threshold, max_bytes)
+            what = f"{name}: hit ratio, memory for {room}, threshold {threshold}"
+            ideal = ideal_hit_ratio(asked, None, threshold)
+            note = f"of {ideal:.3f} if all were counted and kept; {kept:,} replies kept"
+            findings.append(Finding(what, ratio, note=note))
+    return findings
 
 
 def _count_false(keys: int) -> float:
@@ -82,22 +99,6 @@ async def _ask_redis(store: RedisStore, digest: bytes) -> int:
     if found is None:
         raise TimeoutError("Redis does not answer")
     return found.count
-
-
-def _measure_hits(sizes: Sizes) -> list[Finding]:
-    """Popularity with a long tail: most of the prompts are asked for once, if at all."""
-    asked = draw_ranks(sizes.tail_prompts, EXPONENT, sizes.tail_requests, seed=0)
-    digests = [blake2b(str(rank).encode(), digest_size=DIGEST_BYTES).digest() for rank in asked]
-    name = f"Zipf({EXPONENT}), {sizes.tail_prompts:,} prompts, {sizes.tail_requests:,} requests"
-    findings = []
-    for room, max_bytes in (("everything", 1 << 40), ("64 MiB", 64 << 20)):
-        for threshold in (THRESHOLD, 1):
-            ratio, kept = _find_hit_ratio(digests, threshold, max_bytes)
-            what = f"{name}: hit ratio, memory for {room}, threshold {threshold}"
-            ideal = ideal_hit_ratio(asked, None, threshold)
-            note = f"of {ideal:.3f} if all were counted and kept; {kept:,} replies kept"
-            findings.append(Finding(what, ratio, note=note))
-    return findings
 
 
 def _find_hit_ratio(digests: list[bytes], threshold: int, max_bytes: int) -> tuple[float, int]:

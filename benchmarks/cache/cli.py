@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from benchmarks.cache.admission import measure_admission
+from benchmarks.cache.admission import measure_admission, measure_tail
 from benchmarks.cache.caller import MeasureError
 from benchmarks.cache.conversations import measure_conversations
 from benchmarks.cache.finding import Finding, print_findings
@@ -38,6 +38,7 @@ PARTS: Mapping[str, Callable[[Stage, Sizes], Awaitable[list[Finding]]]] = {
     "outage": measure_outage,
     "conversations": measure_conversations,
     "admission": measure_admission,
+    "tail": measure_tail,
     "memory": measure_memory,
 }
 NAMES = ", ".join(PARTS)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context
 
 import psutil
+from redis import Redis
 
 from benchmarks.cache.finding import Finding, Target
 from benchmarks.cache.sizes import Sizes
@@ -16,6 +18,7 @@ from benchmarks.cache.stage import Stage
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner
 from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.observer import CacheObserver, Lookup, Problem, StoreName
+from lstmserve_server.cache.redis.keys import KeyNames
 
 MEBIBYTE = 2**20
 TTL_SECONDS = 86400.0
@@ -42,15 +45,19 @@ FILLINGS = (
     (Kind.REPLY, 16_000, ""),
     (Kind.STATE, 8192 + 20, ""),  # a state of support-en, sealed
 )
+IN_REDIS = ((Kind.REPLY, 700), (Kind.STATE, 8192 + 20))
+PIPELINED = 100
 
 
 async def measure_memory(stage: Stage, sizes: Sizes) -> list[Finding]:
-    del stage  # the store alone, in processes of its own
     findings = []
     for kind, entry_bytes, scope in FILLINGS[: sizes.memory_fillings]:
         filling = Filling(kind, entry_bytes, sizes.memory_bytes, scope)
         findings += [_describe(filling, times) for times in FILLS]
-    return findings
+    return findings + [
+        _measure_redis(stage.redis.tcp_url, kind, entry_bytes, sizes.memory_bytes // entry_bytes)
+        for kind, entry_bytes in IN_REDIS
+    ]
 
 
 def _describe(filling: Filling, times: float) -> Finding:
@@ -83,6 +90,25 @@ def fill(filling: Filling, times: float) -> tuple[int, int, int]:
         elif number >= entries:
             break
     return store.num_entries, store.num_bytes, process.memory_info().rss - before
+
+
+def _measure_redis(url: str, kind: Kind, entry_bytes: int, entries: int) -> Finding:
+    """What Redis takes for entries as the server writes them, names and all."""
+    rng = random.Random(0)
+    owner, names = Owner("support-en", "1", "d" * 64), KeyNames("lstmserve")
+    with closing(Redis.from_url(url)) as client, client.pipeline(transaction=False) as pipeline:
+        client.flushall()
+        before = client.info("memory")["used_memory"]
+        for number in range(entries):
+            digest = rng.randbytes(32)
+            key = EntryKey(kind, owner, digest[:1].hex(), digest)
+            pipeline.set(names.entry(key), rng.randbytes(entry_bytes), px=round(1000 * TTL_SECONDS))
+            if number % PIPELINED == 0:
+                pipeline.execute()
+        pipeline.execute()
+        taken = client.info("memory")["used_memory"] - before
+    what = f"{kind.value} of {entry_bytes:,} bytes in Redis"
+    return Finding(what, round(taken / entries), "bytes", note=f"{entries:,} entries")
 
 
 class Deaf(CacheObserver):
