@@ -12,10 +12,12 @@ from typing import Annotated
 import typer
 import uvloop
 
+from benchmarks.cache.admission import measure_admission, measure_tail
 from benchmarks.cache.caller import MeasureError
 from benchmarks.cache.conversations import measure_conversations
 from benchmarks.cache.finding import Finding, print_findings
 from benchmarks.cache.latency import measure_latency
+from benchmarks.cache.memory import measure_memory
 from benchmarks.cache.outage import measure_outage
 from benchmarks.cache.popularity import measure_popularity
 from benchmarks.cache.sizes import FULL, SHORT, Sizes
@@ -35,6 +37,9 @@ PARTS: Mapping[str, Callable[[Stage, Sizes], Awaitable[list[Finding]]]] = {
     "popularity": measure_popularity,
     "outage": measure_outage,
     "conversations": measure_conversations,
+    "admission": measure_admission,
+    "tail": measure_tail,
+    "memory": measure_memory,
 }
 NAMES = ", ".join(PARTS)
 CACHE_PACKAGES = ("redis", "hiredis", "moka-py")

@@ -31,6 +31,11 @@ class Sizes:
     frozen_burst: int
     frozen_pairs: int  # of each freeze, once Redis is left alone
     conversations: int
+    memory_bytes: int  # that the stores of the memory part may take
+    memory_fillings: int  # with how many kinds of entries
+    admission_keys: tuple[int, ...]  # how many different requests
+    tail_prompts: int  # of the popularity with a long tail
+    tail_requests: int
 
 
 FULL = Sizes(
@@ -55,6 +60,11 @@ FULL = Sizes(
     frozen_burst=16,
     frozen_pairs=100,
     conversations=50,
+    memory_bytes=64 << 20,
+    memory_fillings=5,
+    admission_keys=(10_000, 100_000, 1_000_000, 10_000_000),
+    tail_prompts=1_000_000,
+    tail_requests=2_000_000,
 )
 SHORT = Sizes(
     latency_blocks=4,
@@ -71,4 +81,9 @@ SHORT = Sizes(
     frozen_burst=8,
     frozen_pairs=20,
     conversations=2,
+    memory_bytes=8 << 20,
+    memory_fillings=1,
+    admission_keys=(2000,),
+    tail_prompts=3000,
+    tail_requests=6000,
 )

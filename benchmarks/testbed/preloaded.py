@@ -53,7 +53,7 @@ def _can_fork(command: Sequence[str], environment: Mapping[str, str]) -> bool:
 class ForkedChild(Child):
     """A process that the template forked."""
 
-    def _execute_child(self, *given: Any) -> None:  # type: ignore[misc]  # noqa: ANN401
+    def _execute_child(self, *given: Any) -> None:  # noqa: ANN401
         """Fork instead of what Popen does; it has no public hook for this."""
         pipes = given[10:16]  # both ends of standard input, output and error; -1: inherited
         environment = os.environ if given[6] is None else given[6]

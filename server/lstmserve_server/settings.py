@@ -171,16 +171,25 @@ class Settings(BaseSettings):
         64 << 20,
         ge=0,
         le=1 << 40,
-        description="Bytes of replies kept in process; 0 without --redis-url: no cache.",
+        description="Bytes that replies kept in process may take, all that holds them included; 0 "
+        "without --redis-url: no cache.",
     )
     state_cache_bytes: int = Field(
-        32 << 20, ge=0, le=1 << 40, description="Bytes of prompt states kept in process."
+        32 << 20,
+        ge=0,
+        le=1 << 40,
+        description="Bytes that prompt states kept in process may take, all that holds them "
+        "included.",
     )
     cache_threshold: int = Field(
         2, ge=1, le=100, description="A reply is kept once asked for so often within the window."
     )
     cache_window_seconds: float = Field(
-        3600.0, ge=1, le=30 * 86400, description="The window of --cache-threshold."
+        3600.0,
+        ge=1,
+        le=30 * 86400,
+        description="The window of --cache-threshold; very many different questions "
+        "shorten it (docs/cache.md).",
     )
     cache_ttl_seconds: float = Field(
         86400.0,

@@ -49,6 +49,10 @@ def test_all_parts_are_measured_on_servers_of_its_own(tmp_path: Path) -> None:
     assert 0 < values["hit ratio, memory for 30 entries, threshold 1"] < ideal
     assert 0 < values["hit ratio, memory for everything, threshold 2"] < ideal
     assert values["unary, in process, 16 callers"] > 0
+    for where in ("in process", "in Redis"):
+        assert values[f"2,000 different: false admissions, {where}"] < 0.02
+    assert values["reply of 1,000 bytes, filled 4 times"] < 1.3
+    assert values["reply of 700 bytes in Redis"] > 700
     not_read = [values[f"turn {number}: prompt tokens not read"] for number in range(1, 7)]
     assert not_read[0] == 0
     assert not_read == sorted(set(not_read))

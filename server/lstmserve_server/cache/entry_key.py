@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 
 class Kind(Enum):
@@ -13,9 +14,22 @@ class Kind(Enum):
     STATE = "state"
 
 
+class Owned(Protocol):
+    """What entries are purged by."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def scope(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whom an entry belongs to: what entries are purged by."""
+    """Whom an entry belongs to."""
 
     model: str
     version: str
@@ -41,10 +55,10 @@ class Selection:
     version: str | None = None
     scope: str | None = None
 
-    def includes(self, owner: Owner) -> bool:
-        """Whether an owner's entries are selected."""
+    def includes(self, owned: Owned) -> bool:
+        """Whether an owner's entries, or one of them, are selected."""
         return (
-            self.model in {None, owner.model}
-            and self.version in {None, owner.version}
-            and self.scope in {None, owner.scope}
+            (self.model is None or self.model == owned.model)
+            and (self.version is None or self.version == owned.version)
+            and (self.scope is None or self.scope == owned.scope)
         )

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from sys import getsizeof, intern
 from typing import Literal
 
+import msgspec
 from moka_py import Moka
 
-from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner, Selection
+from lstmserve_server.cache.entry_key import EntryKey, Kind, Selection
 from lstmserve_server.cache.observer import CacheObserver, Lookup, StoreName
 
 # Of replies the most frequent are kept longest; a state is asked for once or twice, soon after
 # it was made, so there the latest are.
 POLICIES: dict[Kind, Literal["tiny_lfu", "lru"]] = {Kind.REPLY: "tiny_lfu", Kind.STATE: "lru"}
-# what an entry takes besides its bytes: measured with tracemalloc and resident memory
-OVERHEAD_BYTES = 400
+# what an entry takes besides its bytes: its objects, moka's, and their shares of both hash tables
+# and of what is free between them; python -m benchmarks.cache --only memory measures it
+OVERHEAD_BYTES = 750
+# of all that is held: moka lets go of entries late, and is told to after so much
+LATE_SHARE = 1 / 128
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kept:
-    """One entry and whom it belongs to."""
+class Kept(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """One entry and what it is purged by. Garbage collection need not look at it."""
 
-    owner: Owner
+    model: str
+    version: str
+    scope: str
     data: bytes
 
 
@@ -37,18 +41,19 @@ class MemoryStore:
         self.max_bytes = max_bytes
         self._kind = kind
         self._observer = observer
-        self._owned: defaultdict[Owner, dict[bytes, Kept]] = defaultdict(dict)  # for purging
+        self._kept: dict[bytes, Kept] = {}  # for purging
+        self._late_bytes = 0  # put since moka let go of what is too much
         self._entries: Moka[bytes, Kept] = Moka(
             max_bytes,
             ttl=ttl_seconds,
-            weigher=lambda _digest, kept: len(kept.data) + OVERHEAD_BYTES,
+            weigher=lambda _digest, kept: weigh(kept),
             eviction_listener=self._on_gone,
             policy=POLICIES[kind],
         )
 
     @property
     def num_bytes(self) -> int:
-        """What all entries take, in bytes."""
+        """What all entries take, in bytes, with all that holds them."""
         self._entries.run_pending_tasks()
         return self._entries.weighted_size()
 
@@ -74,23 +79,32 @@ class MemoryStore:
 
     def put(self, key: EntryKey, data: bytes) -> None:
         """Keep an entry, unless others are more frequent."""
-        kept = self._owned[key.owner][key.digest] = Kept(key.owner, data)
+        owner = key.owner
+        # a version's number is written anew for each request, and takes as much each time
+        kept = Kept(intern(owner.model), intern(owner.version), owner.scope, data)
+        self._kept[key.digest] = kept
         self._entries.set(key.digest, kept)
+        self._late_bytes += weigh(kept)
+        if self._late_bytes > LATE_SHARE * self.max_bytes:
+            self._entries.run_pending_tasks()
+            self._late_bytes = 0
         self._observer.on_stored(self._kind, StoreName.MEMORY)
 
     def purge(self, selection: Selection) -> int:
         """Drop the entries of the selected owners; how many they were."""
-        owners = [owner for owner in self._owned if selection.includes(owner)]
-        digests = [digest for owner in owners for digest in self._owned[owner]]
+        digests = [digest for digest, kept in self._kept.items() if selection.includes(kept)]
         found = [self._entries.remove(digest) for digest in digests]
         return sum(kept is not None for kept in found)
 
     def _on_gone(self, digest: bytes, kept: Kept, cause: str) -> None:
-        owned = self._owned[kept.owner]
-        if owned.get(digest) is kept:  # and not what replaced it
-            del owned[digest]
-        if not owned:
-            del self._owned[kept.owner]
+        if self._kept.get(digest) is kept:  # and not what replaced it
+            del self._kept[digest]
         if cause != "replaced":
             cause = "purged" if cause == "explicit" else cause
             self._observer.on_evicted(self._kind, StoreName.MEMORY, cause)
+
+
+def weigh(kept: Kept) -> int:
+    """What an entry takes, in bytes; its other words are the model's own."""
+    scope_bytes = getsizeof(kept.scope) if kept.scope else 0
+    return len(kept.data) + scope_bytes + OVERHEAD_BYTES

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import itertools
 import random
+import tracemalloc
+
+import pytest
 
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner, Selection
 from lstmserve_server.cache.memory_store import OVERHEAD_BYTES, MemoryStore
 from lstmserve_server.cache.observer import Lookup, StoreName
 from support.cache_events import CacheEvents
 
+# an entry's share of moka's own memory: what python -m benchmarks.cache --only memory finds, less
+# what Python knows of
+MOKA_BYTES = 450
 TINY = Owner("tiny", "1", "d" * 64)
 MEMORY = StoreName.MEMORY
 
@@ -48,6 +54,37 @@ def test_the_bound_of_bytes_holds_and_frequent_entries_stay() -> None:
     assert 90 <= store.num_entries <= 100
     assert all(store.get(key_of(frequent)) for frequent in range(10))
     assert events.evicted[Kind.REPLY, "size"] >= 900
+
+
+@pytest.mark.parametrize("data_bytes", [100, 1000, 16_000])
+@pytest.mark.parametrize("scope", ["", "caller:somebody-{}"])
+def test_an_entry_is_charged_what_it_takes(data_bytes: int, scope: str) -> None:
+    """Of the process, not of its payload. What moka takes is none of Python's memory."""
+    store = make_store(1000 * (data_bytes + OVERHEAD_BYTES))
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(2500):
+            owner = Owner("tiny", str(1_732_800_000), "d" * 64, scope.format(number))
+            store.put(key_of(number, owner), bytes(data_bytes))
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    taken += MOKA_BYTES * store.num_entries
+    assert taken / store.num_bytes == pytest.approx(1, abs=0.15)
+
+
+def test_the_bound_holds_at_every_moment_for_large_entries_too() -> None:
+    """Left alone, moka lets go of some hundred entries at a time, of which each may have a MB."""
+    store = make_store(64 << 20)
+    tracemalloc.start()
+    try:
+        for number in range(150):
+            store.put(key_of(number), bytes(1 << 20))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1.05 * store.max_bytes
 
 
 def test_popular_things_are_found_nearly_as_often_as_they_could_be() -> None:

@@ -14,6 +14,8 @@ from urllib.parse import quote
 from lstmserve_server.cache.entry_key import EntryKey, Owner, Selection
 
 SCHEMA = 1  # of the keys and of what stands under them
+# of what stands in a sketch: servers that count in another way do so under another name
+SKETCH = "asked2"
 MAX_DIGEST = 16  # hexadecimal digits of a version's digest
 WILDCARDS = "\\*?[]^-"
 
@@ -36,8 +38,10 @@ class KeyNames:
     def lease(self, key: EntryKey) -> str:
         return f"{self._prefix}:lease:{_place(key.shard)}:{key.digest.hex()}"
 
-    def asked(self, key: EntryKey, window: int) -> str:
-        return f"{self._prefix}:asked:{_place(key.shard)}:{window}"
+    def sketches(self, key: EntryKey) -> tuple[str, str]:
+        """The sketch that counts who asks, and the one before it."""
+        prefix = f"{self._prefix}:{SKETCH}:{_place(key.shard)}"
+        return f"{prefix}:now", f"{prefix}:before"
 
     def pattern(self, selection: Selection) -> bytes:
         """The glob of the entries that are selected; of all keys, only entries have / and @."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +17,15 @@ from lstmserve_server.cache.redis.keys import KeyNames
 from lstmserve_server.cache.redis.link import Command, RedisLink
 from lstmserve_server.cache.redis.problems import Asked
 from lstmserve_server.cache.redis.scripts import FIND_FIRST, LOOK_UP
+from lstmserve_server.cache.sketch import find_capacity, find_places
 from lstmserve_server.config import CacheConfig, RedisConfig
 
 # how long a process may take for a reply that others need too, before another one also begins
 LEASE_MS = 2000
-# a count-min sketch: of 1,000 other requests of a shard, 0.4 fall on a given counter of a row;
-# a count is wrong only if some do in all four rows
-ROWS = struct.Struct("<4H")
-ROW_COUNTERS = 1024
+# of a row of one shard's sketch. All shards together have room for 314,000 different things, in
+# 4 MiB of Redis, and as much for the sketches before
+COLUMNS = 4096
+HEADER_BYTES = 8  # of a sketch, before its counters
 # pauses of those who wait for another process's entry: a twentieth of a millisecond of Redis's
 # time each, and the last leaves time for its answer
 WAITS_PER_BUDGET = 5
@@ -36,7 +36,7 @@ class RemoteLookup:
     """What Redis said of an entry."""
 
     data: bytes | None
-    count: int  # requests in this window and the one before, this one included
+    count: int  # requests lately, this one included
     is_leased_elsewhere: bool  # another process is making the entry
 
 
@@ -89,20 +89,15 @@ class RedisReader:
         return hit
 
     async def _ask(self, key: EntryKey, counted: bytes) -> RemoteLookup:
-        window = int(self._clock() // self._window_seconds)
-        names = [
-            self._names.entry(key),
-            self._names.asked(key, window),
-            self._names.asked(key, window - 1),
-            self._names.lease(key),
-        ]
-        life_ms = max(1, round(2000 * self._window_seconds))
+        names = [self._names.entry(key), *self._names.sketches(key), self._names.lease(key)]
         arguments: Command = (
             self._threshold,
             LEASE_MS,
-            life_ms,
             self._token,
-            *find_counters(counted),
+            round(1000 * self._clock()),
+            round(1000 * self._window_seconds),
+            find_capacity(COLUMNS),
+            *(HEADER_BYTES + place for place in find_places(counted, COLUMNS)),
         )
         data, count, is_elsewhere, refusal = await self._link.run(LOOK_UP, names, arguments)
         if refusal:
@@ -138,9 +133,3 @@ class RedisReader:
         outcome = answer.value if isinstance(answer, NoAnswer) else found
         seconds = time.monotonic() - began_at
         self._observer.on_lookup(kind, StoreName.REDIS, outcome, seconds)
-
-
-def find_counters(counted: bytes) -> list[str]:
-    """Where a digest of eight bytes or more is counted: one counter of each row, for BITFIELD."""
-    places = ROWS.unpack_from(counted)
-    return [f"#{row * ROW_COUNTERS + place % ROW_COUNTERS}" for row, place in enumerate(places)]

@@ -41,7 +41,7 @@ class RedisStore:
         observer: CacheObserver,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Connects to nothing; ``clock`` is shared by all processes: it numbers the windows.
+        """Connects to nothing; ``clock`` is shared by all processes: it times the windows.
 
         Raises ValueError when the URL cannot be used. Call in a running event loop.
         """

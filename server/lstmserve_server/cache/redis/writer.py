@@ -15,6 +15,10 @@ from lstmserve_server.cache.redis.link import Command, RedisLink
 from lstmserve_server.cache.redis.problems import OUTAGES, Asked, classify
 
 MAX_BATCH = 64  # writes in one go: half a megabyte of states, a few milliseconds
+# of one go, unless one entry has more; and of all that wait: a long reply with log-probabilities
+# has more than a megabyte
+MAX_BATCH_BYTES = 1 << 20
+MAX_QUEUED_BYTES = 16 << 20
 CLOSE_SECONDS = 1.0
 
 
@@ -22,6 +26,10 @@ CLOSE_SECONDS = 1.0
 class _Write:
     key: EntryKey
     data: bytes | None  # None: the entry is to go
+
+    @property
+    def num_bytes(self) -> int:
+        return len(self.data or b"")
 
 
 class RedisWriter:
@@ -44,6 +52,7 @@ class RedisWriter:
         self._max_queued = max_queued
         self._ttl_ms = max(1, round(ttl_seconds * 1000))
         self._queue: deque[_Write] = deque()
+        self._queued_bytes = 0
         self._changed = asyncio.Event()
         self._is_closing = False
 
@@ -60,6 +69,7 @@ class RedisWriter:
         self._queue = deque(
             write for write in self._queue if not selection.includes(write.key.owner)
         )
+        self._queued_bytes = sum(write.num_bytes for write in self._queue)
 
     async def run(self) -> None:
         """Write until told to close, and then what still waits."""
@@ -67,8 +77,7 @@ class RedisWriter:
             await self._changed.wait()
             self._changed.clear()
             while self._queue:
-                num_writes = min(len(self._queue), MAX_BATCH)
-                await self._write([self._queue.popleft() for _ in range(num_writes)])
+                await self._write(self._take_batch())
 
     async def close(self, running: asyncio.Task[None]) -> None:
         """Let ``run`` end, which may take a second; what then still waits is dropped."""
@@ -80,11 +89,25 @@ class RedisWriter:
         self._queue.clear()
 
     def _add(self, write: _Write) -> None:
-        if self._is_closing or len(self._queue) >= self._max_queued:
+        queued_bytes = self._queued_bytes + write.num_bytes
+        is_full = len(self._queue) >= self._max_queued or queued_bytes > MAX_QUEUED_BYTES
+        if self._is_closing or is_full:
             self._drop([write])
             return
         self._queue.append(write)
+        self._queued_bytes = queued_bytes
         self._changed.set()
+
+    def _take_batch(self) -> list[_Write]:
+        batch: list[_Write] = []
+        num_bytes = 0
+        while self._queue and len(batch) < MAX_BATCH:
+            num_bytes += self._queue[0].num_bytes
+            if batch and num_bytes > MAX_BATCH_BYTES:
+                break
+            batch.append(self._queue.popleft())
+        self._queued_bytes -= sum(write.num_bytes for write in batch)
+        return batch
 
     async def _write(self, batch: Sequence[_Write]) -> None:
         commands = [self._command(write) for write in batch]

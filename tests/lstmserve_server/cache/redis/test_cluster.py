@@ -108,9 +108,7 @@ async def test_a_primary_that_is_gone_is_left(
     async with open_store(url_of(gone.port), events, patient) as store:
         while await find_all(store) != KEYS:
             pass
-        await until_so(
-            lambda: len(replica.client.keys("*:reply:*")) > 0, "the replica has the reply"
-        )
+        await until_so(lambda: len(replica.client.keys("*:reply:*")) > 0, "a copy")
         gone.freeze()
         try:
             replica.client.execute_command("CLUSTER", "FAILOVER", "TAKEOVER")

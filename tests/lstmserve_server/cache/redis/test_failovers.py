@@ -108,9 +108,7 @@ async def test_a_demoted_primary_is_left(
         assert await ask_until_stored(store, events) <= FEW
         assert all([await ask(store, events, f"after {number}") for number in range(40)])
         assert set(events.problems) == {Problem.READONLY}
-        await until_so(
-            lambda: len(tell(entries)) == 2, "one line begins the trouble, and one ends it"
-        )
+        await until_so(lambda: len(tell(entries)) == 2, "it begins and ends")
     assert tell(entries) == [(REFUSES, "readonly"), (GRANTS, "readonly")]
     assert events.breaker == []
     assert new.client.exists(*new.client.keys("*:reply:*"))
@@ -134,9 +132,7 @@ async def test_a_replica_is_read_until_the_address_leads_elsewhere(
         while not await ask(store, events, "lost"):
             pass
         assert all([await ask(store, events, f"after {number}") for number in range(FEW)])
-        await until_so(
-            lambda: len(tell(entries)) == 2, "one line begins the trouble, and one ends it"
-        )
+        await until_so(lambda: len(tell(entries)) == 2, "it begins and ends")
     assert tell(entries) == [(REFUSES, "readonly"), (GRANTS, "readonly")]
     assert set(events.problems) == {Problem.READONLY}
     assert events.breaker == []
@@ -179,9 +175,7 @@ async def test_a_server_that_only_loads_is_left(
         address.server_port = new.port
         await events.wait_for(lambda: events.breaker == [True, False])
         assert await ask_until_stored(store, events) <= FEW
-        await until_so(
-            lambda: len(tell(entries)) == 2, "one line begins the trouble, and one ends it"
-        )
+        await until_so(lambda: len(tell(entries)) == 2, "it begins and ends")
     assert tell(entries) == [(REFUSES, "loading"), (GRANTS, "loading")]
 
 
@@ -269,9 +263,7 @@ async def test_a_refusal_is_told_once_with_its_reason(
         for name, value in DEFAULTS.items():
             old.client.config_set(name, value)
         assert await ask(store, events, "after")
-        await until_so(
-            lambda: len(tell(entries)) == 2, "one line begins the trouble, and one ends it"
-        )
+        await until_so(lambda: len(tell(entries)) == 2, "it begins and ends")
     assert tell(entries) == [(REFUSES, problem.value), (GRANTS, problem.value)]
     assert all(entry["reason"] for entry in entries if entry["event"] == REFUSES)
     assert events.breaker == []

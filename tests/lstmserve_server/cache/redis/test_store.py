@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import time
 from dataclasses import replace
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.waiting import until_so
-from lstmserve_server.cache.entry_key import Kind
+from lstmserve_server.cache.entry_key import Kind, Selection
 from lstmserve_server.cache.observer import Lookup, Problem
-from lstmserve_server.cache.redis.lookup import RemoteLookup, find_counters
+from lstmserve_server.cache.redis import lookup
+from lstmserve_server.cache.redis.lookup import RemoteLookup
 from lstmserve_server.cache.redis.store import RedisStore
+from lstmserve_server.cache.redis.writer import MAX_QUEUED_BYTES
+from lstmserve_server.cache.sketch import Sketch
 from lstmserve_server.config import CacheConfig
 from support.cache_events import CacheEvents
 from support.redis_stores import COUNTED, OWNER, PATIENT, make_key, open_store, store_entry
@@ -30,7 +33,7 @@ async def test_finds_what_was_put(store: RedisStore, events: CacheEvents) -> Non
     assert await store.look_up(KEY, COUNTED) == RemoteLookup(
         b"\x00reply\r\n\xff", 2, is_leased_elsewhere=False
     )
-    assert await store.look_up(make_key("other"), b"other..." * 2) is not None
+    assert await store.look_up(make_key("other"), b"other..." * 4) is not None
     assert events.count_lookups(Lookup.HIT) == 1
     assert events.count_lookups(Lookup.MISS) == 2
 
@@ -83,8 +86,46 @@ async def test_counts_over_two_windows(redis_server: RedisProcess, events: Cache
         assert await count() == 3  # the first three are forgotten
         now += 2 * NEVER.window_seconds
         assert await count() == 1
-    lives = [redis_server.client.pttl(name) for name in redis_server.client.keys("*:asked:*")]
+    lives = [redis_server.client.pttl(name) for name in redis_server.client.keys("*:asked2:*")]
+    assert lives
     assert all(0 < life <= 2000 * NEVER.window_seconds for life in lives)
+
+
+async def test_a_process_whose_clock_is_wrong_counts_with_the_others(
+    redis_server: RedisProcess, events: CacheEvents
+) -> None:
+    ahead = 1e6 + 100 * NEVER.window_seconds
+    async with (
+        open_store(redis_server.url, events, cache=NEVER, clock=lambda: 1e6) as store,
+        open_store(redis_server.url, events, cache=NEVER, clock=lambda: ahead) as wrong,
+    ):
+        for count in range(1, 7):
+            found = await (wrong, store)[count % 2].look_up(KEY, COUNTED)
+            # the first time that it asks, everything else is long ago
+            assert found == RemoteLookup(None, max(1, count - 1), is_leased_elsewhere=False)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_all_processes_together_count_as_one_does_alone(
+    redis_server: RedisProcess, events: CacheEvents, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Popular and rare things, pauses, and sketches that are full after 19 different things."""
+    monkeypatch.setattr(lookup, "COLUMNS", 64)
+    rng, now = random.Random(seed), 1e6
+    alone = Sketch(NEVER.window_seconds, lambda: now, columns=64)
+    async with (
+        open_store(redis_server.url, events, cache=NEVER, clock=lambda: now) as store,
+        open_store(redis_server.url, events, cache=NEVER, clock=lambda: now) as other,
+    ):
+        for _ in range(500):
+            asked = min(rng.randrange(100), rng.randrange(100))
+            digest = hashlib.blake2b(bytes([asked])).digest()
+            alone.add(digest)
+            found = await rng.choice((store, other)).look_up(KEY, digest)
+            assert found is not None
+            assert found.count == alone.count(digest)
+            if rng.random() < 0.05:
+                now += rng.choice((0.1, 0.5, 1, 2)) * NEVER.window_seconds
 
 
 async def test_counts_by_what_is_counted_and_by_shard(
@@ -113,12 +154,6 @@ async def test_nothing_is_counted_too_low(redis_server: RedisProcess, events: Ca
             counts = [item.count for item in found if item is not None]
             assert min(counts) >= times
             assert sum(count > times for count in counts) < 40  # and few too high
-
-
-@given(st.binary(min_size=8, max_size=64))
-def test_counters_are_one_of_each_row(digest: bytes) -> None:
-    places = [int(place.removeprefix("#")) for place in find_counters(digest)]
-    assert [place // 1024 for place in places] == [0, 1, 2, 3]
 
 
 async def test_one_process_takes_the_lease_at_the_threshold(
@@ -165,6 +200,27 @@ async def test_a_bounded_number_of_writes_wait(
             store.put(make_key(name), name.encode())  # nothing is awaited: all must wait
         assert events.problems == {Problem.DROPPED: 2}
         await events.wait_for(lambda: events.stored[Kind.REPLY] == 2)
+
+
+async def test_a_bounded_number_of_bytes_waits(
+    redis_server: RedisProcess, events: CacheEvents
+) -> None:
+    """However few writes they are; and what fits is written, in several goes."""
+    data = bytes(700_000)
+    async with open_store(redis_server.url, events) as store:
+        for number in range(40):
+            store.put(make_key(str(number)), data)  # nothing is awaited: all must wait
+        room = MAX_QUEUED_BYTES // len(data)
+        assert events.problems == {Problem.DROPPED: 40 - room}
+        await events.wait_for(lambda: events.stored[Kind.REPLY] == room)
+        store.put(make_key("later"), data)
+        await events.wait_for(lambda: events.stored[Kind.REPLY] == room + 1)
+        store.put(make_key("purged"), data)
+        await store.purge(Selection())
+        for number in range(room):  # nothing waits any more
+            store.put(make_key(str(number)), data)
+        await events.wait_for(lambda: events.stored[Kind.REPLY] == 2 * room + 1)
+    assert events.problems == {Problem.DROPPED: 40 - room}
 
 
 async def test_close_writes_what_waits(redis_server: RedisProcess, events: CacheEvents) -> None:
