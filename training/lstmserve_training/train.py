@@ -12,6 +12,7 @@ import math
 import random
 import time
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,17 @@ def pick_device(name: str | None) -> torch.device:
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+@cache
+def has_bfloat16(device_type: str) -> bool:
+    """Return whether an LSTM can be trained in bfloat16: oneDNN refuses where AVX2 is the best."""
+    try:
+        with torch.autocast(device_type, torch.bfloat16):
+            nn.LSTM(8, 8, device=device_type)(torch.zeros(1, 1, 8, device=device_type))
+    except RuntimeError:
+        return False
+    return True
+
+
 class Trainer:
     """One training run in one folder."""
 
@@ -81,11 +93,12 @@ class Trainer:
         out: Path,
         device: str | None = None,
     ) -> None:
+        self._device = pick_device(device)
+        self._is_halved = has_bfloat16(self._device.type)
         torch.manual_seed(config.seed)
         self._config = config
         self._corpus = corpus
         self._out = out
-        self._device = pick_device(device)
         self._model = StackedLstm(model).to(self._device)
         if config.init:
             self._model.load_state_dict(load_best(Path(config.init)).model.state_dict())
@@ -136,7 +149,7 @@ class Trainer:
         rate = learning_rate(self._progress.step, self._total_steps, self._config)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._is_halved):
             logits, state = self._model(inputs.to(self._device), state)
         loss = weighted_loss(logits, targets.to(self._device), weights.to(self._device))
         self._optimizer.zero_grad()
