@@ -60,6 +60,7 @@ class StoreConfig:
     version_policy: str = "latest"  # as store.version_policy reads it
     poll_seconds: float = 2.0  # between two looks at the store; 0: it is looked at when told
     traffic: str = ""  # as store.shares reads it
+    allow_inexact: bool = False  # versions that are not exact are served, one reply at a time
 
 
 @dataclass(frozen=True, slots=True)

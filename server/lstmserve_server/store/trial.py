@@ -1,7 +1,8 @@
 """Loads a version where nothing can be broken: ``python -m lstmserve_server.store.trial``.
 
-A process of its own verifies, compiles and runs the version as the server would. What is wrong
-with it stands in one line on standard error; what is right comes in the archive.
+A process of its own verifies, compiles and runs the version as the server would, and proves that
+its replies are exact. What is wrong with it stands in the last line on standard error, and whether
+it can run at all in the exit code; what is right comes in the archive.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from lstmserve_server.errors import ModelLoadError, StartupError
 from lstmserve_server.lifeline import die_with
 from lstmserve_server.store.repository import StoredVersion
 
 EXIT_REFUSED = 2
+EXIT_INEXACT = 3  # it runs, and its replies depend on more than their requests
 NICENESS = 10  # a tenth of what the replies that run get, where they want it all
 # when memory ends the kernel kills whoever has the highest score, be the server larger or not:
 # proc_pid_oom_score_adj(5). Anybody may raise its own
@@ -29,20 +32,27 @@ def main(arguments: list[str]) -> None:
     os.nice(NICENESS)
     OOM_SCORE_FILE.write_text(str(MAX_OOM_SCORE))
     try:
-        _try(StoredVersion(name, int(version), Path(folder)), int(archive), int(rows), int(threads))
+        stored = StoredVersion(name, int(version), Path(folder))
+        difference = _try(stored, int(archive), int(rows), int(threads))
     except (ModelLoadError, StartupError) as error:
-        print(error, file=sys.stderr)  # noqa: T201 - read by the server
-        sys.exit(EXIT_REFUSED)
+        _end(str(error), EXIT_REFUSED)
+    if difference:
+        _end(difference, EXIT_INEXACT)
 
 
-def _try(stored: StoredVersion, archive: int, rows: int, threads: int) -> None:
+def _end(said: str, code: int) -> NoReturn:
+    sys.stderr.write(f"\n{said}\n")  # on a line of its own, whatever the model has printed
+    sys.exit(code)
+
+
+def _try(stored: StoredVersion, archive: int, rows: int, threads: int) -> str:
     # importing torch is half of the work: nice by now, and tied to the server
     from lstmserve_server.store import loader
 
     loader.configure_torch(threads)
     bundle = loader.open_version(stored)
     loader.compile_version(bundle, archive)
-    loader.load_archive(bundle, archive, rows)
+    return loader.load_archive(bundle, archive, rows).difference
 
 
 if __name__ == "__main__":
