@@ -167,6 +167,5 @@ def _publish(module: nn.Module, version: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.jit is deprecated
         torch.jit.script(module).save(str(version / "model.pt"))  # type: ignore[no-untyped-call]
-    if (version / FINGERPRINT_NAME).exists():
-        drop_file(version, FINGERPRINT_NAME)
+    drop_file(version, FINGERPRINT_NAME)
     accept_files(version)

@@ -33,8 +33,8 @@ def accept_files(folder: Path) -> None:
 
 
 def drop_file(folder: Path, name: str) -> None:
-    """Delete a file that the manifest names, and its name there."""
-    (folder / name).unlink()
+    """Delete a file that the manifest may name, and its name there."""
+    (folder / name).unlink(missing_ok=True)
     files = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))["files"]
     edit_manifest(folder, files={other: each for other, each in files.items() if other != name})
 
