@@ -18,7 +18,7 @@ from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
 from lstmserve_client.errors import LstmserveError, ModelNotFoundError
 from lstmserve_client.forks import Owner
 from lstmserve_client.grpc_aio_transport import FORKED, GrpcAioTransport
-from lstmserve_client.latency import Latencies
+from lstmserve_client.latency import Exactness, Latencies
 from lstmserve_client.reply_stream import AsyncReplyStream
 from lstmserve_client.resume import ResumableReply
 from lstmserve_client.transport import AsyncTransport
@@ -72,6 +72,7 @@ class AsyncClient(AsyncAdministration):
         )
         hedge = self._config.hedge
         self._latencies = Latencies(hedge) if hedge else None
+        self._exactness = Exactness()
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,7 +108,9 @@ class AsyncClient(AsyncAdministration):
         """Wait for the whole reply."""
         asked = calls.reply(prompt, options)
         call = make_call(self._config, calls.call_options(options))
-        return await self._run(asked, call, self._latencies)
+        reply = await self._run(asked, call, self._exactness.allow(self._latencies, options))
+        self._exactness.note(reply, options)
+        return reply
 
     def conversation(
         self, turns: Sequence[Turn] = (), **options: Unpack[RequestOptions]
@@ -184,8 +187,9 @@ class AsyncClient(AsyncAdministration):
             except LstmserveError as error:
                 if reply.survives(error):
                     break
-                seen = reply.describe(error)
-                await self._clock.sleep(attempts.after(seen, has_progressed=reply.has_progressed))
+                seen, has_progressed = reply.describe(error), reply.has_progressed
+                wait = attempts.after(seen, has_progressed=has_progressed, is_final=reply.is_final)
+                await self._clock.sleep(wait)
         attempts.succeeded()
 
     async def _receive(

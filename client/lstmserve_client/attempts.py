@@ -85,13 +85,18 @@ class Attempts:
         if self._is_checked:
             self.patience.targets.succeeded(self._target)
 
-    def after(self, error: LstmserveError, *, has_progressed: bool = False) -> float:
+    def after(
+        self, error: LstmserveError, *, has_progressed: bool = False, is_final: bool = False
+    ) -> float:
         """Seconds to wait before the next attempt; raises ``error`` if there is to be none, or
         what the servers said that do answer: that the version is gone.
 
-        ``has_progressed`` says that the attempt brought something before it failed.
+        ``has_progressed`` says that the attempt brought something before it failed, ``is_final``
+        that no other attempt can bring the rest.
         """
         error.request_id = error.request_id or self.call.request_id
+        if is_final:
+            raise error
         if isinstance(error, VersionGoneError):
             return self._ask_elsewhere(error)
         if isinstance(error, DeadlineExceededError) and error.reason is None:

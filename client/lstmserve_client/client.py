@@ -17,7 +17,7 @@ from lstmserve_client.conversation import Conversation
 from lstmserve_client.errors import LstmserveError, ModelNotFoundError, RequestCancelledError
 from lstmserve_client.forks import Owner
 from lstmserve_client.grpc_transport import GrpcTransport
-from lstmserve_client.latency import Latencies
+from lstmserve_client.latency import Exactness, Latencies
 from lstmserve_client.race import race
 from lstmserve_client.reply_stream import ReplyStream
 from lstmserve_client.resume import ResumableReply
@@ -73,6 +73,7 @@ class Client(Administration):
         )
         hedge = self._config.hedge
         self._latencies = Latencies(hedge) if hedge else None
+        self._exactness = Exactness()
         self._closed = threading.Event()
 
     def __enter__(self) -> Self:
@@ -119,7 +120,9 @@ class Client(Administration):
         """
         asked = calls.reply(prompt, options)
         call = make_call(self._config, calls.call_options(options))
-        return self._run(asked, call, self._latencies)
+        reply = self._run(asked, call, self._exactness.allow(self._latencies, options))
+        self._exactness.note(reply, options)
+        return reply
 
     def conversation(
         self, turns: Sequence[Turn] = (), **options: Unpack[RequestOptions]
@@ -199,8 +202,9 @@ class Client(Administration):
             except LstmserveError as error:
                 if reply.survives(error):
                     break
-                seen = reply.describe(error)
-                self._wait(attempts.after(seen, has_progressed=reply.has_progressed), call)
+                seen, has_progressed = reply.describe(error), reply.has_progressed
+                wait = attempts.after(seen, has_progressed=has_progressed, is_final=reply.is_final)
+                self._wait(wait, call)
         attempts.succeeded()
 
     def _receive(self, reply: ResumableReply, attempts: Attempts) -> Generator[Event, None, None]:

@@ -118,6 +118,7 @@ def _stats_line(started: Started, completion: Completion) -> str:
     usage, timings = completion.usage, completion.timings
     facts = {
         "model": f"{started.model}/{started.model_version}",
+        "exact": "no" if started.is_inexact else None,
         "seed": started.seed,
         "finish": completion.finish_reason,
         "prompt_tokens": usage.prompt_tokens,
@@ -156,7 +157,7 @@ def show_models(models: Sequence[Model]) -> None:
         table.add_row(
             Text(model.name),
             Text(model.version),
-            model.state,
+            f"{model.state}, inexact" if model.is_inexact else model.state,
             "yes" if model.is_default else "",
             f"{model.traffic_share:.0%}" if model.traffic_share else "",
             f"{model.sizes.parameters:,}"

@@ -57,6 +57,7 @@ def started(message: pb.Started) -> types.Started:
         prompt_tokens=message.prompt_tokens,
         cache=_cache_outcome(message.cache),
         request_id=message.request_id,
+        is_inexact=message.is_inexact,
     )
 
 
@@ -114,6 +115,7 @@ def model(message: model_pb.Model) -> types.Model:
         labels=tuple(message.labels),
         evaluation=dict(message.evaluation),
         traffic_share=message.traffic_share,
+        is_inexact=message.is_inexact,
     )
 
 

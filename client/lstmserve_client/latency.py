@@ -5,6 +5,7 @@ from collections import deque
 from math import ceil
 
 from lstmserve_client.policies import HedgePolicy
+from lstmserve_client.types import GenerateOptions, Reply
 
 
 class Latencies:
@@ -32,3 +33,22 @@ class Latencies:
             return None
         rank = ceil(self._policy.quantile * len(ordered))
         return max(ordered[rank - 1], self._policy.min_seconds)
+
+
+class Exactness:
+    """Of which models two servers may give different replies. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._inexact: set[str] = set()  # as they were asked for: each is one operation
+
+    def allow(self, latencies: Latencies | None, options: GenerateOptions) -> Latencies | None:
+        """Return what a second copy is sent by; ``None`` where the latest reply was not exact."""
+        return None if options.get("model", "") in self._inexact else latencies
+
+    def note(self, reply: Reply, options: GenerateOptions) -> None:
+        """Remember what the reply says of its model."""
+        model = options.get("model", "")
+        if reply.started.is_inexact:
+            self._inexact.add(model)
+        else:
+            self._inexact.discard(model)

@@ -36,6 +36,12 @@ class ResumableReply:
         """Whether the completion has come."""
         return self._order.is_complete
 
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing can go on from what was passed on: another time it may differ."""
+        has_text = bool(self._token_ids or self._latest.text)
+        return has_text and self._started is not None and self._started.is_inexact
+
     def begin(self) -> pb.GenerateRequest:
         """What to ask for in the next attempt."""
         self._order = EventOrder()
@@ -67,6 +73,8 @@ class ResumableReply:
         """The error as the caller is to see it: with what had arrived before it."""
         if isinstance(error, ModelNotFoundError) and self._started is not None:
             error = self._gone(self._started, str(error), error.request_id)
+        if self.is_final and isinstance(error, UnavailableError):
+            error.args = (f"{error}; what came cannot be gone on with: its version is inexact",)
         error.received_tokens = len(self._token_ids)
         return error
 

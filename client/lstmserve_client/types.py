@@ -166,6 +166,7 @@ class Started:
     prompt_tokens: int
     cache: CacheOutcome
     request_id: str
+    is_inexact: bool = False  # another time the same request may get another reply
 
     @property
     def text(self) -> str:
@@ -291,6 +292,7 @@ class Model:
     labels: tuple[str, ...]
     evaluation: Mapping[str, str] = field(hash=False)  # figures by name, as published
     traffic_share: float = 0.0  # of the requests naming this model and no version
+    is_inexact: bool = False  # served although its replies are not exact (--allow-inexact)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lstmserve_bundle.errors import ChecksumError, ManifestError, TokenizerError
 from lstmserve_bundle.files import size_of
+from lstmserve_bundle.fingerprint import FINGERPRINT_NAME, Fingerprint, read_fingerprint
 from lstmserve_bundle.manifest import FileManifest, Manifest, read_manifest
 from lstmserve_bundle.template import PromptTemplate
 from lstmserve_bundle.tokenizer import Tokenizer
@@ -27,6 +28,7 @@ class Bundle:
     manifest: Manifest
     tokenizer: Tokenizer
     template: PromptTemplate
+    fingerprint: Fingerprint | None = None  # None: the version was published without one
 
     @property
     def model_path(self) -> Path:
@@ -49,7 +51,10 @@ def open_bundle(folder: Path) -> Bundle:
             f"{folder / TOKENIZER_NAME}: {tokenizer.num_tokens} tokens, but the manifest's "
             f"sizes.vocabulary is {manifest.sizes.vocabulary}"
         )
-    return Bundle(folder, manifest, tokenizer, PromptTemplate(manifest.template, tokenizer))
+    template = PromptTemplate(manifest.template, tokenizer)
+    has_fingerprint = FINGERPRINT_NAME in manifest.files  # one that nobody published says nothing
+    fingerprint = read_fingerprint(folder / FINGERPRINT_NAME) if has_fingerprint else None
+    return Bundle(folder, manifest, tokenizer, template, fingerprint)
 
 
 def verify_bundle(folder: Path) -> Manifest:

@@ -40,12 +40,14 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Strict(BaseModel):
+class StrictModel(BaseModel):
+    """A part of a version's own files."""
+
     # a manifest is data from outside: nothing is coerced, nothing unknown is dropped
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class SizesManifest(_Strict):
+class SizesManifest(StrictModel):
     """Shapes; ``state`` is the number of float32 values in one sequence's state row."""
 
     vocabulary: RowLength
@@ -55,7 +57,7 @@ class SizesManifest(_Strict):
     parameters: PositiveInt
 
 
-class QuantizationManifest(_Strict):
+class QuantizationManifest(StrictModel):
     """How floats became integers; activations use one static scale (never the batch's)."""
 
     scheme: Literal["static-7bit-activations-int8-weights"]
@@ -63,7 +65,7 @@ class QuantizationManifest(_Strict):
     activation_zero_point: Annotated[int, Field(ge=0, le=127)]
 
 
-class LimitsManifest(_Strict):
+class LimitsManifest(StrictModel):
     """Upper bounds on what one request may ask of this model."""
 
     max_prompt_tokens: PositiveInt
@@ -76,7 +78,7 @@ def _check_roles(tokens: dict[str, str]) -> dict[str, str]:
     return tokens
 
 
-class TemplateManifest(_Strict):
+class TemplateManifest(StrictModel):
     """Turn markers. ``labels`` names the special tokens a reply may carry (intents)."""
 
     role_tokens: Annotated[dict[str, str], AfterValidator(_check_roles)]
@@ -91,7 +93,7 @@ class TemplateManifest(_Strict):
         return self
 
 
-class SamplingManifest(_Strict):
+class SamplingManifest(StrictModel):
     """The model's own sampling defaults, used for every field a request leaves out."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
@@ -101,12 +103,12 @@ class SamplingManifest(_Strict):
     max_tokens: PositiveInt = 128
 
 
-class FileManifest(_Strict):
+class FileManifest(StrictModel):
     sha256: Sha256
     size_bytes: PositiveInt
 
 
-class DataManifest(_Strict):
+class DataManifest(StrictModel):
     """One source of training text."""
 
     name: str
@@ -115,7 +117,7 @@ class DataManifest(_Strict):
     use: str
 
 
-class TrainingManifest(_Strict):
+class TrainingManifest(StrictModel):
     """Where the weights come from; ``recipe`` is the command that makes them again."""
 
     data: list[DataManifest]
@@ -126,13 +128,13 @@ class TrainingManifest(_Strict):
     facts: dict[str, float | int | str] = {}
 
 
-class CreationManifest(_Strict):
+class CreationManifest(StrictModel):
     at: str
     tool: str
     torch: str
 
 
-class Manifest(_Strict):
+class Manifest(StrictModel):
     """One version of one model."""
 
     schema_version: Literal[1]

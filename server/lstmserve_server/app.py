@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -231,8 +232,12 @@ class App:
     # --- models ----------------------------------------------------------------------
 
     def _make_live_store(self) -> LiveStore:
+        config = self._config
         loader = VersionLoader(
-            self._config.engine.max_running, self._config.store.torch_threads, self._make_engine
+            config.engine.max_running,
+            config.store.torch_threads,
+            self._make_engine,
+            allow_inexact=config.store.allow_inexact,
         )
         return LiveStore(
             self._config.store,
@@ -245,11 +250,14 @@ class App:
     def _make_engine(self, loaded: LoadedModel) -> AsyncEngine:
         bundle = loaded.bundle
         name, version = bundle.manifest.name, str(bundle.manifest.version)
+        config = self._config.engine
+        if loaded.difference:  # nothing may run beside a reply that would change by it
+            config = replace(config, max_running=1)
         engine = Engine(
             loaded.runner,
             bundle.tokenizer,
             bundle.template.end_id,
-            self._config.engine,
+            config,
             EngineMetrics(self._metrics, name, version),
             time.monotonic,
         )
@@ -258,10 +266,15 @@ class App:
             f"{name}-{version}",
             time.monotonic,
             self._on_engine_death,
-            self._config.engine.park_after_tokens,
+            config.park_after_tokens,
         )
-        describe_version(self._metrics, bundle.manifest, loaded.runner.state_bytes)
-        watch_engine(self._metrics, name, version, served, self._config.engine)
+        describe_version(
+            self._metrics,
+            bundle.manifest,
+            loaded.runner.state_bytes,
+            is_inexact=bool(loaded.difference),
+        )
+        watch_engine(self._metrics, name, version, served, config)
         return served
 
 

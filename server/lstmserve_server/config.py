@@ -61,6 +61,7 @@ class StoreConfig:
     poll_seconds: float = 2.0  # between two looks at the store; 0: it is looked at when told
     traffic: str = ""  # as store.shares reads it
     stored_default: str = ""  # what the store said when the supervisor started
+    allow_inexact: bool = False  # versions that are not exact are served, one reply at a time
 
 
 @dataclass(frozen=True, slots=True)

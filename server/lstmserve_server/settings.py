@@ -35,6 +35,7 @@ from lstmserve_server.option_types import (
 )
 
 ENV_PREFIX = "LSTMSERVE_"
+SWITCHES = frozenset({"allow_inexact", "insecure"})
 # what is given for these is not repeated in errors: it may hold a password
 SECRET_OPTIONS = frozenset({"redis_url", "trace_endpoint"})
 
@@ -125,6 +126,12 @@ class Settings(BaseSettings):
         "",
         description="Weights of versions for requests that name none: 'support-en=2:90,3:10'; "
         "empty: the newest gets all.",
+    )
+    allow_inexact: CliToggleFlag[bool] = Field(
+        False,
+        description="Serve also versions whose replies are not bit for bit a function of their "
+        "requests: one reply at a time, neither kept, shared nor resumed. Without it they are "
+        "refused.",
     )
     max_running: int = Field(
         64, ge=1, le=1024, description="Replies generated at the same time, per model."
@@ -259,8 +266,8 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _no_switches(cls, value: object, info: ValidationInfo) -> object:
-        # in a TOML file; no other option is a switch, and true would count as the number 1
-        if isinstance(value, bool) and info.field_name != "insecure":
+        # in a TOML file, where true would count as the number 1
+        if isinstance(value, bool) and info.field_name not in SWITCHES:
             raise ValueError("must not be true or false")
         return value
 
@@ -276,6 +283,7 @@ class Settings(BaseSettings):
                 version_policy=self.version_policy,
                 poll_seconds=self.poll_seconds,
                 traffic=self.traffic,
+                allow_inexact=self.allow_inexact,
             ),
             engine=EngineConfig(
                 max_running=self.max_running,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lstmserve_client import AsyncClient, Client, HedgePolicy, RetryPolicy
 from lstmserve_client.testing import FakeService
+from lstmserve_client.testing.models import make_model
 from lstmserve_client.testing.transports import FakeAsyncTransport, FakeTransport
 
 if TYPE_CHECKING:
@@ -116,3 +118,15 @@ async def test_too_few_calls_are_no_measure() -> None:
         async with asyncio.timeout(0.1):
             await client.reply("hi")
     assert len(transport.asked) == 2
+
+
+async def test_what_is_inexact_is_asked_of_one_server_at_a_time() -> None:
+    transport = SlowAsyncTransport(FakeService(models=[replace(make_model(), is_inexact=True)]))
+    client = AsyncClient(TARGETS, transport=transport, hedge=SOON)
+    for _ in range(3):
+        assert (await client.reply("hi")).started.is_inexact
+    transport.slow = {0, 1}
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await client.reply("hi")
+    assert transport.num_cancelled == 1

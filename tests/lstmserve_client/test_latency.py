@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from lstmserve_client import HedgePolicy
-from lstmserve_client.latency import Latencies
+from dataclasses import replace
+
+import pytest
+
+from lstmserve_client import HedgePolicy, Reply
+from lstmserve_client.latency import Exactness, Latencies
+from lstmserve_client.testing import FakeService
+from lstmserve_client.types import GenerateOptions
+
+ASKED = GenerateOptions(model="m")
+
+
+@pytest.fixture
+def reply() -> Reply:
+    return FakeService().client().reply("hi")
 
 
 def test_too_few_calls_tell_nothing() -> None:
@@ -33,3 +46,11 @@ def test_it_is_never_too_soon() -> None:
     latencies = Latencies(HedgePolicy(min_calls=1, min_seconds=0.5))
     latencies.add(0.001)
     assert latencies.hedge_seconds == 0.5
+
+
+def test_a_second_copy_is_sent_again_once_a_model_is_exact(reply: Reply) -> None:
+    exactness, latencies = Exactness(), Latencies(HedgePolicy())
+    for is_inexact in (True, False):
+        exactness.note(replace(reply, started=replace(reply.started, is_inexact=is_inexact)), ASKED)
+        assert exactness.allow(latencies, ASKED) is (None if is_inexact else latencies)
+        assert exactness.allow(latencies, {}) is latencies

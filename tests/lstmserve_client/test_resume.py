@@ -78,6 +78,23 @@ def failure(connections: Sequence[Connection], num_targets: int = 1) -> Lstmserv
     return raised.value
 
 
+def test_what_is_inexact_is_not_gone_on_with() -> None:
+    inexact = Script(["one", " two"], is_inexact=True)
+    for kind in (ScriptedTransport, ScriptedAsyncTransport):
+        transport = kind(inexact, [Connection(num_messages=2)])
+        with pytest.raises(UnavailableError, match="its version is inexact") as raised:
+            receive(transport) if kind is ScriptedTransport else receive_async(transport)
+        assert raised.value.received_tokens == 1
+        assert len(transport.requests) == 1
+
+
+def test_of_what_is_inexact_nothing_was_lost_before_the_first_token() -> None:
+    inexact = Script(["one", " two"], is_inexact=True)
+    events = both(inexact, [Connection(num_messages=1)])
+    assert join(events).text == "one two"
+    assert join(events).started.is_inexact
+
+
 texts = st.sampled_from(["a", " bc", "", "é", "\n"])
 scripts = st.builds(Script, st.lists(texts, min_size=1, max_size=8), st.sampled_from(["", "end"]))
 connections = st.lists(

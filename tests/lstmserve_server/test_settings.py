@@ -177,14 +177,18 @@ def test_a_number_in_the_file_is_a_number(tmp_path: Path, value: str) -> None:
     assert "--max-running" in refused("--config", write_config(tmp_path, f"max_running = {value}"))
 
 
-def test_insecure_is_the_one_switch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert not read_settings([]).insecure
-    assert read_settings(["--insecure"]).insecure
-    assert read_settings(["--config", write_config(tmp_path, "insecure = true")]).insecure
-    monkeypatch.setenv("LSTMSERVE_INSECURE", "true")
-    assert read_settings([]).insecure
-    monkeypatch.setenv("LSTMSERVE_INSECURE", "perhaps")
-    assert "--insecure" in refused()
+@pytest.mark.parametrize("name", ["insecure", "allow_inexact"])
+def test_few_options_are_switches(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    flag = f"--{name.replace('_', '-')}"
+    assert not getattr(read_settings([]), name)
+    assert getattr(read_settings([flag]), name)
+    assert getattr(read_settings(["--config", write_config(tmp_path, f"{name} = true")]), name)
+    monkeypatch.setenv(f"LSTMSERVE_{name.upper()}", "true")
+    assert getattr(read_settings([]), name)
+    monkeypatch.setenv(f"LSTMSERVE_{name.upper()}", "perhaps")
+    assert flag in refused()
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def test_a_published_version_opens_and_says_where_it_is_from(publication: Public
     target = publish(publication)
     assert target == publication.store / "toy" / "1"
     assert {path.name for path in target.iterdir()} == {
+        "fingerprint.json",
         "manifest.json",
         "model.pt",
         "tokenizer.json",

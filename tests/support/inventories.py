@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 from lstmserve_server.store.directives import Directives
@@ -12,7 +13,7 @@ from lstmserve_server.store.served_model import ServedModel
 from lstmserve_server.store.version_policy import parse_policy
 from lstmserve_server.store.version_record import VersionState
 
-SERVED = cast("ServedModel", object())  # the inventory never looks into it
+SERVED = cast("ServedModel", SimpleNamespace(difference=""))  # all that is looked at
 NOW = 1000.0
 NOTHING_SAID = Directives()
 Store = dict[tuple[str, int], int]  # versions and what their files look like

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import torch
 
+from lstmserve_bundle.fingerprint import FINGERPRINT_NAME
 from lstmserve_bundle.manifest import read_manifest
-from support.stores import accept_files
+from support.stores import accept_files, drop_file
 
 
 class Misdeed(torch.nn.Module):
@@ -50,6 +51,7 @@ def misbehave(version: Path, deed: str) -> None:
     sizes = read_manifest(version).sizes
     module = Misdeed(deed, sizes.state, sizes.vocabulary)
     torch.jit.script(module).save(str(version / "model.pt"))  # type: ignore[no-untyped-call]
+    drop_file(version, FINGERPRINT_NAME)
     accept_files(version)
 
 

@@ -19,6 +19,7 @@ class Script:
     texts: Sequence[str]
     tail: str = ""
     digest: str = "ab" * 32
+    is_inexact: bool = False
 
     @property
     def token_ids(self) -> list[int]:
@@ -26,9 +27,14 @@ class Script:
 
     def messages(self, resumed: int, sizes: Sequence[int]) -> Iterator[pb.GenerateResponse]:
         """The stream from a token on, in chunks of these sizes; 0 sends the tail by itself."""
-        yield pb.GenerateResponse(
-            started=pb.Started(model="m", model_version="1", model_digest=self.digest, seed=7)
+        started = pb.Started(
+            model="m",
+            model_version="1",
+            model_digest=self.digest,
+            seed=7,
+            is_inexact=self.is_inexact,
         )
+        yield pb.GenerateResponse(started=started)
         position, tail = resumed, self.tail
         for size in chain(filter(None, sizes), repeat(1)):
             if position >= len(self.texts):

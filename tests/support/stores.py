@@ -40,6 +40,13 @@ def accept_files(folder: Path) -> None:
     edit_manifest(folder, files=files)
 
 
+def drop_file(folder: Path, name: str) -> None:
+    """Delete a file that the manifest may name, and its name there."""
+    (folder / name).unlink(missing_ok=True)
+    files = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))["files"]
+    edit_manifest(folder, files={other: each for other, each in files.items() if other != name})
+
+
 def flip_byte(path: Path) -> None:
     """Change one byte in the middle; the size stays."""
     data = bytearray(path.read_bytes())

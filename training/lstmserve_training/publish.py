@@ -8,17 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from lstmserve_bundle.bundle import describe_file, open_bundle
 from lstmserve_bundle.errors import BundleError, DefaultModelError
+from lstmserve_bundle.fingerprint import FINGERPRINT_NAME, take_fingerprint, write_fingerprint
 from lstmserve_bundle.manifest import write_manifest
 from lstmserve_bundle.store import DEFAULT_NAME, look_into, only_model, read_default, write_default
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.describe import Publication, make_manifest
 from lstmserve_training.errors import PublishError
+from lstmserve_training.export import load_module
+from lstmserve_training.speed import one_thread
 from lstmserve_training.work import MODEL_NAME, TOKENIZER_NAME, require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 BYTES_PER_MB = 1_000_000
 
@@ -35,13 +40,14 @@ def publish(publication: Publication) -> Path:
         raise PublishError(f"{target} exists: versions are immutable, publish the next one")
     work = publication.work
     _check_size(require(work, MODEL_NAME), publication.max_size_mb)
-    files = {name: describe_file(require(work, name)) for name in (MODEL_NAME, TOKENIZER_NAME)}
+    names = [MODEL_NAME, TOKENIZER_NAME, *_write_fingerprint(work)]
+    files = {name: describe_file(require(work, name)) for name in names}
     manifest = make_manifest(publication, load_best(work), files)
     default = _unnamed_default(publication.store, publication.name)
     if default and default != publication.name:  # before it is no longer alone
         write_default(publication.store, default)
     with _appearing_folder(target) as folder:
-        for name in files:
+        for name in names:
             shutil.copyfile(work / name, folder / name)
         write_manifest(folder, manifest)
         _verify(folder)
@@ -91,6 +97,29 @@ def _appearing_folder(target: Path) -> Iterator[Path]:
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@torch.no_grad()
+def _write_fingerprint(work: Path) -> list[str]:
+    """Write what servers compare their numbers with; return the file's name.
+
+    None where this CPU may round otherwise than those of servers do.
+    """
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
+        return []
+    model = load_module(work / MODEL_NAME)
+
+    def read(tokens: Sequence[int]) -> Iterator[bytes]:
+        state = model.initial_state(1)
+        for token in tokens:
+            scores, state = model.step(state, torch.tensor([token]))
+            yield scores.numpy().tobytes()
+        yield state.numpy().tobytes()
+
+    with one_thread():
+        fingerprint = take_fingerprint(model.num_tokens, read)
+    write_fingerprint(work / FINGERPRINT_NAME, fingerprint)
+    return [FINGERPRINT_NAME]
 
 
 def _verify(folder: Path) -> None:

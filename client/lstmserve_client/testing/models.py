@@ -53,6 +53,7 @@ def to_wire(model: Model) -> model_pb.Model:
         labels=model.labels,
         evaluation=model.evaluation,
         traffic_share=model.traffic_share,
+        is_inexact=model.is_inexact,
     )
 
 

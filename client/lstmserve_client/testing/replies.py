@@ -100,6 +100,7 @@ def _started(request: FakeRequest, model: Model) -> pb.Started:
         prompt_tokens=len(_WORD.findall(request.text)),
         cache=pb.CACHE_OUTCOME_BYPASS,
         request_id=request.request_id,
+        is_inexact=model.is_inexact,
     )
 
 

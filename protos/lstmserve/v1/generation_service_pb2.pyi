@@ -207,7 +207,8 @@ class GenerateRequest(_message.Message):
     @_builtins.property
     def resume_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The tokens of this very reply that were received before a connection was lost: the
-        stream goes on after them. Needs model_version, and the seed that was in force.
+        stream goes on after them. Needs model_version, and the seed that was in force. Refused for a
+        version whose Started says is_inexact.
         """
 
     def __init__(
@@ -555,6 +556,7 @@ class Started(_message.Message):
     PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     CACHE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IS_INEXACT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model that answers."""
     model_version: _builtins.str
@@ -569,6 +571,11 @@ class Started(_message.Message):
     """What the cache did."""
     request_id: _builtins.str
     """Names this request in logs; quote it when reporting a problem."""
+    is_inexact: _builtins.bool
+    """Whether the version is served although its replies are not bit for bit a function of their
+    requests (the server's option --allow-inexact): the same request may get another reply, and
+    one that was cut cannot be gone on with.
+    """
     def __init__(
         self,
         *,
@@ -579,10 +586,11 @@ class Started(_message.Message):
         prompt_tokens: _builtins.int = ...,
         cache: Global___CacheOutcome.ValueType = ...,
         request_id: _builtins.str = ...,
+        is_inexact: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "is_inexact", b"is_inexact", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

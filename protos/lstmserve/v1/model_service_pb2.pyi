@@ -469,6 +469,7 @@ class Model(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     EVALUATION_FIELD_NUMBER: _builtins.int
     TRAFFIC_SHARE_FIELD_NUMBER: _builtins.int
+    IS_INEXACT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model's name."""
     version: _builtins.str
@@ -491,6 +492,10 @@ class Model(_message.Message):
     """The max_tokens of requests that set none."""
     traffic_share: _builtins.float
     """The share of the requests naming this model but no version that it gets, from 0 to 1."""
+    is_inexact: _builtins.bool
+    """Whether its replies are not bit for bit a function of their requests, and it is served all the
+    same (--allow-inexact): one reply at a time, neither kept, shared nor resumed.
+    """
     @_builtins.property
     def sizes(self) -> Global___ModelSizes:
         """Its size."""
@@ -530,10 +535,11 @@ class Model(_message.Message):
         labels: _abc.Iterable[_builtins.str] | None = ...,
         evaluation: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         traffic_share: _builtins.float = ...,
+        is_inexact: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "limits", b"limits", "sizes", b"sizes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_max_tokens", b"default_max_tokens", "default_sampling", b"default_sampling", "description", b"description", "digest", b"digest", "evaluation", b"evaluation", "family", b"family", "is_default", b"is_default", "labels", b"labels", "license", b"license", "limits", b"limits", "name", b"name", "sizes", b"sizes", "state", b"state", "state_reason", b"state_reason", "traffic_share", b"traffic_share", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_max_tokens", b"default_max_tokens", "default_sampling", b"default_sampling", "description", b"description", "digest", b"digest", "evaluation", b"evaluation", "family", b"family", "is_default", b"is_default", "is_inexact", b"is_inexact", "labels", b"labels", "license", b"license", "limits", b"limits", "name", b"name", "sizes", b"sizes", "state", b"state", "state_reason", b"state_reason", "traffic_share", b"traffic_share", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -125,8 +125,9 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyModel(self, request, context):
-        """Tries a version of the store as loading would (checksums, manifest, a run of the model), and
-        serves nothing. What is wrong with it comes as the error FAILED_PRECONDITION.
+        """Tries a version of the store as loading would (checksums, manifest, a run of the model, and a
+        proof that its replies are exact), and serves nothing. What is wrong with it comes as the error
+        FAILED_PRECONDITION; a version that is not exact is not good, whatever the server allows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,8 +56,9 @@ class ModelServiceStub:
     while the weights stay. Takes effect at once.
     """
     VerifyModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.VerifyModelRequest, _model_service_pb2.VerifyModelResponse]
-    """Tries a version of the store as loading would (checksums, manifest, a run of the model), and
-    serves nothing. What is wrong with it comes as the error FAILED_PRECONDITION.
+    """Tries a version of the store as loading would (checksums, manifest, a run of the model, and a
+    proof that its replies are exact), and serves nothing. What is wrong with it comes as the error
+    FAILED_PRECONDITION; a version that is not exact is not good, whatever the server allows.
     """
 
 @_typing.type_check_only
@@ -88,8 +89,9 @@ class ModelServiceAsyncStub(ModelServiceStub):
     while the weights stay. Takes effect at once.
     """
     VerifyModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.VerifyModelRequest, _model_service_pb2.VerifyModelResponse]  # type: ignore[assignment]
-    """Tries a version of the store as loading would (checksums, manifest, a run of the model), and
-    serves nothing. What is wrong with it comes as the error FAILED_PRECONDITION.
+    """Tries a version of the store as loading would (checksums, manifest, a run of the model, and a
+    proof that its replies are exact), and serves nothing. What is wrong with it comes as the error
+    FAILED_PRECONDITION; a version that is not exact is not good, whatever the server allows.
     """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -159,8 +161,9 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.VerifyModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.VerifyModelResponse, _abc.Awaitable[_model_service_pb2.VerifyModelResponse]]:
-        """Tries a version of the store as loading would (checksums, manifest, a run of the model), and
-        serves nothing. What is wrong with it comes as the error FAILED_PRECONDITION.
+        """Tries a version of the store as loading would (checksums, manifest, a run of the model, and a
+        proof that its replies are exact), and serves nothing. What is wrong with it comes as the error
+        FAILED_PRECONDITION; a version that is not exact is not good, whatever the server allows.
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

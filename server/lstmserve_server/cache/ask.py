@@ -23,4 +23,5 @@ class Ask:
     claim: Claim
     is_seeded: bool = True  # else its seed may be chosen
     mode: CacheMode = CacheMode.DEFAULT
+    is_exact: bool = True  # else nothing of its reply may be kept, shared or gone on from
     is_streamed: bool = True  # else a reply that is there may come in one piece

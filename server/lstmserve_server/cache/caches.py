@@ -79,10 +79,11 @@ class Caches:
 
     def answer(self, ask: Ask) -> Answer:
         """The reply to one request, from wherever it comes."""
-        if self._config.is_on:
+        if self._config.is_on and ask.is_exact:
             return self._cache.answer(ask)
         if ask.mode is CacheMode.ONLY_IF_CACHED:
-            raise NotCachedError("this server keeps no replies; leave cache_mode out")
+            who = "this server" if ask.is_exact else "a version that is served inexact"
+            raise NotCachedError(f"{who} keeps no replies; leave cache_mode out")
         return answer_alone(ask)
 
     async def warm(self, ask: Ask) -> Warmed:

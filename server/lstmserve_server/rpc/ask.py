@@ -38,5 +38,6 @@ def to_ask(
         claim=to_claim(request, call, context),
         is_seeded=request.sampling.HasField("seed"),
         mode=CACHE_MODES[request.cache_mode],
+        is_exact=model.is_exact,
         is_streamed=isinstance(request, pb.GenerateRequest),
     )

@@ -18,6 +18,7 @@ from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.purging import to_scope
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.rpc.sticky import sticky_key
+from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -50,6 +51,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         )
         with model.gate.enter():
             with _inside("request"):
+                _check_exact(model)
                 ask = to_ask(wanted, call, context, model, is_per_caller=config.is_per_caller)
             warmed = await self._service.caches.warm(ask)
         return pb.WarmCacheResponse(
@@ -66,6 +68,14 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
             if request.HasField("caller")
             else None,
         )
+
+
+def _check_exact(model: ServedModel) -> None:
+    if not model.is_exact:
+        what = (
+            f"{model.name} version {model.version} is served inexact: none of its replies is kept"
+        )
+        raise InvalidRequestError([FieldViolation("model_version", what)])
 
 
 @contextmanager

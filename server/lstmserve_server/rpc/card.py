@@ -27,6 +27,7 @@ def to_card(record: VersionRecord, catalog: ModelCatalog) -> pb.Model:
     if served is not None:
         card.is_default = catalog.is_default(served)
         card.traffic_share = catalog.share(served)
+        card.is_inexact = not served.is_exact
     return card
 
 

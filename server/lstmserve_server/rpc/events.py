@@ -36,6 +36,7 @@ def to_started(model: ServedModel, answer: Answer, request_id: str) -> pb.Starte
         prompt_tokens=len(answer.request.prompt_ids),
         cache=CACHE_OUTCOMES[answer.provenance.outcome],
         request_id=request_id,
+        is_inexact=not model.is_exact,
     )
 
 

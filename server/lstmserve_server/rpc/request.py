@@ -96,6 +96,12 @@ def _resume_ids(
     if isinstance(request, pb.GenerateReplyRequest) or not request.resume_tokens:
         return ()
     checks = FieldChecks()
+    if not model.is_exact:
+        checks.refuse(
+            "resume_tokens",
+            f"is not served for {model.name} version {model.version}: it is served inexact, so the "
+            "rest would not be that of the same reply; ask for the whole reply again",
+        )
     if not request.model_version:
         checks.refuse("model_version", "is needed with resume_tokens; it was told in Started")
     if is_sampled and not request.sampling.HasField("seed"):

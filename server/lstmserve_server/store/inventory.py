@@ -188,4 +188,4 @@ class Inventory:
 def _unlike_when_loaded(record: VersionRecord) -> str:
     if not record.is_stored:
         return GONE
-    return CHANGED if record.fingerprint != record.tried else ""
+    return CHANGED if record.fingerprint != record.tried else record.why_marked

@@ -17,6 +17,7 @@ from lstmserve_server.engine.runner import Runner
 from lstmserve_server.errors import ModelLoadError, StartupError
 from lstmserve_server.store.allocator import keep_buffers
 from lstmserve_server.store.archive import make_archive, path_of
+from lstmserve_server.store.proof import find_difference
 from lstmserve_server.store.repository import StoredVersion
 
 # enough calls for TorchScript's profiling executor to have specialized the loop
@@ -32,6 +33,7 @@ class LoadedModel:
 
     bundle: Bundle
     runner: Runner
+    difference: str = ""  # what its replies depend on besides their requests; empty: nothing
 
 
 def configure_torch(threads: int) -> None:
@@ -101,8 +103,14 @@ def compile_version(bundle: Bundle, archive: int) -> None:
         torch.jit.save(loop, path_of(archive), _extra_files={DIGEST: bundle.manifest.digest})
 
 
-def load_archive(bundle: Bundle, archive: int, max_rows: int) -> LoadedModel:
-    """What ``compile_version`` made of this version, warmed up; raises ModelLoadError."""
+def load_archive(
+    bundle: Bundle, archive: int, max_rows: int, difference: str | None = None
+) -> LoadedModel:
+    """Return what ``compile_version`` made of this version, warmed up; raises ModelLoadError.
+
+    ``difference`` is what a proof has found, empty for nothing; without one it is proved here. A
+    version that is not exact has one row: nothing can run beside it.
+    """
     extra = {DIGEST: b""}
     with _reported(bundle):
         loop = _load_script(path_of(archive), extra)
@@ -111,17 +119,22 @@ def load_archive(bundle: Bundle, archive: int, max_rows: int) -> LoadedModel:
         if has_amx() and hasattr(loop.model, "widen"):
             loop.model.widen(WIDE_ROWS)
         _check_shapes(loop, bundle)
-        runner = Runner(loop, max_rows, bundle.manifest.sizes.vocabulary)
-        _warm_up(runner, max_rows)
-    return LoadedModel(bundle, runner)
+        if difference is None:
+            difference = find_difference(loop, bundle, max_rows)
+        num_rows = 1 if difference else max_rows
+        runner = Runner(loop, num_rows, bundle.manifest.sizes.vocabulary)
+        _warm_up(runner, num_rows)
+    return LoadedModel(bundle, runner, difference)
 
 
-def load_version(stored: StoredVersion, max_rows: int) -> LoadedModel:
-    """Verify, compile and load one version; raises ModelLoadError."""
+def load_version(
+    stored: StoredVersion, max_rows: int, difference: str | None = None
+) -> LoadedModel:
+    """Verify, compile and load one version, as ``load_archive`` does; raises ModelLoadError."""
     bundle = open_version(stored)
     with make_archive() as archive:
         compile_version(bundle, archive)
-        return load_archive(bundle, archive, max_rows)
+        return load_archive(bundle, archive, max_rows, difference)
 
 
 @contextmanager

@@ -155,7 +155,7 @@ class ModelManager:
             self._fail(record, f"a bug: {error!r}", is_passing=True)
             raise
         else:
-            self._enter(record, VersionState.READY)
+            self._enter(record, VersionState.READY, record.why_marked)
             self._loader.tidy()
         self._observer.on_load(record.id, self._clock() - began_at, is_good=record.is_ready)
         self._publish()
@@ -198,7 +198,7 @@ class ModelManager:
         if record.served is None:
             return False
         record.served.gate.open()
-        self._enter(record, VersionState.READY)
+        self._enter(record, VersionState.READY, record.why_marked)
         self._publish()
         return True
 

@@ -14,7 +14,7 @@ import structlog
 from lstmserve_server.children import environment, send_signal
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
 from lstmserve_server.store.repository import StoredVersion
-from lstmserve_server.store.trial import EXIT_REFUSED, WARNING
+from lstmserve_server.store.trial import EXIT_INEXACT, EXIT_REFUSED, WARNING
 
 # -P: the folder in which the server was started is no place to import from
 PROGRAM = ("-P", "-m", "lstmserve_server.store.trial")
@@ -33,10 +33,11 @@ async def rehearse(
     max_rows: int,
     threads: int,
     timeout_seconds: float = TIMEOUT_SECONDS,
-) -> None:
-    """Have it compiled into the archive, and proven to run; raises ModelLoadError.
+) -> str:
+    """Have it compiled into the archive, and proved to run; raises ModelLoadError.
 
-    Call on the main thread: the process dies with the thread that started it.
+    Return what its replies depend on besides their requests; empty for nothing. Call on the main
+    thread: the process dies with the thread that started it.
     """
     facts = (os.getpid(), archive, max_rows, threads, stored.name, stored.version, stored.folder)
     try:
@@ -53,12 +54,12 @@ async def rehearse(
         )
     except OSError as error:  # no memory, no process, no file descriptor left
         raise ModelTrialError(f"{stored.folder}: cannot be tried: {error.strerror}") from None
-    await _await_verdict(process, stored, timeout_seconds)
+    return await _await_verdict(process, stored, timeout_seconds)
 
 
 async def _await_verdict(
     process: asyncio.subprocess.Process, stored: StoredVersion, timeout_seconds: float
-) -> None:
+) -> str:
     try:
         async with asyncio.timeout(timeout_seconds):
             said = await _read_end(cast("asyncio.StreamReader", process.stderr))  # asked for
@@ -73,8 +74,11 @@ async def _await_verdict(
     last_line = (said.decode(errors="replace").strip().splitlines() or [""])[-1]
     if process.returncode == EXIT_REFUSED:
         raise ModelLoadError(last_line)
+    if process.returncode == EXIT_INEXACT:
+        return last_line
     if process.returncode:
         raise ModelTrialError(f"{stored.folder}: {_describe(process.returncode)}; {last_line}")
+    return ""
 
 
 async def _read_end(reader: asyncio.StreamReader) -> bytes:

@@ -24,6 +24,12 @@ class ServedModel:
     bundle: Bundle
     engine: AsyncEngine
     gate: Gate = field(default_factory=_make_gate)
+    difference: str = ""  # what its replies depend on besides their requests; empty: nothing
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its replies may be kept, shared and resumed."""
+        return not self.difference
 
     @property
     def manifest(self) -> Manifest:

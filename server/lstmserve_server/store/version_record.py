@@ -42,6 +42,12 @@ class VersionRecord:
     def is_ready(self) -> bool:
         return self.state is VersionState.READY
 
+    @property
+    def why_marked(self) -> str:
+        """What operators have to know of it while it is served."""
+        difference = self.served.difference if self.served else ""
+        return f"served inexact, one reply at a time: {difference}" if difference else ""
+
     def try_again(self) -> None:
         """Forget that it could not be loaded, or was about to change."""
         if not self.is_ready:

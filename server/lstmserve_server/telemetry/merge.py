@@ -26,6 +26,7 @@ GAUGES: Mapping[str, Combine] = {
     "lstmserve_peak_memory_bytes": operator.add,
     "lstmserve_state_bytes": operator.add,
     "lstmserve_model_bytes": max,  # all have loaded the same files
+    "lstmserve_model_inexact": max,
     "lstmserve_reference_log_perplexity": max,
     "lstmserve_model_state": operator.add,  # how many workers have the version in that state
     "lstmserve_model_traffic_share": max,  # the same everywhere, but for a moment

@@ -143,6 +143,10 @@ class ModelFamilies:
         self.info = make.info("model", "Facts of a served model.", MODEL)
         self.bytes = make.gauge("model_bytes", "Size of a model's files.", MODEL)
         self.state_bytes = make.gauge("state_bytes", "Memory of the running states.", MODEL)
+        self.inexact = make.gauge(
+            "model_inexact", "1 for a version whose replies are not exact, served all the same.",
+            MODEL,
+        )  # fmt: skip
         self.state = make.lasting_gauge(
             "model_state", "1 for the state that a version is in.", (*MODEL, "state")
         )

@@ -18,12 +18,15 @@ if TYPE_CHECKING:  # telling them needs neither
 REFERENCE = "chat_agent_turn_perplexity_int8"
 
 
-def describe_version(metrics: Metrics, manifest: Manifest, state_bytes: int) -> None:
+def describe_version(
+    metrics: Metrics, manifest: Manifest, state_bytes: int, *, is_inexact: bool = False
+) -> None:
     """What stays the same while it is served."""
     labels = (manifest.name, str(manifest.version))
     models = metrics.models
     models.bytes.labels(*labels).set(manifest.size_bytes)
     models.state_bytes.labels(*labels).set(state_bytes)
+    models.inexact.labels(*labels).set(is_inexact)
     models.info.labels(*labels).info({"digest": manifest.digest, "family": manifest.family})
     reference = manifest.evaluation.get(REFERENCE)
     # whoever publishes may write there what they like: it must not keep a good model from callers

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from lstmserve_server.store.directives import Directives
+from lstmserve_server.store.served_model import ServedModel
 from lstmserve_server.store.version_record import VersionState
 from support.inventories import NOW, Store, look, make_inventory, ready, settle
 
@@ -85,6 +89,17 @@ def test_a_version_that_comes_back_needs_no_reason_any_more() -> None:
         assert record.is_ready
         assert said in record.reason
         assert bool(said) == bool(record.reason)
+
+
+def test_a_version_that_is_served_inexact_keeps_saying_so() -> None:
+    inventory = make_inventory()
+    look(inventory, {("a", 1): 1}, is_first=True)
+    settle(inventory)
+    record = inventory.find(("a", 1))
+    assert record is not None
+    record.served = cast("ServedModel", SimpleNamespace(difference="it counts its calls"))
+    look(inventory, {("a", 1): 1})
+    assert record.reason == "served inexact, one reply at a time: it counts its calls"
 
 
 def test_versions_that_are_gone_and_not_used_are_forgotten() -> None:

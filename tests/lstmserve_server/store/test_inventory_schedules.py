@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import hypothesis
@@ -24,7 +25,7 @@ from lstmserve_server.store.served_model import ServedModel
 from lstmserve_server.store.version_policy import parse_policy
 from lstmserve_server.store.version_record import VersionRecord, VersionState
 
-SERVED = cast("ServedModel", object())  # the inventory never looks into it
+SERVED = cast("ServedModel", SimpleNamespace(difference=""))  # all that is looked at
 RETRY_SECONDS = 60.0
 VERSIONS = st.tuples(st.sampled_from("ab"), st.integers(1, 3))
 POLICIES = ("latest", "latest:2", "all", "2,3", "1 b=all")

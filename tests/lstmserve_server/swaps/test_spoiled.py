@@ -44,7 +44,7 @@ def test_a_version_is_loaded_when_all_of_it_is_there_however_slowly_it_comes(
     folder = live.folder(version)
     folder.mkdir()
     live.until_state(version, FAILED, "manifest.json: cannot be read")
-    for name in ("manifest.json", "tokenizer.json"):
+    for name in ("manifest.json", "tokenizer.json", "fingerprint.json"):
         shutil.copy(aside / name, folder)
     live.until_state(version, FAILED, "model.pt: cannot be read")
     data = (aside / "model.pt").read_bytes()

@@ -21,7 +21,7 @@ def serve(metrics: Metrics, version: str) -> None:
     """All that is told of a version while it is served."""
     models = metrics.models
     models.info.labels("tiny", version).info({"digest": version, "family": "lstm"})
-    for gauge in (models.bytes, models.state_bytes, models.traffic_share):
+    for gauge in (models.bytes, models.state_bytes, models.inexact, models.traffic_share):
         gauge.labels("tiny", version).set(1)
     models.set_state("tiny", version, "ready")
     models.loads.labels("tiny", version, "ok").inc()

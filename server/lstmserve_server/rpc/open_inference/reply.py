@@ -93,6 +93,8 @@ def _tell_started(response: wire.ModelInferResponse, started: pb.Started) -> Non
     parameters["model_digest"].string_param = started.model_digest
     parameters["prompt_tokens"].int64_param = started.prompt_tokens
     parameters["request_id"].string_param = started.request_id
+    if started.is_inexact:
+        parameters["is_inexact"].bool_param = True
 
 
 def _tell_completion(response: wire.ModelInferResponse, completion: pb.Completion) -> None:
