@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
 import unicodedata
 from pathlib import Path
 
@@ -130,6 +132,30 @@ def test_hostile_texts_have_the_ids_of_the_published_pattern(
     for piece in HOSTILE:
         text = make_text(piece, 1500)
         assert published.encode(text) == as_published.encode(text, add_special_tokens=False).ids
+
+
+def test_other_threads_run_while_a_long_text_is_encoded(published: Tokenizer) -> None:
+    """Without ever being made to, so that it is for as long as the text takes."""
+    begun, is_over, num_turns = threading.Event(), threading.Event(), 0
+
+    def encode() -> None:
+        begun.set()
+        published.encode("hello there " * 30_000)
+        is_over.set()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        thread = threading.Thread(target=encode)
+        thread.start()
+        begun.wait()
+        while not is_over.is_set():
+            num_turns += 1
+            is_over.wait(0.001)
+        thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert num_turns > 1
 
 
 def test_only_patterns_that_are_known_are_replaced() -> None:
