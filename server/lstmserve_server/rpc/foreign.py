@@ -14,6 +14,7 @@ import grpc
 import structlog
 from google.protobuf.message import Message
 
+from lstmserve_server.errors import NotServedError
 from lstmserve_server.rpc.arrival import Strangers, read_each, read_one
 from lstmserve_server.rpc.call import Call, choose_request_id
 from lstmserve_server.rpc.door import Door
@@ -121,6 +122,8 @@ async def _read_each(read: Read, coming: AsyncIterator[bytes]) -> AsyncIterator[
 
 
 async def _abort(error: Exception, call: Call, context: Context) -> None:
+    if isinstance(error, NotImplementedError):  # what a service's base class raises
+        error = NotServedError(f"{call.method} is not served")
     code, status = to_status(error, call.request_id)
     if classify(error) == BUG:
         log.error("a bug", rpc=call.rpc, request_id=call.request_id, exc_info=error)
