@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -108,6 +109,8 @@ class App:
     def _prepare_process(self) -> None:
         self._handle_signals()
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        # one text at a time needs no pool of threads, nor a warning from it in every child
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp per series
         configure_torch(self._config.store.torch_threads)
         describe_process(self._metrics.process)

@@ -1,12 +1,39 @@
 from __future__ import annotations
 
+import json
+import sys
+import threading
 import unicodedata
+from pathlib import Path
 
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_bundle import Bundle
+from lstmserve_bundle import Bundle, Tokenizer
+from lstmserve_bundle.tokenizer import EMAIL_PATTERN, LINEAR_PATTERNS, make_linear
+from support.growth import HOSTILE, MOST, make_text, measure_growth
+
+PUBLISHED = Path(__file__).parents[2] / "model_store" / "support-en" / "2" / "tokenizer.json"
+# pieces that addresses, links and numbers are made of, and may be mistaken for
+PIECES = (
+    "a",
+    "Z9",
+    "@",
+    ".",
+    "+",
+    "-",
+    "_",
+    " ",
+    "www.",
+    "http://",
+    "12345",
+    "\u0301",
+    "\u00b2",
+    "\u6211",
+)
+addresses = st.lists(st.sampled_from(PIECES), max_size=200).map("".join)
 
 SPECIAL = ["<|user|>", "<|agent|>", "<|end|>", "<|intent:track_order|>"]
 
@@ -64,3 +91,86 @@ def test_a_mask_is_one_token(bundle: Bundle) -> None:
 def test_special_tokens_add_no_text(bundle: Bundle) -> None:
     for token in SPECIAL:
         assert bundle.tokenizer.token_bytes(bundle.tokenizer.special_id(token)) == b""
+
+
+@pytest.fixture(scope="module")
+def published() -> Tokenizer:
+    """Of a version whose file carries a pattern of quadratic time, and stays as it is."""
+    return Tokenizer.from_file(PUBLISHED)
+
+
+@pytest.fixture(scope="module")
+def as_published() -> tokenizers.Tokenizer:
+    """The same, with its patterns as they are."""
+    backend = tokenizers.Tokenizer.from_file(str(PUBLISHED))
+    backend.encode_special_tokens = True
+    return backend
+
+
+@given(st.text() | addresses | st.text(alphabet="a1@.+- ", max_size=400))
+def test_a_linear_pattern_gives_the_ids_of_the_published_one(
+    published: Tokenizer, as_published: tokenizers.Tokenizer, text: str
+) -> None:
+    expected = as_published.encode(text, add_special_tokens=False).ids
+    assert published.encode(text) == expected
+    # as what is long is encoded
+    padding = " ".join(["hello"] * 200)
+    assert (
+        published.encode(text + padding)
+        == as_published.encode(text + padding, add_special_tokens=False).ids
+    )
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_a_text_takes_time_that_grows_with_its_length(published: Tokenizer, piece: str) -> None:
+    assert measure_growth(published.encode, piece) < MOST
+
+
+def test_hostile_texts_have_the_ids_of_the_published_pattern(
+    published: Tokenizer, as_published: tokenizers.Tokenizer
+) -> None:
+    for piece in HOSTILE:
+        text = make_text(piece, 1500)
+        assert published.encode(text) == as_published.encode(text, add_special_tokens=False).ids
+
+
+def test_other_threads_run_while_a_long_text_is_encoded(published: Tokenizer) -> None:
+    """Without ever being made to, so that it is for as long as the text takes."""
+    begun, is_over, num_turns = threading.Event(), threading.Event(), 0
+
+    def encode() -> None:
+        begun.set()
+        published.encode("hello there " * 30_000)
+        is_over.set()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        thread = threading.Thread(target=encode)
+        thread.start()
+        begun.wait()
+        while not is_over.is_set():
+            num_turns += 1
+            is_over.wait(0.001)
+        thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert num_turns > 1
+
+
+def test_only_patterns_that_are_known_are_replaced() -> None:
+    (slow,) = LINEAR_PATTERNS
+
+    def patterns(*found: str) -> dict[str, object]:
+        each = [{"type": "Replace", "pattern": {"Regex": one}, "content": "x"} for one in found]
+        return {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, *each]}}
+
+    assert json.loads(make_linear(json.dumps(patterns("a+", slow)))) == patterns(
+        "a+", EMAIL_PATTERN
+    )
+    alone = {"normalizer": {"type": "Replace", "pattern": {"Regex": slow}, "content": "x"}}
+    assert json.loads(make_linear(json.dumps(alone)))["normalizer"]["pattern"] == {
+        "Regex": EMAIL_PATTERN
+    }
+    for other in (patterns("a+"), {"normalizer": None}, {"normalizer": {"pattern": "x"}}, {}, []):
+        assert make_linear(json.dumps(other)) == json.dumps(other)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from lstmserve_training import support
 from lstmserve_training.errors import DataError, MissingInputError
 from lstmserve_training.roughen import roughen
 from lstmserve_training.support import Turn
+from support.growth import HOSTILE, MOST, measure_growth
 from support.tiny_checkpoint import FIXED_REPLIES, VARIED_REPLIES
 
 
@@ -30,6 +32,24 @@ def test_a_long_reply_ends_with_a_whole_sentence() -> None:
     shortened = support.shorten_reply(reply)
     assert len(shortened.split()) <= support.MAX_REPLY_WORDS
     assert shortened.endswith("of many.")
+
+
+@given(st.lists(st.sampled_from(["{", "{{", "}", "}}", "our ", "site", "x ", "1 ", "."])))
+def test_placeholders_become_what_they_became(pieces: list[str]) -> None:
+    """With the patterns that the text of support-en, version 2, was made by."""
+    line = "".join(pieces)
+    place = re.compile(
+        r"\b(?:(?:our|the|your|my) )?\{\{\s*(?:website|company|store|app|site)[^}]*\}\}",
+        re.IGNORECASE,
+    )
+    quoted = re.sub(r"\{\{([^}]*)\}\}", lambda found: f"'{found[1].strip()}'", line)
+    assert support.PLACEHOLDER.sub(support.quote_placeholder, line) == quoted
+    assert support.replace_store(line) == place.sub("our website", line)
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_a_reply_is_shortened_in_time_that_grows_with_it(piece: str) -> None:
+    assert measure_growth(lambda text: support.shorten_reply(f"{text}."), piece) < MOST
 
 
 @given(st.text(min_size=1), st.integers())

@@ -24,7 +24,7 @@ from lstmserve_server.cache.redis.address import describe, parse_url
 from lstmserve_server.cache.seal import CorruptEntryError, seal, unseal
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.errors import LstmserveError
-from lstmserve_server.rpc.request import to_generation_request
+from lstmserve_server.rpc.request import check_request, render, to_generation_request
 from lstmserve_server.rpc.wire import Malformed, make_reader
 from lstmserve_server.settings_sources import read_settings
 from support.fuzzing import GENERATE, seed_messages
@@ -48,7 +48,10 @@ def read_request(data: bytes) -> None:
         message: Any = make_reader(kind)(data)
         if not isinstance(message, Malformed):
             with suppress(LstmserveError):
-                to_generation_request(message, _model())
+                model = _model()
+                check_request(message, model.manifest)
+                prompt_ids = render(message, model.bundle.template)
+                to_generation_request(message, model, prompt_ids)
 
 
 def read_entry(data: bytes) -> None:

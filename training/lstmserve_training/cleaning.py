@@ -7,18 +7,37 @@ masked when it is served exactly as it was in training; names are replaced here,
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+
+from lstmserve_bundle.tokenizer import EMAIL_PATTERN
 
 NUMBER_MASK = "[number]"
 EMAIL_MASK = "[email]"
 LINK_MASK = "[link]"
 MASKS = (NUMBER_MASK, EMAIL_MASK, LINK_MASK)
 
-# in this order: an address may hold digits, and a link may hold an address
+_LINK = r"(?:https?://|www\.)\S*[\w/]"
+# phone-like: seven digits or more, in groups; and any plain run of five or more
+_NUMBER = r"\+?\(?\d(?:[ ().-]{0,2}\d){6,}|\d{5,}"
+
+# of the tokenizer, in this order: an address may hold digits, and a link may hold an address
 MASK_PATTERNS = (
-    (r"(?:https?://|www\.)\S*[\w/]", LINK_MASK),
-    (r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*", EMAIL_MASK),
-    # phone-like: seven digits or more, in groups; and any plain run of five or more
-    (r"\+?\(?\d(?:[ ().-]{0,2}\d){6,}|\d{5,}", NUMBER_MASK),
+    (_LINK, LINK_MASK),
+    (EMAIL_PATTERN, EMAIL_MASK),
+    (_NUMBER, NUMBER_MASK),
+)
+
+
+def _mask_address(found: re.Match[str]) -> str:
+    return EMAIL_MASK if found[1] else found[0]
+
+
+# The same for Python, which has no \G: whatever may begin an address is taken as a whole, so that
+# it is read once, and put back if it begins none.
+_STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(_LINK), LINK_MASK),
+    (re.compile(r"[\w.+-]++(@[\w-]+(?:\.[\w-]+)*)?"), _mask_address),
+    (re.compile(_NUMBER), NUMBER_MASK),
 )
 
 _SHOPS = r"amazon|amzn|flipkart|myntra|meesho|snapdeal|nykaa|croma|reliance digital|jiomart"
@@ -62,8 +81,8 @@ def replace_names(text: str) -> str:
 
 def mask(text: str) -> str:
     """``text`` with numbers, e-mail addresses and links masked, as the tokenizer does it."""
-    for pattern, replacement in MASK_PATTERNS:
-        text = re.sub(pattern, replacement, text)
+    for pattern, replacement in _STEPS:
+        text = pattern.sub(replacement, text)
     return text
 
 

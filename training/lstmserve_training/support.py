@@ -143,10 +143,12 @@ def _require(data: Path, file: str) -> Path:
     return data / file
 
 
-_PLACEHOLDER = re.compile(r"\{\{([^}]*)\}\}")
+# what is not closed is found as well, so that it is read once, and left alone
+PLACEHOLDER = re.compile(r"\{\{([^}]*+)(\}\})?")
 _STEP = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s*")
 _STORE_PLACE = re.compile(
-    r"\b(?:(?:our|the|your|my) )?\{\{\s*(?:website|company|store|app|site)[^}]*\}\}", re.IGNORECASE
+    r"\b(?:(?:our|the|your|my) )?\{\{\s*(?:website|company|store|app|site)[^}]*+(\}\})?",
+    re.IGNORECASE,
 )
 # a sentence that needs one of these says nothing without it
 _CONTACT = re.compile(
@@ -172,13 +174,24 @@ def shorten_reply(response: str) -> str:
 
 def _sentences(line: str) -> Iterator[str]:
     line = _STEP.sub("", line.replace("**", "").strip())
-    line = _STORE_PLACE.sub("our website", line).replace("our website account", "your account")
+    line = replace_store(line).replace("our website account", "your account")
     for sentence in re.split(r"(?<=[.!?])\s+", line):
         if not sentence.endswith((".", "!", "?")):  # a heading, or a bullet of a few words
             continue
-        if any(_CONTACT.search(name) for name in _PLACEHOLDER.findall(sentence)) or "[" in sentence:
+        places = [found[1] for found in PLACEHOLDER.finditer(sentence) if found[2]]
+        if any(map(_CONTACT.search, places)) or "[" in sentence:
             continue
-        yield clean(_PLACEHOLDER.sub(lambda match: f"'{match[1].strip()}'", sentence))
+        yield clean(PLACEHOLDER.sub(quote_placeholder, sentence))
+
+
+def replace_store(line: str) -> str:
+    """``line`` with placeholders for the shop's own pages as words."""
+    return _STORE_PLACE.sub(lambda found: "our website" if found[1] else found[0], line)
+
+
+def quote_placeholder(found: re.Match[str]) -> str:
+    """What a match of PLACEHOLDER becomes."""
+    return f"'{found[1].strip()}'" if found[2] else found[0]
 
 
 # --- questions answered ---------------------------------------------------------------

@@ -34,7 +34,9 @@ MOST_RETRY_SECONDS = 60.0
 class Admission:
     """Refuses what cannot be served in time or would make the queue too long."""
 
-    def __init__(self, config: EngineConfig, queue: FairQueue, ledger: Ledger, pace: Pace) -> None:
+    def __init__(
+        self, config: EngineConfig, queue: FairQueue[Sequence], ledger: Ledger, pace: Pace
+    ) -> None:
         self._config = config
         self._queue = queue
         self._ledger = ledger

@@ -1,4 +1,4 @@
-"""The order in which waiting sequences start.
+"""The order in which what waits has its turn: sequences, to start.
 
 Tokens are shared twice, by start-time fair queueing: between the priorities 64 : 8 : 1, so
 that LOW is slow under load and never starved, and within a priority equally between callers.
@@ -10,40 +10,54 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from lstmserve_server.engine.claim import Claim, Priority
-from lstmserve_server.engine.sequence import Sequence
 from lstmserve_server.engine.turns import Turns
+
+
+class Waiting(Protocol):
+    """What has a turn; no two of them are equal."""
+
+    @property
+    def claim(self) -> Claim: ...
+
+    @property
+    def cost(self) -> int:
+        """Tokens, or whatever else all of one queue are measured in."""
+
+
+Item = TypeVar("Item", bound=Waiting)
 
 # tokens that a priority starts while all three have sequences waiting
 SHARES = {Priority.HIGH: 64, Priority.NORMAL: 8, Priority.LOW: 1}
 
 
 @dataclass(slots=True)
-class _Line:
+class _Line(Generic[Item]):
     """What one caller has waiting at one priority, oldest first."""
 
-    sequences: OrderedDict[Sequence, None] = field(default_factory=OrderedDict)
+    sequences: OrderedDict[Item, None] = field(default_factory=OrderedDict)
     tokens: int = 0
 
 
 @dataclass(slots=True)
-class _Level:
+class _Level(Generic[Item]):
     """What waits at one priority."""
 
     turns: Turns[str] = field(default_factory=Turns)
-    lines: dict[str, _Line] = field(default_factory=dict)
+    lines: dict[str, _Line[Item]] = field(default_factory=dict)
     tokens: int = 0
 
 
-class FairQueue:
+class FairQueue(Generic[Item]):
     """Waiting sequences; every operation is O(log n) in the number of callers."""
 
     def __init__(self) -> None:
         self._turns: Turns[Priority] = Turns(precedence=int)
-        self._levels = {priority: _Level() for priority in Priority}
+        self._levels: dict[Priority, _Level[Item]] = {each: _Level() for each in Priority}
 
-    def push(self, sequence: Sequence) -> None:
+    def push(self, sequence: Item) -> None:
         """Add a sequence behind those of its caller and priority."""
         caller, priority = sequence.claim.caller, sequence.claim.priority
         level = self._levels[priority]
@@ -56,7 +70,7 @@ class FairQueue:
         line.tokens += sequence.cost
         level.tokens += sequence.cost
 
-    def first(self) -> Sequence | None:
+    def first(self) -> Item | None:
         """Who is next, and stays; None when nobody waits."""
         priority = self._turns.next()
         if priority is None:
@@ -65,7 +79,7 @@ class FairQueue:
         caller = level.turns.next()
         return None if caller is None else next(iter(level.lines[caller].sequences))
 
-    def pop(self) -> Sequence | None:
+    def pop(self) -> Item | None:
         """Remove who is next and charge it to its caller; None when nobody waits."""
         sequence = self.first()
         if sequence is not None:
@@ -75,7 +89,7 @@ class FairQueue:
             self.remove(sequence)
         return sequence
 
-    def remove(self, sequence: Sequence) -> None:
+    def remove(self, sequence: Item) -> None:
         """Take a waiting sequence out, wherever it stands."""
         caller, priority = sequence.claim.caller, sequence.claim.priority
         level = self._levels[priority]

@@ -40,7 +40,7 @@ class Scheduler:
 
     def __init__(self, config: EngineConfig, pace: Pace) -> None:
         self._config = config
-        self._queue = FairQueue()
+        self._queue: FairQueue[Sequence] = FairQueue()
         self._ledger = Ledger()
         self._admission = Admission(config, self._queue, self._ledger, pace)
         self._deadlines: Ranking[Sequence] = Ranking()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any, Protocol, cast
@@ -23,6 +24,8 @@ from lstmserve_server.tls.material import Material
 
 CALLER = ("x-caller-id", "page")
 REPLY_SECONDS = 60.0
+MAX_SHOWN_NAME = 64
+MAX_SHOWN = 500  # characters of an error, which may repeat what was sent
 CARDS_SECONDS = 5.0
 
 
@@ -82,10 +85,40 @@ def _make_metadata(authorization: str) -> tuple[tuple[str, str], ...]:
 
 def parse_request(body: bytes) -> pb.GenerateRequest:
     """A request in the JSON of protobuf; raises ValueError, which says what is wrong."""
+    document = _read_document(body)
     try:
-        return json_format.Parse(body, pb.GenerateRequest())
+        return json_format.ParseDict(document, pb.GenerateRequest())
+    except json_format.ParseError as error:
+        raise ValueError(str(error)[:MAX_SHOWN]) from None
+
+
+def _read_document(body: bytes) -> dict[str, Any]:
+    """Before protobuf's reader does, which tells what was raised within."""
+    try:
+        document = json.loads(body, object_pairs_hook=_to_object)
     except json_format.ParseError as error:
         raise ValueError(str(error)) from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"the body is no JSON: {error}") from None
+    except UnicodeDecodeError:
+        raise ValueError("the body must be JSON in valid utf-8") from None
+    except (ValueError, RecursionError):
+        raise ValueError("the body's JSON has numbers too long, or lists too deep") from None
+    if not isinstance(document, dict):
+        raise ValueError("the body must be a JSON object")  # noqa: TRY004 - one for all
+    return document
+
+
+def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        shown = name[:MAX_SHOWN_NAME].encode(errors="replace").decode()
+        if name in found:
+            raise json_format.ParseError(f"{shown}: must be there once")
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise json_format.ParseError(f"{shown}: a name must be valid Unicode text")
+        found[name] = value
+    return found
 
 
 def to_dict(message: Message) -> dict[str, Any]:

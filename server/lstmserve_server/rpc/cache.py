@@ -52,7 +52,14 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         with model.gate.enter():
             with _inside("request"):
                 _check_exact(model)
-                ask = to_ask(wanted, call, context, model, is_per_caller=config.is_per_caller)
+                ask = await to_ask(
+                    wanted,
+                    call,
+                    context,
+                    model,
+                    self._service.tokenizing,
+                    is_per_caller=config.is_per_caller,
+                )
             warmed = await self._service.caches.warm(ask)
         return pb.WarmCacheResponse(
             generated=warmed.generated, already_stored=warmed.already_stored

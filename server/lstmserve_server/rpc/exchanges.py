@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -28,18 +28,26 @@ class Exchanges:
     def __init__(self, service: Service, observer: CallObserver) -> None:
         self._catalog = service.catalog
         self._caches = service.caches
+        self._tokenizing = service.tokenizing
         self._is_per_caller = service.cache_config.is_per_caller
         self._is_text_logged = service.is_text_logged
         self._observer = observer
 
-    @contextmanager
-    def begin(self, request: Request, context: Context) -> Iterator[Exchange]:
+    @asynccontextmanager
+    async def begin(self, request: Request, context: Context) -> AsyncIterator[Exchange]:
         """The model that answers is not unloaded within the block."""
         call = current_call.get()
         key = sticky_key(request, call.identity.sticky)
         model = self._catalog.resolve(request.model, request.model_version, key)
         with model.gate.enter():
-            ask = to_ask(request, call, context, model, is_per_caller=self._is_per_caller)
+            ask = await to_ask(
+                request,
+                call,
+                context,
+                model,
+                self._tokenizing,
+                is_per_caller=self._is_per_caller,
+            )
             call.model, call.version = model.name, model.version
             call.prompt_tokens = len(ask.request.prompt_ids)
             if self._is_text_logged:
@@ -50,7 +58,7 @@ class Exchanges:
     async def reply(self, request: Request, context: Context) -> pb.GenerateReplyResponse:
         """The whole reply at once."""
         outputs: list[Output] = []
-        with self.begin(request, context) as exchange:
+        async with self.begin(request, context) as exchange:
             try:
                 async with aclosing(exchange.answer.outputs) as coming:
                     async for output in coming:

@@ -11,16 +11,18 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import grpc
+import structlog
 from google.protobuf.message import Message
 
-from lstmserve_server.errors import LstmserveError
+from lstmserve_server.errors import NotServedError
 from lstmserve_server.rpc.arrival import Strangers, read_each, read_one
 from lstmserve_server.rpc.call import Call, choose_request_id
 from lstmserve_server.rpc.door import Door
 from lstmserve_server.rpc.permissions import is_open
-from lstmserve_server.rpc.status import to_status, to_trailers
+from lstmserve_server.rpc.status import BUG, classify, to_status, to_trailers
 from lstmserve_server.rpc.wire import Read, reader_of
 
+log = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Serve = Callable[..., Any]
@@ -93,7 +95,9 @@ def _stream(call: Call, serve: Serve, take: Take, admit: Admit) -> Serve:
                 async with aclosing(serve(await take(coming), context)) as messages:
                     async for message in messages:
                         yield message
-        except LstmserveError as error:
+        except grpc.aio.AbortError:  # a status that was meant
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it gets a status
             await _abort(error, call, context)
 
     return stream
@@ -104,7 +108,9 @@ def _await(call: Call, serve: Serve, take: Take, admit: Admit) -> Serve:
         try:
             with admit(context):
                 return await serve(await take(coming), context)
-        except LstmserveError as error:
+        except grpc.aio.AbortError:  # a status that was meant
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it gets a status
             return await _abort(error, call, context)
 
     return run
@@ -115,6 +121,10 @@ async def _read_each(read: Read, coming: AsyncIterator[bytes]) -> AsyncIterator[
     return read_each(read, coming)
 
 
-async def _abort(error: LstmserveError, call: Call, context: Context) -> None:
+async def _abort(error: Exception, call: Call, context: Context) -> None:
+    if isinstance(error, NotImplementedError):  # what a service's base class raises
+        error = NotServedError(f"{call.method} is not served")
     code, status = to_status(error, call.request_id)
+    if classify(error) == BUG:
+        log.error("a bug", rpc=call.rpc, request_id=call.request_id, exc_info=error)
     await context.abort(code, status.message, to_trailers(status, call.request_id))

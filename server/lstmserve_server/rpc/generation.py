@@ -24,11 +24,13 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     async def Generate(
         self, request: pb.GenerateRequest, context: Context
     ) -> AsyncIterator[pb.GenerateResponse]:
-        with self._exchanges.begin(request, context) as exchange:
-            async with aclosing(exchange.answer.outputs) as outputs:
-                async for output in outputs:
-                    for event in exchange.to_events(output):
-                        yield event
+        async with (
+            self._exchanges.begin(request, context) as exchange,
+            aclosing(exchange.answer.outputs) as outputs,
+        ):
+            async for output in outputs:
+                for event in exchange.to_events(output):
+                    yield event
 
     async def GenerateReply(
         self, request: pb.GenerateReplyRequest, context: Context

@@ -33,7 +33,7 @@ from lstmserve_server.rpc.door import Door
 from lstmserve_server.rpc.observer import CallEndObserver
 from lstmserve_server.rpc.open_inference.failure import AS_STATUS_KEY, to_failure
 from lstmserve_server.rpc.request_stream import Fail, Failure, RequestStream
-from lstmserve_server.rpc.status import classify, to_status, to_trailers
+from lstmserve_server.rpc.status import BUG, classify, reason_of, to_status, to_trailers
 from lstmserve_server.rpc.wire import Read, reader_of
 
 OWN_PACKAGES = ("/lstmserve.v1.", "/inference.")
@@ -71,42 +71,42 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         read = reader_of(method)
         if handler.unary_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
-                self._stream(call, handler.unary_stream, read), None, handler.response_serializer
+                self._stream(call, handler.unary_stream, read)
             )
         if handler.unary_unary is not None:
             return grpc.stream_unary_rpc_method_handler(
-                self._unary(call, handler.unary_unary, read), None, handler.response_serializer
+                self._unary(call, handler.unary_unary, read)
             )
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
-                self._requests(call, handler.stream_stream, read), None, handler.response_serializer
+                self._requests(call, handler.stream_stream, read)
             )
         raise TypeError(f"{method}: requests that come in pieces are not served")
 
+    # messages are written here: one that cannot be is an error of its call, as any other
+
     def _stream(self, call: Call, serve: Serve, read: Read) -> Serve:
-        async def stream(coming: AsyncIterator[bytes], context: Context) -> AsyncIterator[Message]:
+        async def stream(coming: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
             # closed with the call, not when it is collected: what it runs ends with it
             async with (
                 self._around(call, partial(_abort, call, context), context),
                 aclosing(serve(await read_one(read, coming), context)) as events,
             ):
                 async for event in events:
-                    yield event
+                    yield event.SerializeToString()
 
         return stream
 
     def _unary(self, call: Call, serve: Serve, read: Read) -> Serve:
-        async def unary(coming: AsyncIterator[bytes], context: Context) -> Message:
+        async def unary(coming: AsyncIterator[bytes], context: Context) -> bytes:
             async with self._around(call, partial(_abort, call, context), context):
                 reply: Message = await serve(await read_one(read, coming), context)
-                return reply
+                return reply.SerializeToString()
 
         return unary
 
     def _requests(self, opening: Call, serve: Serve, read: Read) -> Serve:
-        async def requests(
-            coming: AsyncIterator[bytes], context: Context
-        ) -> AsyncIterator[Message]:
+        async def requests(coming: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
             await _tell_request_id(opening, context)
             if not self._door.is_open_to(opening, context):
                 async with self._around(opening, partial(_abort, opening, context), context):
@@ -120,7 +120,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                     elif response.ends_stream or _wants_statuses(context):
                         await _abort(response.call, context, response.code, response.status)
                     else:
-                        yield to_failure(response)
+                        yield to_failure(response).SerializeToString()
 
         return requests
 
@@ -138,10 +138,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             # the latter when the call ends while grpc is writing an event, not while it waits
             code = _cancellation_code(context)
             raise
-        except Exception as error:  # whatever it is, it gets a status
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # whatever it is, it gets a status; Rust's panics, too
             code, status = to_status(error, call.request_id)
-            _, call.error = classify(error)
-            if code is grpc.StatusCode.INTERNAL:
+            call.error = reason_of(status)
+            if classify(error) == BUG:
                 log.exception("a bug", rpc=call.rpc, request_id=call.request_id)
             await fail(code, status)
         finally:

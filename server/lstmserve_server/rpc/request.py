@@ -22,18 +22,27 @@ from lstmserve_server.rpc.validation import (
 from lstmserve_server.store.served_model import ServedModel
 
 
-def to_generation_request(request: Request, model: ServedModel) -> GenerationRequest:
-    """Check and convert; raises InvalidRequestError naming every wrong field."""
+def check_request(request: Request, manifest: Manifest) -> None:
+    """Raise InvalidRequestError naming every wrong field, before any text is tokenized."""
     checks = FieldChecks()
-    manifest = model.manifest
-    max_tokens = _max_tokens(request.stopping, manifest)
     check_cache_mode(checks, request)
     check_priority(checks, request)
     check_sampling(checks, request.sampling, manifest)
-    check_stopping(checks, request.stopping, manifest, max_tokens)
+    check_stopping(checks, request.stopping, manifest, _max_tokens(request.stopping, manifest))
     check_input(checks, request, manifest.limits.max_prompt_tokens)
-    checks.finish()  # before text is tokenized that is refused anyway
-    prompt_ids = _render(request, model.bundle.template)
+    checks.finish()
+
+
+def to_generation_request(
+    request: Request, model: ServedModel, prompt_ids: Sequence[int]
+) -> GenerationRequest:
+    """Convert a request that is checked, with its prompt rendered.
+
+    Raises InvalidRequestError when that is too long, or ResumeMismatchError.
+    """
+    checks = FieldChecks()
+    manifest = model.manifest
+    max_tokens = _max_tokens(request.stopping, manifest)
     check_prompt_length(checks, request, len(prompt_ids), manifest.limits.max_prompt_tokens)
     checks.finish()
     sampling = _sampling(request.sampling, manifest)
@@ -54,7 +63,8 @@ def last_turn(request: Request) -> str:
     return turns[-1].text if turns else request.prompt
 
 
-def _render(request: Request, template: PromptTemplate) -> list[int]:
+def render(request: Request, template: PromptTemplate) -> list[int]:
+    """The tokens of a request that is checked."""
     if request.WhichOneof("input") == "prompt":
         return template.render_prompt(request.prompt)
     turns = [Turn(ROLES[turn.role], turn.text) for turn in request.conversation.turns]

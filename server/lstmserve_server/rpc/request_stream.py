@@ -72,7 +72,7 @@ class RequestStream:
         self._context = context
         self._num_requests = 0
 
-    async def answer(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[Message | Failure]:
+    async def answer(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes | Failure]:
         """The responses to all of them, and the failures of those that fail."""
         try:
             async with aclosing(multiplex(requests, self._answer_one, MAX_RUNNING)) as responses:
@@ -83,7 +83,7 @@ class RequestStream:
             log.exception("a bug", rpc=self._opening.rpc, request_id=request_id)
             yield Failure(self._opening, *to_status(error, request_id))
 
-    async def _answer_one(self, data: bytes) -> AsyncGenerator[Message | Failure]:
+    async def _answer_one(self, data: bytes) -> AsyncGenerator[bytes | Failure]:
         call = self._make_call()
         request: Message | None = None
 
@@ -97,7 +97,7 @@ class RequestStream:
                 responses = self._serve(_stream_of(request), self._context)
                 async with aclosing(responses):
                     async for response in responses:
-                        yield response
+                        yield response.SerializeToString()
         except _FailedError as error:
             yield error.failure
 

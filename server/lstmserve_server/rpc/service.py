@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lstmserve_server.cache.caches import Caches
 from lstmserve_server.config import CacheConfig
+from lstmserve_server.rpc.tokenizing import Tokenizing
 from lstmserve_server.store.administration import Administration
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.telemetry.caches import CacheMetrics
@@ -24,4 +25,5 @@ class Service:
     cache_metrics: CacheMetrics
     log: ProcessLog
     is_text_logged: bool = False  # prompts and replies, redacted
+    tokenizing: Tokenizing = field(default_factory=Tokenizing)
     on_log_level: Callable[[str], object] = str  # told of a level that an administrator has set

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
+import structlog
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -38,12 +39,15 @@ from lstmserve_server.errors import (
 )
 from lstmserve_server.rpc.call import REQUEST_ID_KEY
 
+log = structlog.get_logger()
 DOMAIN = "lstmserve"
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 # a status travels in trailers, of which clients take 8 KiB: the message stands there twice,
 # once percent-encoded, and a status that is too long arrives as another one
 MAX_MESSAGE_BYTES = 1000
 MAX_VIOLATIONS_BYTES = 2000
+MAX_FIELD_BYTES = 300
+MAX_DESCRIPTION_BYTES = 1000
 MAX_NAME_BYTES = 500
 
 # the most particular class of an error decides
@@ -74,11 +78,24 @@ BUG = (StatusCode.INTERNAL, "INTERNAL")
 
 
 def to_status(error: BaseException, request_id: str) -> tuple[StatusCode, Status]:
-    """The code and the full status of an error; a bug's own text never leaves the server."""
+    """The code and the full status of an error; a bug's own text never leaves the server.
+
+    Never raises: an error whose status cannot be built is a bug's.
+    """
     code, reason = classify(error)
+    if (code, reason) != BUG:
+        try:
+            return _build(code, reason, error, request_id)
+        except Exception:  # whatever it is, the caller gets a status
+            log.exception("a bug", request_id=request_id, error=type(error).__name__)
+    bug = LstmserveError(f"internal error; quote request id {request_id} when reporting it")
+    return _build(*BUG, bug, request_id)
+
+
+def _build(
+    code: StatusCode, reason: str, error: BaseException, request_id: str
+) -> tuple[StatusCode, Status]:
     message = _shorten(str(error), MAX_MESSAGE_BYTES)
-    if code is StatusCode.INTERNAL:
-        message = f"internal error; quote request id {request_id} when reporting it"
     details = [
         ErrorInfo(reason=reason, domain=DOMAIN),
         RequestInfo(request_id=request_id),
@@ -95,6 +112,13 @@ def to_trailers(status: Status, request_id: str) -> tuple[tuple[str, str | bytes
     )
 
 
+def reason_of(status: Status) -> str:
+    """The reason in the ErrorInfo of a status that was built here."""
+    info = ErrorInfo()
+    status.details[0].Unpack(info)
+    return str(info.reason)
+
+
 def classify(error: BaseException) -> tuple[StatusCode, str]:
     """The code of an error and the reason in its ErrorInfo."""
     kinds = (kind for kind in type(error).__mro__ if kind in CODES)
@@ -107,7 +131,7 @@ def _details(error: BaseException) -> list[Message]:
         case InvalidRequestError():
             violations = [
                 BadRequest.FieldViolation(field=item.field, description=item.description)
-                for item in _first(error.violations)
+                for item in _first([_fit(item) for item in error.violations])
             ]
             return [BadRequest(field_violations=violations)]
         case ModelNotFoundError():
@@ -123,14 +147,25 @@ def _details(error: BaseException) -> list[Message]:
 
 def _first(violations: list[FieldViolation]) -> list[FieldViolation]:
     """Those that fit into a status; a caller who mends them is told of the rest."""
-    sizes = accumulate(len(item.field) + len(item.description.encode()) for item in violations)
+    sizes = accumulate(
+        len(item.field.encode()) + len(item.description.encode()) for item in violations
+    )
     num_fitting = sum(1 for size in sizes if size <= MAX_VIOLATIONS_BYTES)
     return violations[: max(1, num_fitting)]
 
 
+def _fit(violation: FieldViolation) -> FieldViolation:
+    return FieldViolation(
+        _shorten(violation.field, MAX_FIELD_BYTES),
+        _shorten(violation.description, MAX_DESCRIPTION_BYTES),
+    )
+
+
 def _shorten(text: str, max_bytes: int) -> str:
-    data = text.encode()
-    return text if len(data) <= max_bytes else data[:max_bytes].decode(errors="ignore") + "…"
+    """At most so many bytes of text; of half a surrogate pair, which JSON may hold, a mark."""
+    data = text.encode(errors="replace")
+    short = data[:max_bytes].decode(errors="ignore")
+    return short if len(data) <= max_bytes else f"{short}…"
 
 
 def _pack(message: Message) -> Any:

@@ -129,8 +129,7 @@ def check_input(checks: FieldChecks, request: Request, max_prompt_tokens: int) -
             "send the last ones",
         )
         return
-    texts = [request.prompt, *(turn.text for turn in request.conversation.turns)]
-    num_bytes = sum(len(text.encode()) for text in texts)
+    num_bytes = count_bytes(request)
     if kind == "prompt":
         _check_text(checks, "prompt", request.prompt)
     else:
@@ -141,6 +140,12 @@ def check_input(checks: FieldChecks, request: Request, max_prompt_tokens: int) -
             f"must have at most {max_prompt_tokens * MAX_BYTES_PER_TOKEN} bytes of text and "
             f"{max_prompt_tokens} tokens, not {num_bytes} bytes; send less of it",
         )
+
+
+def count_bytes(request: Request) -> int:
+    """Of all text that is to be tokenized."""
+    texts = [request.prompt, *(turn.text for turn in request.conversation.turns)]
+    return sum(len(text.encode()) for text in texts)
 
 
 def _check_turns(checks: FieldChecks, turns: Sequence[pb.Turn]) -> None:

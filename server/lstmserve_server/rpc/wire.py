@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
 
 MAX_REQUEST_BYTES = 1 << 20
-# looked at of a list, for the one that is no UTF-8: half a million would take half a second
+# texts and messages looked at for the one that is no UTF-8: half a million would take half a second
 MAX_SEARCHED = 1024
 
 _FieldProto = descriptor_pb2.FieldDescriptorProto
@@ -80,20 +80,21 @@ def _find_violation(kind: type[Message], data: bytes) -> FieldViolation:
         message = _bytes_twin(kind.DESCRIPTOR.full_name).FromString(data)
     except DecodeError:
         return unreadable
-    found = next(_not_utf8(message, ""), None)
+    searched = islice(_texts_in(message, ""), MAX_SEARCHED)
+    found = next((path for path, text in searched if not _is_utf8(text)), None)
     return FieldViolation(found, "must be valid UTF-8 text") if found else unreadable
 
 
-def _not_utf8(message: Message, prefix: str) -> Iterator[str]:
-    """Paths of the bytes fields that hold no UTF-8."""
+def _texts_in(message: Message, prefix: str) -> Iterator[tuple[str, bytes]]:
+    """Paths and bytes of all that was text, and of each message within, which count as empty."""
     for field, value in message.ListFields():
         path = f"{prefix}{field.name}"
         if _was_text(field):
-            values = value[:MAX_SEARCHED] if field.is_repeated else [value]
-            yield from (path for item in values if not _is_utf8(item))
+            yield from ((path, item) for item in (value if field.is_repeated else [value]))
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
             for place, item in _messages_in(field, value, path):
-                yield from _not_utf8(item, f"{place}.")
+                yield place, b""
+                yield from _texts_in(item, f"{place}.")
 
 
 def _was_text(twin: FieldDescriptor) -> bool:
@@ -112,11 +113,9 @@ def _messages_in(
     if not field.is_repeated:
         yield path, value
     elif not _is_map(field):
-        found = enumerate(value[:MAX_SEARCHED])
-        yield from ((f"{path}[{number}]", item) for number, item in found)
+        yield from ((f"{path}[{number}]", item) for number, item in enumerate(value))
     else:
-        first = islice(value.items(), MAX_SEARCHED)
-        items = ((f"{path}[{key}]", item) for key, item in first)
+        items = ((f"{path}[{key}]", item) for key, item in value.items())
         yield from ((place, item) for place, item in items if isinstance(item, Message))
 
 

@@ -17,6 +17,8 @@ MAX_READ = 1_000  # characters: what is longer costs no more
 MAX_ITEM = 300
 ELLIPSIS = "…"
 
+MIN_KEY = 24  # characters
+_KEY_MARKS = ".+/=-"  # in keys, beside letters and digits
 MIN_IBAN_DIGITS = 8  # fewer: words after something like "NR15"
 CARD_DIGITS = range(13, 20)  # ISO/IEC 7812
 
@@ -37,6 +39,15 @@ def redact(text: str) -> str:
     shown = "".join(letter if letter.isprintable() else " " for letter in shown)
     is_whole = len(shown) <= MAX_SHOWN and len(text) <= MAX_READ
     return shown if is_whole else shown[: MAX_SHOWN - len(ELLIPSIS)] + ELLIPSIS
+
+
+def _name_key(found: re.Match[str]) -> str:
+    """A key or a token is long, begins with a letter or a digit, and mixes them."""
+    text = found[0]
+    key = text.lstrip(_KEY_MARKS)
+    is_mixed = any(map(str.isdigit, key)) and re.search("[A-Za-z]", key) is not None
+    is_key = len(key) >= MIN_KEY and is_mixed
+    return text[: len(text) - len(key)] + "[secret]" if is_key else text
 
 
 def _name_account(found: re.Match[str]) -> str:
@@ -74,7 +85,7 @@ PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
     (re.compile(r"\b(bearer|basic)\s{1,3}[^\s'\",;]{8,300}", re.IGNORECASE), r"\1 [secret]"),
     (re.compile(r"[^\s@<>()\[\]\"',:;]{1,64}@[^\s@<>()\[\]\"',:;]{1,190}\.\w{2,24}"), "[email]"),
     # keys and tokens: long, and with letters and digits mixed
-    (re.compile(r"\b(?=[\w.+/=-]{0,300}\d)(?=[\w.+/=-]{0,300}[A-Za-z])[\w.+/=-]{24,}"), "[secret]"),
+    (re.compile(rf"[\w{_KEY_MARKS}]{{{MIN_KEY},}}"), _name_key),
     (
         re.compile(
             r"\b(?:[A-Z]{2}\d{2}(?:[\s-]?[A-Z0-9]{2,4}){3,9}"

@@ -15,6 +15,7 @@ import pytest
 
 from lstmserve_server.config import PageConfig
 from lstmserve_server.page.application import Page
+from lstmserve_server.page.caller import parse_request
 from lstmserve_server.page.guard import MAX_BODY_BYTES
 
 LOCAL, ANYWHERE = PageConfig(is_on=True), PageConfig(is_on=True, is_local=False)
@@ -217,3 +218,31 @@ def test_a_body_that_is_no_request_is_refused_with_what_is_wrong(
     response = Response(connected, "/api/generate", body, **POST)
     assert response.status == 400
     assert said in response.message
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "the body is no JSON: "),
+        (b"null", "must be a JSON object"),
+        (b"\xff", "valid utf-8"),
+        (b'{"prompt": "\\ud800"}', "Unpaired surrogate at GenerateRequest.prompt"),
+        (b'{"\\ud800": 1}', "valid Unicode"),
+        (b'{"prompt": "a", "prompt": "b"}', "prompt: must be there once"),
+        (b"[" * 50_000, "too deep"),
+        (b'{"conversation":' * 3000, "too deep"),
+        (b'{"sampling": {"seed": ' + b"9" * 5000 + b"}}", "too long"),
+        (b'{"sampling": {"temperature": NaN}}', "GenerateRequest.sampling.temperature"),
+        (b'{"sampling": {"temperature": 1e999}}', "GenerateRequest.sampling.temperature"),
+        (b'{"sampling": ' + b"[" * 900 + b"]" * 900 + b"}", "Failed to parse sampling field"),
+        (b'{"nothing": 1}', 'no field named "nothing"'),
+    ],
+)
+def test_a_body_that_is_no_request_is_refused_in_words_that_can_be_sent(
+    body: bytes, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)) as refused:
+        parse_request(body)
+    told = str(refused.value)
+    assert "Error" not in told
+    assert len(told.encode()) <= 600

@@ -12,7 +12,7 @@ import pytest
 from lstmserve_server.auth.limits import Limits
 from lstmserve_server.auth.live_register import LiveRegister
 from lstmserve_server.rpc import permissions
-from lstmserve_server.rpc.door import GuardedDoor
+from lstmserve_server.rpc.door import GuardedDoor, OpenDoor
 from lstmserve_server.rpc.foreign import ForeignInterceptor
 from lstmserve_server.rpc.permissions import NEEDS, Need
 from support.callers import Callers
@@ -28,6 +28,18 @@ async def answer(_: Any, __: Any) -> bytes:  # noqa: ANN401
 
 async def stream(_: Any, __: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
     yield b"done"
+
+
+SECRET = "what only the log may hold"
+
+
+async def fail(_: Any, __: Any) -> bytes:  # noqa: ANN401
+    raise ZeroDivisionError(SECRET)
+
+
+async def stream_and_fail(_: Any, __: Any) -> AsyncIterator[bytes]:  # noqa: ANN401
+    yield b"done"
+    raise ZeroDivisionError(SECRET)
 
 
 def _as_it_comes(data: bytes) -> Any:  # noqa: ANN401 - this service knows no messages
@@ -99,3 +111,28 @@ async def test_what_is_there_is_for_whom_it_says(
         assert await call(channel, kind, callers.of("shop")) == "done"
     monkeypatch.setattr(permissions, "NEEDS", {**NEEDS, method: Need.NOTHING})
     assert await call(channel, kind, ()) == "done"
+
+
+@pytest.mark.parametrize("kind", ["Unary", "Stream"])
+async def test_a_bug_in_another_service_is_told_as_one_and_no_more(kind: str) -> None:
+    handlers = {
+        "Unary": grpc.unary_unary_rpc_method_handler(fail),
+        "Stream": grpc.unary_stream_rpc_method_handler(stream_and_fail),
+    }
+    foreign = ForeignInterceptor(OpenDoor(), lambda _: False, lambda _: _as_it_comes)
+    server = grpc.aio.server(interceptors=[foreign])
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(OTHER, handlers)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        if kind == "Unary":
+            call = channel.unary_unary(f"/{OTHER}/Unary")(b"")
+        else:
+            call = channel.unary_stream(f"/{OTHER}/Stream")(b"")
+            assert await call.read() == b"done"
+        with pytest.raises(grpc.RpcError) as failed:
+            await (call if kind == "Unary" else call.read())
+    await server.stop(None)
+    assert failed.value.code() is grpc.StatusCode.INTERNAL
+    assert SECRET not in failed.value.details()
+    assert reason_of(failed.value) == "INTERNAL"

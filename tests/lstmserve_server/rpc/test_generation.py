@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
+from lstmserve.open_inference import inference_service_pb2 as wire
+from lstmserve.open_inference.inference_service_pb2_grpc import GRPCInferenceServiceStub
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
 
@@ -242,3 +244,29 @@ def test_a_deadline_ends_the_call_and_frees_the_row(generation: GenerationStub) 
         list(generation.Generate(long, timeout=0.01))
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert streamed(generation, pb.GenerateRequest(prompt="hi"))[-1].HasField("completion")
+
+
+def test_a_long_text_that_is_masked_gets_the_reply_of_the_short_one_by_every_way(
+    generation: GenerationStub, channel: grpc.Channel
+) -> None:
+    """Long texts at once, which callers of short ones do not notice, and in their own order."""
+    masked, long = (f"where is order {number} @ please?" for number in ("[number]", "1" * 8000))
+    sampling, stopping = pb.SamplingParams(seed=3), pb.StoppingCriteria(max_tokens=8)
+    bypass = pb.CACHE_MODE_BYPASS
+    fields = {"sampling": sampling, "stopping": stopping, "cache_mode": bypass}
+    ask = generation.GenerateReply
+    whole = ask(pb.GenerateReplyRequest(prompt=masked, **fields))
+    replies = [ask.future(pb.GenerateReplyRequest(prompt=long, **fields)) for _ in range(16)]
+    events = streamed(generation, pb.GenerateRequest(prompt=long, **fields))
+    turns = [pb.Turn(role=pb.ROLE_USER, text=long)]
+    in_turns = ask(pb.GenerateReplyRequest(conversation={"turns": turns}, **fields))
+    answers = [reply.result() for reply in replies] + [in_turns]
+    assert {answer.text for answer in answers} | {text_of(events)} == {whole.text}
+    assert {answer.started.prompt_tokens for answer in answers} == {whole.started.prompt_tokens}
+    infer = GRPCInferenceServiceStub(channel).ModelInfer
+    request = wire.ModelInferRequest(parameters={"seed": {"int64_param": 3}})
+    request.parameters["max_tokens"].int64_param = 8
+    text = request.inputs.add(name="text_input", datatype="BYTES", shape=[1])
+    text.contents.bytes_contents.append(long.encode())
+    (output,) = infer(request).outputs
+    assert output.contents.bytes_contents[0].decode() == whole.text

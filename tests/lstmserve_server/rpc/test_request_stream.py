@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
 
 from lstmserve.open_inference import inference_service_pb2 as wire
-from lstmserve_server.errors import DrainingError, UnauthenticatedError
+from lstmserve_server.errors import (
+    DrainingError,
+    FieldViolation,
+    InvalidRequestError,
+    NotCachedError,
+    UnauthenticatedError,
+)
 from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.door import Door, OpenDoor
@@ -19,6 +25,24 @@ from lstmserve_server.rpc.interceptor import CallInterceptor
 
 METHOD = "/inference.GRPCInferenceService/ModelStreamInfer"
 SECRET = "what only the log may hold"
+
+
+class PanicError(BaseException):
+    """As what Rust's panics become, no Exception."""
+
+
+class Unspeakable:
+    """Of which no text can be had."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError(SECRET)
+
+
+class UnwritableMessage(wire.ModelStreamInferResponse if TYPE_CHECKING else object):
+    """A response of which no bytes can be made."""
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 - a message's
+        raise ValueError(SECRET)
 
 
 class Ends:
@@ -59,6 +83,14 @@ async def serve(
     async for request in requests:
         if request.id == "bug":
             raise ZeroDivisionError(SECRET)
+        if request.id == "panic":
+            raise PanicError(SECRET)
+        if request.id == "unspeakable":
+            raise NotCachedError(Unspeakable())
+        if request.id == "surrogate":
+            raise InvalidRequestError([FieldViolation("in\ud800", "is \udfff wrong")])
+        if request.id == "unwritable":
+            yield UnwritableMessage()
         yield wire.ModelStreamInferResponse(infer_response={"id": request.id})
 
 
@@ -79,7 +111,14 @@ async def make_stream(
         find, details
     )
     assert handler is not None
-    stream: Any = handler.stream_stream
+    served: Any = handler.stream_stream
+
+    async def stream(
+        requests: AsyncIterator[bytes], context: Caller
+    ) -> AsyncIterator[wire.ModelStreamInferResponse]:
+        async for data in served(requests, context):
+            yield wire.ModelStreamInferResponse.FromString(data)
+
     return stream
 
 
@@ -94,6 +133,28 @@ async def test_every_request_is_a_call_and_a_bug_in_one_ends_no_other() -> None:
     assert error == (
         "[request id: bug] INTERNAL: internal error; quote request id mine-2 when reporting it"
     )
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        ("panic", "INTERNAL"),
+        ("unspeakable", "INTERNAL"),
+        ("unwritable", "INTERNAL"),
+        ("surrogate", "INVALID_ARGUMENT"),
+    ],
+)
+async def test_what_cannot_be_told_or_written_fails_alone_and_is_counted_as_told(
+    bad: str, code: str
+) -> None:
+    ends, caller = Ends(), Caller(("x-request-id", "mine"))
+    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    responses = [response async for response in stream(send("a", bad, "c"), caller)]
+    assert sorted(ends.calls) == [("mine-1", "OK"), ("mine-2", code), ("mine-3", "OK")]
+    (error,) = [response.error_message for response in responses if response.error_message]
+    assert error.startswith(f"[request id: {bad}] {code}: ")
+    assert SECRET not in error
+    assert len(responses) == 3
 
 
 async def test_a_closed_gate_refuses_requests_and_not_the_stream() -> None:

@@ -17,7 +17,7 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
 from lstmserve_server import errors
 from lstmserve_server.errors import FieldViolation, LstmserveError
-from lstmserve_server.rpc.status import to_status
+from lstmserve_server.rpc.status import reason_of, to_status
 from support.calls import Detail, find_detail
 
 GenerationStub = generation_service_pb2_grpc.GenerationServiceStub
@@ -213,3 +213,37 @@ def test_a_conversation_with_a_hundred_wrong_turns_is_an_invalid_argument(
     assert caught.value.code() is StatusCode.INVALID_ARGUMENT
     fields = [item.field for item in find_detail(caught.value, BadRequest).field_violations]
     assert "conversation.turns[0].text" in fields
+
+
+class Unspeakable:
+    """Of which no text can be had."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError("secret")
+
+
+def test_an_error_whose_status_cannot_be_built_is_a_bug() -> None:
+    error = errors.ModelNotFoundError("no such model", 7)  # type: ignore[arg-type]
+    for unbuildable in (errors.NotCachedError(Unspeakable()), error):
+        code, status = to_status(unbuildable, "id-1")
+        assert code is StatusCode.INTERNAL
+        assert status.message == "internal error; quote request id id-1 when reporting it"
+        assert reason_of(status) == "INTERNAL"
+
+
+# trailers above 8 KiB never arrive, and the message stands there twice, in up to three bytes each
+MOST_STATUS_BYTES = 8192 - 3 * 1003
+
+
+@given(
+    st.lists(
+        st.builds(FieldViolation, *[st.text(st.characters(), max_size=2000)] * 2),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_a_status_fits_into_trailers_whatever_is_told(violations: list[FieldViolation]) -> None:
+    code, status = to_status(errors.InvalidRequestError(violations), "id-1")
+    assert code is StatusCode.INVALID_ARGUMENT
+    assert len(status.SerializeToString()) * 4 / 3 < MOST_STATUS_BYTES
+    assert any(detail.Is(BadRequest.DESCRIPTOR) for detail in status.details)

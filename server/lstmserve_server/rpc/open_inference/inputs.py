@@ -10,7 +10,12 @@ from lstmserve.open_inference import inference_service_pb2 as pb
 from lstmserve_server.rpc.fields import FieldChecks
 from lstmserve_server.rpc.open_inference.outputs import RETURNED
 from lstmserve_server.rpc.open_inference.parameters import PARAMETERS
-from lstmserve_server.rpc.open_inference.places import in_input, list_names
+from lstmserve_server.rpc.open_inference.places import (
+    check_count,
+    in_input,
+    list_names,
+    refuse_parameters,
+)
 from lstmserve_server.rpc.open_inference.tensors import read_tensor
 from lstmserve_server.rpc.open_inference.values import Value
 
@@ -36,6 +41,8 @@ LISTS = frozenset({"stop"})
 def read_inputs(checks: FieldChecks, request: pb.ModelInferRequest) -> dict[str, Value]:
     """The value of each input that is right, by name."""
     found: dict[str, Value] = {}
+    if not check_count(checks, "inputs", len(request.inputs)):
+        return found
     for tensor, raw in zip(request.inputs, _raw_contents(checks, request), strict=False):
         place = in_input(tensor.name)
         if tensor.name in found:
@@ -45,8 +52,7 @@ def read_inputs(checks: FieldChecks, request: pb.ModelInferRequest) -> dict[str,
             found[tensor.name] = _read_input(tensor, raw)
         except ValueError as error:
             checks.refuse(place, str(error))
-        for name in tensor.parameters:
-            checks.refuse(f"{place}.parameters[{name[:64]}]", "is not served")
+        refuse_parameters(checks, place, tensor.parameters)
     if not any(tensor.name == TEXT for tensor in request.inputs):
         checks.refuse(in_input(TEXT), "is missing: a BYTES tensor of shape [1]")
     return found

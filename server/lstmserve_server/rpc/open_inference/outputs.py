@@ -10,7 +10,12 @@ from types import MappingProxyType
 from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.rpc.fields import FieldChecks
-from lstmserve_server.rpc.open_inference.places import in_output, list_names
+from lstmserve_server.rpc.open_inference.places import (
+    check_count,
+    in_output,
+    list_names,
+    refuse_parameters,
+)
 from lstmserve_server.rpc.open_inference.tensors import Element
 
 TEXT = "text_output"
@@ -78,13 +83,14 @@ RETURNED: Mapping[str, str] = MappingProxyType(
 def read_outputs(checks: FieldChecks, request: wire.ModelInferRequest) -> list[str]:
     """The names of those that are asked for by name; the text when none is."""
     found: list[str] = []
+    if not check_count(checks, "outputs", len(request.outputs)):
+        return found
     for output in request.outputs:
         place = in_output(output.name)
         if output.name not in OUTPUTS:
             checks.refuse(place, f"is not given; these are: {list_names(OUTPUTS)}")
         if output.name in found:
             checks.refuse(place, "must be named once")
-        for name in output.parameters:
-            checks.refuse(f"{place}.parameters[{name[:64]}]", "is not served")
+        refuse_parameters(checks, place, output.parameters)
         found.append(output.name)
     return found or [TEXT]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
+from lstmserve_server.rpc.fields import FieldChecks
 
 MAX_NAME = 64  # characters of a name that a caller has made up
+# inputs, outputs or parameters of a request: more than there are
+MAX_NAMED = 64
 
 
 def in_input(name: str) -> str:
@@ -25,6 +29,19 @@ def in_parameter(name: str) -> str:
 def in_object(name: str) -> str:
     """Within the JSON object of the input sampling_parameters."""
     return f"sampling_parameters.{name[:MAX_NAME]}"
+
+
+def check_count(checks: FieldChecks, field: str, count: int) -> bool:
+    """Whether so many may be looked at one by one."""
+    if count > MAX_NAMED:
+        checks.refuse(field, f"must have at most {MAX_NAMED} entries, not {count}")
+    return count <= MAX_NAMED
+
+
+def refuse_parameters(checks: FieldChecks, place: str, names: Iterable[str]) -> None:
+    """Those of one tensor: there are none that are served."""
+    for name in islice(names, MAX_NAMED):
+        checks.refuse(f"{place}.parameters[{name[:MAX_NAME]}]", "is not served")
 
 
 def list_names(names: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from lstmserve_server.rpc.open_inference.inputs import (
 from lstmserve_server.rpc.open_inference.outputs import LOGPROBS, RETURNED, read_outputs
 from lstmserve_server.rpc.open_inference.parameters import PARAMETERS
 from lstmserve_server.rpc.open_inference.places import (
+    check_count,
     in_input,
     in_object,
     in_output,
@@ -103,6 +104,8 @@ class _Reading:
         options = {TIMEOUT: to_whole(MAX_UINT32)}
         if self._is_stream:
             options[EMPTY_FINAL] = to_flag
+        if not check_count(self._checks, "parameters", len(self._request.parameters)):
+            return
         for name, parameter in self._request.parameters.items():
             value = _to_value(parameter)
             if name not in options:
@@ -129,6 +132,8 @@ class _Reading:
             found = read_object(text)
         except ValueError as error:
             self._checks.refuse(in_input(SAMPLING), str(error))
+            return
+        if not check_count(self._checks, in_input(SAMPLING), len(found)):
             return
         for name, value in found.items():
             self._set(name, in_object(name), value, [*PARAMETERS])

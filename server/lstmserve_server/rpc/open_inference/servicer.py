@@ -84,11 +84,11 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
             for response in writer.write_only(await self._reply(asked, context)):
                 yield response
             return
-        with (
-            in_words_of_caller(asked.places),
-            self._exchanges.begin(asked.request, context) as exchange,
-        ):
-            async with aclosing(exchange.answer.outputs) as outputs:
+        with in_words_of_caller(asked.places):
+            async with (
+                self._exchanges.begin(asked.request, context) as exchange,
+                aclosing(exchange.answer.outputs) as outputs,
+            ):
                 async for output in outputs:
                     for response in writer.write_events(exchange.to_events(output)):
                         yield response

@@ -12,6 +12,9 @@ from lstmserve.open_inference import inference_service_pb2 as pb
 
 Element = bool | int | float | bytes
 
+MAX_SIZES = 8  # of a shape
+MAX_ELEMENTS = 1024  # of a tensor, before anybody has looked at them
+
 LENGTH = struct.Struct("<I")  # before each text of a raw BYTES tensor
 
 
@@ -53,6 +56,8 @@ def read_tensor(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None
     datatype = DATATYPES.get(tensor.datatype)
     if datatype is None:
         raise ValueError(f"its datatype must be one of {', '.join(DATATYPES)}")
+    if len(tensor.shape) > MAX_SIZES:
+        raise ValueError(f"its shape must have at most {MAX_SIZES} sizes, not {len(tensor.shape)}")
     if any(size < 0 for size in tensor.shape):
         raise ValueError(f"its shape must have no negative sizes, not {list(tensor.shape)}")
     read = _read_contents if raw is None else partial(_read_raw, raw=raw)
@@ -85,7 +90,14 @@ def _read_contents(
             f"its elements must be in {datatype.contents}, where those of {tensor.datatype} "
             f"are, not in {' and '.join(filled)}"
         )
-    return list(getattr(tensor.contents, datatype.contents))
+    elements = getattr(tensor.contents, datatype.contents)
+    _check_count(len(elements))
+    return list(elements)
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_ELEMENTS:
+        raise ValueError(f"must have at most {MAX_ELEMENTS} elements")
 
 
 def _read_raw(
@@ -98,6 +110,7 @@ def _read_raw(
     size = struct.calcsize(f"<{datatype.code}")
     if len(raw) % size:
         raise ValueError(f"its raw contents must have {size} bytes an element, not {len(raw)}")
+    _check_count(len(raw) // size)
     return list(struct.unpack(f"<{len(raw) // size}{datatype.code}", raw))
 
 
@@ -114,6 +127,7 @@ def _split_texts(raw: bytes) -> list[bytes]:
                 f"its raw contents tell a text of {length} bytes, and {len(raw) - begin} follow"
             )
         texts.append(raw[begin:position])
+        _check_count(len(texts))
     return texts
 
 

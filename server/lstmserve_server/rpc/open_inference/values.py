@@ -5,17 +5,21 @@ is allowed.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from lstmserve_server.rpc.validation import MAX_BIASED_TOKENS
+from lstmserve_server.rpc.validation import MAX_BIASED_TOKENS, MAX_STOP_SEQUENCES
 
 # what JSON, a tensor or an InferParameter gives
 Value = bool | int | float | str | list[Any] | dict[str, Any] | None
 
 MAX_SHOWN = 64  # characters of a value in an error
 MAX_DIGITS = 40  # of a whole number
+# of a JSON object: a thousand biases have 32 KiB, and nothing that is served is more than two deep
+MAX_OBJECT_CHARACTERS = 1 << 16
+MAX_OBJECT_DEPTH = 8
 MAX_UINT32 = 2**32 - 1
 MAX_UINT64 = 2**64 - 1
 
@@ -25,11 +29,13 @@ _WHOLE = re.compile(r"-?\d{1,40}")
 
 
 def to_number(value: Value) -> float:
-    """A number, or its text."""
+    """A finite number, or its text."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"must be a number, not {_show(value)}")  # noqa: TRY004 - one for all
+    if not math.isfinite(value):
+        raise ValueError(f"must be a finite number, not {_show(value)}")
     return float(value)
 
 
@@ -55,7 +61,9 @@ def to_flag(value: Value) -> bool:
 
 
 def to_texts(value: Value) -> list[str]:
-    """One text, or a list of them."""
+    """One text, or a list of a few."""
+    if isinstance(value, list) and len(value) > MAX_STOP_SEQUENCES:
+        raise ValueError(f"at most {MAX_STOP_SEQUENCES} are allowed, not {len(value)}")
     return [_to_text(text) for text in (value if isinstance(value, list) else [value])]
 
 
@@ -83,16 +91,34 @@ def one_of(choices: Mapping[Any, int]) -> Callable[[Value], int]:
 
 
 def read_object(text: str) -> dict[str, Value]:
-    """A JSON object that names nothing twice."""
+    """A JSON object that names nothing twice, and is neither long nor deep."""
+    if len(text) > MAX_OBJECT_CHARACTERS:
+        raise ValueError(f"must have at most {MAX_OBJECT_CHARACTERS} characters, not {len(text)}")
+    too_deep = f"must be nested at most {MAX_OBJECT_DEPTH} deep"
     try:
         found = json.loads(text, object_pairs_hook=_to_object, parse_int=_to_int)
     except RecursionError:
-        raise ValueError("must not be nested so deeply") from None
+        raise ValueError(too_deep) from None
     except json.JSONDecodeError as error:
         raise ValueError(f"must be a JSON object: {error}") from None
     if not isinstance(found, dict):
         raise ValueError("must be a JSON object")  # noqa: TRY004 - one for all
+    if not _is_within(MAX_OBJECT_DEPTH, found):
+        raise ValueError(too_deep)
     return found
+
+
+def _is_within(depth: int, value: Value) -> bool:
+    """Whether lists and objects are in each other no deeper than that."""
+    level: list[Any] = [value]
+    for _ in range(depth):
+        found = [inner for outer in level for inner in _list_inner(outer)]
+        level = [inner for inner in found if isinstance(inner, dict | list)]
+    return not level
+
+
+def _list_inner(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _to_int(digits: str) -> float:
@@ -118,5 +144,7 @@ def _to_text(value: Value) -> str:
 
 
 def _show(value: Value) -> str:
+    if isinstance(value, str):
+        value = value[:MAX_SHOWN]
     shown = json.dumps(value)
     return shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]}…"

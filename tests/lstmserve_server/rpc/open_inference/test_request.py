@@ -48,6 +48,11 @@ def set_parameter(request: wire.ModelInferRequest, name: str, value: object) -> 
     setattr(request.parameters[name], FIELDS[type(value)], value)
 
 
+def nested(depth: int) -> str:
+    """An object in which one parameter is a list that deep."""
+    return f'{{"stop": {"[" * (depth - 1)}{"]" * (depth - 1)}}}'
+
+
 def convert(request: wire.ModelInferRequest, *, is_stream: bool = True) -> Request:
     return read_request(request, is_stream=is_stream).request
 
@@ -135,7 +140,7 @@ def test_a_parameter_may_come_twice_and_must_be_the_same() -> None:
         (make(None, return_logprobs=True), "inputs[return_logprobs]", "needs the parameter"),
         (make(None, sampling_parameters="[1]"), "inputs[sampling_parameters]", "a JSON object"),
         (make(None, sampling_parameters="{"), "inputs[sampling_parameters]", "JSON object: "),
-        (make(None, sampling_parameters="[" * 9**5), "inputs[sampling_parameters]", "so deeply"),
+        (make(None, sampling_parameters="[" * 9**5), "inputs[sampling_parameters]", "8 deep"),
         (
             make(None, sampling_parameters='{"top_k": 1, "top_k": 2}'),
             "inputs[sampling_parameters]",
@@ -150,6 +155,60 @@ def test_a_parameter_may_come_twice_and_must_be_the_same() -> None:
             make(None, sampling_parameters='{"stop": "\\ud800"}'),
             "sampling_parameters.stop",
             "valid Unicode",
+        ),
+        (make(None, sampling_parameters=nested(9)), "inputs[sampling_parameters]", "8 deep"),
+        (make(None, sampling_parameters=nested(970)), "inputs[sampling_parameters]", "8 deep"),
+        (
+            make(None, sampling_parameters=" " * 9**6),
+            "inputs[sampling_parameters]",
+            "at most 65536 characters, not 531441",
+        ),
+        (
+            make(None, sampling_parameters=json.dumps({f"p{n}": 1 for n in range(65)})),
+            "inputs[sampling_parameters]",
+            "at most 64 entries, not 65",
+        ),
+        *(
+            (
+                make(None, sampling_parameters=f'{{"temperature": {number}}}'),
+                "sampling_parameters.temperature",
+                f"must be a finite number, not {shown}",
+            )
+            for number, shown in (
+                ("NaN", "NaN"),
+                ("-Infinity", "-Infinity"),
+                ("1e999", "Infinity"),
+                ("9" * 5000, "Infinity"),
+            )
+        ),
+        (
+            make(None, sampling_parameters='{"logit_bias": {"5": NaN}}'),
+            "sampling_parameters.logit_bias",
+            "must be a finite number, not NaN",
+        ),
+        (make(None, temperature=float("nan")), "inputs[temperature]", "a finite number, not NaN"),
+        (
+            make(None, sampling_parameters=json.dumps({"stop": ["a"] * 9})),
+            "sampling_parameters.stop",
+            "at most 8 are allowed, not 9",
+        ),
+        (wire.ModelInferRequest(inputs=[{}] * 65), "inputs", "at most 64 entries, not 65"),
+        (
+            wire.ModelInferRequest(outputs=[{"name": f"{n}"} for n in range(65)]),
+            "outputs",
+            "at most 64 entries, not 65",
+        ),
+        (
+            wire.ModelInferRequest(parameters={f"p{n}": {} for n in range(65)}),
+            "parameters",
+            "at most 64 entries, not 65",
+        ),
+        (
+            wire.ModelInferRequest(
+                inputs=[{"name": "top_k", "datatype": "INT8", "shape": [1] * 9}]
+            ),
+            "inputs[top_k]",
+            "at most 8 sizes, not 9",
         ),
         (make(None, sampling_parameters='{"n": 2}'), "sampling_parameters.n", "is not served"),
         (

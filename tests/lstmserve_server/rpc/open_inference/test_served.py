@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.testbed.server import ServerProcess
+from lstmserve.open_inference import inference_service_pb2 as wire
+from lstmserve.open_inference.inference_service_pb2_grpc import GRPCInferenceServiceStub
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support import triton
+from support.fuzzing import bounded
 from support.metrics_page import MetricsPage, scrape_until
 from support.triton import Answer, question, to_question
 from support.whole_reply import WholeReply, whole_of
@@ -249,3 +254,82 @@ def test_health_and_metadata(server: ServerProcess) -> None:
     assert (model["name"], model["versions"]) == ("tiny", ["1"])
     assert {"name": "text_input", "datatype": "BYTES", "shape": ["1"]} in model["inputs"]
     assert {"name": "token_ids", "datatype": "UINT32", "shape": ["-1"]} in model["outputs"]
+
+
+@pytest.fixture(scope="module")
+def inference(server: ServerProcess) -> Iterator[GRPCInferenceServiceStub]:
+    with grpc.insecure_channel(server.target) as channel:
+        yield GRPCInferenceServiceStub(channel)
+
+
+def with_object(text: str, name: str = "sampling_parameters") -> wire.ModelInferRequest:
+    """A request whose parameters are this JSON object, or whatever it is."""
+    request = wire.ModelInferRequest(model_name="tiny", id="hostile")
+    for tensor, value in (("text_input", "hi"), (name, text)):
+        added = request.inputs.add(name=tensor, datatype="BYTES", shape=[1])
+        added.contents.bytes_contents.append(value.encode())
+    return request
+
+
+GOOD = with_object('{"seed": 1, "max_tokens": 2}')
+GOOD.id = "good"
+names = st.sampled_from(["temperature", "stop", "logit_bias", "seed"]) | st.text(st.characters())
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+)
+objects = st.dictionaries(names, values, max_size=4).map(json.dumps)
+HOSTILE = (
+    '{"\\ud800": 1}',
+    '{"stop": "\\udfff"}',
+    '{"logit_bias": {"\\ud800": 1}}',
+    '{"temperature": "\\ud800"}',
+    '{"temperature": NaN}',
+    '{"temperature": -Infinity, "top_p": NaN, "seed": 1e999}',
+    '{"stop": ' + "[" * 970 + "]" * 970 + "}",
+    "[" * 60_000,
+    '{"a":' * 10_000,
+    "9" * 60_000,
+)
+
+
+def check_fails_alone(stub: GRPCInferenceServiceStub, hostile: wire.ModelInferRequest) -> str:
+    """Ask between others, on one stream; the name of the code that it was refused with."""
+    responses = list(stub.ModelStreamInfer(iter([GOOD, hostile, GOOD])))
+    found = {response.infer_response.id: response for response in responses}
+    assert [response.infer_response.id for response in responses].count("good") == 2
+    assert not found["good"].error_message
+    parameters = found["hostile"].infer_response.parameters
+    return parameters["code"].string_param if found["hostile"].error_message else "OK"
+
+
+def test_a_hostile_object_fails_alone_and_is_counted_as_it_is_told(
+    server: ServerProcess, inference: GRPCInferenceServiceStub
+) -> None:
+    before = count_rpcs(MetricsPage(server.metrics_url))
+    told = Counter(check_fails_alone(inference, with_object(text)) for text in HOSTILE)
+    for text in HOSTILE:
+        with pytest.raises(grpc.RpcError) as failed:
+            inference.ModelInfer(with_object(text))
+        assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "sampling_parameters" in failed.value.details()
+    assert told == {"INVALID_ARGUMENT": len(HOSTILE)}
+    wanted = {"OK": 2 * len(HOSTILE), "INVALID_ARGUMENT": 2 * len(HOSTILE)}
+    scrape_until(server.metrics_url, lambda page: count_rpcs(page) - before == Counter(wanted))
+
+
+@bounded(40)
+@given(objects | st.text(), st.sampled_from(["sampling_parameters", "stop", "seed"]))
+def test_any_object_is_answered_or_refused_by_name(
+    inference: GRPCInferenceServiceStub, text: str, name: str
+) -> None:
+    assert check_fails_alone(inference, with_object(text, name)) in {"OK", "INVALID_ARGUMENT"}
+
+
+def count_rpcs(page: MetricsPage) -> Counter[str]:
+    counted = page.counted("requests_total", "rpc", "code")
+    rpcs = ("ModelInfer", "ModelStreamInfer")
+    found: Counter[str] = Counter()
+    for (rpc, code), count in counted.items():
+        found[code] += int(count) if rpc in rpcs else 0
+    return found
