@@ -17,6 +17,7 @@ import pytest
 from lstmserve.v1 import generation_service_pb2, generation_service_pb2_grpc, model_service_pb2_grpc
 from lstmserve.v1 import model_service_pb2 as pb
 from support import dying_server
+from support.calls import connect
 from support.certificates import options_of
 from support.misdeeds import misbehave
 from support.server_process import MODULE, ServerProcess, command
@@ -30,7 +31,7 @@ def refuse_to_start(store: Path, *arguments: str, program: Sequence[str] = MODUL
     """What a server says that cannot start, after what it logs about models that it could load."""
     ended = subprocess.run(
         command(
-            *("--model-store", str(store), *ANYWHERE, "--log-format", "json", *arguments),
+            *("--model-store", str(store), *ANYWHERE, *arguments),
             program=program,
         ),
         capture_output=True,
@@ -215,6 +216,31 @@ def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:
         pass  # they are written a moment later
     entries = [json.loads(line) for line in lines]
     assert entries[0]["event"] == "loaded"
+
+
+def test_where_json_is_asked_for_nothing_else_is_written(tiny_store: Path, tmp_path: Path) -> None:
+    json_only = (*ANYWHERE, "--log-format", "json")
+    with subprocess.Popen(
+        command("--model-store", str(tiny_store), *json_only),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        entries = map(json.loads, server.stdout)
+        ready = next(entry for entry in entries if entry["event"] == "ready")
+        with connect(ready["listen"]) as channel:
+            grpc.channel_ready_future(channel).result()
+        server.terminate()
+        assert all(entry["event"] for entry in entries)
+    assert ready["models"] == [{"model": "tiny", "version": 1}]
+    assert ready["metrics"].startswith("http://127.0.0.1:")
+    ended = subprocess.run(
+        command("--model-store", str(tmp_path), *json_only),
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (entry,) = map(json.loads, ended.stderr.splitlines())
+    assert entry["event"] == "cannot start"
+    assert str(tmp_path) in entry["reason"]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

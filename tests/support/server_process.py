@@ -34,7 +34,7 @@ class ServerProcess:
             *("--model-store", str(store)),
             *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
             # nobody balances load here: a server need not wait before it closes its port
-            *("--drain-notice-seconds", "0", "--log-format", "json", *arguments),
+            *("--drain-notice-seconds", "0", *arguments),
         )
 
     def __enter__(self) -> Self:
