@@ -17,13 +17,17 @@ WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 # the example for Node, which the tests run; it is the one thing here that comes from npm
 NODE := docs/examples/node
 
-.PHONY: serve test check check-protos install protos dashboards reference format clean
+.PHONY: serve test test-containers check check-protos install protos dashboards reference format clean
 
 serve: install
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
 
 test: install $(NODE)/node_modules
 	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+
+# docker-compose.yml in an engine of its own; as root, and prints what a machine lacks for it
+test-containers: install
+	PYTHON=$(abspath $(BIN)/python) TORCH_INDEX=$(TORCH_INDEX) tests/deploy/containers/run
 
 check: install check-protos
 	$(BIN)/ruff check
