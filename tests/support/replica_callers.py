@@ -65,7 +65,7 @@ class Callers(ABC):
         finally:
             self._is_over = True
             thread.join()
-        assert not self._problems
+        assert not self._problems, (self._problems, self.watch.failures)
 
     @abstractmethod
     def _run(self) -> None:
@@ -105,7 +105,7 @@ class Callers(ABC):
             assert self._changed.wait_for(lambda: self._problems or condition(), WAIT_SECONDS), (
                 f"callers wait: {self.watch.failures}"
             )
-        assert not self._problems
+        assert not self._problems, (self._problems, self.watch.failures)
 
 
 class ThreadedCallers(Callers):

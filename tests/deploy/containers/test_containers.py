@@ -60,7 +60,9 @@ def docker(request: pytest.FixtureRequest) -> Iterator[Docker]:
         yield docker
     finally:
         if request.session.testsfailed:
-            sys.stderr.write(docker.compose("logs", "--timestamps", "--tail", "40"))
+            capture = request.config.pluginmanager.getplugin("capturemanager")
+            with capture.global_and_fixture_disabled():
+                sys.stderr.write(docker.compose("logs", "--timestamps", "--tail", "40", "proxy"))
     docker.compose("down")
     assert not docker("ps", "--all", "--quiet")
 
