@@ -18,7 +18,7 @@ WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 # the example for Node, which the tests run; it is the one thing here that comes from npm
 NODE := docs/examples/node
 
-.PHONY: serve test test-system test-benchmarks check check-protos install protos dashboards reference format clean
+.PHONY: serve test test-system test-benchmarks test-containers check check-protos install protos dashboards reference format clean
 
 serve: install
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
@@ -36,6 +36,10 @@ test-system: install
 # every benchmark in its shortest form, one after the other: they measure
 test-benchmarks: install
 	$(BIN)/python -m pytest -m benchmark
+
+# docker-compose.yml in an engine of its own; as root, and prints what a machine lacks for it
+test-containers: install
+	PYTHON=$(abspath $(BIN)/python) TORCH_INDEX=$(TORCH_INDEX) tests/deploy/containers/run
 
 check: install check-protos
 	$(BIN)/ruff check

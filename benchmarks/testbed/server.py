@@ -75,7 +75,7 @@ class ServerProcess(ReadyProgram):
     """A server of a store, with a log that programs can read."""
 
     def __init__(self, store: Path, *arguments: str, program: Sequence[str] = MODULE) -> None:
-        given = ("--model-store", str(store), "--log-format", "json", *arguments)
+        given = ("--model-store", str(store), *arguments)
         super().__init__(command(*FREE_PORTS, *AT_ONCE, *given, program=program))
 
     def _spawn(self, **options: Any) -> Child:  # noqa: ANN401 - those of Popen

@@ -6,7 +6,9 @@ python docker/server/pin.py > docker/server/constraints.txt
 
 from __future__ import annotations
 
+import tomllib
 from importlib.metadata import distribution
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -14,16 +16,19 @@ from packaging.version import Version
 
 HEAD = """\
 # What the image is built with, so that one built tomorrow is the same: all that lstmserve[server]
-# needs, in versions that the tests ran with. Written by docker/server/pin.py.
+# and the build of its wheel need, in versions that the tests ran with. Written by
+# docker/server/pin.py.
 """
 PACKAGE = "lstmserve"
 EXTRA = "server"
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def find_versions() -> dict[str, str]:
-    """Versions by name of all that the package needs, itself left out."""
+    """Versions by name of all that the package and its build need, itself left out."""
     found: dict[str, str] = {}
-    to_do = [Requirement(f"{PACKAGE}[{EXTRA}]")]
+    build = tomllib.loads(PROJECT.read_text("utf-8"))["build-system"]["requires"]
+    to_do = [Requirement(f"{PACKAGE}[{EXTRA}]"), *map(Requirement, build)]
     done: set[str] = set()
     while to_do:
         requirement = to_do.pop()

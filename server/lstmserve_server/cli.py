@@ -1,4 +1,4 @@
-"""``lstmserve-server``: reads the configuration, runs the server, prints one ready line.
+"""``lstmserve-server``: reads the configuration, runs the server, says when it is ready.
 
 ``lstmserve-server token`` makes a caller's token instead.
 """
@@ -59,17 +59,27 @@ def _serve(arguments: list[str]) -> int:
     settings = read_settings(arguments)
     for name, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(name, value)
+    import structlog
+
     from lstmserve_server.telemetry.logging import configure_logging
 
     config = settings.to_server_config()
     check_exposure(config, is_insecure=settings.insecure)
-    say_ready = partial(_say_ready, config=config)
+    # whoever asks for JSON reads both outputs as one, as container engines do
+    is_for_programs = settings.log_format == "json"
+    say_ready = _log_ready if is_for_programs else partial(_print_ready, config=config)
 
     async def run() -> int:
         return await _make_server(config, settings, log).run(say_ready)
 
     with closing(configure_logging(settings.log_level, settings.log_format)) as log:
-        return asyncio.run(run())
+        try:
+            return asyncio.run(run())
+        except (StartupError, ModuleNotFoundError) as error:
+            if not is_for_programs:
+                raise
+            structlog.get_logger().error("cannot start", reason=explain(error))
+            return EXIT_CANNOT_START
 
 
 def _make_server(config: ServerConfig, settings: Settings, log: ProcessLog) -> App | Supervisor:
@@ -84,7 +94,18 @@ def _make_server(config: ServerConfig, settings: Settings, log: ProcessLog) -> A
     return Supervisor(config, settings.log_level, settings.log_format)
 
 
-def _say_ready(ready: Ready, *, config: ServerConfig) -> None:
+def _log_ready(ready: Ready) -> None:
+    import structlog
+
+    structlog.get_logger().info(
+        "ready",
+        models=[{"model": name, "version": version} for name, version in ready.versions],
+        listen=str(ready.listen),
+        metrics=f"http://{ready.metrics_listen}/metrics",
+    )
+
+
+def _print_ready(ready: Ready, *, config: ServerConfig) -> None:
     names = ", ".join(f"{name} version {version}" for name, version in ready.versions)
     with suppress(OSError):  # a server is no less ready because nobody reads its output
         print(

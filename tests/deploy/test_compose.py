@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from support.compose import ROOT, Service, exec_form, instructions, read_compose, read_dockerfile
+from lstmserve_server.auth.callers_file import parse_callers, read_file
+from lstmserve_server.auth.principal import Scope
+from support.compose import (
+    ROOT,
+    Service,
+    exec_form,
+    instructions,
+    mounts,
+    read_compose,
+    read_dockerfile,
+)
 
 PROJECT = read_compose()
 SERVICES: dict[str, Service] = PROJECT["services"]
@@ -23,6 +33,13 @@ def seconds(text: str) -> float:
     """A duration as Compose prints it: 1m30s."""
     units = {"h": 3600, "m": 60, "s": 1}
     return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)([hms])", text))
+
+
+def option(name: str) -> str:
+    """What the servers are told by --name=…"""
+    prefix = f"--{name}="
+    (found,) = (f for f in SERVICES["server"]["command"] if f.startswith(prefix))
+    return str(found).removeprefix(prefix)
 
 
 @pytest.fixture(params=SERVICES, name="service")
@@ -98,24 +115,32 @@ def test_nothing_is_reached_from_elsewhere(service: Service) -> None:
     assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ()))
 
 
-def test_only_the_proxy_leads_to_servers_and_only_servers_to_redis() -> None:
+def test_nobody_reaches_who_is_none_of_its_business() -> None:
     members = {
         network: {name for name, service in SERVICES.items() if network in service["networks"]}
         for network in PROJECT["networks"]
     }
     assert members == {
-        "front": {"proxy", "prometheus", "grafana"},
+        "front": {"proxy"},
+        "dashboards": {"prometheus", "grafana"},
         "back": {"proxy", "server"},
         "cache": {"server", "redis"},
-        "metrics": {"proxy", "server", "prometheus", "grafana"},
+        "scrapes": {"proxy", "server", "prometheus"},
     }
     is_open = {name for name, each in PROJECT["networks"].items() if not each.get("internal")}
-    assert is_open == {"front"}
+    assert is_open == {"front", "dashboards"}
+
+
+def test_administrators_need_a_token_and_the_file_has_none() -> None:
+    file = mounts(SERVICES["server"])["/etc/lstmserve"] / "callers.toml"
+    assert option("auth-file") == f"/etc/lstmserve/{file.name}"
+    (anonymous,) = parse_callers(read_file(file), file)
+    assert anonymous.is_anonymous
+    assert anonymous.scopes == {Scope.GENERATE}
 
 
 def test_a_stop_is_waited_for() -> None:
-    flags = SERVICES["server"]["command"]
-    drain_seconds = float(flags[flags.index("--drain-seconds") + 1])
+    drain_seconds = float(option("drain-seconds"))
     # a supervisor waits five seconds more for workers that are stuck
     assert seconds(SERVICES["server"]["stop_grace_period"]) > drain_seconds + 5
     proxy = (ROOT / "docker/proxy/haproxy.cfg").read_text()
@@ -125,11 +150,10 @@ def test_a_stop_is_waited_for() -> None:
 
 
 def test_the_proxy_notices_before_a_server_refuses_calls() -> None:
-    flags = SERVICES["server"]["command"]
-    notice = float(flags[flags.index("--drain-notice-seconds") + 1])
+    notice = float(option("drain-notice-seconds"))
     proxy = (ROOT / "docker/proxy/haproxy.cfg").read_text()
-    (line,) = re.findall(r"^ +default-server (.*)$", proxy, re.MULTILINE)
-    words = line.removeprefix("check ").split()
+    (line,) = re.findall(r"^ +default-server check (.*)$", proxy, re.MULTILINE)
+    words = line.split()
     check = dict(zip(words[::2], words[1::2], strict=True))
     # at worst it has just asked; then it asks again, sooner, as often as it needs to be sure
     waits = [int(check["inter"].removesuffix("ms"))]

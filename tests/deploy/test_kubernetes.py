@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,6 +12,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benchmarks.testbed.server import ServerProcess
+from lstmserve_server.auth.callers_file import parse_callers, read_file
+from lstmserve_server.auth.principal import Scope
 from lstmserve_server.errors import StartupError
 from lstmserve_server.settings_sources import read_settings
 from support.compose import instructions, read_compose, read_dockerfile
@@ -64,7 +67,17 @@ def test_no_file_is_forgotten() -> None:
 
 def test_the_server_accepts_its_configuration() -> None:
     settings = read_settings(["--config", str(BASE / "server.toml")])
-    assert all(getattr(settings, key) == value for key, value in options().items())
+    read = {key: getattr(settings, key) for key in options()}
+    assert read == {**options(), "auth_file": Path(options()["auth_file"])}
+
+
+def test_administrators_need_a_token_and_the_file_has_none(container: Manifest) -> None:
+    file = BASE / Path(options()["auth_file"]).name
+    (mounted,) = (m["mountPath"] for m in container["volumeMounts"] if m["name"] == "config")
+    assert options()["auth_file"] == f"{mounted}/{file.name}"
+    (anonymous,) = parse_callers(read_file(file), file)
+    assert anonymous.is_anonymous
+    assert anonymous.scopes == {Scope.GENERATE}
 
 
 def test_no_option_is_overruled_by_the_image(container: Manifest) -> None:
@@ -154,12 +167,22 @@ def test_everything_is_about_the_same_pods() -> None:
 
 
 def test_nothing_is_let_in_or_out_unasked() -> None:
-    first, server = (each for each in manifests(BASE) if each["kind"] == "NetworkPolicy")
+    first, server, _ = (each for each in manifests(BASE) if each["kind"] == "NetworkPolicy")
     assert first["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     ports = [[p["port"] for p in rule["ports"]] for rule in server["spec"]["ingress"]]
     assert ports == [[50051], [9464]]
     assert all(rule["from"] for rule in server["spec"]["ingress"])
     assert all(rule["to"] for rule in server["spec"]["egress"])
+
+
+def test_redis_is_reached_by_servers_alone_and_reaches_nobody() -> None:
+    *_, server, redis = (each for each in manifests(BASE) if each["kind"] == "NetworkPolicy")
+    (rule,) = redis["spec"]["ingress"]
+    assert rule["from"] == [{"podSelector": server["spec"]["podSelector"]}]
+    assert redis["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert "egress" not in redis["spec"]
+    (way,) = (each for each in server["spec"]["egress"] if each["ports"][0]["port"] == 6379)
+    assert way == {"to": [{"podSelector": redis["spec"]["podSelector"]}], "ports": rule["ports"]}
 
 
 def test_the_volume_is_read_where_the_image_has_its_models() -> None:

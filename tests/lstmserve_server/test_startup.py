@@ -29,6 +29,7 @@ from lstmserve.v1 import (
 from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve_bundle.store import VERSION_RULE, write_default
 from support import dying_server
+from support.calls import connect
 from support.certificates import options_of
 from support.metrics_page import MetricsPage
 from support.misdeeds import misbehave
@@ -43,7 +44,7 @@ def refuse_to_start(store: Path, *arguments: str, program: Sequence[str] = MODUL
     """What a server says that cannot start, after what it logs about models that it could load."""
     ended = run_program(
         command(
-            *("--model-store", str(store), *ANYWHERE, "--log-format", "json", *arguments),
+            *("--model-store", str(store), *ANYWHERE, *arguments),
             program=program,
         ),
         capture_output=True,
@@ -259,6 +260,31 @@ def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:
     until(server.read_log, "the server logs that it began")  # a moment later
     entries = [json.loads(line) for line in server.read_log().splitlines()]
     assert entries[0]["event"] == "loaded"
+
+
+def test_where_json_is_asked_for_nothing_else_is_written(tiny_store: Path, tmp_path: Path) -> None:
+    json_only = (*ANYWHERE, "--log-format", "json")
+    with subprocess.Popen(
+        command("--model-store", str(tiny_store), *json_only),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as server:  # fmt: skip
+        assert server.stdout is not None
+        entries = map(json.loads, server.stdout)
+        ready = next(entry for entry in entries if entry["event"] == "ready")
+        with connect(ready["listen"]) as channel:
+            grpc.channel_ready_future(channel).result()
+        server.terminate()
+        assert all(entry["event"] for entry in entries)
+    assert ready["models"] == [{"model": "tiny", "version": 1}]
+    assert ready["metrics"].startswith("http://127.0.0.1:")
+    ended = subprocess.run(
+        command("--model-store", str(tmp_path), *json_only),
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (entry,) = map(json.loads, ended.stderr.splitlines())
+    assert entry["event"] == "cannot start"
+    assert str(tmp_path) in entry["reason"]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

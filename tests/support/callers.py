@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ class Callers:
     path: Path
     tokens: dict[str, str] = field(default_factory=dict)  # the first of each principal
     entries: dict[str, dict[str, object]] = field(default_factory=dict)
+    anonymous: Sequence[str] = ()  # the scopes of who proves nothing
 
     def add(self, name: str, *scopes: str, **keys: object) -> str:
         """A principal with a token of its own, which comes back."""
@@ -35,7 +36,8 @@ class Callers:
     def write(self) -> None:
         """As one should: aside, then renamed."""
         aside = self.path.with_suffix(".new")
-        aside.write_text("\n".join(map(to_toml, self.entries.values())))
+        first = f"anonymous = {json.dumps(self.anonymous)}\n"
+        aside.write_text("\n".join([first, *map(to_toml, self.entries.values())]))
         aside.replace(self.path)
 
     def of(self, name: str, user: str = "") -> Metadata:

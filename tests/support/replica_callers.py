@@ -66,7 +66,7 @@ class Callers(ABC):
             self._is_over = True
             thread.join(WAIT_SECONDS)
         assert not thread.is_alive(), f"callers have not ended: {self.watch.failures}"
-        assert not self._problems
+        assert not self._problems, (self._problems, self.watch.failures)
 
     @abstractmethod
     def _run(self) -> None:
@@ -106,7 +106,7 @@ class Callers(ABC):
             assert self._changed.wait_for(lambda: self._problems or condition(), WAIT_SECONDS), (
                 f"callers wait: {self.watch.failures}"
             )
-        assert not self._problems
+        assert not self._problems, (self._problems, self.watch.failures)
 
 
 class ThreadedCallers(Callers):

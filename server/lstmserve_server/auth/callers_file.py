@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.functional_validators import AfterValidator
 from pydantic_core import ErrorDetails
 
-from lstmserve_server.auth.principal import Principal, Scope
+from lstmserve_server.auth.principal import ANONYMOUS_NAME, Principal, Scope
 from lstmserve_server.auth.tokens import parse_hash
 from lstmserve_server.errors import StartupError
 from lstmserve_server.text_files import decode_text
@@ -50,6 +50,8 @@ class _Entry(BaseModel):
 
     @model_validator(mode="after")
     def _check_keys_together(self) -> Self:
+        if self.name == ANONYMOUS_NAME:
+            raise ValueError(f"name: {ANONYMOUS_NAME!r} is the name of all who prove nothing")
         if not self.tokens and not self.certificates:
             raise ValueError("needs tokens or certificates: it cannot prove who it is")
         if self.burst is not None and self.requests_per_second is None:
@@ -73,7 +75,20 @@ class _Entry(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
-    principals: list[_Entry] = Field(min_length=1)
+    principals: list[_Entry] = []
+    anonymous: list[Literal["generate"]] = Field([], max_length=1)
+
+    @model_validator(mode="after")
+    def _check_somebody_may_call(self) -> Self:
+        if not self.principals and not self.anonymous:
+            raise ValueError("needs principals, or anonymous callers: nobody could call")
+        return self
+
+    def to_principals(self) -> list[Principal]:
+        known = [entry.to_principal() for entry in self.principals]
+        if self.anonymous:
+            known.append(Principal(ANONYMOUS_NAME, frozenset(map(Scope, self.anonymous))))
+        return known
 
 
 def read_file(path: Path) -> bytes:
@@ -102,12 +117,12 @@ def _open_at_once(path: str, flags: int) -> int:
 def parse_callers(data: bytes, path: Path) -> list[Principal]:
     """The principals of a file; raises StartupError naming every wrong key. ``path`` is told."""
     try:
-        entries = _File.model_validate(tables := _read_tables(data, path)).principals
+        file = _File.model_validate(tables := _read_tables(data, path))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
         raise _refused(path, "; ".join(_describe(one, tables) for one in problems)) from None
-    _check_unique(path, entries)
-    return [entry.to_principal() for entry in entries]
+    _check_unique(path, file.principals)
+    return file.to_principals()
 
 
 def _read_tables(data: bytes, path: Path) -> dict[str, Any]:

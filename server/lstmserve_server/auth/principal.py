@@ -13,6 +13,9 @@ class Scope(Enum):
     ADMIN = "admin"
 
 
+ANONYMOUS_NAME = "anonymous"  # of the principal that all are who prove nothing
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Somebody whom the operator knows by name, and what it may do."""
@@ -25,3 +28,8 @@ class Principal:
     burst: float = 1.0  # requests at once, where requests_per_second bounds them
     max_concurrent: int | None = None  # calls that run; None: as many as it likes
     has_own_cache: bool = False  # its replies are neither given to others nor taken from them
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether it stands for everybody who proves nothing."""
+        return self.name == ANONYMOUS_NAME

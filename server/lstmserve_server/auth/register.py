@@ -15,6 +15,8 @@ class Register:
     def __init__(self, principals: Iterable[Principal]) -> None:
         known = tuple(principals)
         self.num_principals = len(known)
+        # who proves nothing; None: such are not let in
+        self.anonymous = next((one for one in known if one.is_anonymous), None)
         self._by_hash = [(digest, one) for one in known for digest in one.token_hashes]
         self._by_certificate = {name: one for one in known for name in one.certificate_names}
 

@@ -78,7 +78,7 @@ class GuardedDoor:
         return found
 
     def _find(self, context: Context) -> Principal | Failure:
-        """By its token, or by its certificate if it sends none."""
+        """By its token; by its certificate if it sends none; else whoever all others are."""
         authorizations = read_authorizations(context.invocation_metadata() or ())
         if not authorizations:
             return self._find_by_certificate(context)
@@ -90,5 +90,5 @@ class GuardedDoor:
     def _find_by_certificate(self, context: Context) -> Principal | Failure:
         names = read_certificate_names(context.auth_context())
         if not names:
-            return Failure.MISSING
+            return self._register.current.anonymous or Failure.MISSING
         return self._register.current.find_by_certificate(names) or Failure.UNKNOWN_CERTIFICATE

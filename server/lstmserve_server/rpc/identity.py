@@ -23,7 +23,11 @@ class Identity:
     @property
     def name(self) -> str:
         """Who shares fairly with others, and stands in logs and traces."""
-        return self.user if self.principal is None else self.principal.name
+        if self.principal is None:
+            return self.user
+        if self.principal.is_anonymous and self.user != ANONYMOUS:
+            return f"{self.principal.name}/{self.user}"  # which is no principal's name
+        return self.principal.name
 
     @property
     def may_administer(self) -> bool:

@@ -44,6 +44,14 @@ def test_a_principal_is_what_stands_there() -> None:
     ]  # fmt: skip
 
 
+def test_callers_who_prove_nothing_are_one_principal_where_the_file_lets_them_in() -> None:
+    text = f'anonymous = ["generate"]\n{to_toml(GOOD)}'
+    shop, anonymous = parse_callers(text.encode(), PATH)
+    assert (shop.name, shop.is_anonymous) == ("shop", False)
+    assert anonymous == Principal("anonymous", frozenset({Scope.GENERATE}))
+    assert parse_callers(b'anonymous = ["generate"]', PATH) == [anonymous]
+
+
 @pytest.mark.parametrize(("rate", "burst"), [(0.1, 1), (1, 1), (2.5, 3), (100, 100)])
 def test_a_burst_is_a_second_unless_it_is_said(rate: float, burst: float) -> None:
     (principal,) = parse({**GOOD, "requests_per_second": rate})
@@ -60,6 +68,7 @@ def test_a_burst_is_a_second_unless_it_is_said(rate: float, burst: float) -> Non
         ({"name": ""}, "name"),
         ({"name": "n" * 65}, "name"),
         ({"name": 7}, "name"),
+        ({"name": "anonymous"}, "name"),
         ({"scopes": []}, "scopes"),
         ({"scopes": ["root"]}, "scopes"),
         ({"scopes": "admin"}, "scopes"),
@@ -119,8 +128,12 @@ def test_nothing_may_belong_to_two() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "principals: Field required"),
-        ("principals = []", "principals"),
+        ("", "nobody could call"),
+        ("principals = []", "nobody could call"),
+        ("principals = []\nanonymous = []", "nobody could call"),
+        ('anonymous = ["admin"]', "anonymous: Input should be 'generate'"),
+        ('anonymous = ["generate", "generate"]', "anonymous"),
+        ("anonymous = true", "anonymous"),
         ("principals = 5", "principals"),
         ("principals = [5]", "principals[0]"),
         ("a = 1\n" + to_toml(GOOD), "a: is no key"),

@@ -62,6 +62,13 @@ def test_a_principal_has_its_own_name_whatever_it_says_of_its_users() -> None:
     assert Identity("bob").name == "bob"
 
 
+def test_who_proves_nothing_shares_as_whoever_it_says_it_is_and_as_no_principal() -> None:
+    nobody = Principal("anonymous", SHOP.scopes)
+    assert Identity("", nobody).name == "anonymous"
+    assert Identity("shop", nobody).name == "anonymous/shop"
+    assert not Identity("shop", nobody).may_administer
+
+
 @given(identity=identities(own=True), is_per_caller=st.booleans())
 def test_an_administrator_can_name_every_scope(identity: Identity, *, is_per_caller: bool) -> None:
     if identity.principal is None:

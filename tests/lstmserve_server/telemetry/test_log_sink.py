@@ -23,7 +23,7 @@ def test_calls_are_answered_and_the_server_drains_without_a_reader(
     ours, theirs = os.pipe()
     server = spawn(
         command(
-            *("--model-store", str(tiny_store), "--log-format", "json"),
+            *("--model-store", str(tiny_store)),
             *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
         ),
         stdout=subprocess.PIPE,
