@@ -15,6 +15,7 @@ import grpc
 import pytest
 
 from benchmarks.chaos.replies import Question, bits_of, learn
+from benchmarks.testbed.waiting import until
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.cache_service_pb2 import PurgeCacheRequest
 from lstmserve.v1.cache_service_pb2_grpc import CacheServiceStub
@@ -25,7 +26,6 @@ from support.calls import connect
 from support.compose import read_compose
 from support.docker_engine import TARGET, Docker, count_retries, query, wait_for_servers
 from support.replica_callers import ThreadedCallers
-from support.stack import wait_until
 from support.steady_load import SteadyLoad
 from support.stores import edit_manifest
 from support.whole_reply import WholeReply, to_unary, whole_of, whole_of_unary
@@ -143,10 +143,10 @@ def test_administrators_have_a_token_as_long_as_the_file_says(docker: Docker) ->
     (token,) = re.findall(r"^lst_\S+$", said, re.MULTILINE)
     try:
         file.write_text(before + lines)
-        wait_until(lambda: purge(*bearer(token)) == "OK")
+        until(lambda: purge(*bearer(token)) == "OK", "the new token is known")
     finally:
         file.write_text(before)
-    wait_until(lambda: purge(*bearer(token)) == "UNAUTHENTICATED")
+    until(lambda: purge(*bearer(token)) == "UNAUTHENTICATED", "the old token is forgotten")
 
 
 def purge(*metadata: tuple[str, str]) -> str:
@@ -161,8 +161,8 @@ def purge(*metadata: tuple[str, str]) -> str:
 
 def test_prometheus_reads_the_servers_and_the_proxy(docker: Docker) -> None:
     count = len(docker.servers())
-    wait_until(lambda: query('sum(up{job="lstmserve"})') == [count])
-    wait_until(lambda: query('sum(up{job="proxy"})') == [1])
+    until(lambda: query('sum(up{job="lstmserve"})') == [count], "Prometheus scrapes every server")
+    until(lambda: query('sum(up{job="proxy"})') == [1], "Prometheus scrapes the proxy")
 
 
 def test_all_that_servers_write_is_json(docker: Docker) -> None:
@@ -237,7 +237,7 @@ def test_a_version_that_is_moved_into_the_store_is_served(
     edit_manifest(part, version=number + 1)
     published = part.rename(part.with_suffix(""))
     try:
-        wait_until(lambda: answers_by(number + 1))
+        until(lambda: answers_by(number + 1), "the new version answers")
     finally:
         shutil.rmtree(published)
-    wait_until(lambda: answers_by(number))
+    until(lambda: answers_by(number), "the old version answers")
