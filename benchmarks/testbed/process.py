@@ -49,6 +49,16 @@ class Child(subprocess.Popen[Any]):
             super().wait(END_SECONDS)
             raise ProgramError(f"{self._name} did not end in {END_SECONDS:g} s") from None
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:  # nobody tells it to end any more
+            self.kill()
+        super().__exit__(kind, error, traceback)
+
     def communicate(
         self,
         input: Any = None,  # noqa: A002, ANN401 - as Popen has it

@@ -264,7 +264,7 @@ def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:
 
 def test_where_json_is_asked_for_nothing_else_is_written(tiny_store: Path, tmp_path: Path) -> None:
     json_only = (*ANYWHERE, "--log-format", "json")
-    with subprocess.Popen(
+    with spawn(
         command("--model-store", str(tiny_store), *json_only),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as server:  # fmt: skip
@@ -277,7 +277,7 @@ def test_where_json_is_asked_for_nothing_else_is_written(tiny_store: Path, tmp_p
         assert all(entry["event"] for entry in entries)
     assert ready["models"] == [{"model": "tiny", "version": 1}]
     assert ready["metrics"].startswith("http://127.0.0.1:")
-    ended = subprocess.run(
+    ended = run_program(
         command("--model-store", str(tmp_path), *json_only),
         check=False, capture_output=True, text=True,
     )  # fmt: skip

@@ -65,7 +65,7 @@ class VersionLoader:
         model.engine.start()
         if model.is_exact:
             published = "the same" if loaded.bundle.fingerprint else "none was published"
-            log.info(
+            log.debug(
                 "replies are exact", model=model.name, version=model.version, fingerprint=published
             )
         return model
