@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.testbed.process import CLEAN, Child, ProgramError, spawn
+from benchmarks.testbed.process import CLEAN, Child, Command, ProgramError, spawn
 from lstmserve_server.cli import QUIET_LIBRARIES
 
 COMMAND = (sys.executable, "-m", "lstmserve_server")
@@ -31,14 +31,14 @@ PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 HARMLESS = ("LSTMSERVE_", "OTEL_", "PYTEST_")
 
 
-def start(command: Sequence[str], **options: Any) -> Child:  # noqa: ANN401 - those of Popen
+def start(command: Command, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
     """Start a server by its command, forked where that makes no difference to it."""
     if _can_fork(command, options.get("env") or os.environ):
         return ForkedChild(command, options)
     return spawn(command, **options)
 
 
-def _can_fork(command: Sequence[str], environment: Mapping[str, str]) -> bool:
+def _can_fork(command: Command, environment: Mapping[str, str]) -> bool:
     """Return whether a forked process would be what this command starts.
 
     A supervisor must not have imported torch, and some variables decide how torch is imported.

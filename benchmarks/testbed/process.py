@@ -23,6 +23,7 @@ RUN_SECONDS = 160.0
 # every signal has its default disposition, whatever whoever started us ignores; and the kernel
 # kills the program when the thread that started it ends
 CLEAN = ("env", "--default-signal", "setpriv", "--pdeathsig", "KILL")
+Command = Sequence[str | Path]
 # one thread starts all, and lives as long as this process
 _SPAWNER = ThreadPoolExecutor(1, "spawner")
 
@@ -34,8 +35,8 @@ class ProgramError(Exception):
 class Child(subprocess.Popen[Any]):
     """A process all waits for which have a limit."""
 
-    def __init__(self, command: Sequence[str], options: Mapping[str, Any]) -> None:
-        self._name = " ".join(command)[:200]
+    def __init__(self, command: Command, options: Mapping[str, Any]) -> None:
+        self._name = " ".join(map(str, command))[:200]
         super().__init__([*CLEAN, *command], **options)
 
     def wait(self, timeout: float | None = None) -> int:
@@ -68,19 +69,19 @@ class Child(subprocess.Popen[Any]):
         return super().communicate(input, END_SECONDS if timeout is None else timeout)
 
 
-def spawn(command: Sequence[str], **options: Any) -> Child:  # noqa: ANN401 - those of Popen
+def spawn(command: Command, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
     """Start a process that does not outlive this one; with ``with`` it is waited for."""
     cores = os.sched_getaffinity(0)  # of the caller's thread, which the process would have had
     return _SPAWNER.submit(_start, command, options, cores).result(START_SECONDS)
 
 
-def _start(command: Sequence[str], options: Mapping[str, Any], cores: AbstractSet[int]) -> Child:
+def _start(command: Command, options: Mapping[str, Any], cores: AbstractSet[int]) -> Child:
     os.sched_setaffinity(0, cores)
     return Child(command, options)
 
 
 def run_program(
-    command: Sequence[str],
+    command: Command,
     *,
     input: str | bytes | None = None,  # noqa: A002 - as subprocess.run has it
     capture_output: bool = False,
@@ -99,7 +100,7 @@ def run_program(
         except subprocess.TimeoutExpired:
             child.kill()
             said = child.communicate()
-            name = " ".join(command)[:200]
+            name = " ".join(map(str, command))[:200]
             raise ProgramError(f"{name} did not end in {timeout:g} s: {said}") from None
     done = subprocess.CompletedProcess(command, child.returncode, out, err)
     if check and done.returncode:
@@ -132,7 +133,7 @@ class Program:
 
     def __init__(
         self,
-        command: Sequence[str],
+        command: Command,
         *,
         folder: Path | None = None,
         environment: Mapping[str, str] | None = None,

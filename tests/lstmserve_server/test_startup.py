@@ -252,7 +252,7 @@ def test_a_time_stamp_is_a_version_to_everybody(two_models: ServerProcess) -> No
     assert first == generation_service_pb2.CACHE_OUTCOME_MISS
     assert second == generation_service_pb2.CACHE_OUTCOME_HIT
     assert purged[0] > purged[1] == 0
-    counted = MetricsPage(two_models.metrics_url).counted("lstmserve_model_loads_total", "version")
+    counted = MetricsPage(two_models.metrics_url).counted("model_loads_total", "version")
     assert (version,) in counted
 
 

@@ -20,17 +20,6 @@ MODEL = ModelConfig(64, 64, layers=2, dropout=0.2)
 CONFIG = TrainConfig(epochs=4, rows=4, segment=5, warm_up_steps=4, peak_learning_rate=1e-2)
 
 
-def test_a_cpu_without_bfloat16_trains_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise RuntimeError("could not create a primitive descriptor")
-
-    train.has_bfloat16.cache_clear()
-    with monkeypatch.context() as patch:
-        patch.setattr(torch.nn.LSTM, "forward", refuse)
-        assert not train.has_bfloat16("cpu")
-    train.has_bfloat16.cache_clear()
-
-
 class PowerCutError(Exception):
     """The run ends here, in the middle of an epoch."""
 

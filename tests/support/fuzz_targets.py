@@ -113,4 +113,6 @@ TARGETS: Mapping[str, Target] = {
 def _model() -> Any:  # noqa: ANN401 - what is read of a ServedModel, without an engine
     bundle = open_bundle(VERSION)
     name, version = bundle.manifest.name, str(bundle.manifest.version)
-    return SimpleNamespace(bundle=bundle, manifest=bundle.manifest, name=name, version=version)
+    return SimpleNamespace(
+        bundle=bundle, manifest=bundle.manifest, name=name, version=version, is_exact=True
+    )

@@ -71,7 +71,7 @@ async def test_a_verdict_is_its_last_line(monkeypatch: pytest.MonkeyPatch) -> No
     [
         ("os.kill(os.getpid(), 9)", "ended by signal 9 (Killed)"),
         ("os.abort()", "ended by signal 6 (Aborted)"),
-        ("sys.exit(3)", "exit code 3"),
+        ("sys.exit(4)", "exit code 4"),
         ("raise ValueError('why')", "exit code 1; ValueError: why"),
         ("os.write(2, b'\\xff'); sys.exit(1)", "exit code 1; \N{REPLACEMENT CHARACTER}"),
     ],

@@ -154,7 +154,7 @@ async def test_another_cluster_behind_the_same_name(events: CacheEvents) -> None
                 pass
             first.kill()
             seed.server_port = second.port
-            while not second.client.keys("*:asked:*"):
+            while not second.client.keys("*:asked2:*"):
                 await store.look_up(make_key(), COUNTED)
                 await asyncio.sleep(0)  # while Redis is left alone, a lookup waits for nothing
             assert await store.purge(Selection()) == 0
