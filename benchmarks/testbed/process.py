@@ -166,6 +166,7 @@ class Program:
 
     def start(self) -> None:
         """Start, also again after an end; raises ProgramError if it never becomes ready."""
+        self._close_output()
         self.process = self._spawn(
             cwd=self._folder,
             env=self._environment,
@@ -257,5 +258,8 @@ class Program:
 
     def _close(self) -> None:
         self._log.close()
+        self._close_output()
+
+    def _close_output(self) -> None:
         if self.process is not None and self.process.stdout is not None:
             self.process.stdout.close()

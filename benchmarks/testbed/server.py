@@ -92,6 +92,9 @@ class Replica(ReadyProgram):
     def end(self) -> None:
         self.kill()  # it may be frozen
 
+    def _spawn(self, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
+        return preloaded.start(self.command, **options)
+
 
 @contextmanager
 def start_server(arguments: Sequence[str]) -> Iterator[RunningServer]:
