@@ -35,7 +35,7 @@ def test_figures_are_printed_written_and_drawn(
     figures, picture = tmp_path / "figures.json", tmp_path / "picture.svg"
     done = serve(
         *("--target", server.target, "--metrics-url", server.metrics_url, *load),
-        *("--server-pid", str(server.process.pid), "--seconds", "0.5", "--warm-up", "0.2"),
+        *("--server-pid", str(server.process.pid), "--seconds", "2", "--warm-up", "0.5"),
         *("--max-tokens", "16", "--json", str(figures), "--plot", str(picture)),
     )
     assert done.returncode == 0, done.stderr

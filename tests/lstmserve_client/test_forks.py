@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from conftest import FakeServer
 
 TEXT = "Hello [bold]you"
+CRASHED = " ended by 11"
 REFUSED = "refused: a Client that was used before a fork cannot be used in the child"
 REFUSED_ASYNC = "refused: an AsyncClient was used before this process was forked"
 
@@ -53,4 +54,6 @@ def test_no_asynchronous_client_is_used_in_a_child_after_another(fake: FakeServe
     for harmless in ("leave its stream", "close", "end"):
         assert said.pop(harmless) == "None"
     assert {*said} == {"idle reply", "another", "its next event"}
-    assert all(each.startswith(REFUSED_ASYNC) for each in said.values()), said
+    # gRPC itself ends some children by SIGSEGV when calls run in the parent (docs/client.md)
+    assert all(each.startswith((REFUSED_ASYNC, CRASHED)) for each in said.values()), said
+    assert said["idle reply"].startswith(REFUSED_ASYNC)
