@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -77,6 +78,11 @@ class ServerProcess(ReadyProgram):
     def __init__(self, store: Path, *arguments: str, program: Sequence[str] = MODULE) -> None:
         given = ("--model-store", str(store), *arguments)
         super().__init__(command(*FREE_PORTS, *AT_ONCE, *given, program=program))
+
+    def read_entries(self) -> list[dict[str, Any]]:
+        """Return its log so far, each line an object; one that is not whole yet is left out."""
+        whole, _, _ = self.read_log().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def _spawn(self, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
         return preloaded.start(self.command, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import grpc
@@ -47,7 +46,7 @@ def test_a_failed_engine_fails_its_calls_and_ends_the_process(
         assert [change.status for change in rest] == [health_pb2.HealthCheckResponse.NOT_SERVING]
 
         assert server.process.wait() == 1
-        entries = [json.loads(line) for line in server.read_log().splitlines()]
+        entries = server.read_entries()
         (failure,) = [entry for entry in entries if entry["level"] == "error"]
         assert "the engine has failed" in failure["event"]
         assert "Traceback" in failure["exception"]

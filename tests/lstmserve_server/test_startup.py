@@ -230,7 +230,7 @@ def test_the_default_model_answers_those_who_name_none(two_models: ServerProcess
 
 
 def test_what_is_no_version_is_named_once(two_models: ServerProcess) -> None:
-    entries = map(json.loads, two_models.read_log().splitlines())
+    entries = two_models.read_entries()
     (warning,) = [entry for entry in entries if entry["level"] == "warning"]
     no_manifest = dict.fromkeys(("archive/1", "lost+found/1"), "it has no manifest.json")
     assert warning["folders"] == {**no_manifest, "tiny/03": VERSION_RULE}
@@ -258,7 +258,7 @@ def test_a_time_stamp_is_a_version_to_everybody(two_models: ServerProcess) -> No
 
 def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:
     until(server.read_log, "the server logs that it began")  # a moment later
-    entries = [json.loads(line) for line in server.read_log().splitlines()]
+    entries = server.read_entries()
     assert entries[0]["event"] == "loaded"
 
 

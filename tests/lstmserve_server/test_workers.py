@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -48,10 +47,6 @@ def ask_over_new_connections(server: ServerProcess) -> list[pb.GenerateReplyResp
         with connect(server.target) as channel:
             replies.append(GenerationServiceStub(channel).GenerateReply(REQUEST))
     return replies
-
-
-def read_log(server: ServerProcess) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in server.read_log().splitlines()]
 
 
 def wait_for_workers(server: ServerProcess, *, num_serving: int, restarts: int) -> None:
@@ -104,7 +99,15 @@ def ask(server: ServerProcess) -> Asked:
     exit_code = server.stop()
     output = server.read_output()
     return Asked(
-        replies, page, exemplars, affinities, maps, resident, exit_code, output, read_log(server)
+        replies,
+        page,
+        exemplars,
+        affinities,
+        maps,
+        resident,
+        exit_code,
+        output,
+        server.read_entries(),
     )
 
 
@@ -206,7 +209,7 @@ def test_unpinned_workers_run_anywhere_and_too_many_are_told(tiny_store: Path) -
     try:
         with ServerProcess(tiny_store, *TWO) as server:
             assert [worker.cpu_affinity() for worker in find_workers(server)] == [[one]] * 2
-            (warning,) = [entry for entry in read_log(server) if entry["level"] == "warning"]
+            (warning,) = [entry for entry in server.read_entries() if entry["level"] == "warning"]
             assert (warning["workers"], warning["cores"]) == (2, 1)
     finally:
         os.sched_setaffinity(0, anywhere)
@@ -232,7 +235,7 @@ def test_a_killed_worker_is_replaced_and_nothing_that_was_read_is_forgotten(
         assert page.total("request_seconds_count") == count
         assert {reply.started.model_version for reply in replies} == {"1"}
         assert other in find_workers(server)
-        (ended,) = [entry for entry in read_log(server) if entry["level"] == "error"]
+        (ended,) = [entry for entry in server.read_entries() if entry["level"] == "error"]
         assert ended["reason"] == "signal 9 (Killed)"
         assert server.stop() == 0
 
@@ -255,7 +258,7 @@ def test_a_worker_that_cannot_start_again_leaves_the_others_alone(
         wait_for_workers(server, num_serving=1, restarts=2)
         assert other in find_workers(server)
         assert ask_the_other(server, victim)
-        reasons = [entry["reason"] for entry in read_log(server) if entry["level"] == "error"]
+        reasons = [entry["reason"] for entry in server.read_entries() if entry["level"] == "error"]
         assert "a version must lie in <model>/<version>" in reasons[1]
         assert server.stop() == 0
 
@@ -271,7 +274,7 @@ def test_a_worker_whose_engine_fails_is_replaced(
         assert error is not None
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         wait_for_workers(server, num_serving=2, restarts=1)
-        (ended,) = [entry for entry in read_log(server) if "reason" in entry]
+        (ended,) = [entry for entry in server.read_entries() if "reason" in entry]
         assert ended["reason"] == "exit code 1"
         short = pb.GenerateReplyRequest(prompt="hi", stopping=pb.StoppingCriteria(max_tokens=1))
         with connect(server.target) as channel:
@@ -300,7 +303,7 @@ def test_all_workers_finish_what_runs_when_told_to_stop(
         assert server.process.wait() == 0
         for connection in connections:
             connection.__exit__(None, None, None)
-        log = read_log(server)
+        log = server.read_entries()
         for event in ("draining", "stopped"):
             assert sorted(entry["worker"] for entry in log if entry["event"] == event) == [0, 1]
         assert not [entry for entry in log if entry["level"] == "error"]
@@ -326,5 +329,5 @@ def test_a_stuck_worker_does_not_keep_the_server_from_ending(tiny_store: Path) -
     with ServerProcess(tiny_store, *TWO, "--drain-seconds", "0") as server:
         find_workers(server)[0].suspend()
         assert server.stop() == 1
-        (killed,) = [entry for entry in read_log(server) if entry["level"] == "error"]
+        (killed,) = [entry for entry in server.read_entries() if entry["level"] == "error"]
         assert "killed" in killed["event"]

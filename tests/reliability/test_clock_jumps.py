@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -85,8 +84,7 @@ def longest(page: MetricsPage, name: str) -> float:
 
 
 def log_times(served: Served) -> list[datetime]:
-    lines = served.process.read_log().splitlines()
-    return [datetime.fromisoformat(json.loads(line)["timestamp"]) for line in lines]
+    return [datetime.fromisoformat(entry["timestamp"]) for entry in served.process.read_entries()]
 
 
 def until_jumped(served: Served, others: Bystanders, seconds: int) -> None:

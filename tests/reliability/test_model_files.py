@@ -12,6 +12,7 @@ from unittest.mock import ANY
 import pytest
 
 from lstmserve.v1 import model_service_pb2 as pb
+from lstmserve_bundle.manifest import MANIFEST_NAME
 from lstmserve_server.store.inventory import CHANGED, GONE
 from support.bystanders import Expected, bystanders
 from support.footprint import files_until, settled
@@ -75,8 +76,10 @@ def test_files_that_are_damaged_while_they_are_served_change_no_reply(
 
 
 def empty(folder: Path) -> None:
+    """But for the manifest: without it, a folder is no version at all."""
     for path in folder.iterdir():
-        path.unlink()
+        if path.name != MANIFEST_NAME:
+            path.unlink()
 
 
 def renumbered(expected: Expected, version: int) -> Expected:

@@ -6,7 +6,6 @@ So it is not trusted any more: nobody gets a reply that might be wrong.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import grpc
@@ -64,7 +63,7 @@ def test_a_request_that_the_engine_fails_for_ends_the_server_loudly(
         check_poisoned(error)
         assert not any(event.HasField("completion") for event in events)
         assert server.process.wait() == 1
-        entries = [json.loads(line) for line in server.read_log().splitlines()]
+        entries = server.read_entries()
         (failure,) = [entry for entry in entries if entry["level"] == "error"]
         assert dying_server.WHY in failure["exception"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -100,7 +99,7 @@ def test_a_try_is_counted_and_logged_as_a_call_of_the_page(served: Served) -> No
 
 def find_callers(server: ServerProcess) -> set[str]:
     """Who called, other than the tests themselves."""
-    entries = map(json.loads, server.read_log().splitlines())
+    entries = server.read_entries()
     return {entry["caller"] for entry in entries if entry["event"] == "rpc"} - {""}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ class Talk:
     def end(self) -> list[dict[str, Any]]:
         """Stop the server; its whole log."""
         assert self.server.stop() == 0
-        return [json.loads(line) for line in self.server.read_log().splitlines()]
+        return self.server.read_entries()
 
 
 @pytest.fixture

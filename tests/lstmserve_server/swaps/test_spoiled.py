@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -78,7 +77,7 @@ def test_a_spoiled_version_is_told_of_everywhere_and_loaded_once_it_is_mended(
     )
     loads = page.values("model_loads_total", "version", "outcome")
     assert (loads[number, "failed"], loads[number, "ok"]) == (1, 0)
-    entries = [json.loads(line) for line in live.served.process.read_log().splitlines()]
+    entries = live.served.process.read_entries()
     *_, entry = [
         entry
         for entry in entries

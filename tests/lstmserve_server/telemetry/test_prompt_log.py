@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def lines(tiny_store: Path) -> dict[str, dict[str, Any]]:
             metadata = (("x-request-id", request_id),)
             replies[request_id] = served.ask(request, unary=unary, metadata=metadata).text
         assert served.process.stop() == 0
-        found = [json.loads(line) for line in served.process.read_log().splitlines()]
+        found = served.process.read_entries()
     return {
         line["request_id"]: line | {"expected": replies[line["request_id"]]}
         for line in found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +42,7 @@ def named(request_id: str, *more: tuple[str, str]) -> Metadata:
 
 
 def read_lines(server: ServerProcess) -> Log:
-    return [json.loads(line) for line in server.read_log().splitlines()]
+    return server.read_entries()
 
 
 def line_of(log: Log, request_id: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
@@ -176,7 +175,7 @@ async def run_load(store: Path, *kinds: Kind) -> Load:
 
 def read_calls(server: ServerProcess) -> dict[str, LogLine]:
     """The log lines of calls, by their request ids."""
-    lines = map(json.loads, server.read_log().splitlines())
+    lines = server.read_entries()
     return {line["request_id"]: line for line in lines if line["event"] == "rpc"}
 
 
