@@ -27,8 +27,8 @@ from lstmserve_server.cli import QUIET_LIBRARIES
 COMMAND = (sys.executable, "-m", "lstmserve_server")
 PROGRAM = Path(__file__).with_name("template.py")
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
-# what no import looks at, and what pytest writes there for every test
-HARMLESS = ("LSTMSERVE_", "OTEL_", "PYTEST_")
+# what no import looks at, what pytest writes there for every test, what a server sets for itself
+HARMLESS = ("LSTMSERVE_", "OTEL_", "PYTEST_", "TOKENIZERS_PARALLELISM")
 
 
 def start(command: Command, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
@@ -45,9 +45,14 @@ def _can_fork(command: Command, environment: Mapping[str, str]) -> bool:
     """
     return (
         tuple(command[: len(COMMAND)]) == COMMAND
-        and "--workers" not in command
+        and _num_workers(command) == "1"
         and _of_imports(environment) == _of_imports(_template().environment)
     )
+
+
+def _num_workers(command: Command) -> str:
+    given = [str(part) for part in command]
+    return given[given.index("--workers") + 1] if "--workers" in given else "1"
 
 
 class ForkedChild(Child):
@@ -81,7 +86,7 @@ class Template:
             self._process = spawn(
                 # -P: the modules beside the program are not to be found by their bare names
                 [sys.executable, "-P", str(PROGRAM), str(theirs.fileno()), str(os.getpid())],
-                env=self.environment | QUIET_LIBRARIES | paths,
+                env=QUIET_LIBRARIES | self.environment | paths,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
@@ -109,7 +114,9 @@ def _template() -> Template:
 
 
 def _of_imports(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith(HARMLESS)}
+    # a server makes libraries quiet unless told otherwise
+    known = QUIET_LIBRARIES | dict(environment)
+    return {name: value for name, value in known.items() if not name.startswith(HARMLESS)}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,14 +87,18 @@ def run_program(
     capture_output: bool = False,
     check: bool = False,
     timeout: float = RUN_SECONDS,
+    start: Callable[..., Child] = spawn,
     **options: Any,  # noqa: ANN401 - those of Popen
 ) -> subprocess.CompletedProcess[Any]:
-    """Run a program to its end, as ``subprocess.run`` does; raises ProgramError at the limit."""
+    """Run a program to its end, as ``subprocess.run`` does; raises ProgramError at the limit.
+
+    ``start`` is what starts it.
+    """
     if capture_output:
         options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     if input is not None:
         options["stdin"] = subprocess.PIPE
-    with spawn(command, **options) as child:
+    with start(command, **options) as child:
         try:
             out, err = child.communicate(input, timeout)
         except subprocess.TimeoutExpired:

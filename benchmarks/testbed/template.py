@@ -19,7 +19,8 @@ from typing import Any, NoReturn
 # what a server imports while it starts
 import lstmserve_server.app
 import lstmserve_server.settings_sources
-import lstmserve_server.telemetry.logging  # noqa: F401
+import lstmserve_server.telemetry.logging
+import lstmserve_server.telemetry.spans  # noqa: F401
 from lstmserve_server.lifeline import die_with
 
 MAX_ORDER_BYTES = 1 << 17

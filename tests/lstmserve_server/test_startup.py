@@ -14,7 +14,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from benchmarks.testbed.process import read_line, run_program, spawn
+from benchmarks.testbed import preloaded
+from benchmarks.testbed.process import read_line, run_program
 from benchmarks.testbed.server import MODULE, ServerProcess, command
 from benchmarks.testbed.waiting import until
 from lstmserve.open_inference import inference_service_pb2 as wire
@@ -51,6 +52,7 @@ def refuse_to_start(store: Path, *arguments: str, program: Sequence[str] = MODUL
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
+        start=preloaded.start,
     )
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
@@ -264,7 +266,7 @@ def test_a_healthy_server_logs_nothing_but_json(server: ServerProcess) -> None:
 
 def test_where_json_is_asked_for_nothing_else_is_written(tiny_store: Path, tmp_path: Path) -> None:
     json_only = (*ANYWHERE, "--log-format", "json")
-    with spawn(
+    with preloaded.start(
         command("--model-store", str(tiny_store), *json_only),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as server:  # fmt: skip
@@ -279,7 +281,7 @@ def test_where_json_is_asked_for_nothing_else_is_written(tiny_store: Path, tmp_p
     assert ready["metrics"].startswith("http://127.0.0.1:")
     ended = run_program(
         command("--model-store", str(tmp_path), *json_only),
-        check=False, capture_output=True, text=True,
+        check=False, capture_output=True, text=True, start=preloaded.start,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout) == (2, "")
     (entry,) = map(json.loads, ended.stderr.splitlines())
@@ -295,7 +297,7 @@ def test_a_server_told_to_stop_while_it_starts_ends_in_order(
     """The signal comes with the first log line, when a model has loaded."""
     arguments = ("--model-store", str(tiny_store), "--log-format", "json", "--workers", workers)
     addresses = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
-    with spawn(
+    with preloaded.start(
         command(*arguments, *addresses), stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     ) as server:
         assert server.stderr is not None
@@ -309,7 +311,7 @@ def test_a_server_told_to_stop_while_it_starts_ends_in_order(
 def test_a_version_that_never_ends_keeps_no_server_from_stopping(version: Path) -> None:
     misbehave(copy_version(version, version.parent.parent, "tiny", 2), "hang")
     arguments = ("--model-store", str(version.parent.parent), "--log-level", "DEBUG")
-    with spawn(
+    with preloaded.start(
         command(*arguments, *ANYWHERE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     ) as server:
         assert server.stderr is not None
@@ -329,7 +331,7 @@ def test_files_that_never_answer_keep_no_server_from_stopping(
     pipe = tmp_path / "tls.crt"
     os.mkfifo(pipe)
     arguments = ("--model-store", str(tiny_store), "--workers", workers, *options_of(tmp_path))
-    with spawn(
+    with preloaded.start(
         command(*arguments, *ANYWHERE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as server:
         with open(pipe, "wb"):  # noqa: PTH123 - waits until the server reads
