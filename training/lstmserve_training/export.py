@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +21,7 @@ from lstmserve_training.work import MODEL_NAME
 if TYPE_CHECKING:
     from pathlib import Path
 
+DEBUG_RECORDS = (".debug_pkl", ".data/serialization_id")
 CHECKED_ROWS = 5
 CHECKED_STEPS = 12
 
@@ -35,10 +38,24 @@ def quantize_best(work: Path) -> Path:
 def export(module: Int8Lstm, path: Path) -> None:
     """Script, save, read back and compare; ``path`` appears only when all is well."""
     partial = path.with_suffix(".partial")
+    script = io.BytesIO()
     with known_deprecations():
-        torch.jit.save(torch.jit.script(module), str(partial))
+        torch.jit.save(torch.jit.script(module), script)
+    _write_without_debug_records(script, partial)
     check_same_bits(module, load_module(partial))
     partial.replace(path)
+
+
+def _write_without_debug_records(script: io.BytesIO, path: Path) -> None:
+    """Leave out where the source files lay: that is nobody's business, and no part of the model.
+
+    The id is a hash over all records, which TorchScript does not look at.
+    """
+    with zipfile.ZipFile(script) as given, zipfile.ZipFile(path, "w") as kept:
+        for record in given.infolist():
+            if not record.filename.endswith(DEBUG_RECORDS):
+                # a new entry has no date but the earliest there is
+                kept.writestr(zipfile.ZipInfo(record.filename), given.read(record))
 
 
 def load_module(path: Path) -> Int8Lstm:
