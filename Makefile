@@ -11,7 +11,7 @@ TORCH := torch==2.13.0
 SERVE_ARGS ?=
 # so many run at a time; auto: one for each core
 TEST_PROCESSES ?= auto
-PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # protoc finds its plugins on PATH
 WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 

@@ -16,6 +16,13 @@ from support.tiny_checkpoint import make_tiny_checkpoint
 # how long an example takes depends on who else uses the machine
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+# files with few tests that take long: they go first, so that no core is left with them in the end
+LONG = ("reliability/", "lstmserve_server/test_workers.py", "lstmserve_server/cache/served/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: not item.path.relative_to(tests).as_posix().startswith(LONG))
 
 
 @pytest.fixture(scope="session")

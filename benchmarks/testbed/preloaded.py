@@ -2,7 +2,8 @@
 
 Importing torch and the server takes four seconds of a core, and the tests start some 150
 servers. A forked server is a process like any other, and a child of whoever asked for it: it has a
-pid, standard files, signals, arguments and an environment of its own, and runs the same module.
+pid, standard files, signals, arguments and an environment of its own, the limits and cores of who
+asked, and runs the same module.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import atexit
 import ctypes
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from lstmserve_server.cli import QUIET_LIBRARIES
 
 COMMAND = (sys.executable, "-m", "lstmserve_server")
 PROGRAM = Path(__file__).with_name("template.py")
+MAX_TEMPLATES = 3  # each takes 250 MB, most of it shared with what it forked
+LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_NPROC)
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 # what no import looks at, what pytest writes there for every test, what a server sets for itself
 HARMLESS = ("LSTMSERVE_", "OTEL_", "PYTEST_", "TOKENIZERS_PARALLELISM")
@@ -33,21 +36,14 @@ HARMLESS = ("LSTMSERVE_", "OTEL_", "PYTEST_", "TOKENIZERS_PARALLELISM")
 
 def start(command: Command, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
     """Start a server by its command, forked where that makes no difference to it."""
-    if _can_fork(command, options.get("env") or os.environ):
+    if _can_fork(command):
         return ForkedChild(command, options)
     return spawn(command, **options)
 
 
-def _can_fork(command: Command, environment: Mapping[str, str]) -> bool:
-    """Return whether a forked process would be what this command starts.
-
-    A supervisor must not have imported torch, and some variables decide how torch is imported.
-    """
-    return (
-        tuple(command[: len(COMMAND)]) == COMMAND
-        and _num_workers(command) == "1"
-        and _of_imports(environment) == _of_imports(_template().environment)
-    )
+def _can_fork(command: Command) -> bool:
+    """Return whether this command starts a server, and no supervisor: those import no torch."""
+    return tuple(command[: len(COMMAND)]) == COMMAND and _num_workers(command) == "1"
 
 
 def _num_workers(command: Command) -> str:
@@ -66,19 +62,20 @@ class ForkedChild(Child):
             "arguments": given[0][len(CLEAN) + len(COMMAND) :],
             "folder": os.fspath(given[5] or Path.cwd()),
             "environment": dict(environment),
+            "cores": sorted(os.sched_getaffinity(0)),
+            "limits": {number: resource.getrlimit(number) for number in LIMITS},
         }
         ends = (pipes[0], pipes[3], pipes[5])
         files = [number if end == -1 else end for number, end in enumerate(ends)]
-        self.pid = _template().fork(order, files)
+        self.pid = _TEMPLATES.of(environment).fork(order, files)
         self._child_created = True
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
 
 
 class Template:
-    """The interpreter that is forked."""
+    """The interpreter that is forked; it has imported everything in this environment."""
 
-    def __init__(self) -> None:
-        self.environment = dict(os.environ)
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._lock = threading.Lock()  # one order at a time
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -86,7 +83,7 @@ class Template:
             self._process = spawn(
                 # -P: the modules beside the program are not to be found by their bare names
                 [sys.executable, "-P", str(PROGRAM), str(theirs.fileno()), str(os.getpid())],
-                env=QUIET_LIBRARIES | self.environment | paths,
+                env={**environment, **paths},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
@@ -106,17 +103,37 @@ class Template:
         self._process.wait()
 
 
-@cache
-def _template() -> Template:
-    template = Template()
-    atexit.register(template.close)
-    return template
+class Templates:
+    """One for each environment, as variables decide how libraries are imported."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of: dict[frozenset[tuple[str, str]], Template] = {}  # those used last, at the end
+
+    def of(self, environment: Mapping[str, str]) -> Template:
+        """Return the template for it, which is started if there is none."""
+        needed = _of_imports(environment)
+        with self._lock:
+            template = self._of.pop(needed, None) or Template(dict(needed))
+            self._of[needed] = template
+            if len(self._of) > MAX_TEMPLATES:
+                self._of.pop(next(iter(self._of))).close()
+        return template
+
+    def close(self) -> None:
+        """End them; what they forked goes on."""
+        for template in self._of.values():
+            template.close()
 
 
-def _of_imports(environment: Mapping[str, str]) -> dict[str, str]:
+_TEMPLATES = Templates()
+atexit.register(_TEMPLATES.close)
+
+
+def _of_imports(environment: Mapping[str, str]) -> frozenset[tuple[str, str]]:
     # a server makes libraries quiet unless told otherwise
     known = QUIET_LIBRARIES | dict(environment)
-    return {name: value for name, value in known.items() if not name.startswith(HARMLESS)}
+    return frozenset(each for each in known.items() if not each[0].startswith(HARMLESS))
 
 
 @contextmanager

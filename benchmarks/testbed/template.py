@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import runpy
 import signal
 import socket
@@ -81,6 +82,9 @@ def _serve(order: dict[str, Any], files: Sequence[int], caller: int) -> NoReturn
 
 def _prepare(order: dict[str, Any], files: Sequence[int], caller: int) -> None:
     die_with(caller)
+    os.sched_setaffinity(0, order["cores"])
+    for number, limit in order["limits"].items():
+        resource.setrlimit(int(number), limit)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, file in enumerate(files):
         os.dup2(file, number)

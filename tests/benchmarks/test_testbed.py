@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,8 +15,9 @@ import pytest
 from benchmarks.testbed import process, server
 from benchmarks.testbed.ports import find_free_port
 from benchmarks.testbed.process import ProgramError, read_line, run_program, spawn
-from benchmarks.testbed.server import ReadyProgram
+from benchmarks.testbed.server import ReadyProgram, ServerProcess
 from benchmarks.testbed.waiting import until
+from support.metrics_page import MetricsPage
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 TELL = "import signal; print([int(signal.getsignal(s) == signal.SIG_IGN) for s in {signals}])"
@@ -77,3 +81,27 @@ def test_ports_differ_between_processes_that_ask_at_once() -> None:
     ours = [find_free_port() for _ in range(150)]
     theirs = run_program(python(tell), capture_output=True, text=True, check=True).stdout.split()
     assert len({*ours, *map(int, theirs)}) == 300
+
+
+def test_a_forked_server_has_what_a_started_one_would(tiny_store: Path) -> None:
+    """The limits, cores, environment and folder are those of who asked."""
+    before, (core, *_) = resource.getrlimit(resource.RLIMIT_AS), os.sched_getaffinity(0)
+    cores = os.sched_getaffinity(0)
+    lower = (1 << 42, before[1])
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, lower)
+        os.sched_setaffinity(0, [core])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LSTMSERVE_MAX_RUNNING", "3")
+            forked = ServerProcess(tiny_store)
+            with forked:
+                running = psutil.Process(forked.pid)
+                assert running.ppid() == os.getpid()
+                assert running.cpu_affinity() == [core]
+                assert running.rlimit(resource.RLIMIT_AS) == lower
+                assert running.cwd() == str(Path.cwd())
+                page = MetricsPage(forked.metrics_url)
+        assert page.total("max_running_sequences") == 3
+    finally:
+        os.sched_setaffinity(0, cores)
+        resource.setrlimit(resource.RLIMIT_AS, before)
