@@ -3,7 +3,7 @@
 Importing torch and the server takes four seconds of a core, and the tests start some 150
 servers. A forked server is a process like any other, and a child of whoever asked for it: it has a
 pid, standard files, signals, arguments and an environment of its own, the limits and cores of who
-asked, and runs the same module.
+asked, and runs the same module. One that has workers forks these.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from typing import Any
 from benchmarks.testbed.process import CLEAN, Child, Command, ProgramError, spawn
 from lstmserve_server.cli import QUIET_LIBRARIES
 
-COMMAND = (sys.executable, "-m", "lstmserve_server")
 PROGRAM = Path(__file__).with_name("template.py")
 MAX_TEMPLATES = 3  # each takes 250 MB, most of it shared with what it forked
 LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_NPROC)
@@ -35,20 +34,12 @@ HARMLESS = ("LSTMSERVE_", "OTEL_", "PYTEST_", "TOKENIZERS_PARALLELISM")
 
 
 def start(command: Command, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
-    """Start a server by its command, forked where that makes no difference to it."""
-    if _can_fork(command):
-        return ForkedChild(command, options)
-    return spawn(command, **options)
+    """Start a server by its command: a module, or a program that runs it, and its arguments."""
+    return ForkedChild(command, options)
 
 
-def _can_fork(command: Command) -> bool:
-    """Return whether this command starts a server, and no supervisor: those import no torch."""
-    return tuple(command[: len(COMMAND)]) == COMMAND and _num_workers(command) == "1"
-
-
-def _num_workers(command: Command) -> str:
-    given = [str(part) for part in command]
-    return given[given.index("--workers") + 1] if "--workers" in given else "1"
+def _has_workers(arguments: Sequence[str]) -> bool:
+    return "--workers" in arguments and arguments[arguments.index("--workers") + 1] != "1"
 
 
 class ForkedChild(Child):
@@ -58,8 +49,10 @@ class ForkedChild(Child):
         """Fork instead of what Popen does; it has no public hook for this."""
         pipes = given[10:16]  # both ends of standard input, output and error; -1: inherited
         environment = os.environ if given[6] is None else given[6]
+        arguments = given[0][len(CLEAN) + 1 :]  # after the interpreter
         order = {
-            "arguments": given[0][len(CLEAN) + len(COMMAND) :],
+            "arguments": arguments,
+            "forks_workers": _has_workers(arguments),
             "folder": os.fspath(given[5] or Path.cwd()),
             "environment": dict(environment),
             "cores": sorted(os.sched_getaffinity(0)),

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from benchmarks.testbed import preloaded
 from benchmarks.testbed.ports import find_free_port
-from benchmarks.testbed.process import START_SECONDS, Child, Program, read_line
+from benchmarks.testbed.process import START_SECONDS, Child, Program, read_line, spawn
 
 # this server's line, and that of the other servers under benchmarks/compare
 READY = re.compile(r"(?:lstmserve is ready: .*? on|ready) ([^\s,]+)(?:, metrics on (http://\S+))?")
@@ -75,7 +75,15 @@ class ReadyProgram(Program):
 class ServerProcess(ReadyProgram):
     """A server of a store, with a log that programs can read."""
 
-    def __init__(self, store: Path, *arguments: str, program: Sequence[str] = MODULE) -> None:
+    def __init__(
+        self,
+        store: Path,
+        *arguments: str,
+        program: Sequence[str] = MODULE,
+        is_forked: bool = True,
+    ) -> None:
+        """``program`` is what the interpreter runs, with what it needs before the arguments."""
+        self._is_forked = is_forked and program[0] != "-c"
         given = ("--model-store", str(store), *arguments)
         super().__init__(command(*FREE_PORTS, *AT_ONCE, *given, program=program))
 
@@ -85,7 +93,8 @@ class ServerProcess(ReadyProgram):
         return [json.loads(line) for line in whole.splitlines()]
 
     def _spawn(self, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
-        return preloaded.start(self.command, **options)
+        start = preloaded.start if self._is_forked else spawn
+        return start(self.command, **options)
 
 
 class Replica(ReadyProgram):

@@ -9,11 +9,9 @@ import gc
 import json
 import os
 import resource
-import runpy
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -22,6 +20,7 @@ import lstmserve_server.app
 import lstmserve_server.settings_sources
 import lstmserve_server.telemetry.logging
 import lstmserve_server.telemetry.spans  # noqa: F401
+from benchmarks.testbed.forked import fork_workers, run_python, take_environment, take_files
 from lstmserve_server.lifeline import die_with
 
 MAX_ORDER_BYTES = 1 << 17
@@ -67,33 +66,18 @@ def _fork(order: dict[str, Any], files: Sequence[int], channel: socket.socket, c
 
 def _serve(order: dict[str, Any], files: Sequence[int], caller: int) -> NoReturn:
     """Be the server that was asked for."""
-    code: object = 1
-    try:
-        _prepare(order, files, caller)
-        runpy.run_module("lstmserve_server", run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        code = end.code
-    except BaseException:  # noqa: BLE001 - shown, as an interpreter does in the end
-        traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 1)
-
-
-def _prepare(order: dict[str, Any], files: Sequence[int], caller: int) -> None:
     die_with(caller)
     os.sched_setaffinity(0, order["cores"])
     for number, limit in order["limits"].items():
         resource.setrlimit(int(number), limit)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, file in enumerate(files):
-        os.dup2(file, number)
-        os.close(file)
-    sys.stdin, sys.stdout, sys.stderr = (open(number, mode) for number, mode in enumerate("rww"))  # noqa: SIM115, PTH123
+    take_files(files)
+    _close(*files)
     os.chdir(order["folder"])
-    os.environ.clear()
-    os.environ.update(order["environment"])
-    sys.argv[1:] = order["arguments"]
+    take_environment(order["environment"])
+    if order["forks_workers"]:
+        fork_workers()
+    run_python(order["arguments"])
 
 
 def _close(*files: int) -> None:

@@ -79,7 +79,7 @@ def asked(tiny_store: Path) -> Iterator[Asked]:
     with pytest.MonkeyPatch.context() as patch:
         # of no concern to a supervisor that reads its workers' pages
         patch.setenv("http_proxy", "http://127.0.0.1:9")
-        with ServerProcess(tiny_store, *TWO) as server:
+        with ServerProcess(tiny_store, *TWO, is_forked=False) as server:
             patch.undo()
             yield ask(server)
 
@@ -200,10 +200,8 @@ def test_one_worker_is_the_server_itself(server: ServerProcess) -> None:
     assert find_workers(server) == []
 
 
-def test_unpinned_workers_run_anywhere_and_too_many_are_told(tiny_store: Path) -> None:
+def test_more_workers_than_cores_are_told(tiny_store: Path) -> None:
     anywhere = os.sched_getaffinity(0)
-    with ServerProcess(tiny_store, *TWO, "--pin", "none") as server:
-        assert [worker.cpu_affinity() for worker in find_workers(server)] == [sorted(anywhere)] * 2
     one = min(anywhere)
     os.sched_setaffinity(0, [one])
     try:
@@ -218,15 +216,15 @@ def test_unpinned_workers_run_anywhere_and_too_many_are_told(tiny_store: Path) -
 def test_a_killed_worker_is_replaced_and_nothing_that_was_read_is_forgotten(
     tiny_store: Path, tmp_path: Path
 ) -> None:
-    copy_version(tiny_store / "tiny" / "1", tmp_path)
+    """One that cannot start again, because its version is gone, leaves the others alone."""
+    version = copy_version(tiny_store / "tiny" / "1", tmp_path)
     with ServerProcess(tmp_path, *TWO) as server:
         ask_over_new_connections(server)
         scrape_until(
             server.metrics_url, lambda page: page.total("requests_total") == NUM_CONNECTIONS
         )
-        victim, other = find_workers(server)
-        victim.kill()
-        replies = ask_the_other(server, victim)
+        other = kill_one(server)
+        replies = ask_once(server)
 
         wait_for_workers(server, num_serving=2, restarts=1)
         replies += ask_over_new_connections(server)
@@ -235,32 +233,33 @@ def test_a_killed_worker_is_replaced_and_nothing_that_was_read_is_forgotten(
         assert page.total("request_seconds_count") == count
         assert {reply.started.model_version for reply in replies} == {"1"}
         assert other in find_workers(server)
-        (ended,) = [entry for entry in server.read_entries() if entry["level"] == "error"]
-        assert ended["reason"] == "signal 9 (Killed)"
+        assert read_reasons(server) == ["signal 9 (Killed)"]
+
+        shutil.move(version, version.with_name("2"))
+        other = kill_one(server)
+        wait_for_workers(server, num_serving=1, restarts=3)
+        assert other in find_workers(server)
+        assert ask_once(server)
+        assert "a version must lie in <model>/<version>" in read_reasons(server)[2]
         assert server.stop() == 0
 
 
-def ask_the_other(server: ServerProcess, victim: psutil.Process) -> list[pb.GenerateReplyResponse]:
-    """One reply while one of two workers is gone."""
+def kill_one(server: ServerProcess) -> psutil.Process:
+    """Return the worker that is left."""
+    victim, other = find_workers(server)
+    victim.kill()
     psutil.wait_procs([victim], timeout=END_SECONDS)
+    return other
+
+
+def ask_once(server: ServerProcess) -> list[pb.GenerateReplyResponse]:
     with connect(server.target) as channel:
         return [GenerationServiceStub(channel).GenerateReply(REQUEST)]
 
 
-def test_a_worker_that_cannot_start_again_leaves_the_others_alone(
-    tiny_store: Path, tmp_path: Path
-) -> None:
-    version = copy_version(tiny_store / "tiny" / "1", tmp_path)
-    with ServerProcess(tmp_path, *TWO) as server:
-        shutil.move(version, version.with_name("2"))
-        victim, other = find_workers(server)
-        victim.kill()
-        wait_for_workers(server, num_serving=1, restarts=2)
-        assert other in find_workers(server)
-        assert ask_the_other(server, victim)
-        reasons = [entry["reason"] for entry in server.read_entries() if entry["level"] == "error"]
-        assert "a version must lie in <model>/<version>" in reasons[1]
-        assert server.stop() == 0
+def read_reasons(server: ServerProcess) -> list[str]:
+    """Why workers ended that were not told to."""
+    return [entry["reason"] for entry in server.read_entries() if entry["level"] == "error"]
 
 
 def test_a_worker_whose_engine_fails_is_replaced(
@@ -282,10 +281,8 @@ def test_a_worker_whose_engine_fails_is_replaced(
         assert server.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_all_workers_finish_what_runs_when_told_to_stop(
-    tiny_store: Path, number: signal.Signals
-) -> None:
+def test_all_workers_finish_what_runs_when_told_to_stop(tiny_store: Path) -> None:
+    """By Ctrl-C; the servers of other tests are ended by SIGTERM."""
     with ServerProcess(tiny_store, *TWO) as server:
         with connect(server.target) as channel:
             undisturbed, _ = read_all(GenerationServiceStub(channel).Generate(LONG))
@@ -294,7 +291,7 @@ def test_all_workers_finish_what_runs_when_told_to_stop(
         running = [GenerationServiceStub(channel).Generate(LONG) for channel in channels]
         for call in running:
             assert next(call).HasField("started")
-        server.send_signal(number)
+        server.send_signal(signal.SIGINT)
         for call in running:
             events, error = read_all(call)
             assert error is None
@@ -309,20 +306,19 @@ def test_all_workers_finish_what_runs_when_told_to_stop(
         assert not [entry for entry in log if entry["level"] == "error"]
 
 
-@pytest.mark.parametrize("stuck", [False, True])
-def test_workers_die_with_a_killed_supervisor_and_leave_the_port(
-    tiny_store: Path, *, stuck: bool
-) -> None:
-    with ServerProcess(tiny_store, *TWO) as first:
+def test_workers_die_with_a_killed_supervisor_and_leave_the_port(tiny_store: Path) -> None:
+    """One that is stuck, and one that serves; both ran on whatever core was free."""
+    anywhere = sorted(os.sched_getaffinity(0))
+    with ServerProcess(tiny_store, *TWO, "--pin", "none") as first:
         workers = find_workers(first)
-        if stuck:
-            workers[0].suspend()
+        assert [worker.cpu_affinity() for worker in workers] == [anywhere] * 2
+        workers[0].suspend()
         first.process.kill()
         gone, alive = psutil.wait_procs(workers, timeout=END_SECONDS)
         assert (len(gone), alive) == (2, [])
-        with ServerProcess(tiny_store, *TWO, "--listen", first.target) as second:
+        with ServerProcess(tiny_store, "--listen", first.target) as second:
             assert second.target == first.target
-            assert ask_over_new_connections(second)
+            assert ask_once(second)
 
 
 def test_a_stuck_worker_does_not_keep_the_server_from_ending(tiny_store: Path) -> None:
