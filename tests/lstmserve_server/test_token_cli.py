@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed import preloaded
 from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import command
 from lstmserve_server.auth.callers_file import parse_callers, read_file
@@ -78,6 +79,7 @@ def test_a_server_says_what_is_wrong_with_its_file_and_does_not_start(
             capture_output=True,
             text=True,
             check=False,
+            start=preloaded.start,
         )
         assert (ended.returncode, ended.stdout) == (2, "")
         (line,) = ended.stderr.splitlines()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.testbed.process import read_line, spawn
+from benchmarks.testbed import preloaded
+from benchmarks.testbed.process import read_line
 from benchmarks.testbed.server import READY, command
 from lstmserve_client import Client
 
@@ -21,7 +22,7 @@ def test_calls_are_answered_and_the_server_drains_without_a_reader(
     tiny_store: Path, reader: str
 ) -> None:
     ours, theirs = os.pipe()
-    server = spawn(
+    server = preloaded.start(
         command(
             *("--model-store", str(tiny_store)),
             *("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"),
