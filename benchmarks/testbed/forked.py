@@ -1,33 +1,176 @@
-"""What a forked process does to be like one that was started by a command."""
+"""Processes that are forked from one that has imported everything, in place of a command.
+
+A process that is forked has the arguments, environment, folder, standard files, limits and cores
+that the command would have had, and is a child of whoever asked for it.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
+import resource
 import runpy
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
-MODULE = "-m"
-FIRST_OWN_FILE = 3
-HOOK = "_execute_child"  # what Popen does to start a process; it has no public name
+from lstmserve_server.lifeline import die_with
+
+# what Popen does to start a process, which has no public name, and where its arguments stand
+HOOK = "_execute_child"
+ARGUMENTS, PASSED, FOLDER, ENVIRONMENT, PIPES, GROUP = 0, 4, 5, 6, slice(10, 16), 22
 _START = getattr(subprocess.Popen, HOOK)
 
+LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_NPROC)
+MAX_ORDER_BYTES = 1 << 17
+MAX_FILES = 8
+TRIAL = "lstmserve_server.store.trial"  # starts nothing
+FIRST_SPARE_FILE = 500  # no program here has as many files when it forks
+PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
-def run_python(arguments: Sequence[str]) -> NoReturn:
+
+class Forks:
+    """The end of a channel over which processes can be ordered; threads may share it."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()  # one order at a time
+
+    def start(self, process: subprocess.Popen[Any], given: Sequence[Any], skipped: int) -> None:
+        """Take the place of Popen's hook, which was given these arguments.
+
+        The first ``skipped`` words of the command, and the interpreter, are left out. Raises
+        OSError when nobody is there to fork.
+        """
+        pipes = given[PIPES]
+        ends = (pipes[0], pipes[3], pipes[5])  # of the child; -1: what this process has
+        files = [number if end == -1 else end for number, end in enumerate(ends)]
+        order = {
+            "arguments": [os.fspath(each) for each in given[ARGUMENTS][skipped + 1 :]],
+            "environment": dict(os.environ if given[ENVIRONMENT] is None else given[ENVIRONMENT]),
+            "folder": os.fspath(given[FOLDER] or Path.cwd()),
+            "cores": sorted(os.sched_getaffinity(0)),
+            "limits": {number: resource.getrlimit(number) for number in LIMITS},
+            "passed": list(given[PASSED]),
+            "group": given[GROUP],
+        }
+        with self._lock, _adopting():
+            socket.send_fds(self._channel, [json.dumps(order).encode()], [*files, *given[PASSED]])
+            answer = self._channel.recv(64)
+        if not answer:
+            raise ConnectionResetError("the process that forks has ended")
+        process.pid = int(answer)
+        process._child_created = True  # type: ignore[attr-defined]  # noqa: SLF001
+        process._close_pipe_fds(*pipes)  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def close(self) -> None:
+        """Let the process that forks end; what it forked goes on."""
+        self._channel.close()
+
+
+def answer_orders(channel: socket.socket, caller: int) -> None:
+    """Fork as told, until nobody can tell any more."""
+    while True:
+        order, files, _, _ = socket.recv_fds(channel, MAX_ORDER_BYTES, MAX_FILES)
+        if not order:
+            return
+        pid = _fork(json.loads(order), files, channel, caller)
+        _close(*files)
+        channel.send(str(pid).encode())
+
+
+def _fork(order: dict[str, Any], files: Sequence[int], channel: socket.socket, caller: int) -> int:
+    """Return the pid of a process whose parent is the caller.
+
+    Its first parent is a process that ends at once: the caller adopts it.
+    """
+    pid_end, pid_start = os.pipe()
+    go_end, go_start = os.pipe()
+    between = os.fork()
+    if not between:
+        child = os.fork()
+        if child:
+            os.write(pid_start, str(child).encode())
+            os._exit(0)
+        channel.close()
+        _close(pid_end, pid_start, go_start)
+        os.read(go_end, 1)  # until the process between is gone
+        _close(go_end)
+        _run(order, files, caller)
+    os.waitpid(between, 0)
+    pid = int(os.read(pid_end, 64))
+    _close(pid_end, pid_start, go_end, go_start)
+    return pid
+
+
+def _run(order: dict[str, Any], files: Sequence[int], caller: int) -> NoReturn:
+    die_with(caller)
+    os.sched_setaffinity(0, order["cores"])
+    for number, limit in order["limits"].items():
+        resource.setrlimit(int(number), limit)
+    os.chdir(order["folder"])
+    _become(order["arguments"], order["environment"], files, order["passed"], order["group"])
+
+
+def _become(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    files: Sequence[int],
+    passed: Sequence[int],
+    group: int,
+) -> NoReturn:
+    """Be what a command starts; ``files`` are to have the numbers 0, 1, 2 and those passed."""
+    if group >= 0:
+        os.setpgid(0, group)
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _take_files(files, (0, 1, 2, *passed))
+    os.environ.clear()
+    os.environ.update(environment)
+    if arguments[0] == "-c":  # a program of one line
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
+    given = [each for each in arguments if each != "-P"]
+    if "--workers" in given and given[given.index("--workers") + 1] != "1":
+        setattr(subprocess.Popen, HOOK, _fork_here)
+    elif TRIAL not in given:
+        _keep_a_process_that_forks()
+    _run_python(given)
+
+
+def _take_files(files: Sequence[int], numbers: Sequence[int]) -> None:
+    """Give files these numbers, and close all others."""
+    for spare, file in enumerate(files, FIRST_SPARE_FILE):
+        os.dup2(file, spare)
+    for spare, number in enumerate(numbers, FIRST_SPARE_FILE):
+        os.dup2(spare, number, inheritable=True)
+    kept = sorted(numbers)
+    for before, after in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
+        os.closerange(before + 1, after)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, mode, closefd=False)  # noqa: SIM115 - as the first ones were
+        for number, mode in enumerate("rww")
+    )
+
+
+def _run_python(arguments: Sequence[str]) -> NoReturn:
     """Run what follows ``python`` on a command line, and end: a module or a file."""
     code: object = 1
     try:
-        given = [each for each in arguments if each != "-P"]
-        if given[0] == MODULE:
-            sys.argv[1:] = given[2:]
-            runpy.run_module(given[1], run_name="__main__", alter_sys=True)
+        if arguments[0] == "-m":
+            sys.argv[1:] = arguments[2:]
+            runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
         else:
-            sys.argv[:] = given
-            runpy.run_path(given[0], run_name="__main__")
+            sys.argv[:] = arguments
+            runpy.run_path(arguments[0], run_name="__main__")
     except SystemExit as end:
         code = end.code
     except BaseException:  # noqa: BLE001 - shown, as an interpreter does in the end
@@ -37,51 +180,59 @@ def run_python(arguments: Sequence[str]) -> NoReturn:
     os._exit(code if isinstance(code, int) else 1)
 
 
-def take_files(files: Sequence[int]) -> None:
-    """Make these the standard files."""
-    for number, file in enumerate(files):
-        os.dup2(file, number)
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(number, mode, closefd=False)  # noqa: SIM115 - as the first ones were
-        for number, mode in enumerate("rww")
-    )
-
-
-def take_environment(environment: Mapping[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
-
-
-def fork_workers() -> None:
-    """Let this process, a supervisor, fork its workers instead of starting them.
+def _fork_here(self: subprocess.Popen[Any], *given: Any) -> None:  # noqa: ANN401
+    """Take the place of the hook in a supervisor, whose workers are its forks.
 
     It has imported torch, and has never used it: so nothing is lost in a fork.
     """
-    setattr(subprocess.Popen, HOOK, _fork)
-
-
-def _fork(self: subprocess.Popen[bytes], *given: Any) -> None:  # noqa: ANN401
-    """Take the place of the hook, whose arguments these are."""
-    arguments, environment, pipes, group = given[0], given[6], given[10:16], given[-1]
+    pipes = given[PIPES]
     self.pid = os.fork()
     if not self.pid:
+        setattr(subprocess.Popen, HOOK, _START)
         ends = (pipes[0], pipes[3], pipes[5])
-        _be_worker(arguments[1:], environment, ends, group)
+        files = [number if end == -1 else end for number, end in enumerate(ends)]
+        _become(given[ARGUMENTS][1:], given[ENVIRONMENT], files, given[PASSED], given[GROUP])
     self._child_created = True  # type: ignore[attr-defined]
     self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
 
 
-def _be_worker(
-    arguments: Sequence[str], environment: Mapping[str, str], ends: Sequence[int], group: int
-) -> NoReturn:
-    setattr(subprocess.Popen, HOOK, _START)  # a worker uses torch: what it starts is no fork
-    os.setpgid(0, max(group, 0))
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    take_files([number if end == -1 else end for number, end in enumerate(ends)])
-    os.closerange(FIRST_OWN_FILE, os.sysconf("SC_OPEN_MAX"))
-    take_environment(environment)
-    if arguments[0] == "-c":  # a program of one line
-        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606
-    run_python(arguments)
+def _keep_a_process_that_forks() -> None:
+    """Leave a copy of this process, which is about to use torch: it forks what this one starts."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    this = os.getpid()
+    if not os.fork():
+        ours.close()
+        os.setpgid(0, 0)
+        null = os.open(os.devnull, os.O_RDWR)
+        _take_files([null, null, null, theirs.fileno()], (0, 1, 2, theirs.fileno()))
+        die_with(this)
+        answer_orders(theirs, this)
+        os._exit(0)
+    theirs.close()
+    forks = Forks(ours)
+
+    def start(self: subprocess.Popen[Any], *given: Any) -> None:  # noqa: ANN401
+        is_module = list(given[ARGUMENTS][:1]) == [sys.executable] and "-m" in given[ARGUMENTS]
+        forks.start(self, given, 0) if is_module else _START(self, *given)
+
+    setattr(subprocess.Popen, HOOK, start)
+
+
+@contextmanager
+def _adopting() -> Iterator[None]:
+    """Make a process whose parent ends meanwhile a child of this one."""
+    _set_subreaper(1)
+    try:
+        yield
+    finally:
+        _set_subreaper(0)
+
+
+def _set_subreaper(is_on: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, is_on, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def _close(*files: int) -> None:
+    for file in files:
+        os.close(file)

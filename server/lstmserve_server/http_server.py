@@ -38,6 +38,7 @@ NO_FILES_SECONDS = 0.5  # until the next try to take a connection when no file c
 NO_FILES = {errno.EMFILE, errno.ENFILE}
 CONNECTION_KEY = "lstmserve.connection"
 
+STOP_SECONDS = 0.1  # until ``stop`` is noticed; the base class lets half a second pass
 Request = socket.socket | tuple[bytes, socket.socket]  # the base class serves datagrams too
 
 log = structlog.get_logger()
@@ -55,7 +56,9 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self.set_app(application)
         self.address = Address(address.host, self.server_port)
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        self._thread = threading.Thread(target=self.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(STOP_SECONDS,), name="http", daemon=True
+        )
         self._stopping = threading.Event()
 
     def server_bind(self) -> None:

@@ -197,7 +197,8 @@ def test_two_workers_start_and_end_as_one_server(asked: Asked) -> None:
 
 
 def test_one_worker_is_the_server_itself(server: ServerProcess) -> None:
-    assert find_workers(server) == []
+    assert MetricsPage(server.metrics_url).total("workers") == 0
+    assert not any("worker" in entry for entry in server.read_entries())
 
 
 def test_more_workers_than_cores_are_told(tiny_store: Path) -> None:
