@@ -11,7 +11,8 @@ TORCH := torch==2.13.0
 SERVE_ARGS ?=
 # so many run at a time; auto: one for each core
 TEST_PROCESSES ?= auto
-PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+# a second thread of a process only takes a core from another test
+PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # protoc finds its plugins on PATH
 WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lstmserve_server.lifeline import die_with
+from lstmserve_server.startup import end
 
 # what Popen does to start a process, which has no public name, and where its arguments stand
 HOOK = "_execute_child"
@@ -155,10 +156,9 @@ def _take_files(files: Sequence[int], numbers: Sequence[int]) -> None:
     kept = sorted(numbers)
     for before, after in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
         os.closerange(before + 1, after)
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(number, mode, closefd=False)  # noqa: SIM115 - as the first ones were
-        for number, mode in enumerate("rww")
-    )
+    # as an interpreter opens them: whoever closes one of these objects leaves the file open
+    sys.stdin, sys.stdout = (open(number, mode, closefd=False) for number, mode in enumerate("rw"))  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def _run_python(arguments: Sequence[str]) -> NoReturn:
@@ -171,13 +171,11 @@ def _run_python(arguments: Sequence[str]) -> NoReturn:
         else:
             sys.argv[:] = arguments
             runpy.run_path(arguments[0], run_name="__main__")
-    except SystemExit as end:
-        code = end.code
+    except SystemExit as said:
+        code = said.code
     except BaseException:  # noqa: BLE001 - shown, as an interpreter does in the end
         traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 1)
+    end(code if isinstance(code, int) else 1)
 
 
 def _fork_here(self: subprocess.Popen[Any], *given: Any) -> None:  # noqa: ANN401

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
@@ -13,6 +14,7 @@ from typing import NoReturn
 from lstmserve_server.errors import StartupError
 
 EXIT_CANNOT_START = 2
+LAST_WORDS_SECONDS = 1.0
 STANDARD_FILES = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
@@ -39,10 +41,16 @@ def end(code: int) -> NoReturn:
 
     An interpreter that has imported torch takes 1.3 s of a core to let go of it, for nothing.
     """
+    flushing = threading.Thread(target=_flush, daemon=True)
+    flushing.start()
+    flushing.join(LAST_WORDS_SECONDS)  # a pipe may be full, and whoever reads it asleep
+    os._exit(code)
+
+
+def _flush() -> None:
     for file in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # nobody reads it any more
             file.flush()
-    os._exit(code)
 
 
 def explain(error: StartupError | ModuleNotFoundError) -> str:

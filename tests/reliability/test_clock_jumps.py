@@ -72,7 +72,8 @@ def served(tiny_store: Path, clock: JumpingClock) -> Iterator[Served]:
     """A server of which only the wall clock jumps; it keeps replies."""
     with ExitStack() as stack:
         with clock.on_start():
-            running = stack.enter_context(serve(tiny_store, "--cache-ttl-seconds", str(HOUR)))
+            options = ("--cache-ttl-seconds", str(HOUR))
+            running = stack.enter_context(serve(tiny_store, *options, is_forked=False))
         yield running
 
 

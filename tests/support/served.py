@@ -44,9 +44,12 @@ class Served:
 
 
 @contextmanager
-def serve(store: Path, *arguments: str) -> Iterator[Served]:
+def serve(store: Path, *arguments: str, is_forked: bool = True) -> Iterator[Served]:
     """A server with these options, for as long as the block takes."""
-    with ServerProcess(store, *arguments) as process, connect(process.target) as channel:
+    with (
+        ServerProcess(store, *arguments, is_forked=is_forked) as process,
+        connect(process.target) as channel,
+    ):
         yield Served(
             process,
             generation_service_pb2_grpc.GenerationServiceStub(channel),

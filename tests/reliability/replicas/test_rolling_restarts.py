@@ -11,8 +11,7 @@ from benchmarks.testbed.server import Replica, targets_of
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
 
 
-@pytest.mark.parametrize("is_unary", [False, True], ids=["streams", "unary"])
-@pytest.mark.parametrize("kind", [ThreadedCallers, AsyncCallers])
+@pytest.mark.parametrize(("kind", "is_unary"), [(ThreadedCallers, True), (AsyncCallers, False)])
 def test_a_rolling_restart_fails_and_cuts_nothing(
     kind: type[Callers], is_unary: bool, pair: list[Replica], questions: Sequence[Question]
 ) -> None:

@@ -29,7 +29,7 @@ FAR_ONLY = ("--cache-bytes", "0", "--state-cache-bytes", "0")
 EAGER = ("--cache-threshold", "1", "--state-stride-tokens", "16", "--redis-budget-ms", "100")
 NUM_REQUESTS = 24
 PROBLEMS = tuple(problem.value for problem in Problem)
-LATE = "timeout"  # on a busy machine any answer of Redis may come too late
+LATE = {"timeout", "dropped"}  # on a busy machine any answer of Redis may come too late
 SKIPPED = "cache_lookups_total"
 ERRORS = ("cache_errors_total", "state_cache_errors_total")
 MEGABYTE = 1 << 20
@@ -259,7 +259,7 @@ async def test_redis_becomes_a_replica_and_the_address_leads_elsewhere(
             finally:
                 redis.client.replicaof("NO", "ONE")
             page = outage.page()
-            assert find_problems(outage, page) <= {"readonly", LATE}
+            assert find_problems(outage, page) <= {"readonly", *LATE}
 
 
 async def test_wrong_credentials_that_become_right(
@@ -286,7 +286,7 @@ async def test_redis_forgets_all_the_time(
         for _ in range(60):
             redis.client.execute_command(*command.split())
             await outage.replies(3)
-        assert find_problems(outage, outage.page()) <= {LATE}
+        assert find_problems(outage, outage.page()) <= LATE
         await outage.recovery()
 
 
