@@ -9,8 +9,8 @@ TORCH_INDEX ?=
 TORCH := torch==2.13.0
 # flags for the server: make serve SERVE_ARGS="--workers 2"
 SERVE_ARGS ?=
-# so many run at a time; auto: one for each core
-TEST_PROCESSES ?= auto
+# so many run at a time: tests wait for processes now and then, so one more than there are cores
+TEST_PROCESSES ?= $(shell expr $$(nproc) + 1)
 # a second thread of a process only takes a core from another test
 PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # protoc finds its plugins on PATH
