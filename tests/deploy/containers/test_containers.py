@@ -175,7 +175,7 @@ def test_all_that_servers_write_is_json(docker: Docker) -> None:
 
 @pytest.mark.xfail(
     strict=False,
-    reason="calls at a killed container sometimes wait for their deadline (docs/log.md, Containers)",
+    reason="calls at a killed container sometimes wait for their deadline (docs/log.md)",
 )
 def test_servers_that_are_killed_stopped_and_started_are_missed_by_nobody(
     docker: Docker, questions: Sequence[Question]
