@@ -51,9 +51,6 @@ class Forks:
         The first ``skipped`` words of the command, and the interpreter, are left out. Raises
         OSError when nobody is there to fork.
         """
-        pipes = given[PIPES]
-        ends = (pipes[0], pipes[3], pipes[5])  # of the child; -1: what this process has
-        files = [number if end == -1 else end for number, end in enumerate(ends)]
         order = {
             "arguments": [os.fspath(each) for each in given[ARGUMENTS][skipped + 1 :]],
             "environment": dict(os.environ if given[ENVIRONMENT] is None else given[ENVIRONMENT]),
@@ -64,13 +61,15 @@ class Forks:
             "group": given[GROUP],
         }
         with self._lock, _adopting():
-            socket.send_fds(self._channel, [json.dumps(order).encode()], [*files, *given[PASSED]])
+            socket.send_fds(
+                self._channel,
+                [json.dumps(order).encode()],
+                [*_standard_files(given), *given[PASSED]],
+            )
             answer = self._channel.recv(64)
         if not answer:
             raise ConnectionResetError("the process that forks has ended")
-        process.pid = int(answer)
-        process._child_created = True  # type: ignore[attr-defined]  # noqa: SLF001
-        process._close_pipe_fds(*pipes)  # type: ignore[attr-defined]  # noqa: SLF001
+        _is_started(process, int(answer), given)
 
     def close(self) -> None:
         """Let the process that forks end; what it forked goes on."""
@@ -163,7 +162,7 @@ def _take_files(files: Sequence[int], numbers: Sequence[int]) -> None:
 
 def _run_python(arguments: Sequence[str]) -> NoReturn:
     """Run what follows ``python`` on a command line, and end: a module or a file."""
-    code: object = 1
+    code: object = 0
     try:
         if arguments[0] == "-m":
             sys.argv[1:] = arguments[2:]
@@ -175,7 +174,10 @@ def _run_python(arguments: Sequence[str]) -> NoReturn:
         code = said.code
     except BaseException:  # noqa: BLE001 - shown, as an interpreter does in the end
         traceback.print_exc()
-    end(code if isinstance(code, int) else 1)
+        code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)  # noqa: T201 - as an interpreter does
+    end(code if isinstance(code, int) else int(code is not None))
 
 
 def _fork_here(self: subprocess.Popen[Any], *given: Any) -> None:  # noqa: ANN401
@@ -183,15 +185,26 @@ def _fork_here(self: subprocess.Popen[Any], *given: Any) -> None:  # noqa: ANN40
 
     It has imported torch, and has never used it: so nothing is lost in a fork.
     """
-    pipes = given[PIPES]
-    self.pid = os.fork()
-    if not self.pid:
+    pid = os.fork()
+    if not pid:
         setattr(subprocess.Popen, HOOK, _START)
-        ends = (pipes[0], pipes[3], pipes[5])
-        files = [number if end == -1 else end for number, end in enumerate(ends)]
+        files = _standard_files(given)
         _become(given[ARGUMENTS][1:], given[ENVIRONMENT], files, given[PASSED], given[GROUP])
-    self._child_created = True  # type: ignore[attr-defined]
-    self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+    _is_started(self, pid, given)
+
+
+def _standard_files(given: Sequence[Any]) -> list[int]:
+    """Return what the child is to have as files 0, 1 and 2; -1 stands for what this process has."""
+    pipes = given[PIPES]
+    ends = (pipes[0], pipes[3], pipes[5])
+    return [number if end == -1 else end for number, end in enumerate(ends)]
+
+
+def _is_started(process: subprocess.Popen[Any], pid: int, given: Sequence[Any]) -> None:
+    """Leave Popen as its own hook would."""
+    process.pid = pid
+    process._child_created = True  # type: ignore[attr-defined]  # noqa: SLF001
+    process._close_pipe_fds(*given[PIPES])  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def _keep_a_process_that_forks() -> None:

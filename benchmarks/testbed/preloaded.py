@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.testbed.forked import Forks
+from benchmarks.testbed.forked import ENVIRONMENT, Forks
 from benchmarks.testbed.process import CLEAN, Child, Command, ProgramError, spawn
 from lstmserve_server.cli import QUIET_LIBRARIES
 
@@ -36,7 +36,7 @@ class ForkedChild(Child):
     """A process that a template forked; raises ProgramError when it is made, if none could."""
 
     def _execute_child(self, *given: Any) -> None:  # noqa: ANN401
-        environment = os.environ if given[6] is None else given[6]
+        environment = os.environ if given[ENVIRONMENT] is None else given[ENVIRONMENT]
         template = _TEMPLATES.of(environment)
         try:
             template.forks.start(self, given, len(CLEAN))

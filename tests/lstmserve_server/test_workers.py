@@ -282,8 +282,10 @@ def test_a_worker_whose_engine_fails_is_replaced(
         assert server.stop() == 0
 
 
-def test_all_workers_finish_what_runs_when_told_to_stop(tiny_store: Path) -> None:
-    """By Ctrl-C; the servers of other tests are ended by SIGTERM."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_all_workers_finish_what_runs_when_told_to_stop(
+    tiny_store: Path, number: signal.Signals
+) -> None:
     with ServerProcess(tiny_store, *TWO) as server:
         with connect(server.target) as channel:
             undisturbed, _ = read_all(GenerationServiceStub(channel).Generate(LONG))
@@ -292,7 +294,7 @@ def test_all_workers_finish_what_runs_when_told_to_stop(tiny_store: Path) -> Non
         running = [GenerationServiceStub(channel).Generate(LONG) for channel in channels]
         for call in running:
             assert next(call).HasField("started")
-        server.send_signal(signal.SIGINT)
+        server.send_signal(number)
         for call in running:
             events, error = read_all(call)
             assert error is None
@@ -317,9 +319,9 @@ def test_workers_die_with_a_killed_supervisor_and_leave_the_port(tiny_store: Pat
         first.process.kill()
         gone, alive = psutil.wait_procs(workers, timeout=END_SECONDS)
         assert (len(gone), alive) == (2, [])
-        with ServerProcess(tiny_store, "--listen", first.target) as second:
+        with ServerProcess(tiny_store, *TWO, "--listen", first.target) as second:
             assert second.target == first.target
-            assert ask_once(second)
+            assert ask_over_new_connections(second)
 
 
 def test_a_stuck_worker_does_not_keep_the_server_from_ending(tiny_store: Path) -> None:

@@ -65,7 +65,7 @@ def answer_of(channel: grpc.Channel, method: str, data: bytes) -> tuple[grpc.Sta
 
 @pytest.mark.parametrize("method", METHODS)
 @given(data=st.data())
-@bounded(30)
+@bounded(60)
 def test_every_method_answers_any_bytes_with_a_proper_status(
     channel: grpc.Channel, method: str, data: st.DataObject
 ) -> None:

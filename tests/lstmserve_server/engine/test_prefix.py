@@ -164,7 +164,7 @@ def to_reading(case: Case, known: int, wanted: set[int]) -> Reading:
 
 
 @given(data=st.data(), config=configs)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_schedule_changes_a_reply_or_a_state(
     tiny: LoadedModel, cases: list[Case], data: st.DataObject, config: EngineConfig
 ) -> None:

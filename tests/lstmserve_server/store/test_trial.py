@@ -144,11 +144,11 @@ async def test_where_memory_ends_a_trial_goes_before_the_server(
         await trial
 
 
-@pytest.mark.parametrize("file", ["/proc/version", "/nowhere/at/all"])
+@pytest.mark.parametrize("file", ["/proc/version", "/proc/self/nothing", "/nowhere/at/all"])
 async def test_a_trial_goes_on_where_the_system_does_not_let_it_step_back(
     version: StoredVersion, archive: int, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    """A file that takes nothing, and none at all: told once, and the version is tried."""
+    """A read-only /proc, one without the file, and none: told once, and the version is tried."""
     monkeypatch.setattr(rehearsal, "_warned", set())
     monkeypatch.setattr(rehearsal, "PROGRAM", ("-P", "-c", BARRED, file))
     flip_byte(version.folder / "model.pt")

@@ -10,15 +10,18 @@ from benchmarks.chaos.replies import Question
 from benchmarks.testbed.server import Replica, targets_of
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
 
+TURNS = 2
 
-@pytest.mark.parametrize(("kind", "is_unary"), [(ThreadedCallers, True), (AsyncCallers, False)])
+
+@pytest.mark.parametrize("is_unary", [False, True], ids=["streams", "unary"])
+@pytest.mark.parametrize("kind", [ThreadedCallers, AsyncCallers])
 def test_a_rolling_restart_fails_and_cuts_nothing(
     kind: type[Callers], is_unary: bool, pair: list[Replica], questions: Sequence[Question]
 ) -> None:
     """What runs at a replica that was told to stop ends there, and new calls go elsewhere."""
     callers = kind(targets_of(pair), questions, is_unary=is_unary)
     with callers.asking():
-        for replica in pair:
+        for replica in pair * TURNS:
             assert replica.stop() == 0
             callers.wait_for_everyone()
             replica.start()
