@@ -11,8 +11,9 @@ TORCH := torch==2.13.0
 SERVE_ARGS ?=
 # so many run at a time: tests wait for processes now and then, so one more than there are cores
 TEST_PROCESSES ?= $(shell expr $$(nproc) + 1)
-# a second thread of a process only takes a core from another test
-PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+# A second thread of a process only takes a core from another test. Tests start hundreds of processes, so what they
+# import is compiled once, also where the environment says otherwise.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # protoc finds its plugins on PATH
 WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 

@@ -19,6 +19,8 @@ Expected = Sequence[tuple[pb.GenerateRequest, WholeReply]]
 NUM_CALLERS = 4
 NUM_REQUESTS = 24
 WAIT_SECONDS = 60.0
+# between a reply and the next question: these are company, not a load
+THINK_SECONDS = 0.02
 
 
 class Bystanders:
@@ -49,6 +51,7 @@ class Bystanders:
                 with self._changed:
                     self._num_replies += 1
                     self._changed.notify_all()
+                    self._changed.wait_for(lambda: self.is_over, THINK_SECONDS)
         finally:
             self.stop()
 

@@ -56,6 +56,11 @@ class Docker:
         """The containers that run."""
         return self.compose("ps", "--quiet", "server").split()
 
+    def networks(self, container: str) -> list[str]:
+        """The names of those that a container is in."""
+        names = "{{range $name, $_ := .NetworkSettings.Networks}}{{println $name}}{{end}}"
+        return self("inspect", "--format", names, container).split()
+
     def scale(self, count: int) -> None:
         """Let so many servers run, and wait until the proxy sends calls to all of them."""
         self.compose("up", "--detach", "--wait", "--scale", f"server={count}")

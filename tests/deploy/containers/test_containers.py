@@ -173,10 +173,6 @@ def test_all_that_servers_write_is_json(docker: Docker) -> None:
     assert {"loaded", "ready", "rpc"} <= {json.loads(line)["event"] for line in lines}
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="calls at a killed container sometimes wait for their deadline (docs/log.md)",
-)
 def test_servers_that_are_killed_stopped_and_started_are_missed_by_nobody(
     docker: Docker, questions: Sequence[Question]
 ) -> None:
@@ -192,6 +188,23 @@ def test_servers_that_are_killed_stopped_and_started_are_missed_by_nobody(
         wait_for_servers(3)
     code = docker("inspect", "--format", "{{.State.ExitCode}}", stopped)
     assert code.strip() == "0"
+
+
+def test_a_server_whose_machine_vanishes_is_missed_by_nobody(
+    docker: Docker, questions: Sequence[Question]
+) -> None:
+    """Nothing refuses or resets: packets are lost, as when the power fails."""
+    docker.scale(3)
+    gone, *_ = docker.servers()
+    networks = [each for each in docker.networks(gone) if each.endswith(("back", "scrapes"))]
+    callers = ThreadedCallers([TARGET], questions, count=CALLERS)
+    with callers.asking():
+        for network in networks:
+            docker("network", "disconnect", network, gone)
+        callers.wait_for_everyone()
+        for network in networks:
+            docker("network", "connect", "--alias", "server", network, gone)
+        wait_for_servers(3)
 
 
 async def test_an_upgrade_and_its_rollback_lose_no_call(
