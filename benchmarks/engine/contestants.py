@@ -18,7 +18,7 @@ from benchmarks.compare.servers.stock import (
     sample_multinomial,
     zero_state,
 )
-from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.store.loader import WIDE_ROWS, configure_torch, has_amx, load_version
 from lstmserve_server.store.repository import ModelRepository

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lstmserve_server.cli import main
-from lstmserve_server.engine.measuring import Measuring
+from lstmserve_server.engine.observer import Measuring
 from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.calls import CallMetrics
 from lstmserve_server.telemetry.engine import EngineMetrics

@@ -16,13 +16,14 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from lstmserve_server.auth.limits import Limits
 from lstmserve_server.auth.live_register import LiveRegister
-from lstmserve_server.cache.caches import Caches
+from lstmserve_server.cache.stores import CacheStores
 from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.engine import Engine
 from lstmserve_server.following import read_aside, unless_stopped
 from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
+from lstmserve_server.replies.service import ReplyService
 from lstmserve_server.rpc.channel_options import make_options
 from lstmserve_server.rpc.door import Door, GuardedDoor
 from lstmserve_server.rpc.handshake import make_credentials
@@ -134,10 +135,10 @@ class App:
         parts.callback(page.close)
         exporter = MetricsExporter(self._config.metrics_listen, self._registry, page)
         parts.callback(exporter.close)
-        caches = self._make_caches()
-        caches.start()
+        stores = self._make_stores()
+        stores.start()
         server = RpcServer(
-            self._make_service(models, caches),
+            self._make_service(models, stores),
             CallMetrics(self._metrics),
             end_observers=(*([tracer] if tracer else []), CallLog()),
             door=self._make_door(register),
@@ -151,7 +152,7 @@ class App:
         page.connect(listen)
         on_ready(_make_ready(models.catalog, listen, exporter.address))
         await self._stop.wait()
-        await self._shut_down(server, models, caches)
+        await self._shut_down(server, models, stores)
 
     def hear(self, word: Word) -> None:
         """Do what operators told any process of this server; call on the event loop."""
@@ -173,7 +174,7 @@ class App:
         await models.start()
         return True
 
-    async def _shut_down(self, server: RpcServer, models: LiveStore, caches: Caches) -> None:
+    async def _shut_down(self, server: RpcServer, models: LiveStore, stores: CacheStores) -> None:
         await models.stop()
         if self._death is None:
             log.info("draining", grace_seconds=self._config.drain.grace_seconds)
@@ -181,7 +182,7 @@ class App:
         else:
             await server.fail()
         await models.close()
-        await caches.close()
+        await stores.close()
         log.info("stopped")
 
     def _handle_signals(self) -> None:
@@ -206,11 +207,14 @@ class App:
             return None
         return GuardedDoor(register, Limits(time.monotonic), self._auth_metrics)
 
-    def _make_service(self, models: LiveStore, caches: Caches) -> Service:
+    def _make_service(self, models: LiveStore, stores: CacheStores) -> Service:
+        message_tokens = self._config.engine.quantum_steps
+        replies = ReplyService(self._config.cache, stores, message_tokens, self._cache_metrics)
         return Service(
             models.catalog,
             models.administration,
-            caches,
+            replies,
+            stores,
             self._config.cache,
             self._cache_metrics,
             self._log,
@@ -223,14 +227,13 @@ class App:
             return None
         return Certificates(self._config.tls, CertificateMetrics(self._metrics.tls))
 
-    def _make_caches(self) -> Caches:
-        config = self._config.cache
-        caches = Caches(config, self._config.engine.quantum_steps, self._cache_metrics)
-        for kind, store in caches.memory.items():
+    def _make_stores(self) -> CacheStores:
+        stores = CacheStores(self._config.cache, self._cache_metrics)
+        for kind, store in stores.memory.items():
             self._cache_metrics.watch(kind, store)
-        for kind, name in caches.stores:
+        for kind, name in stores.names:
             self._cache_metrics.begin(kind, name)
-        return caches
+        return stores
 
     # --- models ----------------------------------------------------------------------
 

@@ -14,15 +14,15 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import IncrementalDetokenizer, Turn, open_bundle
 from lstmserve_client.cache.prompts import read_lines
 from lstmserve_server.auth.callers_file import parse_callers
-from lstmserve_server.engine.stopping import ReplyText
+from lstmserve_server.engine.scheduling.stopping import ReplyText
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.page.caller import parse_request
 from lstmserve_server.rpc.call import choose_request_id, find_trace_id, read_caller
 from lstmserve_server.rpc.credentials import parse_bearer
+from lstmserve_server.rpc.identity import sticky_key
 from lstmserve_server.rpc.open_inference.request import read_request
 from lstmserve_server.rpc.request import check_request
 from lstmserve_server.rpc.status import to_status
-from lstmserve_server.rpc.sticky import sticky_key
 from lstmserve_server.rpc.wire import make_reader
 from lstmserve_server.store.shares import choose_version, parse_traffic
 from lstmserve_server.telemetry.redaction import redact

@@ -15,8 +15,8 @@ from itertools import count
 
 from lstmserve_server import worker
 from lstmserve_server.cli import main
-from lstmserve_server.engine.decode_row import DecodeRow
-from lstmserve_server.engine.runner import Decoded, Runner
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.runner import Decoded, Runner
 from lstmserve_server.supervision import process
 
 WHY = "only-the-log-may-say-this"

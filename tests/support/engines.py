@@ -9,11 +9,10 @@ from pathlib import Path
 
 from lstmserve_bundle import Bundle
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.claim import NO_CLAIM, Claim
 from lstmserve_server.engine.engine import Engine
 from lstmserve_server.engine.output import Finish, FinishReason, Result, TokenLogprobs
-from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, Reading
-from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, PromptStates
+from lstmserve_server.engine.request import NO_CLAIM, Claim, GenerationRequest
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
 from lstmserve_server.store.repository import ModelRepository
@@ -116,10 +115,10 @@ class Bench:
         number: int,
         request: GenerationRequest,
         claim: Claim = NO_CLAIM,
-        reading: Reading = WHOLE_PROMPT,
+        states: PromptStates = WHOLE_PROMPT,
     ) -> None:
         """Raises what the engine raises, and then knows of no such reply."""
-        self.engine.submit(number, request, arrived_at=0.0, claim=claim, reading=reading)
+        self.engine.submit(number, request, arrived_at=0.0, claim=claim, states=states)
         self.replies[number] = Reply()
 
     def step(self) -> None:
@@ -143,7 +142,7 @@ def run_together(
     bench = Bench(model, config)
     for number, request in enumerate(requests):
         wanted = range(1, len(request.prompt_ids) if with_states else 0)
-        bench.submit(number, request, reading=Reading(wanted=tuple(wanted)))
+        bench.submit(number, request, states=PromptStates(wanted=tuple(wanted)))
     return list(bench.run().values())
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.runner import Decoded
 from lstmserve_server.engine.engine import Clock, Engine
 from lstmserve_server.engine.observer import EngineObserver
 from lstmserve_server.engine.output import TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
-from lstmserve_server.engine.runner import Decoded
 
 END_ID = 0
 NUM_TOKENS = 40
@@ -48,7 +48,7 @@ class FakeRunner:
     def to_state(self, data: bytes) -> int:
         return int.from_bytes(data, "little")
 
-    def read(self, slots: list[int], pieces: Sequence[Sequence[int]]) -> None:
+    def prefill(self, slots: list[int], pieces: Sequence[Sequence[int]]) -> None:
         assert len(set(slots)) == len(slots)
         for slot, piece in zip(slots, pieces, strict=True):
             assert piece

@@ -6,11 +6,10 @@ import math
 from typing import Any
 
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.claim import Claim, Priority
-from lstmserve_server.engine.pace import Pace
-from lstmserve_server.engine.request import GenerationRequest, SamplingParams
-from lstmserve_server.engine.scheduler import Scheduler
-from lstmserve_server.engine.sequence import Sequence
+from lstmserve_server.engine.request import Claim, GenerationRequest, Priority, SamplingParams
+from lstmserve_server.engine.scheduling.pace import Pace
+from lstmserve_server.engine.scheduling.scheduler import Scheduler
+from lstmserve_server.engine.scheduling.sequence import Sequence
 
 
 class _Text:
@@ -48,8 +47,8 @@ def make_scheduler(pace: Pace | None = None, **bounds: int) -> Scheduler:
 
 def step(scheduler: Scheduler, tokens: int = 1) -> list[Sequence]:
     """What the engine does in a step, with this many tokens decoded; returns who decodes."""
-    for piece in scheduler.next_pieces():
-        piece.sequence.num_read += len(piece.token_ids)
+    for piece in scheduler.next_chunks():
+        piece.sequence.num_prefilled += len(piece.token_ids)
     scheduler.take_ready()
     running = list(scheduler.running)
     for sequence in running:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from lstmserve_server.engine.claim import Claim
 from lstmserve_server.engine.output import Finish, FinishReason, Output, Timings
+from lstmserve_server.engine.request import Claim
 from lstmserve_server.errors import LstmserveError
 
 

@@ -8,13 +8,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from lstmserve_server.engine.claim import NO_CLAIM, Claim
 from lstmserve_server.engine.engine import Clock, Engine, EngineLoad
 from lstmserve_server.engine.outbox import OnState, Outbox
 from lstmserve_server.engine.output import Output, Result
-from lstmserve_server.engine.prefix import WHOLE_PROMPT, Reading
+from lstmserve_server.engine.prefix import WHOLE_PROMPT, PromptStates
 from lstmserve_server.engine.reply_stream import ReplyStream
-from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.engine.request import NO_CLAIM, Claim, GenerationRequest
 from lstmserve_server.errors import EngineDeadError, LstmserveError
 
 
@@ -72,7 +71,7 @@ class AsyncEngine:
         self,
         request: GenerationRequest,
         claim: Claim = NO_CLAIM,
-        reading: Reading = WHOLE_PROMPT,
+        states: PromptStates = WHOLE_PROMPT,
         on_state: OnState | None = None,
     ) -> ReplyStream:
         """Begin a reply; close what comes back to leave it.
@@ -82,10 +81,10 @@ class AsyncEngine:
         """
         if self._is_dead or self._closing:
             raise EngineDeadError("the engine has failed or was closed")
-        self._engine.check(request, reading)  # here: on the thread it would end the engine
+        self._engine.check(request, states)  # here: on the thread it would end the engine
         reply_id, arrived_at = next(self._ids), self._clock()
         outbox = self._outboxes[reply_id] = Outbox(on_state)
-        self._send(lambda: self._submit(reply_id, request, arrived_at, claim, reading))
+        self._send(lambda: self._submit(reply_id, request, arrived_at, claim, states))
         return ReplyStream(reply_id, outbox, self)
 
     def unpark(self, reply_id: int) -> None:
@@ -169,10 +168,10 @@ class AsyncEngine:
         request: GenerationRequest,
         arrived_at: float,
         claim: Claim,
-        reading: Reading,
+        states: PromptStates,
     ) -> None:
         try:
-            self._engine.submit(reply_id, request, arrived_at, claim, reading)
+            self._engine.submit(reply_id, request, arrived_at, claim, states)
         except LstmserveError as error:
             self._refused.append((reply_id, error))
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence as List
 
-from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.runner import Decoded, Runner, State
 from lstmserve_server.engine.prefix import KnownState
-from lstmserve_server.engine.reading import Piece
-from lstmserve_server.engine.runner import Decoded, Runner, State
-from lstmserve_server.engine.sequence import Sequence
-from lstmserve_server.engine.slots import Slots
+from lstmserve_server.engine.scheduling.prefill import PromptChunk
+from lstmserve_server.engine.scheduling.sequence import Sequence
 
 
 class Batch:
     """Keeps the runner's slots and the scheduler's sequences together.
 
-    Those that read or decode have a slot each.
+    Those that prefill or decode have a slot each.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -28,14 +27,14 @@ class Batch:
         """Let a sequence have a state before it has read anything."""
         self._aside[sequence] = self._runner.to_state(known.data)
 
-    def read(self, pieces: List[Piece]) -> list[tuple[int, KnownState]]:
-        """Read a piece into the state of each sequence; returns the wanted states, by its id."""
-        self.place([piece.sequence for piece in pieces])
-        slots = [self._slots[piece.sequence] for piece in pieces]
-        self._runner.read(slots, [piece.token_ids for piece in pieces])
-        for piece in pieces:
-            piece.sequence.num_read += len(piece.token_ids)
-        wanted = [piece.sequence for piece in pieces if piece.sequence.is_state_wanted]
+    def prefill(self, chunks: List[PromptChunk]) -> list[tuple[int, KnownState]]:
+        """Read a chunk into the state of each sequence; returns the wanted states, by its id."""
+        self.place([chunk.sequence for chunk in chunks])
+        slots = [self._slots[chunk.sequence] for chunk in chunks]
+        self._runner.prefill(slots, [chunk.token_ids for chunk in chunks])
+        for chunk in chunks:
+            chunk.sequence.num_prefilled += len(chunk.token_ids)
+        wanted = [chunk.sequence for chunk in chunks if chunk.sequence.is_state_wanted]
         return [(sequence.id, self._give_out(sequence)) for sequence in wanted]
 
     def set_aside(self, sequence: Sequence) -> None:
@@ -70,7 +69,7 @@ class Batch:
 
     def _give_out(self, sequence: Sequence) -> KnownState:
         state = self._runner.take(self._slots[sequence])
-        return KnownState(sequence.num_read, self._runner.to_bytes(state))
+        return KnownState(sequence.num_prefilled, self._runner.to_bytes(state))
 
     def _to_row(self, sequence: Sequence) -> DecodeRow:
         request = sequence.request
@@ -84,3 +83,32 @@ class Batch:
             sequence.token_ids,
             sequence.is_measured,
         )
+
+
+class Slots:
+    """Gives slots away, the lowest number that was never used or the one freed last; O(1)."""
+
+    def __init__(self) -> None:
+        self._slots: dict[Sequence, int] = {}
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        """How many are taken."""
+        return len(self._slots)
+
+    def __contains__(self, sequence: Sequence) -> bool:
+        return sequence in self._slots
+
+    def __getitem__(self, sequence: Sequence) -> int:
+        return self._slots[sequence]
+
+    def take(self, sequence: Sequence) -> int:
+        """Give a sequence that has none a slot."""
+        # with nothing free, exactly the numbers below this are taken
+        slot = self._free.pop() if self._free else len(self._slots)
+        self._slots[sequence] = slot
+        return slot
+
+    def free(self, sequence: Sequence) -> None:
+        """Take a sequence's slot back."""
+        self._free.append(self._slots.pop(sequence))

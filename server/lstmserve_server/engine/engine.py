@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from lstmserve_bundle import Tokenizer
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.batch import Batch
-from lstmserve_server.engine.claim import NO_CLAIM, Claim
-from lstmserve_server.engine.measuring import Measuring
-from lstmserve_server.engine.observer import EngineObserver
+from lstmserve_server.engine.decoding.runner import Decoded, Runner
+from lstmserve_server.engine.observer import EngineObserver, Measuring
 from lstmserve_server.engine.output import Output, Result
-from lstmserve_server.engine.pace import Pace
-from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, Reading
-from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.engine.runner import Decoded, Runner
-from lstmserve_server.engine.scheduler import Scheduler
-from lstmserve_server.engine.sequence import Sequence, Stage
-from lstmserve_server.engine.stopping import begin_text
+from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, PromptStates
+from lstmserve_server.engine.request import NO_CLAIM, Claim, GenerationRequest
+from lstmserve_server.engine.scheduling.pace import Pace
+from lstmserve_server.engine.scheduling.scheduler import Scheduler
+from lstmserve_server.engine.scheduling.sequence import Sequence, Stage
+from lstmserve_server.engine.scheduling.stopping import begin_text
 from lstmserve_server.errors import DeadlineError
 
 Clock = Callable[[], float]
@@ -28,7 +26,7 @@ Clock = Callable[[], float]
 class EngineLoad:
     """How busy an engine is."""
 
-    running: int  # replies that read their prompt or decode
+    running: int  # replies that prefill or decode
     waiting: int
     waiting_tokens: int  # prompt tokens and max_tokens of those that wait
     parked: int  # begun and set aside: they hold no row
@@ -74,10 +72,10 @@ class Engine:
     # --- a step ----------------------------------------------------------------------
 
     def step(self) -> list[tuple[int, Result]]:
-        """Drop who is late, make way for who has no place, read prompts, decode a quantum."""
+        """Drop who is late, preempt for who has no place, prefill, decode a quantum."""
         late = self._drop_late()
         self._make_way()
-        states = self._read_pieces()
+        states = self._prefill()
         self._start_ready()
         return [*late, *states, *self._decode()]
 
@@ -90,17 +88,17 @@ class Engine:
         return dropped
 
     def _make_way(self) -> None:
-        while (reply := self._scheduler.find_yielding()) is not None:
+        while (reply := self._scheduler.find_preempted()) is not None:
             self._batch.set_aside(reply)
             self._scheduler.give_way(reply, self._clock())
 
-    def _read_pieces(self) -> list[tuple[int, KnownState]]:
-        pieces = self._scheduler.next_pieces()
-        if not pieces:
+    def _prefill(self) -> list[tuple[int, KnownState]]:
+        chunks = self._scheduler.next_chunks()
+        if not chunks:
             return []
         started_at = self._clock()
-        states = self._batch.read(pieces)
-        lengths, seconds = [len(p.token_ids) for p in pieces], self._clock() - started_at
+        states = self._batch.prefill(chunks)
+        lengths, seconds = [len(p.token_ids) for p in chunks], self._clock() - started_at
         self._pace.on_read(lengths, seconds, while_waiting=self._scheduler.has_queue)
         return states
 
@@ -146,9 +144,9 @@ class Engine:
 
     # --- between steps ---------------------------------------------------------------
 
-    def check(self, request: GenerationRequest, reading: Reading) -> None:
-        """Raise ValueError when a prompt cannot be read like this; safe from any thread."""
-        reading.check(len(request.prompt_ids), self._state_bytes)
+    def check(self, request: GenerationRequest, states: PromptStates) -> None:
+        """Raise ValueError when these states do not fit the prompt; safe from any thread."""
+        states.check(len(request.prompt_ids), self._state_bytes)
 
     def submit(
         self,
@@ -156,23 +154,23 @@ class Engine:
         request: GenerationRequest,
         arrived_at: float,
         claim: Claim = NO_CLAIM,
-        reading: Reading = WHOLE_PROMPT,
+        states: PromptStates = WHOLE_PROMPT,
     ) -> None:
         """Queue a request; its outputs, and before them the wanted states, carry the id.
 
         Raises QueueFullError or a kind of it, DeadlineInfeasibleError, ResumeMismatchError
         when nothing can follow its resume_ids, or what ``check`` raises.
         """
-        self.check(request, reading)
+        self.check(request, states)
         text = begin_text(self._tokenizer, self._end_id, request)
         reply = Sequence(
-            reply_id, request, claim, text, arrived_at, reading.num_known, reading.wanted
+            reply_id, request, claim, text, arrived_at, states.num_known, states.wanted
         )
         self._scheduler.submit(reply, self._clock())
         reply.is_measured = self._measuring.chooses(request, arrived_at)
         self._replies[reply_id] = reply
-        if reading.known is not None:
-            self._batch.begin(reply, reading.known)
+        if states.known is not None:
+            self._batch.begin(reply, states.known)
 
     def amend(self, reply_id: int, claim: Claim) -> None:
         """Give a reply another deadline and priority; one that is gone is no error."""

@@ -1,11 +1,14 @@
-"""What the engine tells to whoever counts: handed in, never imported."""
+"""What the engine tells to whoever counts, and which replies it measures."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
-from lstmserve_server.engine.output import FinishReason
+from lstmserve_server.engine.output import FinishReason, Output, TokenLogprobs
+from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.engine.scheduling.sequence import Sequence as Reply
 
 
 class EngineObserver(Protocol):
@@ -25,3 +28,35 @@ class EngineObserver(Protocol):
 
     def on_cancelled(self, seconds: float) -> None:
         """A reply is gone, so long after its caller left or its deadline passed."""
+
+
+class Measuring:
+    """Chooses replies whose tokens' log-probabilities are looked at for quality.
+
+    Scoring a token takes about as long as choosing it, so only so many a second are scored,
+    chosen by the time that passes, whatever they are. A measured reply is the same reply, and its
+    reader does not get what it has not asked for.
+    """
+
+    def __init__(self, tokens_per_second: float, observer: EngineObserver) -> None:
+        """``tokens_per_second``: 0 for none."""
+        self._tokens_per_second = tokens_per_second
+        self._observer = observer
+        self._free_at = -math.inf  # when the tokens of those chosen so far have been allowed for
+
+    def chooses(self, request: GenerationRequest, now: float) -> bool:
+        """Whether to measure the reply to a request that comes now; the rest of one never is."""
+        if not self._tokens_per_second or request.resume_ids or now < self._free_at:
+            return False
+        # for the most that it may have: no more than that is known of one that never ends well
+        self._free_at = now + request.max_tokens / self._tokens_per_second
+        return True
+
+    def tell(self, reply: Reply, output: Output, logprobs: Sequence[TokenLogprobs]) -> None:
+        """A measured reply has gone on by an output, with these log-probabilities."""
+        self._observer.on_scored([-entry.logprob for entry in logprobs[: len(output.token_ids)]])
+        reply.measured_text += output.text
+        if output.finish is not None:
+            num_spared = reply.request.max_tokens - output.finish.num_tokens
+            self._free_at -= num_spared / self._tokens_per_second
+            self._observer.on_measured(reply.measured_text, output.finish.reason)

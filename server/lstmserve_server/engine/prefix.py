@@ -1,4 +1,4 @@
-"""What is known of a prompt before it is read, and which of its states are wanted.
+"""What is known of a prompt before it is prefilled, and which of its states are wanted.
 
 A state is what the model keeps of the tokens it has read: one row of floats. It decides nothing
 about a reply that its tokens do not, so none of this is part of a request.
@@ -18,21 +18,21 @@ class KnownState:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """How one prompt is to be read."""
+class PromptStates:
+    """The state that a prompt's prefill starts from, and the states to give out on its way."""
 
     known: KnownState | None = None  # where to begin; None: with the first token
     wanted: tuple[int, ...] = ()  # after so many tokens each, ascending; known ones are skipped
 
     @property
     def num_known(self) -> int:
-        """How many tokens need not be read."""
+        """How many tokens need no prefill."""
         return 0 if self.known is None else self.known.num_tokens
 
     def check(self, num_tokens: int, state_bytes: int) -> None:
         """Raise ValueError unless it fits a prompt of so many tokens and states of this size.
 
-        The last token of a prompt is read by decoding, so no state is after that one.
+        The last token of a prompt belongs to the first decode step, so no state is after that one.
         """
         if any(a >= b for a, b in zip((0, *self.wanted), (*self.wanted, num_tokens), strict=True)):
             raise ValueError(
@@ -52,4 +52,4 @@ class Reading:
             )
 
 
-WHOLE_PROMPT = Reading()
+WHOLE_PROMPT = PromptStates()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from lstmserve_server.engine.claim import Claim
 from lstmserve_server.engine.outbox import Outbox
 from lstmserve_server.engine.output import Output
+from lstmserve_server.engine.request import Claim
 
 
 class Replies(Protocol):

@@ -1,9 +1,15 @@
-"""What the engine is asked for. Frozen, validated by whoever built it, torch-free."""
+"""What the engine is asked for, and by whom. Frozen, validated by whoever built it, torch-free."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from enum import IntEnum
 
+# Raise it whenever any reply to any request changes by a bit, in token or log-probability: what
+# other servers have kept, perhaps for days, is this engine's own only if their revision is.
+REVISION = 1
+ANONYMOUS = ""  # the caller that all who give no name share
 MAX_LOGPROBS = 20  # candidates per position that one request may ask for
 
 
@@ -53,3 +59,23 @@ class GenerationRequest:
     min_tokens: int = 0
     stop_sequences: tuple[str, ...] = ()
     resume_ids: tuple[int, ...] = ()  # tokens of this reply that exist already
+
+
+class Priority(IntEnum):
+    """Which requests go first when there are more than can run (``fair_queue`` says how)."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who asks, how urgently, until when: decides a reply's turn and never its content."""
+
+    caller: str = ANONYMOUS
+    priority: Priority = Priority.NORMAL
+    deadline: float = math.inf  # on the engine's clock
+
+
+NO_CLAIM = Claim()

@@ -12,12 +12,11 @@ from lstmserve.v1 import cache_service_pb2 as pb
 from lstmserve.v1 import cache_service_pb2_grpc
 from lstmserve_server.cache.entry_key import Selection
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
-from lstmserve_server.rpc.ask import to_ask
 from lstmserve_server.rpc.cache_stats import to_stats
 from lstmserve_server.rpc.call import current_call
-from lstmserve_server.rpc.purging import to_scope
+from lstmserve_server.rpc.identity import sticky_key, to_scope
+from lstmserve_server.rpc.request import to_reply_request
 from lstmserve_server.rpc.service import Service
-from lstmserve_server.rpc.sticky import sticky_key
 from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -37,7 +36,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
     async def PurgeCache(
         self, request: pb.PurgeCacheRequest, context: Context
     ) -> pb.PurgeCacheResponse:
-        purged = await self._service.caches.purge(self._to_selection(request))
+        purged = await self._service.stores.purge(self._to_selection(request))
         return pb.PurgeCacheResponse(memory_entries=purged.near, redis_entries=purged.far)
 
     async def WarmCache(
@@ -52,7 +51,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         with model.gate.enter():
             with _inside("request"):
                 _check_exact(model)
-                ask = await to_ask(
+                asked = await to_reply_request(
                     wanted,
                     call,
                     context,
@@ -60,7 +59,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
                     self._service.tokenizing,
                     is_per_caller=config.is_per_caller,
                 )
-            warmed = await self._service.caches.warm(ask)
+            warmed = await self._service.replies.warm(asked, model)
         return pb.WarmCacheResponse(
             generated=warmed.generated, already_stored=warmed.already_stored
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lstmserve.v1 import cache_service_pb2 as pb
-from lstmserve_server.cache.caches import Caches
 from lstmserve_server.cache.entry_key import Kind
 from lstmserve_server.cache.observer import StoreName
+from lstmserve_server.cache.stores import CacheStores
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.telemetry.caches import CacheMetrics
 
@@ -16,11 +16,11 @@ KINDS = {
 
 
 async def to_stats(service: Service) -> pb.GetCacheStatsResponse:
-    caches, metrics = service.caches, service.cache_metrics
+    stores, metrics = service.stores, service.cache_metrics
     return pb.GetCacheStatsResponse(
         enabled=service.cache_config.is_on,
-        stores=[*_memory_stats(caches, metrics), *_redis_entry_stats(caches, metrics)],
-        redis=await _redis_stats(caches),
+        stores=[*_memory_stats(stores, metrics), *_redis_entry_stats(stores, metrics)],
+        redis=await _redis_stats(stores),
         coalesced_requests=metrics.num_coalesced,
         saved_seconds=metrics.saved_seconds,
         threshold=service.cache_config.threshold,
@@ -28,9 +28,9 @@ async def to_stats(service: Service) -> pb.GetCacheStatsResponse:
     )
 
 
-def _memory_stats(caches: Caches, metrics: CacheMetrics) -> list[pb.CacheStoreStats]:
+def _memory_stats(stores: CacheStores, metrics: CacheMetrics) -> list[pb.CacheStoreStats]:
     found = []
-    for kind, store in caches.memory.items():
+    for kind, store in stores.memory.items():
         # first: a store that is asked does what it had put off, which is counted then
         entries, num_bytes = store.num_entries, store.num_bytes
         stats = _entry_stats(kind, StoreName.MEMORY, metrics)
@@ -39,8 +39,8 @@ def _memory_stats(caches: Caches, metrics: CacheMetrics) -> list[pb.CacheStoreSt
     return found
 
 
-def _redis_entry_stats(caches: Caches, metrics: CacheMetrics) -> list[pb.CacheStoreStats]:
-    if caches.redis is None:
+def _redis_entry_stats(stores: CacheStores, metrics: CacheMetrics) -> list[pb.CacheStoreStats]:
+    if stores.redis is None:
         return []
     return [_entry_stats(kind, StoreName.REDIS, metrics) for kind in Kind]
 
@@ -58,14 +58,14 @@ def _entry_stats(kind: Kind, store: StoreName, metrics: CacheMetrics) -> pb.Cach
     )
 
 
-async def _redis_stats(caches: Caches) -> pb.RedisStats | None:
-    if caches.redis is None:
+async def _redis_stats(stores: CacheStores) -> pb.RedisStats | None:
+    if stores.redis is None:
         return None
-    stats = await caches.redis.stats()
+    stats = await stores.redis.stats()
     if stats is None:
-        return pb.RedisStats(address=caches.redis.address, available=False)
+        return pb.RedisStats(address=stores.redis.address, available=False)
     return pb.RedisStats(
-        address=caches.redis.address,
+        address=stores.redis.address,
         available=stats.is_asked,
         used_bytes=stats.used_memory_bytes,
         max_bytes=stats.max_memory_bytes,

@@ -10,8 +10,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from lstmserve_server.engine.claim import ANONYMOUS
 from lstmserve_server.engine.output import Timings
+from lstmserve_server.engine.request import ANONYMOUS
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
 from lstmserve_server.rpc.identity import NOBODY, Identity
 

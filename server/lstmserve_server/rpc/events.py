@@ -1,4 +1,4 @@
-"""From the engine's outputs to events on the wire."""
+"""From the parts of a reply to events on the wire."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Tokenizer
-from lstmserve_server.cache.answer import Answer
-from lstmserve_server.cache.outcome import Outcome
-from lstmserve_server.engine.output import Finish, FinishReason, Output, TokenLogprobs
+from lstmserve_server.engine.output import FinishReason, Output, TokenLogprobs
+from lstmserve_server.replies.reply import Outcome, Part
 from lstmserve_server.store.served_model import ServedModel
 
 FINISH_REASONS = {
@@ -26,15 +25,15 @@ CACHE_OUTCOMES = {
 }
 
 
-def to_started(model: ServedModel, answer: Answer, request_id: str) -> pb.Started:
-    """An answer that has an output, as its first event."""
+def to_started(model: ServedModel, part: Part, request_id: str) -> pb.Started:
+    """Return the event before a reply's first part."""
     return pb.Started(
         model=model.name,
         model_version=model.version,
         model_digest=model.manifest.digest,
-        seed=answer.request.sampling.seed,
-        prompt_tokens=len(answer.request.prompt_ids),
-        cache=CACHE_OUTCOMES[answer.provenance.outcome],
+        seed=part.request.sampling.seed,
+        prompt_tokens=len(part.request.prompt_ids),
+        cache=CACHE_OUTCOMES[part.provenance.outcome],
         request_id=request_id,
         is_inexact=not model.is_exact,
     )
@@ -48,15 +47,19 @@ def to_chunk(output: Output, tokenizer: Tokenizer) -> pb.Chunk:
     )
 
 
-def to_completion(finish: Finish, answer: Answer, labels: Sequence[str]) -> pb.Completion:
+def to_completion(part: Part, labels: Sequence[str]) -> pb.Completion | None:
+    """Return the event after a reply's last part; None after any other."""
+    finish = part.output.finish
+    if finish is None:
+        return None
     timings = finish.timings
     return pb.Completion(
         finish_reason=FINISH_REASONS[finish.reason],
         stop_sequence=finish.stop_sequence,
         usage=pb.Usage(
-            prompt_tokens=len(answer.request.prompt_ids),
+            prompt_tokens=len(part.request.prompt_ids),
             generated_tokens=finish.num_tokens,
-            cached_prompt_tokens=answer.provenance.num_known,
+            cached_prompt_tokens=part.provenance.num_known,
         ),
         timings=pb.Timings(
             queue_seconds=timings.queue_seconds,
@@ -64,9 +67,9 @@ def to_completion(finish: Finish, answer: Answer, labels: Sequence[str]) -> pb.C
             decode_seconds=timings.decode_seconds,
             time_to_first_token_seconds=timings.time_to_first_token_seconds,
             total_seconds=timings.total_seconds,
-            saved_seconds=answer.saved_seconds,
+            saved_seconds=part.saved_seconds,
         ),
-        cache=CACHE_OUTCOMES[answer.provenance.outcome],
+        cache=CACHE_OUTCOMES[part.provenance.outcome],
         labels=labels,
     )
 

@@ -26,10 +26,10 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     ) -> AsyncIterator[pb.GenerateResponse]:
         async with (
             self._exchanges.begin(request, context) as exchange,
-            aclosing(exchange.answer.outputs) as outputs,
+            aclosing(exchange.parts) as parts,
         ):
-            async for output in outputs:
-                for event in exchange.to_events(output):
+            async for part in parts:
+                for event in exchange.to_events(part):
                     yield event
 
     async def GenerateReply(

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lstmserve_server.auth.principal import Principal, Scope
-from lstmserve_server.engine.claim import ANONYMOUS
+from lstmserve_server.engine.request import ANONYMOUS
+from lstmserve_server.errors import FieldViolation, InvalidRequestError
+from lstmserve_server.rpc.validation import Request
 
 SHARED_SCOPE = ""
+SEPARATOR = "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +69,38 @@ def principal_scope(name: str, user: str | None = None) -> str:
     ``user_scope``.
     """
     return f"principal:{name}" if user is None else f"principal:{name}/caller:{user}"
+
+
+def sticky_key(request: Request, caller: str) -> str:
+    """Return what keeps a caller on one version while several share a model's requests.
+
+    It is the caller or, where it gives no name, what its conversation began with.
+
+    So all turns of one conversation go to one version, on every replica.
+    """
+    if caller != ANONYMOUS:
+        return f"caller:{caller}"
+    turns = request.conversation.turns
+    return f"prompt:{turns[0].text if turns else request.prompt}"
+
+
+def to_scope(caller: str, asking: Identity, *, is_per_caller: bool) -> str:
+    """Return the scope to purge for ``caller``, which is PRINCIPAL or PRINCIPAL/USER where
+    callers are principals.
+
+    Raises InvalidRequestError when such a caller can own nothing.
+    """
+    if asking.principal is None:
+        if not is_per_caller:
+            raise _refused("callers share what is kept (--cache-scope shared); leave it out")
+        return user_scope(caller)
+    name, separator, user = caller.partition(SEPARATOR)
+    if is_per_caller:
+        return principal_scope(name, user)
+    if separator:
+        raise _refused("users share what their principal keeps (--cache-scope shared); name it")
+    return principal_scope(name)
+
+
+def _refused(reason: str) -> InvalidRequestError:
+    return InvalidRequestError([FieldViolation("caller", reason)])

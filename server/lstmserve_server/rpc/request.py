@@ -1,15 +1,25 @@
-"""From a request on the wire to a request for the engine, every field checked."""
+"""From a request on the wire to what is asked of the replies, every field checked."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
+from typing import Any
+
+import grpc
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Manifest, PromptTemplate, Turn
-from lstmserve_server.engine.request import GenerationRequest, SamplingParams
+from lstmserve_server.engine.request import Claim, GenerationRequest, SamplingParams
 from lstmserve_server.errors import ResumeMismatchError
+from lstmserve_server.replies.request import ReplyRequest
+from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.fields import FieldChecks
+from lstmserve_server.rpc.tokenizing import Tokenizing
 from lstmserve_server.rpc.validation import (
+    CACHE_MODES,
+    PRIORITIES,
     ROLES,
     Request,
     check_cache_mode,
@@ -18,8 +28,39 @@ from lstmserve_server.rpc.validation import (
     check_prompt_length,
     check_sampling,
     check_stopping,
+    count_bytes,
 )
 from lstmserve_server.store.served_model import ServedModel
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+async def to_reply_request(
+    request: Request,
+    call: Call,
+    context: Context,
+    model: ServedModel,
+    tokenizing: Tokenizing,
+    *,
+    is_per_caller: bool,
+) -> ReplyRequest:
+    """Check and convert; raises InvalidRequestError naming every wrong field.
+
+    With ``is_per_caller`` no caller gets what was kept for another.
+    """
+    check_request(request, model.manifest)
+    claim = _to_claim(request, call, context)
+    prompt_ids = await tokenizing.run(
+        lambda: render(request, model.bundle.template), count_bytes(request), claim
+    )
+    return ReplyRequest(
+        to_generation_request(request, model, prompt_ids),
+        claim,
+        scope=call.identity.cache_scope(is_per_caller=is_per_caller),
+        mode=CACHE_MODES[request.cache_mode],
+        is_seeded=request.sampling.HasField("seed"),
+        is_streamed=isinstance(request, pb.GenerateRequest),
+    )
 
 
 def check_request(request: Request, manifest: Manifest) -> None:
@@ -69,6 +110,13 @@ def render(request: Request, template: PromptTemplate) -> list[int]:
         return template.render_prompt(request.prompt)
     turns = [Turn(ROLES[turn.role], turn.text) for turn in request.conversation.turns]
     return template.render_conversation(turns)
+
+
+def _to_claim(request: Request, call: Call, context: Context) -> Claim:
+    """Return who asks, how urgently, and until when on the engines' clock."""
+    remaining: float | None = context.time_remaining()  # None without a deadline
+    seconds = min(math.inf if remaining is None else remaining, call.timeout_seconds)
+    return Claim(call.caller, PRIORITIES[request.priority], time.monotonic() + seconds)
 
 
 def _max_tokens(stopping: pb.StoppingCriteria, manifest: Manifest) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lstmserve_server.cache.caches import Caches
+from lstmserve_server.cache.stores import CacheStores
 from lstmserve_server.config import CacheConfig
+from lstmserve_server.replies.service import ReplyService
 from lstmserve_server.rpc.tokenizing import Tokenizing
 from lstmserve_server.store.administration import Administration
 from lstmserve_server.store.catalog import ModelCatalog
@@ -20,7 +21,8 @@ class Service:
 
     catalog: ModelCatalog
     administration: Administration
-    caches: Caches
+    replies: ReplyService
+    stores: CacheStores
     cache_config: CacheConfig
     cache_metrics: CacheMetrics
     log: ProcessLog

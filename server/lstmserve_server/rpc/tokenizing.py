@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from lstmserve_server.engine.admission import DEFAULT_RETRY_SECONDS, SHARE_OF_REST
-from lstmserve_server.engine.claim import Claim
-from lstmserve_server.engine.fair_queue import FairQueue
+from lstmserve_server.engine.request import Claim
+from lstmserve_server.engine.scheduling.admission import DEFAULT_RETRY_SECONDS, SHARE_OF_REST
+from lstmserve_server.engine.scheduling.fair_queue import FairQueue
 from lstmserve_server.errors import CallerShareError, DeadlineError, QueueFullError
 
 MAX_AT_ONCE_BYTES = 1 << 10  # half a millisecond

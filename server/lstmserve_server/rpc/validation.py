@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Manifest
-from lstmserve_server.cache.outcome import CacheMode
-from lstmserve_server.engine.claim import Priority
-from lstmserve_server.engine.request import MAX_LOGPROBS
+from lstmserve_server.engine.request import MAX_LOGPROBS, Priority
+from lstmserve_server.replies.request import CacheMode
 from lstmserve_server.rpc.fields import FieldChecks
 
 Request = pb.GenerateRequest | pb.GenerateReplyRequest

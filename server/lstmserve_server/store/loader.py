@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 
 from lstmserve_bundle import Bundle, BundleError, Manifest, open_bundle, verify_bundle
-from lstmserve_server.engine.decode_loop import DecodeLoop
-from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.decode_loop import DecodeLoop
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.runner import Runner
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
-from lstmserve_server.engine.runner import Runner
 from lstmserve_server.errors import ModelLoadError, StartupError
 from lstmserve_server.store.allocator import keep_buffers
 from lstmserve_server.store.archive import make_archive, path_of
@@ -195,5 +195,5 @@ def _warm_up(runner: Runner, max_rows: int) -> None:
             rows = [DecodeRow(n, 0, 0, kinds[n % len(kinds)], 1, (0,)) for n in slots]
             for _ in range(WARM_UP_CALLS):
                 runner.clear(slots)
-                runner.read(slots, [(0, 0)] * num_rows)
+                runner.prefill(slots, [(0, 0)] * num_rows)
                 runner.decode(rows, steps=2, same_rows=False)

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from lstmserve_bundle import Bundle
 from lstmserve_bundle.fingerprint import SCHEMA_VERSION, take_fingerprint
-from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.runner import Decoded, Runner
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
-from lstmserve_server.engine.runner import Decoded, Runner
 from lstmserve_server.store.proof_text import MANY_ROWS, ProofText, make_proof_text
 
 PIECE_TOKENS = 32
@@ -135,7 +135,7 @@ class _Proof:
         count = self._text.row_counts[0]
         pool = self._model.initial_state(count)
         slots = list(range(count))[::-1]
-        self._loop.read(pool, slots, [self._text.tokens_of(row) for row in range(count)])
+        self._loop.prefill(pool, slots, [self._text.tokens_of(row) for row in range(count)])
         _compare(
             f"a prompt that is read beside {count - 1} others, and not alone,",
             "state",
@@ -155,24 +155,24 @@ class _Proof:
             tokens = self._text.tokens_of(row)
             for pieces in ([tokens], [tokens[:1], tokens[1:3], tokens[3:]]):
                 what = f"a prompt that is read in {len(pieces)} pieces, and not token by token,"
-                _compare(what, "state", self._read_pieces(pieces), self._final_state(row))
+                _compare(what, "state", self._prefill(pieces), self._final_state(row))
 
     def _check_long_prompt(self) -> None:
         """At once; in pieces, after each of which the state is given out and put back; steps."""
         tokens = self._text.long
         what = f"a prompt of {len(tokens)} tokens that is read in pieces, and not at once,"
-        whole = self._read_pieces([tokens])
+        whole = self._prefill([tokens])
         starts = range(0, len(tokens), PIECE_TOKENS)
         *pieces, last = (tokens[start : start + PIECE_TOKENS] for start in starts)
-        state = self._read_pieces([*pieces, last[:-STEPPED_TOKENS]])
+        state = self._prefill([*pieces, last[:-STEPPED_TOKENS]])
         for token in last[-STEPPED_TOKENS:]:
             _, state = self._model.step(state, torch.tensor([token]))
         _compare(what, "state", state, whole)
 
-    def _read_pieces(self, pieces: Sequence[Sequence[int]]) -> Tensor:
+    def _prefill(self, pieces: Sequence[Sequence[int]]) -> Tensor:
         state: Tensor = self._model.initial_state(1)
         for piece in filter(None, pieces):
-            self._loop.read(state, [0], [list(piece)])
+            self._loop.prefill(state, [0], [list(piece)])
             state = self._runner.to_state(self._runner.to_bytes(state))
         return state
 
@@ -187,7 +187,7 @@ class _Proof:
         with _other_threads() as what:
             found, after = self._model.step(before.clone(), tokens)
             pool = before.clone()
-            self._loop.read(pool, list(range(len(pool))), tokens.unsqueeze(1).tolist())
+            self._loop.prefill(pool, list(range(len(pool))), tokens.unsqueeze(1).tolist())
         _compare(what, "scores", found, scores)
         _compare(what, "state", after, states)
         _compare(what, "state", pool, states)
@@ -214,7 +214,7 @@ class _Proof:
             prompt = tuple(self._text.sequences[number][:PROMPT_TOKENS])
             given = prompt + taken
             self._runner.clear([slot])
-            self._runner.read([slot], [given[:-1]])
+            self._runner.prefill([slot], [given[:-1]])
             sampling = REPLIES[number]
             rows.append(
                 DecodeRow(slot, given[-1], len(taken), sampling, REPLY_TOKENS, prompt, taken)

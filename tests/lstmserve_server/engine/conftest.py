@@ -1,19 +1,11 @@
-"""One loaded model for all engine tests, and what to compare it with."""
+"""What replies of the engine are compared with."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from lstmserve_server.store.loader import LoadedModel
-from support.engines import load_tiny
 from support.reference import ReferenceDecoder
-
-
-@pytest.fixture(scope="session")
-def tiny(tiny_store: Path) -> LoadedModel:
-    return load_tiny(tiny_store)
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,11 @@ import pytest
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
-from lstmserve_server.engine.claim import Claim, Priority
-from lstmserve_server.engine.decode_row import DecodeRow
-from lstmserve_server.engine.prefix import KnownState, Reading
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.runner import Decoded
+from lstmserve_server.engine.prefix import KnownState, PromptStates
 from lstmserve_server.engine.reply_stream import ReplyStream
-from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.engine.runner import Decoded
+from lstmserve_server.engine.request import Claim, GenerationRequest, Priority
 from lstmserve_server.errors import (
     DeadlineError,
     DeadlineInfeasibleError,
@@ -255,15 +254,15 @@ async def test_states_come_in_order_and_before_any_token() -> None:
     async with running(config) as run:
         expected = await read_all(run.engine.generate(request))
         states: dict[int, bytes] = {}
-        wanted = Reading(wanted=(2, 3, 8))
-        stream = run.engine.generate(request, reading=wanted, on_state=states.setdefault)
+        wanted = PromptStates(wanted=(2, 3, 8))
+        stream = run.engine.generate(request, states=wanted, on_state=states.setdefault)
         first = (await anext(stream)).token_ids
         assert list(states) == [2, 3, 8]
         assert first + await read_all(stream) == expected
         for num_tokens, data in states.items():
-            known = Reading(KnownState(num_tokens, data), wanted=(1, 8))
+            known = PromptStates(KnownState(num_tokens, data), wanted=(1, 8))
             later: dict[int, bytes] = {}
-            again = run.engine.generate(request, reading=known, on_state=later.setdefault)
+            again = run.engine.generate(request, states=known, on_state=later.setdefault)
             assert await read_all(again) == expected
             assert later == ({} if num_tokens == 8 else {8: states[8]})
 
@@ -272,7 +271,7 @@ async def test_a_state_of_another_model_is_refused_and_harms_nobody() -> None:
     async with running() as run:
         for known in (KnownState(2, b"short"), KnownState(3, bytes(8))):
             with pytest.raises(ValueError, match="known: "):
-                run.engine.generate(make_request(2, prompt=3), reading=Reading(known))
+                run.engine.generate(make_request(2, prompt=3), states=PromptStates(known))
         assert await read_all(run.engine.generate(make_request(2, prompt=3)))
         assert not run.engine._outboxes
 

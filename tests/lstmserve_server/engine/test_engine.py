@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.claim import Claim
 from lstmserve_server.engine.output import FinishReason
-from lstmserve_server.engine.request import GenerationRequest, SamplingParams
+from lstmserve_server.engine.request import Claim, GenerationRequest, SamplingParams
 from lstmserve_server.errors import DeadlineError, QueueFullError, ResumeMismatchError
 from lstmserve_server.store.loader import LoadedModel
 from support.engines import Bench, prompt_ids, run_together

@@ -11,15 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.claim import Claim
-from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, Reading
-from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, PromptStates
+from lstmserve_server.engine.request import Claim, GenerationRequest
 from lstmserve_server.store.loader import LoadedModel
 from support.engines import MAX_ROWS, Bench, Reply
 from support.random_requests import random_request
 from support.torch_threads import torch_threads
 
-Ask = tuple[GenerationRequest, Reading]
+Ask = tuple[GenerationRequest, PromptStates]
 
 STATE_BYTES = 16
 NUM_TOKENS = 5
@@ -42,14 +41,14 @@ def run_all(
 ) -> list[Reply]:
     """The replies to requests that all arrive at once."""
     bench = Bench(model, config)
-    for number, (request, reading) in enumerate(asked):
-        bench.submit(number, request, reading=reading)
+    for number, (request, states) in enumerate(asked):
+        bench.submit(number, request, states=states)
     return list(bench.run().values())
 
 
 def read_alone(model: LoadedModel, request: GenerationRequest) -> Case:
     one_by_one = EngineConfig(max_running=1, quantum_steps=1, prefill_piece_tokens=1)
-    everywhere = Reading(wanted=tuple(range(1, len(request.prompt_ids))))
+    everywhere = PromptStates(wanted=tuple(range(1, len(request.prompt_ids))))
     (reply,) = run_all(model, [(request, everywhere)], one_by_one)
     assert tuple(reply.states) == everywhere.wanted
     assert reply.essence == run_all(model, [(request, WHOLE_PROMPT)], one_by_one)[0].essence
@@ -78,29 +77,33 @@ def assert_as_alone(replies: list[Reply], cases: list[Case]) -> None:
 
 
 @pytest.mark.parametrize(
-    "reading",
+    "states",
     [
-        Reading(KnownState(NUM_TOKENS, bytes(STATE_BYTES))),
-        Reading(KnownState(0, bytes(STATE_BYTES))),
-        Reading(KnownState(1, bytes(STATE_BYTES - 4))),
-        Reading(KnownState(1, b"")),
-        Reading(wanted=(0, 1)),
-        Reading(wanted=(3, 3)),
-        Reading(wanted=(3, 2)),
-        Reading(wanted=(1, NUM_TOKENS)),
+        PromptStates(KnownState(NUM_TOKENS, bytes(STATE_BYTES))),
+        PromptStates(KnownState(0, bytes(STATE_BYTES))),
+        PromptStates(KnownState(1, bytes(STATE_BYTES - 4))),
+        PromptStates(KnownState(1, b"")),
+        PromptStates(wanted=(0, 1)),
+        PromptStates(wanted=(3, 3)),
+        PromptStates(wanted=(3, 2)),
+        PromptStates(wanted=(1, NUM_TOKENS)),
     ],
 )
-def test_what_does_not_fit_is_refused(reading: Reading) -> None:
+def test_what_does_not_fit_is_refused(states: PromptStates) -> None:
     with pytest.raises(ValueError, match=r"known: |wanted: "):
-        reading.check(NUM_TOKENS, STATE_BYTES)
+        states.check(NUM_TOKENS, STATE_BYTES)
 
 
 @pytest.mark.parametrize(
-    "reading",
-    [WHOLE_PROMPT, Reading(KnownState(4, bytes(STATE_BYTES)), (1, 4)), Reading(wanted=(1, 2, 4))],
+    "states",
+    [
+        WHOLE_PROMPT,
+        PromptStates(KnownState(4, bytes(STATE_BYTES)), (1, 4)),
+        PromptStates(wanted=(1, 2, 4)),
+    ],
 )
-def test_what_fits_is_not(reading: Reading) -> None:
-    reading.check(NUM_TOKENS, STATE_BYTES)
+def test_what_fits_is_not(states: PromptStates) -> None:
+    states.check(NUM_TOKENS, STATE_BYTES)
 
 
 def test_a_state_of_another_size_reaches_no_slot(tiny: LoadedModel, cases: list[Case]) -> None:
@@ -108,7 +111,7 @@ def test_a_state_of_another_size_reaches_no_slot(tiny: LoadedModel, cases: list[
     bench = Bench(tiny)
     for data in (cases[0].states[1][:4], cases[0].states[1] * 2):
         with pytest.raises(ValueError, match="bytes"):
-            bench.submit(0, cases[0].request, reading=Reading(KnownState(1, data)))
+            bench.submit(0, cases[0].request, states=PromptStates(KnownState(1, data)))
     assert not bench.engine.has_work
 
 
@@ -123,7 +126,7 @@ def test_a_reply_is_the_same_from_every_state_of_its_prompt(
 ) -> None:
     config = EngineConfig(max_running=rows)
     for case in cases[:: 1 + (rows == 1)]:
-        asked = [(case.request, Reading(case.known(cut))) for cut in [0, *case.states]]
+        asked = [(case.request, PromptStates(case.known(cut))) for cut in [0, *case.states]]
         assert_as_alone(run_all(tiny, asked, config), [case] * len(asked))
 
 
@@ -134,14 +137,14 @@ def test_states_are_the_same_however_the_prompt_is_cut(
 ) -> None:
     """The last one: no wanted state before it cuts the prompt anywhere else."""
     config = EngineConfig(max_running=rows, prefill_piece_tokens=piece)
-    asked = [(case.request, Reading(wanted=(max(case.states),))) for case in cases]
+    asked = [(case.request, PromptStates(wanted=(max(case.states),))) for case in cases]
     replies = run_all(tiny, asked, config)
     assert_as_alone(replies, cases)
     assert all(len(reply.states) == 1 for reply in replies)
 
 
 def test_two_threads_give_the_same_states(tiny: LoadedModel, cases: list[Case]) -> None:
-    asked = [(case.request, Reading(wanted=(max(case.states),))) for case in cases]
+    asked = [(case.request, PromptStates(wanted=(max(case.states),))) for case in cases]
     with torch_threads(2):
         assert_as_alone(run_all(tiny, asked), cases)
 
@@ -156,11 +159,11 @@ configs = st.builds(
 )
 
 
-def to_reading(case: Case, known: int, wanted: set[int]) -> Reading:
-    """A reading that fits the case, of any numbers."""
+def to_states(case: Case, known: int, wanted: set[int]) -> PromptStates:
+    """States that fit the case, of any numbers."""
     length = len(case.request.prompt_ids)
     asked = tuple(sorted({n % length for n in wanted} - {0}))
-    return Reading(case.known(known % length), asked)
+    return PromptStates(case.known(known % length), asked)
 
 
 @given(data=st.data(), config=configs)
@@ -170,12 +173,12 @@ def test_no_schedule_changes_a_reply_or_a_state(
 ) -> None:
     """With and without known states in one batch; they come, leave, yield and rest at any step."""
     bench = Bench(tiny, config)
-    chosen: list[tuple[Case, Reading]] = []
+    chosen: list[tuple[Case, PromptStates]] = []
     picks = st.tuples(st.sampled_from(cases), readings, st.sampled_from("ab"), st.integers(0, 3))
-    for number, (case, reading, caller, steps) in enumerate(
+    for number, (case, states, caller, steps) in enumerate(
         data.draw(st.lists(picks, min_size=data.draw(st.sampled_from([1, 30])), max_size=40))
     ):
-        chosen.append((case, to_reading(case, *reading)))
+        chosen.append((case, to_states(case, *states)))
         bench.submit(number, case.request, Claim(caller), chosen[-1][1])
         for _ in range(steps):
             bench.step()

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lstmserve_server.engine.request import GenerationRequest, SamplingParams
-from lstmserve_server.engine.revision import REVISION
+from lstmserve_server.engine.request import REVISION, GenerationRequest, SamplingParams
 from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
 from lstmserve_server.store.repository import ModelRepository
 from support.engines import MAX_ROWS, Reply, prompt_ids, run_together

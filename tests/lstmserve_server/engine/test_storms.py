@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.claim import Claim, Priority
-from lstmserve_server.engine.prefix import KnownState, Reading
-from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.engine.sequence import Sequence, Stage
+from lstmserve_server.engine.prefix import KnownState, PromptStates
+from lstmserve_server.engine.request import Claim, GenerationRequest, Priority
+from lstmserve_server.engine.scheduling.sequence import Sequence, Stage
 from lstmserve_server.errors import DeadlineError, LstmserveError, QueueFullError
 from support.engines import Recorder, Reply
 from support.fake_runner import FakeRunner, make_engine, make_request
@@ -38,7 +37,7 @@ def state_after(num_tokens: int) -> bytes:
     """The state that reading so many tokens of any prompt gives."""
     runner = FakeRunner()
     runner.clear([0])
-    runner.read([0], [make_request(0, num_tokens).prompt_ids])
+    runner.prefill([0], [make_request(0, num_tokens).prompt_ids])
     return runner.to_bytes(runner.take(0))
 
 
@@ -69,7 +68,7 @@ class Storm(RuleBasedStateMachine):
         self.requests: dict[int, GenerationRequest] = {}
         self.replies: dict[int, Reply] = {}  # of those nobody has cancelled
         self.deadlines: dict[int, float] = {}
-        self.readings: dict[int, Reading] = {}
+        self.states: dict[int, PromptStates] = {}
         self.parked: set[int] = set()
 
     @rule(
@@ -98,17 +97,17 @@ class Storm(RuleBasedStateMachine):
         request = make_request(number, prompt, max_tokens, min_tokens=2 * resumed % max_tokens)
         self.requests[number] = request
         claim = Claim(caller, priority, self.now + patience)
-        reading = Reading(
+        wanted_states = PromptStates(
             KnownState(known, state_after(known)) if 0 < known < prompt else None,
             tuple(sorted(n for n in wanted if n < prompt)),
         )
         try:
-            self.engine.submit(number, request, self.now, claim, reading)
+            self.engine.submit(number, request, self.now, claim, wanted_states)
         except QueueFullError:
             return
         self.replies[number] = Reply()
         self.deadlines[number] = claim.deadline
-        self.readings[number] = reading
+        self.states[number] = wanted_states
 
     @rule()
     def step(self) -> None:
@@ -206,8 +205,8 @@ class Storm(RuleBasedStateMachine):
                 assert self.deadlines[number] <= self.now
             else:
                 assert reply.essence == alone(self.requests[number])
-                reading = self.readings[number]
-                new = [n for n in reading.wanted if n > reading.num_known]
+                wanted_states = self.states[number]
+                new = [n for n in wanted_states.wanted if n > wanted_states.num_known]
                 assert reply.states == {n: state_after(n) for n in new}
         self.nothing_is_left()
 

@@ -15,8 +15,7 @@ from lstmserve_server.rpc.credentials import (
     read_authorizations,
     read_certificate_names,
 )
-from lstmserve_server.rpc.identity import Identity
-from lstmserve_server.rpc.purging import to_scope
+from lstmserve_server.rpc.identity import Identity, to_scope
 
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True)
 USERS = NAMES | st.just("")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.engine.claim import ANONYMOUS
-from lstmserve_server.rpc.sticky import sticky_key
+from lstmserve_server.engine.request import ANONYMOUS
+from lstmserve_server.rpc.identity import sticky_key
 from support.wire_requests import conversation, make_request
 
 REQUESTS = (

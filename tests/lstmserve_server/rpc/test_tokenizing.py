@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lstmserve_server.engine.claim import NO_CLAIM, Claim
+from lstmserve_server.engine.request import NO_CLAIM, Claim
 from lstmserve_server.errors import CallerShareError, DeadlineError, QueueFullError
 from lstmserve_server.rpc.tokenizing import MAX_AT_ONCE_BYTES, Tokenizing
 

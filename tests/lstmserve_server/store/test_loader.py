@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.errors import ModelLoadError
 from lstmserve_server.store.loader import configure_torch, load_version

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from benchmarks.testbed.process import spawn
 from benchmarks.testbed.waiting import until, until_so
-from lstmserve_server.engine.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
 from lstmserve_server.store import rehearsal

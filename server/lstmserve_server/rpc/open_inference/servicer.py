@@ -87,10 +87,10 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
         with in_words_of_caller(asked.places):
             async with (
                 self._exchanges.begin(asked.request, context) as exchange,
-                aclosing(exchange.answer.outputs) as outputs,
+                aclosing(exchange.parts) as parts,
             ):
-                async for output in outputs:
-                    for response in writer.write_events(exchange.to_events(output)):
+                async for part in parts:
+                    for response in writer.write_events(exchange.to_events(part)):
                         yield response
 
     async def _reply(self, asked: Asked, context: Context) -> pb.GenerateReplyResponse:

@@ -1,0 +1,1 @@
+"""Prefill and decode on tensors; with the loader and the proof, all that imports torch."""

@@ -1,0 +1,123 @@
+"""All that torch does in a quantum, in one TorchScript call each: no Python in the token path.
+
+Every torch operation that Python calls gives the interpreter away, and on a busy server
+waits to get it back. So numbers cross as plain lists, and few times.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lstmserve_server.engine.decoding.decode_row import RowSettings
+from lstmserve_server.engine.decoding.drawing import uniform
+from lstmserve_server.engine.decoding.row_params import RowParams, to_params
+from lstmserve_server.engine.decoding.sampler import (
+    Scores,
+    adjust,
+    choose,
+    forbid_end,
+    remember,
+    score,
+)
+
+
+class DecodeLoop(nn.Module):
+    """Reads prompts and decodes rows whose states lie in a pool [slots, S]."""
+
+    def __init__(
+        self, model: torch.jit.ScriptModule, end_id: int, num_tokens: int, num_top: int
+    ) -> None:
+        """``num_top`` candidates are scored in every batch: the order of equals depends on it."""
+        super().__init__()
+        self.model = model
+        self.end_id = end_id
+        self.num_tokens = num_tokens
+        self.num_top = num_top
+
+    def forward(
+        self,
+        pool: Tensor,
+        slots: list[int],
+        tokens: list[int],
+        positions: list[int],
+        params: RowParams,
+        steps: int,
+    ) -> tuple[list[list[int]], list[Scores]]:
+        """Decode up to so many tokens for each row, whose next token to read is given.
+
+        -> the tokens of every step taken, and per step the scored rows' scores if any.
+        """
+        where = torch.tensor(slots)
+        state = pool.index_select(0, where)
+        last, position = torch.tensor(tokens), torch.tensor(positions)
+        ended = torch.zeros_like(last, dtype=torch.bool)
+        ahead = position[params.sampled].unsqueeze(1) + torch.arange(steps)
+        random = uniform(params.seed, ahead, 0)  # for all steps at once: [k, steps, 2]
+        chosen: list[Tensor] = []
+        scores: list[Scores] = []
+        for number in range(steps):
+            logits, state = self.model.step(state, last)
+            last, some = self._choose(
+                logits, position + number, ahead[:, number], random[:, number], params
+            )
+            chosen.append(last)
+            scores.extend(some)
+            ended = ended | (last == self.end_id)
+            if bool(ended.all()):
+                break
+        pool.index_copy_(0, where, state)
+        found: list[list[int]] = torch.stack(chosen).tolist()
+        return found, scores
+
+    def _choose(
+        self, logits: Tensor, position: Tensor, drawn_at: Tensor, first: Tensor, params: RowParams
+    ) -> tuple[Tensor, list[Scores]]:
+        raw = logits
+        if params.scored.shape[0] > 0:
+            raw = logits[params.scored]  # a copy: before anything is done to them
+        if params.adjusted.shape[0] > 0:
+            adjust(logits, params)
+        if params.any_min_tokens:
+            forbid_end(logits, position, params, self.end_id)
+        tokens = choose(logits, drawn_at, first, params)
+        if params.adjusted.shape[0] > 0:
+            remember(tokens, params)
+        scores: list[Scores] = []
+        if params.scored.shape[0] > 0:
+            scores.append(score(raw, tokens[params.scored], self.num_top))
+        return tokens, scores
+
+    @torch.jit.export
+    def prepare(self, settings: RowSettings) -> RowParams:
+        """The parameters of the rows of the next calls; those calls keep them up to date."""
+        return to_params(settings, self.num_tokens)
+
+    @torch.jit.export
+    def prefill(self, pool: Tensor, slots: list[int], chunks: list[list[int]]) -> None:
+        """Read a chunk of tokens into each slot without choosing any; chunks are not empty."""
+        lengths = [len(chunk) for chunk in chunks]
+        longest = max(lengths)
+        padded = [chunk + [0] * (longest - len(chunk)) for chunk in chunks]
+        where = torch.tensor(slots)
+        after = self.model.prefill(
+            pool.index_select(0, where), torch.tensor(padded), torch.tensor(lengths)
+        )
+        pool.index_copy_(0, where, after)
+
+    @torch.jit.export
+    def clear(self, pool: Tensor, slots: list[int]) -> None:
+        """Put slots into the state before the first token."""
+        pool.index_copy_(0, torch.tensor(slots), self.model.initial_state(len(slots)))
+
+    @torch.jit.export
+    def logits_after(self, state: Tensor, tokens: Tensor) -> Tensor:
+        """Read one token per row, int64 [rows]; -> float32 [rows, tokens]."""
+        logits: Tensor = self.model.step(state, tokens)[0]
+        return logits
+
+    @torch.jit.export
+    def initial_state(self, rows: int) -> Tensor:
+        """-> [rows, S]."""
+        state: Tensor = self.model.initial_state(rows)
+        return state

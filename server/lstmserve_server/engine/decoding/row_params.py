@@ -1,0 +1,96 @@
+"""The sampling parameters of the running rows, as the tensors that the sampler reads.
+
+TorchScript reads the annotations of a NamedTuple as types, so this module does not
+import ``annotations`` from ``__future__``.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lstmserve_server.engine.decoding.decode_row import RowSettings
+
+
+class RowParams(NamedTuple):
+    """The sampling parameters of the running rows; what no row asks for costs nothing.
+
+    k rows are sampled (not greedy), and f of those have top_k, top_p or min_p; l rows want
+    log-probabilities; a rows have penalties or a bias. Parameters stand in the order of the index.
+    """
+
+    sampled: Tensor  # int64 [k]: rows
+    seed: Tensor  # int64 [k, 1]
+    sharpness: Tensor  # float32 [k, 1]: log2(e) / temperature
+    filtered: Tensor  # int64 [f]: places in `sampled`
+    top_k: Tensor  # int64 [f, 1]; as many as there are tokens for all
+    top_p: Tensor  # float64 [f, 1]; infinite for all
+    min_p: Tensor  # float32 [f, 1]
+    adjusted: Tensor  # int64 [a]: rows
+    bias: Tensor  # float32 [a, tokens]
+    any_repetition: bool
+    repetition_of_seen: Tensor  # float32 [a, 1]
+    repetition: Tensor  # float32 [a, tokens]: that of seen, or 1; kept up to date
+    any_counted: bool
+    frequency: Tensor  # float32 [a, 1]
+    counts: Tensor  # float32 [a, tokens]: how often each stands in the reply; kept up to date
+    presence_of_seen: Tensor  # float32 [a, 1]
+    presence: Tensor  # float32 [a, tokens]: that of seen, or 0; kept up to date
+    min_tokens: Tensor  # int64 [rows]
+    any_min_tokens: bool
+    scored: Tensor  # int64 [l]: rows
+
+
+def to_params(settings: RowSettings, num_tokens: int) -> RowParams:
+    """The tensors of lists, for a model of so many tokens; TorchScript."""
+    counts = _counts(settings.reply_ids, num_tokens)
+    seen = counts + _counts(settings.prompt_ids, num_tokens) > 0
+    repetition = _column(settings.repetition)
+    presence = _column(settings.presence)
+    counted = _column(settings.frequency + settings.presence)
+    return RowParams(
+        sampled=torch.tensor(settings.sampled, dtype=torch.int64),
+        seed=torch.tensor(settings.seed, dtype=torch.int64).unsqueeze(1),
+        sharpness=_column(settings.sharpness),
+        filtered=torch.tensor(settings.filtered, dtype=torch.int64),
+        top_k=torch.tensor(settings.top_k, dtype=torch.int64).unsqueeze(1),
+        top_p=_column(settings.top_p).to(torch.float64),
+        min_p=_column(settings.min_p),
+        adjusted=torch.tensor(settings.adjusted, dtype=torch.int64),
+        bias=_biases(settings.bias_ids, settings.biases, num_tokens),
+        any_repetition=bool((repetition != 1).any()),
+        repetition_of_seen=repetition,
+        repetition=torch.where(seen, repetition, 1.0),
+        any_counted=bool((counted != 0).any()),
+        frequency=_column(settings.frequency),
+        counts=counts,
+        presence_of_seen=presence,
+        presence=torch.where(counts > 0, presence, 0.0),
+        min_tokens=torch.tensor(settings.min_tokens, dtype=torch.int64),
+        any_min_tokens=settings.any_min_tokens,
+        scored=torch.tensor(settings.scored, dtype=torch.int64),
+    )
+
+
+def _column(values: list[float]) -> Tensor:
+    """-> float32 [n, 1]."""
+    return torch.tensor(values, dtype=torch.float32).unsqueeze(1)
+
+
+def _biases(token_ids: list[list[int]], biases: list[list[float]], num_tokens: int) -> Tensor:
+    """-> float32 [rows, tokens]."""
+    table = torch.zeros(len(token_ids), num_tokens)
+    for row, ids in enumerate(token_ids):
+        table[row].index_copy_(
+            0, torch.tensor(ids, dtype=torch.int64), torch.tensor(biases[row], dtype=torch.float32)
+        )
+    return table
+
+
+def _counts(token_ids: list[list[int]], num_tokens: int) -> Tensor:
+    """How often each token stands in each row; -> float32 [rows, tokens]."""
+    counts = torch.zeros(len(token_ids), num_tokens)
+    for row, ids in enumerate(token_ids):
+        where = torch.tensor(ids, dtype=torch.int64)
+        counts[row].index_add_(0, where, torch.ones(len(ids)))
+    return counts

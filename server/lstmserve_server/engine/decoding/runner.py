@@ -1,0 +1,116 @@
+"""Everything torch does for the engine: one model, the states of its sequences, its arithmetic.
+
+States lie in slots; one that is taken out is an opaque handle: float32 [1, S]. Outside the
+engine a state is bytes, little-endian. One thread uses a runner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lstmserve_server.engine.decoding.decode_row import DecodeRow, gather_settings
+from lstmserve_server.engine.decoding.row_params import RowParams
+from lstmserve_server.engine.decoding.sampler import Scores
+from lstmserve_server.engine.output import TokenLogprobs
+
+State = Tensor
+FORMAT = "<f4"  # of a state as bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The tokens of one row, and their log-probabilities if it is scored."""
+
+    token_ids: list[int]
+    logprobs: list[TokenLogprobs]
+
+
+class Runner:
+    """Runs one loaded decode loop over a pool of slots."""
+
+    def __init__(self, loop: torch.jit.ScriptModule, max_rows: int, num_tokens: int) -> None:
+        self._loop = loop
+        self._num_tokens = num_tokens
+        self._pool: Tensor = loop.initial_state(max_rows)
+        self._params: RowParams | None = None
+
+    @property
+    def state_bytes(self) -> int:
+        return self._pool.nbytes
+
+    @property
+    def row_bytes(self) -> int:
+        """The size of one state as bytes."""
+        return self._pool[0].nbytes
+
+    @torch.inference_mode()
+    def clear(self, slots: list[int]) -> None:
+        """Put slots into the state before the first token."""
+        self._loop.clear(self._pool, slots)
+
+    @torch.inference_mode()
+    def take(self, slot: int) -> State:
+        """A copy of a slot's state."""
+        return self._pool[slot : slot + 1].clone()
+
+    @torch.inference_mode()
+    def put(self, slot: int, state: State) -> None:
+        """Give a slot a state that was taken."""
+        self._pool[slot : slot + 1] = state
+
+    def to_bytes(self, state: State) -> bytes:
+        """A state as ``to_state`` takes it."""
+        return state.numpy().astype(FORMAT, copy=False).tobytes()
+
+    def to_state(self, data: bytes) -> State:
+        """The state that these bytes, of which there are ``row_bytes``, were made of."""
+        return torch.from_numpy(np.frombuffer(data, FORMAT).astype(np.float32)).unsqueeze(0)
+
+    @torch.inference_mode()
+    def prefill(self, slots: list[int], chunks: Sequence[Sequence[int]]) -> None:
+        """Read one chunk of tokens, of at least one, into each slot."""
+        self._loop.prefill(self._pool, slots, [list(chunk) for chunk in chunks])
+
+    @torch.inference_mode()
+    def decode(self, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool) -> list[Decoded]:
+        """Decode up to ``steps`` tokens for every row.
+
+        Fewer steps come back when every row has chosen the end token before that.
+        ``same_rows``: they are those of the last call, in the same order, continued.
+        """
+        if self._params is None or not same_rows:
+            self._params = self._loop.prepare(gather_settings(rows, self._num_tokens))
+        steps_taken, scores = self._loop(
+            self._pool,
+            [row.slot for row in rows],
+            [row.token_id for row in rows],
+            [row.position for row in rows],
+            self._params,
+            steps,
+        )
+        logprobs = _read_logprobs(scores, rows)
+        return [
+            Decoded(list(token_ids), logprobs.get(row, []))
+            for row, token_ids in enumerate(zip(*steps_taken, strict=True))
+        ]
+
+
+def _read_logprobs(
+    scores: Sequence[Scores], rows: Sequence[DecodeRow]
+) -> dict[int, list[TokenLogprobs]]:
+    scored = [number for number, row in enumerate(rows) if row.is_scored]
+    found: dict[int, list[TokenLogprobs]] = {row: [] for row in scored}
+    for step in scores:
+        columns = (column.tolist() for column in step)
+        for row, total, chosen, ids, top in zip(scored, *columns, strict=True):
+            wanted = rows[row].sampling.num_logprobs or 0
+            norm = math.log(total)  # one scalar at a time: vector and tail code could differ
+            candidates = tuple(zip(ids[:wanted], (x - norm for x in top[:wanted]), strict=True))
+            found[row].append(TokenLogprobs(chosen - norm, candidates))
+    return found

@@ -1,0 +1,218 @@
+"""Who waits, prefills and decodes, and for how long: no torch, no clock, no threads."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.request import Claim
+from lstmserve_server.engine.scheduling.admission import Admission
+from lstmserve_server.engine.scheduling.fair_queue import FairQueue
+from lstmserve_server.engine.scheduling.ledger import Holdings, Ledger, find_preempted
+from lstmserve_server.engine.scheduling.pace import Pace
+from lstmserve_server.engine.scheduling.prefill import PromptChunk, cut_chunks
+from lstmserve_server.engine.scheduling.ranking import Ranking
+from lstmserve_server.engine.scheduling.sequence import Sequence, Stage
+
+SINGLE_TOKEN_ROWS = 3  # while so few replies run, every token is a message
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Rows to decode, and so many tokens of each."""
+
+    rows: list[Sequence]
+    steps: int
+
+
+class Scheduler:
+    """Holds every sequence from arrival to end.
+
+    A sequence waits, then has one of ``max_running`` places: it prefills its prompt in chunks,
+    then decodes. It may be set aside meanwhile, because its reader is slow (parked)
+    or because another caller has no place at all; it returns before anything new starts.
+    While a place is free nobody waits.
+    """
+
+    def __init__(self, config: EngineConfig, pace: Pace) -> None:
+        self._config = config
+        self._queue: FairQueue[Sequence] = FairQueue()
+        self._ledger = Ledger()
+        self._admission = Admission(config, self._queue, self._ledger, pace)
+        self._deadlines: Ranking[Sequence] = Ranking()
+        self._pace = pace
+        self._prefilling: dict[Sequence, None] = {}  # oldest first
+        self._running: dict[Sequence, None] = {}
+        self._was_for_new = False  # the last turn
+        self._returning: OrderedDict[Sequence, None] = OrderedDict()
+
+    @property
+    def holdings(self) -> Holdings:
+        """What is in the engine, by stage."""
+        return self._ledger.all
+
+    @property
+    def running(self) -> Collection[Sequence]:
+        """Those that decode."""
+        return self._running.keys()
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._prefilling or self._running)  # whoever waits, waits for these
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether anybody waits for a place."""
+        return self.holdings.num_waiting > 0
+
+    # --- coming and going ------------------------------------------------------------
+
+    def submit(self, sequence: Sequence, now: float) -> None:
+        """Queue a sequence, or give it a place at once while there is one.
+
+        Raises DeadlineInfeasibleError, QueueFullError or a kind of it.
+        """
+        self._admission.check_deadline(sequence, now)
+        # those set aside free their places, and would otherwise be without bound
+        if not self._has_room or self.holdings.num_aside:
+            self._admission.check_room(sequence)
+        self._deadlines.add(sequence, sequence.claim.deadline)
+        self._ledger.move(sequence, Stage.WAITING)
+        self._queue.push(sequence)
+        self._fill(now)
+
+    def drop(self, sequence: Sequence, now: float) -> None:
+        """Forget a sequence, wherever it is."""
+        if sequence.num_worked:
+            self._pace.on_end(sequence.cost, sequence.num_worked)
+        self._withdraw(sequence)
+        self._deadlines.discard(sequence)
+        self._ledger.move(sequence, Stage.NONE)
+        if self._ledger.of(sequence.claim.caller).is_empty:
+            self._queue.forget(sequence.claim.caller)
+        self._fill(now)
+
+    def amend(self, sequence: Sequence, claim: Claim) -> None:
+        """Give a sequence another deadline and priority, wherever it is; its caller stays.
+
+        One that waits goes behind those of its new priority; it is charged when it starts.
+        """
+        is_moved = sequence.stage is Stage.WAITING and claim.priority != sequence.claim.priority
+        if is_moved:
+            self._queue.remove(sequence)
+        sequence.claim = replace(claim, caller=sequence.claim.caller)
+        if is_moved:
+            self._queue.push(sequence)
+        self._deadlines.discard(sequence)
+        self._deadlines.add(sequence, claim.deadline)
+
+    def find_late(self, now: float) -> Sequence | None:
+        """A sequence whose deadline has passed, wherever it is."""
+        sequence = self._deadlines.first()
+        return sequence if sequence is not None and sequence.claim.deadline <= now else None
+
+    def park(self, sequence: Sequence, now: float) -> None:
+        """Take a sequence's place until its reader has caught up."""
+        self._withdraw(sequence)
+        self._ledger.move(sequence, Stage.PARKED)
+        self._fill(now)
+
+    def unpark(self, sequence: Sequence, now: float) -> None:
+        """A parked sequence may go on."""
+        self._ledger.move(sequence, Stage.RETURNING)
+        self._returning[sequence] = None
+        self._fill(now)
+
+    def find_preempted(self) -> Sequence | None:
+        """Who gives its place to the first of the queue, whose caller has none."""
+        first = self._queue.first()
+        if first is None or self._ledger.of(first.claim.caller).num_active:
+            return None
+        return find_preempted(first, chain(self._prefilling, self._running))
+
+    def give_way(self, sequence: Sequence, now: float) -> None:
+        """Let the first of the queue have a sequence's place, which returns as soon as it can."""
+        self._withdraw(sequence)
+        first = self._queue.pop()
+        if first is not None:
+            self._enter(first, now)
+        self.unpark(sequence, now)
+
+    # --- what to do next ---------------------------------------------------------------
+
+    def next_chunks(self) -> list[PromptChunk]:
+        """Return the chunks of prompts to prefill before the next quantum."""
+        return cut_chunks(
+            self._prefilling, self._config.prefill_piece_tokens, self._config.prefill_budget_tokens
+        )
+
+    def take_ready(self) -> list[Sequence]:
+        """Return the sequences whose prompts are prefilled: they decode from now on."""
+        ready = [sequence for sequence in self._prefilling if not sequence.num_to_prefill]
+        for sequence in ready:
+            del self._prefilling[sequence]
+            self._running[sequence] = None
+            self._ledger.move(sequence, Stage.RUNNING)
+        return ready
+
+    def next_turn(self) -> Turn:
+        """Which rows decode next, and how many tokens each.
+
+        Rows that have shown nothing yet take one step by themselves, so that first tokens go
+        out at once and cost the others little; but never two such turns in a row. Otherwise
+        all rows take a quantum, shorter for few rows, or less when no reply has that many
+        tokens left.
+        """
+        new = [sequence for sequence in self._running if not sequence.has_new_token]
+        if len(new) == len(self._running) or (new and not self._was_for_new):
+            self._was_for_new = True
+            return Turn(new, 1)
+        self._was_for_new = False
+        rows = list(self._running)
+        longest = max((sequence.num_remaining for sequence in rows), default=0)
+        return Turn(rows, min(self._config.quantum_steps, 4 * len(rows), longest))
+
+    @property
+    def message_tokens(self) -> int:
+        """How many tokens a message should carry, but for a reply's first and last.
+
+        One for up to three running replies, a quantum's for more: the messages of many streams
+        would cost more than their tokens. It delays a token by a quantum at most.
+        """
+        return 1 if len(self._running) <= SINGLE_TOKEN_ROWS else self._config.quantum_steps
+
+    # --- places --------------------------------------------------------------------------
+
+    @property
+    def _has_room(self) -> bool:
+        return self._ledger.all.num_active < self._config.max_running
+
+    def _fill(self, now: float) -> None:
+        """Give the free places away: first to those that had one before."""
+        while self._has_room:
+            returning = next(iter(self._returning), None)
+            sequence = returning or self._queue.pop()
+            if sequence is None:
+                return
+            self._returning.pop(sequence, None)
+            self._enter(sequence, now)
+
+    def _enter(self, sequence: Sequence, now: float) -> None:
+        sequence.started_at = sequence.started_at or now
+        self._prefilling[sequence] = None
+        self._ledger.move(sequence, Stage.PREFILLING)
+
+    def _withdraw(self, sequence: Sequence) -> None:
+        """Take a sequence out of the line it stands in."""
+        match sequence.stage:
+            case Stage.WAITING:
+                self._queue.remove(sequence)
+            case Stage.PREFILLING:
+                del self._prefilling[sequence]
+            case Stage.RUNNING:
+                del self._running[sequence]
+            case Stage.RETURNING:
+                del self._returning[sequence]

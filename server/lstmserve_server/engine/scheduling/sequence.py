@@ -1,0 +1,137 @@
+"""One reply in the making."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from lstmserve_server.engine.output import Finish, Output, Timings, TokenLogprobs
+from lstmserve_server.engine.request import Claim, GenerationRequest
+from lstmserve_server.engine.scheduling.stopping import ReplyText
+
+
+class Stage(Enum):
+    """Where a sequence is."""
+
+    NONE = auto()  # not in the engine yet, or not any more
+    WAITING = auto()
+    PREFILLING = auto()  # its prompt, or about to get a row
+    RUNNING = auto()  # in a row
+    PARKED = auto()  # until its reader has caught up
+    RETURNING = auto()  # waits for a place it had before
+
+
+@dataclass(eq=False, slots=True)
+class Sequence:
+    """A request on its way through the engine; times are on the engine's clock."""
+
+    id: int
+    request: GenerationRequest
+    claim: Claim
+    reply: ReplyText
+    arrived_at: float
+    num_known: int = 0  # tokens of the prompt whose effect is in the state from the start
+    wanted: tuple[int, ...] = ()  # the states after so many tokens each
+    is_measured: bool = False  # its tokens are scored, whether or not the caller asked for that
+    measured_text: str = ""  # of a measured reply, so far
+    stage: Stage = Stage.NONE
+    token_ids: list[int] = field(init=False)
+    _given: tuple[int, ...] = field(init=False)
+    num_prefilled: int = field(init=False)  # given tokens whose effect is in the state
+    started_at: float = 0.0
+    prefilled_at: float = 0.0
+    first_token_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.token_ids = list(self.request.resume_ids)
+        self._given = self.request.prompt_ids + self.request.resume_ids
+        self.num_prefilled = self.num_known
+
+    @property
+    def cost(self) -> int:
+        """Return the most tokens it may take, prefilled and generated."""
+        return len(self.request.prompt_ids) - self.num_known + self.request.max_tokens
+
+    @property
+    def num_worked(self) -> int:
+        """Return how many tokens it has taken so far, prefilled and generated."""
+        generated = len(self.token_ids) - len(self.request.resume_ids)
+        return self.num_prefilled - self.num_known + generated
+
+    @property
+    def least_steps(self) -> int:
+        """The tokens that the reply still has at least."""
+        request = self.request
+        if request.stop_sequences:  # which may end it before min_tokens
+            return 1
+        return max(1, request.min_tokens - len(self.token_ids))
+
+    @property
+    def num_to_prefill(self) -> int:
+        """Return how many tokens to prefill; the last one given is the first decode step's."""
+        return len(self._given) - 1 - self.num_prefilled
+
+    def next_to_prefill(self, count: int) -> tuple[int, ...]:
+        """Return the next tokens to prefill: at most so many, none after a wanted state."""
+        end = self.num_prefilled + min(count, self.num_to_prefill)
+        if self.wanted:
+            end = min([end, *(n for n in self.wanted if n > self.num_prefilled)])
+        return self._given[self.num_prefilled : end]
+
+    @property
+    def is_state_wanted(self) -> bool:
+        """Whether the state after what was just prefilled is to be given out."""
+        return self.num_prefilled in self.wanted
+
+    @property
+    def next_input(self) -> int:
+        """The token that the next decode step reads."""
+        return self.token_ids[-1] if self.token_ids else self._given[-1]
+
+    @property
+    def position(self) -> int:
+        """The number of the token to come; the random numbers depend on it."""
+        return len(self.token_ids)
+
+    @property
+    def num_remaining(self) -> int:
+        return self.request.max_tokens - len(self.token_ids)
+
+    @property
+    def has_new_token(self) -> bool:
+        return len(self.token_ids) > len(self.request.resume_ids)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.reply.finish_reason is not None
+
+    def extend(self, token_ids: list[int], logprobs: list[TokenLogprobs], now: float) -> Output:
+        """Take further tokens up to where the reply ends."""
+        if not self.has_new_token:
+            self.first_token_at = now
+        text, taken = "", 0
+        for token_id in token_ids:
+            text += self.reply.push(token_id)
+            taken += 1
+            if self.is_finished:
+                break
+        self.token_ids.extend(token_ids[:taken])
+        is_asked = self.request.sampling.num_logprobs is not None
+        scores = logprobs[:taken] if is_asked else []
+        return Output(text, token_ids[:taken], scores, self._finish(now))
+
+    def _finish(self, now: float) -> Finish | None:
+        reason = self.reply.finish_reason
+        if reason is None:
+            return None
+        return Finish(reason, self.reply.stop_sequence, len(self.token_ids), self._timings(now))
+
+    def _timings(self, now: float) -> Timings:
+        return Timings(
+            queue_seconds=self.started_at - self.arrived_at,
+            prefill_seconds=self.prefilled_at - self.started_at,
+            decode_seconds=now - self.prefilled_at,
+            time_to_first_token_seconds=self.first_token_at - self.arrived_at,
+            total_seconds=now - self.arrived_at,
+            arrived_at=self.arrived_at,
+        )

@@ -1,0 +1,71 @@
+"""A reply as one caller gets it, part by part."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from lstmserve_server.engine.output import Output, Timings
+from lstmserve_server.engine.request import GenerationRequest
+
+
+class Outcome(Enum):
+    """Where a reply came from."""
+
+    BYPASS = "bypass"  # the model; the cache was not asked
+    MISS = "miss"  # the model
+    HIT = "hit"  # the cache
+    COALESCED = "coalesced"  # the model, for another request
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it was made for another request, too."""
+        return self in {Outcome.HIT, Outcome.COALESCED}
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a reply comes from, and what that took; the same in all of its parts."""
+
+    outcome: Outcome
+    num_known: int = 0  # tokens of the prompt that needed no prefill
+    lookup_seconds: float = 0.0  # before the model was asked
+    saved_seconds: float = 0.0  # of the model's work, where that is known from before
+
+
+BYPASSED = Provenance(Outcome.BYPASS)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A further part of a reply; the last one's output has ``finish``."""
+
+    output: Output  # with this request's own times
+    request: GenerationRequest  # with the seed in force
+    provenance: Provenance
+    saved_seconds: float = 0.0  # of the model's work; told with the last part
+
+
+class PartMaker:
+    """Makes one request's parts of outputs that may have been made for another one."""
+
+    def __init__(self) -> None:
+        self._arrived_at = time.monotonic()  # the engines' clock
+        self._began_at = 0.0
+
+    def make(self, output: Output, request: GenerationRequest, provenance: Provenance) -> Part:
+        """Return the next part, with this request's own times."""
+        now = time.monotonic()
+        self._began_at = self._began_at or now
+        if output.finish is None:
+            return Part(output, request, provenance)
+        made, saved_seconds = output.finish.timings, 0.0
+        if provenance.outcome.is_shared:
+            saved_seconds = provenance.saved_seconds or made.work_seconds
+            first, total = self._began_at - self._arrived_at, now - self._arrived_at
+            own = Timings(0.0, 0.0, 0.0, first, total, self._arrived_at)
+        else:
+            own = made.delayed(provenance.lookup_seconds)
+        output = replace(output, finish=replace(output.finish, timings=own))
+        return Part(output, request, provenance, saved_seconds)

@@ -1,0 +1,77 @@
+"""What is asked for, and which replies may answer it."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from lstmserve_server.cache.entry_key import EntryKey, Owner
+from lstmserve_server.engine.request import Claim, GenerationRequest
+from lstmserve_server.replies.keys import digest_question, is_greedy, reply_key, variant_seed
+
+SEED_BITS = 64
+
+
+class CacheMode(Enum):
+    """How one request may use the cache."""
+
+    DEFAULT = "default"
+    BYPASS = "bypass"  # neither read nor write
+    REFRESH = "refresh"  # do not read, but store
+    ONLY_IF_CACHED = "only_if_cached"  # read, and nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRequest:
+    """One request to one model version."""
+
+    generation: GenerationRequest
+    claim: Claim
+    scope: str = ""  # what is kept is shared within a scope only
+    mode: CacheMode = CacheMode.DEFAULT
+    is_seeded: bool = True  # else its seed may be chosen
+    is_streamed: bool = True  # else a reply that is there may come in one piece
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether only one reply can answer."""
+        return self.is_seeded or is_greedy(self.generation.sampling)
+
+    def with_own_seed(self) -> GenerationRequest:
+        """Return what to generate with its own seed, or a fresh one that nobody else has."""
+        if self.is_decided:
+            return self.generation
+        return _with_seed(self.generation, secrets.randbits(SEED_BITS))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One reply that may answer a request."""
+
+    generation: GenerationRequest  # with the seed in force
+    key: EntryKey
+    counted: bytes  # what its frequency is counted by
+
+
+def find_candidates(asked: ReplyRequest, owner: Owner, variants: int) -> Iterator[Candidate]:
+    """Yield the replies that may answer, in the order to try them.
+
+    It is one reply, but for a sampled request without a seed: that has several seeds, in
+    random order, which are counted together, since its popularity is that of all of them.
+    """
+    generation = asked.generation
+    question = digest_question(owner, generation)
+    if asked.is_decided:
+        key = reply_key(owner, question, generation.sampling)
+        yield Candidate(generation, key, key.digest)
+        return
+    for variant in random.sample(range(variants), variants):
+        seeded = _with_seed(generation, variant_seed(question, variant))
+        yield Candidate(seeded, reply_key(owner, question, seeded.sampling), question)
+
+
+def _with_seed(request: GenerationRequest, seed: int) -> GenerationRequest:
+    return replace(request, sampling=replace(request.sampling, seed=seed))

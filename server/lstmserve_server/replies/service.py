@@ -1,0 +1,232 @@
+"""Replies from this process's cache, with an identical request, from Redis, or from the model.
+
+All are the same reply; a caller can tell them apart by the time they take, and because it is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from lstmserve_server.cache.entry_key import Kind, Owner
+from lstmserve_server.cache.observer import CacheObserver
+from lstmserve_server.cache.sketch import Sketch
+from lstmserve_server.cache.stores import CacheStores
+from lstmserve_server.cache.tiers import Tiers
+from lstmserve_server.config import CacheConfig
+from lstmserve_server.engine.output import Output
+from lstmserve_server.engine.request import Claim
+from lstmserve_server.errors import (
+    CallerShareError,
+    DeadlineError,
+    LstmserveError,
+    NotCachedError,
+    NotServedError,
+)
+from lstmserve_server.replies.cached_reply import CachedReply
+from lstmserve_server.replies.flight import Flight
+from lstmserve_server.replies.kept import REPLIES, KeptReplies
+from lstmserve_server.replies.origin import Origin
+from lstmserve_server.replies.prefix_states import STATES, PrefixStates
+from lstmserve_server.replies.reply import BYPASSED, Outcome, Part, PartMaker, Provenance
+from lstmserve_server.replies.request import CacheMode, Candidate, ReplyRequest, find_candidates
+from lstmserve_server.store.served_model import ServedModel
+
+Parts = AsyncGenerator[Part]
+
+
+@dataclass(frozen=True, slots=True)
+class Warmed:
+    """What came of the replies that a request may get."""
+
+    generated: int
+    already_stored: int
+
+
+class ReplyService:
+    """Answers requests; used on one event loop."""
+
+    def __init__(
+        self,
+        config: CacheConfig,
+        stores: CacheStores,
+        message_tokens: int,
+        observer: CacheObserver,
+    ) -> None:
+        """``message_tokens``: of a replayed stream, but for its first message."""
+        replies = Tiers(REPLIES, stores.memory.get(Kind.REPLY), stores.redis, observer)
+        states = Tiers(STATES, stores.memory.get(Kind.STATE), stores.redis, observer)
+        sketch = Sketch(config.window_seconds, time.monotonic)
+        self._config = config
+        self._observer = observer
+        self._kept = KeptReplies(replies, sketch, config.threshold, observer)
+        prefix_states = PrefixStates(states, config.state_stride_tokens)
+        self._origin = Origin(self._kept, prefix_states, message_tokens)
+        self._flights: dict[bytes, Flight] = {}  # replies in the making, by their keys
+
+    def answer(self, asked: ReplyRequest, model: ServedModel) -> Parts:
+        """Return the parts of the reply to one request; to be closed.
+
+        They raise what the engine raises. Raises NotCachedError, at once or with the first
+        part, when only a kept reply was wanted and none is kept.
+        """
+        maker = PartMaker()
+        if self._is_bypassed(asked, model):
+            return _bypass(asked, model, maker)
+        candidates = self._find_candidates(asked, model)
+        candidate = next(candidates)
+        self._kept.count(candidate)
+        if asked.mode is CacheMode.ONLY_IF_CACHED:
+            return self._only_kept([candidate, *candidates], asked, maker)
+        if asked.mode is CacheMode.REFRESH:
+            return self._refresh(candidate, asked.claim, model, maker)
+        near = self._kept.find_near(candidate)
+        if near is not None:
+            return self._near(candidate, near, asked, maker)
+        if candidate.generation.resume_ids:  # nobody else wants just the rest of this reply
+            return self._far_or_engine(candidate, asked.claim, model, maker)
+        return self._join(candidate, asked, model, maker)  # and then far, and then the engine
+
+    async def warm(self, asked: ReplyRequest, model: ServedModel) -> Warmed:
+        """Keep all replies that a request may get, generating those that are not kept.
+
+        Raises NotServedError when this server keeps none.
+        """
+        if not self._config.is_on:
+            raise NotServedError("this server keeps no replies; start it with a cache")
+        generated = stored = 0
+        for candidate in self._find_candidates(asked, model):
+            if await self._kept.is_kept(candidate):
+                stored += 1
+                continue
+            async with aclosing(self._refresh(candidate, asked.claim, model, PartMaker())) as parts:
+                async for _ in parts:
+                    pass
+            generated += 1
+        return Warmed(generated, stored)
+
+    def _is_bypassed(self, asked: ReplyRequest, model: ServedModel) -> bool:
+        if self._config.is_on and model.is_exact:
+            return asked.mode is CacheMode.BYPASS
+        if asked.mode is CacheMode.ONLY_IF_CACHED:
+            who = "this server" if model.is_exact else "a version that is served inexact"
+            raise NotCachedError(f"{who} keeps no replies; leave cache_mode out")
+        return True
+
+    def _find_candidates(self, asked: ReplyRequest, model: ServedModel) -> Iterator[Candidate]:
+        return find_candidates(asked, _owner(model, asked.scope), self._config.variants)
+
+    async def _only_kept(
+        self, candidates: Sequence[Candidate], asked: ReplyRequest, maker: PartMaker
+    ) -> Parts:
+        found = await self._kept.find_any(candidates)
+        if found is None:
+            raise NotCachedError(
+                "this reply is not in the cache; without cache_mode it is generated"
+            )
+        async for part in self._near(*found, asked, maker):
+            yield part
+
+    async def _near(
+        self, candidate: Candidate, reply: CachedReply, asked: ReplyRequest, maker: PartMaker
+    ) -> Parts:
+        opened = self._origin.replay(candidate, reply, is_streamed=asked.is_streamed)
+        async for output in opened.outputs:
+            yield maker.make(output, candidate.generation, opened.provenance)
+
+    async def _refresh(
+        self, candidate: Candidate, claim: Claim, model: ServedModel, maker: PartMaker
+    ) -> Parts:
+        made: list[Output] = []
+        opened = await self._origin.generate(candidate, lambda: claim, model)
+        async with aclosing(opened.outputs):
+            async for output in opened.outputs:
+                part = maker.make(output, candidate.generation, opened.provenance)
+                made.append(part.output)
+                if output.finish is not None and not candidate.generation.resume_ids:
+                    self._kept.keep(candidate, made, model.bundle)
+                yield part
+
+    async def _far_or_engine(
+        self, candidate: Candidate, claim: Claim, model: ServedModel, maker: PartMaker
+    ) -> Parts:
+        opened = await self._origin.open(candidate, lambda: claim, model)
+        async with aclosing(opened.outputs):
+            async for output in opened.outputs:
+                yield maker.make(output, candidate.generation, opened.provenance)
+
+    async def _join(
+        self, candidate: Candidate, asked: ReplyRequest, model: ServedModel, maker: PartMaker
+    ) -> Parts:
+        """Yield the parts of a reply that others may be waiting for, too."""
+        had: list[int] = []
+        provenance = BYPASSED
+        while not had:
+            flight, is_first = self._board(candidate, asked, model)
+            try:
+                follow = flight.follow(asked.claim, is_streamed=asked.is_streamed)
+                async with aclosing(follow) as outputs:
+                    async for output in outputs:
+                        had += output.token_ids
+                        provenance = _seen_by(flight.opened.provenance, is_first=is_first)
+                        yield maker.make(output, candidate.generation, provenance)
+            except (DeadlineError, CallerShareError) as error:
+                if is_first or not _spares(error, flight.started_with, asked.claim):
+                    raise
+            else:
+                return
+        # the first one's time was up just when this one, which has more, had joined
+        rest = replace(candidate.generation, resume_ids=tuple(had))
+        async with aclosing(model.engine.generate(rest, asked.claim)) as outputs:
+            async for output in outputs:
+                yield maker.make(output, candidate.generation, provenance)
+
+    def _board(
+        self, candidate: Candidate, asked: ReplyRequest, model: ServedModel
+    ) -> tuple[Flight, bool]:
+        """Return the flight of a reply, and whether this request is its first."""
+        flight = self._flights.get(candidate.key.digest)
+        if flight is not None:
+            self._observer.on_coalesced()
+            return flight, False
+        flight = self._flights[candidate.key.digest] = Flight(
+            asked.claim,
+            lambda claim: self._origin.open(candidate, claim, model),
+            lambda outputs: self._land(candidate, outputs, model),
+        )
+        return flight, True
+
+    def _land(self, candidate: Candidate, outputs: Sequence[Output], model: ServedModel) -> None:
+        """Nobody can join any more: the reply is complete, or has no outputs and never will."""
+        opening = self._flights.pop(candidate.key.digest)
+        if not outputs or opening.opened.provenance.outcome is Outcome.HIT:
+            return
+        if self._kept.is_frequent(candidate, opening.opened.num_asked):
+            self._kept.keep(candidate, outputs, model.bundle)
+
+
+async def _bypass(asked: ReplyRequest, model: ServedModel, maker: PartMaker) -> Parts:
+    """Yield the reply to one request from the engine, whatever others ask for."""
+    generation = asked.with_own_seed()
+    async with aclosing(model.engine.generate(generation, asked.claim)) as outputs:
+        async for output in outputs:
+            yield maker.make(output, generation, BYPASSED)
+
+
+def _owner(model: ServedModel, scope: str) -> Owner:
+    return Owner(model.name, model.version, model.manifest.digest, scope)
+
+
+def _seen_by(provenance: Provenance, *, is_first: bool) -> Provenance:
+    """For all but the first, what the model makes is made for somebody else."""
+    is_shared = provenance.outcome is Outcome.MISS and not is_first
+    return replace(provenance, outcome=Outcome.COALESCED) if is_shared else provenance
+
+
+def _spares(error: LstmserveError, first: Claim, other: Claim) -> bool:
+    """Whether what the first request failed with says nothing about another one."""
+    if isinstance(error, CallerShareError):
+        return other.caller != first.caller
+    return other.deadline > first.deadline
