@@ -24,9 +24,8 @@ from lstmserve_server.following import read_aside, unless_stopped
 from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
 from lstmserve_server.replies.service import ReplyService
-from lstmserve_server.rpc.channel_options import make_options
+from lstmserve_server.rpc.channel_options import make_credentials, make_options
 from lstmserve_server.rpc.door import Door, GuardedDoor
-from lstmserve_server.rpc.handshake import make_credentials
 from lstmserve_server.rpc.server import RpcServer
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.store.administration import Administration
@@ -35,11 +34,10 @@ from lstmserve_server.store.directives import Directives
 from lstmserve_server.store.live_store import LiveStore
 from lstmserve_server.store.loader import LoadedModel, configure_torch
 from lstmserve_server.store.version_loader import VersionLoader
-from lstmserve_server.telemetry.auth import AuthMetrics
+from lstmserve_server.telemetry.auth import AuthMetrics, CertificateMetrics
 from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.call_log import CallLog
 from lstmserve_server.telemetry.calls import CallMetrics
-from lstmserve_server.telemetry.certificates import CertificateMetrics
 from lstmserve_server.telemetry.engine import EngineMetrics
 from lstmserve_server.telemetry.exporter import MetricsExporter
 from lstmserve_server.telemetry.logging import ProcessLog

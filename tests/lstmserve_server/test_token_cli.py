@@ -11,7 +11,7 @@ from benchmarks.testbed import preloaded
 from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import command
 from lstmserve_server.auth.callers_file import parse_callers, read_file
-from lstmserve_server.auth.register import Register
+from lstmserve_server.auth.principal import Register
 from lstmserve_server.auth.tokens import TOKEN
 from support.callers import bearer
 from support.refusals import try_once

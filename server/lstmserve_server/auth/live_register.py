@@ -8,8 +8,7 @@ from pathlib import Path
 import structlog
 
 from lstmserve_server.auth.callers_file import parse_callers, read_file
-from lstmserve_server.auth.observer import AuthObserver
-from lstmserve_server.auth.register import Register
+from lstmserve_server.auth.principal import AuthObserver, Register
 from lstmserve_server.following import Followed, read_aside
 
 POLL_SECONDS = 1.0

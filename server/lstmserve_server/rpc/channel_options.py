@@ -1,11 +1,15 @@
-"""What grpc is told of connections: how large, how many, how long.
+"""What grpc is told of connections: how large, how many, how long, and with which certificate.
 
 Names and meanings: grpc/impl/channel_arg_names.h, and doc/keepalive.md, of gRPC Core.
 """
 
 from __future__ import annotations
 
+import grpc
+
 from lstmserve_server.config import ServerConfig, WireConfig
+from lstmserve_server.tls.certificates import Certificates
+from lstmserve_server.tls.material import Material
 
 # requests above rpc.wire's limit, which is lower, are refused by name; above this one by grpc
 MAX_MESSAGE_BYTES = 4 << 20
@@ -73,3 +77,27 @@ def _age(wire: WireConfig, grace_seconds: float) -> Options:
 
 def _to_ms(seconds: float) -> int:
     return max(1, min(round(seconds * 1000), NEVER_MS))
+
+
+def make_credentials(certificates: Certificates) -> grpc.ServerCredentials:
+    """Every handshake gets the certificate in force; connections that are made keep theirs."""
+    served = certificates.current
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        """For one handshake, on a thread of grpc's; None: as before."""
+        nonlocal served
+        if certificates.current is served:
+            return None
+        served = certificates.current
+        return _configure(served)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configure(served),
+        fetch,  # type: ignore[arg-type]  # grpc's documentation allows None; its types do not
+        require_client_authentication=served.files.authority is not None,
+    )
+
+
+def _configure(material: Material) -> grpc.ServerCertificateConfiguration:
+    files = material.files
+    return grpc.ssl_server_certificate_configuration([(files.key, files.chain)], files.authority)

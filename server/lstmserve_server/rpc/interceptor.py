@@ -31,7 +31,7 @@ from lstmserve_server.rpc.call import (
 )
 from lstmserve_server.rpc.door import Door
 from lstmserve_server.rpc.observer import CallEndObserver
-from lstmserve_server.rpc.open_inference.failure import AS_STATUS_KEY, to_failure
+from lstmserve_server.rpc.open_inference.reply import AS_STATUS_KEY, to_failure
 from lstmserve_server.rpc.request_stream import Fail, Failure, RequestStream
 from lstmserve_server.rpc.status import BUG, classify, reason_of, to_status, to_trailers
 from lstmserve_server.rpc.wire import Read, reader_of

@@ -9,15 +9,15 @@ import grpc
 from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2_grpc
 from lstmserve_server.rpc.call import current_call
-from lstmserve_server.rpc.card import to_card
-from lstmserve_server.rpc.service import Service
-from lstmserve_server.rpc.versions import (
+from lstmserve_server.rpc.card import (
     Named,
+    to_card,
     to_model_name,
     to_version,
     to_version_id,
     to_weights,
 )
+from lstmserve_server.rpc.service import Service
 from lstmserve_server.store.directives import VersionId
 from lstmserve_server.store.version_record import VersionRecord
 

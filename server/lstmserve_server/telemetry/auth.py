@@ -1,9 +1,9 @@
-"""Counts who could not prove who it is: the server's answer to ``auth.observer.AuthObserver``."""
+"""Counts callers who could not prove who they are, and tells when certificates expire."""
 
 from __future__ import annotations
 
-from lstmserve_server.auth.observer import Failure
-from lstmserve_server.telemetry.metrics import Metrics
+from lstmserve_server.auth.principal import Failure
+from lstmserve_server.telemetry.metrics import Metrics, TlsFamilies
 
 
 class AuthMetrics:
@@ -21,3 +21,16 @@ class AuthMetrics:
     def on_read(self, *, is_good: bool) -> None:
         """The file of callers has changed, or cannot be used."""
         (self._good if is_good else self._bad).inc()
+
+
+class CertificateMetrics:
+    """Told by whoever follows the certificate's files."""
+
+    def __init__(self, families: TlsFamilies) -> None:
+        self._families = families
+
+    def on_certificate(self, expires_at: float) -> None:
+        self._families.certificate_expiry.set(expires_at)
+
+    def on_reload_failure(self) -> None:
+        self._families.reload_failures.inc()

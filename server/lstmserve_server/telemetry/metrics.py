@@ -10,8 +10,7 @@ import math
 
 from prometheus_client import CollectorRegistry
 
-from lstmserve_server.telemetry.buckets import LOAD_SECONDS, ROWS
-from lstmserve_server.telemetry.makers import MODEL, Makers
+from lstmserve_server.telemetry.makers import LOAD_SECONDS, MODEL, ROWS, Makers
 
 MODEL_STATES = ("loading", "ready", "unloading", "unloaded", "failed")
 

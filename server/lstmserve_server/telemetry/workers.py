@@ -5,16 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from itertools import chain
+from urllib.request import ProxyHandler, Request, build_opener
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from lstmserve_server.telemetry.merge import merge, tell_apart
 from lstmserve_server.telemetry.metrics import SupervisorMetrics
 from lstmserve_server.telemetry.process import describe_process
-from lstmserve_server.telemetry.scrape import scrape
 from lstmserve_server.telemetry.totals import drop_unloaded, find_lost, keep_totals
+
+# of the two formats the one that tells what is an info; the other calls it a gauge
+ACCEPT = {"Accept": "application/openmetrics-text; version=1.0.0"}
+TIMEOUT_SECONDS = 1.0
+DIRECT = build_opener(ProxyHandler({}))  # whatever proxy the environment names
 
 
 @dataclass(eq=False)
@@ -88,3 +95,13 @@ class WorkerPages:
 
     def _keep(self, totals: Iterable[Metric]) -> None:
         self._kept = merge(chain(self._kept, totals))
+
+
+def scrape(url: str) -> list[Metric] | None:
+    """The families of a page; None when nobody answers in time."""
+    try:
+        with DIRECT.open(Request(url, headers=ACCEPT), timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - our own worker
+            text = answer.read().decode()
+    except (OSError, HTTPException):
+        return None
+    return [*text_string_to_metric_families(text)]  # type: ignore[no-untyped-call]

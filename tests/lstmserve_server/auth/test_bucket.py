@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.auth.bucket import Bucket
+from lstmserve_server.auth.limits import Bucket
 
 RATES = st.floats(0.01, 1e5)
 SIZES = st.integers(1, 50).map(float)

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from lstmserve_server.auth.live_register import LiveRegister
-from lstmserve_server.auth.observer import Failure
+from lstmserve_server.auth.principal import Failure
 from lstmserve_server.errors import StartupError
 from support.callers import Callers
 

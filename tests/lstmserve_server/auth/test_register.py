@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lstmserve_server.auth import register as module
-from lstmserve_server.auth.principal import Principal, Scope
-from lstmserve_server.auth.register import Register
+from lstmserve_server.auth import principal as module
+from lstmserve_server.auth.principal import Principal, Register, Scope
 from lstmserve_server.auth.tokens import TOKEN, hash_token, make_token, parse_hash, show_hash
 
 TOKENS = [make_token() for _ in range(6)]

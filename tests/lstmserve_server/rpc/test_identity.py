@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lstmserve_server.auth.principal import Principal, Scope
 from lstmserve_server.errors import InvalidRequestError
-from lstmserve_server.rpc.credentials import (
+from lstmserve_server.rpc.door import (
     parse_bearer,
     read_authorizations,
     read_certificate_names,

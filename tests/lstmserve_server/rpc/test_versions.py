@@ -6,7 +6,7 @@ import pytest
 
 from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve_server.errors import InvalidRequestError
-from lstmserve_server.rpc.versions import to_version_id, to_weights
+from lstmserve_server.rpc.card import to_version_id, to_weights
 from lstmserve_server.store.shares import MAX_WEIGHT
 
 BAD_VERSIONS = ["", "0", "01", "-1", "+1", " 1", "1.0", "1e3", "one", "latest", "٣"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from lstmserve_server.store.watcher import StoreWatcher
+from lstmserve_server.store.live_store import StoreWatcher
 from support.store_bench import WAIT_SECONDS, StoreBench
 
 ONE, TWO = ("a", 1), ("a", 2)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from lstmserve_server.telemetry.buckets import SECONDS
+from lstmserve_server.telemetry.makers import SECONDS
 from lstmserve_server.telemetry.metrics import Metrics
 
 FINE = (0.0005, 0.05)

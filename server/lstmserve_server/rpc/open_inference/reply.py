@@ -10,8 +10,11 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.rpc.open_inference.outputs import FINISH_REASONS, OUTPUTS, Piece
 from lstmserve_server.rpc.open_inference.request import Asked
 from lstmserve_server.rpc.open_inference.tensors import Tensor, write_tensors
+from lstmserve_server.rpc.request_stream import Failure
 
 FINAL = "triton_final_response"
+# callers who want an error as the status that ends the stream send this, "true", as metadata
+AS_STATUS_KEY = "triton_grpc_error"
 
 
 class ReplyWriter:
@@ -109,3 +112,20 @@ def _tell_completion(response: wire.ModelInferResponse, completion: pb.Completio
     if completion.labels:
         labels = json.dumps([*completion.labels], ensure_ascii=False)
         parameters["labels"].string_param = labels
+
+
+def to_failure(failure: Failure) -> wire.ModelStreamInferResponse:
+    """What the status says; clients of Triton show the text alone, so it has the id, too."""
+    request = failure.request
+    identifier = request.id if isinstance(request, wire.ModelInferRequest) else ""
+    prefix = f"[request id: {identifier}] " if identifier else ""
+    response = wire.ModelInferResponse(id=identifier)
+    parameters = response.parameters
+    parameters["code"].string_param = failure.code.name
+    parameters["reason"].string_param = failure.call.error
+    parameters["request_id"].string_param = failure.call.request_id
+    parameters[FINAL].bool_param = True
+    return wire.ModelStreamInferResponse(
+        error_message=f"{prefix}{failure.code.name}: {failure.status.message}",
+        infer_response=response,
+    )

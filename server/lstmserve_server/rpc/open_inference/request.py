@@ -18,7 +18,7 @@ from lstmserve_server.rpc.open_inference.inputs import (
     read_inputs,
 )
 from lstmserve_server.rpc.open_inference.outputs import LOGPROBS, RETURNED, read_outputs
-from lstmserve_server.rpc.open_inference.parameters import PARAMETERS
+from lstmserve_server.rpc.open_inference.parameters import PARAMETERS, Settings
 from lstmserve_server.rpc.open_inference.places import (
     check_count,
     in_input,
@@ -27,7 +27,6 @@ from lstmserve_server.rpc.open_inference.places import (
     in_parameter,
     list_names,
 )
-from lstmserve_server.rpc.open_inference.settings import Settings
 from lstmserve_server.rpc.open_inference.values import (
     MAX_UINT32,
     Value,

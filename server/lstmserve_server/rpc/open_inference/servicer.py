@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import importlib.metadata
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -15,13 +16,20 @@ from lstmserve_server.errors import InvalidRequestError, ModelLoadingError, Mode
 from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.exchanges import Exchanges
 from lstmserve_server.rpc.health import HealthServicer
-from lstmserve_server.rpc.open_inference.metadata import describe_model, describe_server
+from lstmserve_server.rpc.open_inference.inputs import INPUTS
+from lstmserve_server.rpc.open_inference.outputs import OUTPUTS
 from lstmserve_server.rpc.open_inference.places import in_words_of_caller
 from lstmserve_server.rpc.open_inference.reply import ReplyWriter
 from lstmserve_server.rpc.open_inference.request import Asked, read_request
 from lstmserve_server.store.catalog import ModelCatalog
+from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]
+TensorMetadata = wire.ModelMetadataResponse.TensorMetadata
+# of outputs that have an element per token
+VARYING = frozenset({"token_ids"})
+# of the protocol's extensions: parameters of requests
+EXTENSIONS = ("parameters",)
 
 
 class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -109,3 +117,26 @@ def _read(request: wire.ModelInferRequest, *, is_stream: bool) -> Asked:
     asked = read_request(request, is_stream=is_stream)
     current_call.get().timeout_seconds = asked.timeout_seconds
     return asked
+
+
+def describe_server() -> wire.ServerMetadataResponse:
+    version = importlib.metadata.version("lstmserve")
+    return wire.ServerMetadataResponse(name="lstmserve", version=version, extensions=EXTENSIONS)
+
+
+def describe_model(model: ServedModel, catalog: ModelCatalog) -> wire.ModelMetadataResponse:
+    """The model of this version, with all versions that answer."""
+    return wire.ModelMetadataResponse(
+        name=model.name,
+        versions=[each.version for each in catalog if each.name == model.name],
+        platform=f"lstmserve_{model.manifest.family}",
+        inputs=_describe(INPUTS),
+        outputs=_describe({name: kind.datatype for name, kind in OUTPUTS.items()}),
+    )
+
+
+def _describe(datatypes: Mapping[str, str]) -> list[TensorMetadata]:
+    return [
+        TensorMetadata(name=name, datatype=datatype, shape=[-1 if name in VARYING else 1])
+        for name, datatype in datatypes.items()
+    ]
