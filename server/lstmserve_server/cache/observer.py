@@ -1,7 +1,8 @@
-"""What the caches tell to whoever counts: handed in, never imported."""
+"""What the caches tell to whoever counts, and what that has counted: handed in from above."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -67,3 +68,29 @@ class CacheObserver(Protocol):
 
     def on_coalesced(self) -> None:
         """A request joined an identical one in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryTotals:
+    """What became of the entries of one kind in one store since the process started."""
+
+    hits: int
+    misses: int
+    failures: int  # lookups that brought no answer
+    stored: int
+    evicted: int
+
+
+class CacheTotals(Protocol):
+    """What was counted since the process started."""
+
+    @property
+    def num_coalesced(self) -> int:
+        """Requests that joined an identical one."""
+
+    @property
+    def saved_seconds(self) -> float:
+        """Generating that was not done again."""
+
+    def count(self, kind: Kind, store: StoreName) -> EntryTotals:
+        """Return what became of the entries of one kind in one store."""

@@ -11,7 +11,7 @@ import grpc
 from lstmserve.v1 import cache_service_pb2 as pb
 from lstmserve.v1 import cache_service_pb2_grpc
 from lstmserve_server.cache.entry_key import Kind, Selection
-from lstmserve_server.cache.observer import StoreName
+from lstmserve_server.cache.observer import CacheTotals, StoreName
 from lstmserve_server.cache.stores import CacheStores
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
 from lstmserve_server.rpc.call import current_call
@@ -19,7 +19,6 @@ from lstmserve_server.rpc.identity import sticky_key, to_scope
 from lstmserve_server.rpc.request import to_reply_request
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.store.served_model import ServedModel
-from lstmserve_server.telemetry.caches import CacheMetrics
 
 Context = grpc.aio.ServicerContext[Any, Any]
 KINDS = {
@@ -103,45 +102,45 @@ def _inside(field: str) -> Iterator[None]:
 
 
 async def to_stats(service: Service) -> pb.GetCacheStatsResponse:
-    stores, metrics = service.stores, service.cache_metrics
+    stores, totals = service.stores, service.cache_totals
     return pb.GetCacheStatsResponse(
         enabled=service.cache_config.is_on,
-        stores=[*_memory_stats(stores, metrics), *_redis_entry_stats(stores, metrics)],
+        stores=[*_memory_stats(stores, totals), *_redis_entry_stats(stores, totals)],
         redis=await _redis_stats(stores),
-        coalesced_requests=metrics.num_coalesced,
-        saved_seconds=metrics.saved_seconds,
+        coalesced_requests=totals.num_coalesced,
+        saved_seconds=totals.saved_seconds,
         threshold=service.cache_config.threshold,
         variants=service.cache_config.variants,
     )
 
 
-def _memory_stats(stores: CacheStores, metrics: CacheMetrics) -> list[pb.CacheStoreStats]:
+def _memory_stats(stores: CacheStores, totals: CacheTotals) -> list[pb.CacheStoreStats]:
     found = []
     for kind, store in stores.memory.items():
         # first: a store that is asked does what it had put off, which is counted then
         entries, num_bytes = store.num_entries, store.num_bytes
-        stats = _entry_stats(kind, StoreName.MEMORY, metrics)
+        stats = _entry_stats(kind, StoreName.MEMORY, totals)
         stats.entries, stats.bytes, stats.max_bytes = entries, num_bytes, store.max_bytes
         found.append(stats)
     return found
 
 
-def _redis_entry_stats(stores: CacheStores, metrics: CacheMetrics) -> list[pb.CacheStoreStats]:
+def _redis_entry_stats(stores: CacheStores, totals: CacheTotals) -> list[pb.CacheStoreStats]:
     if stores.redis is None:
         return []
-    return [_entry_stats(kind, StoreName.REDIS, metrics) for kind in Kind]
+    return [_entry_stats(kind, StoreName.REDIS, totals) for kind in Kind]
 
 
-def _entry_stats(kind: Kind, store: StoreName, metrics: CacheMetrics) -> pb.CacheStoreStats:
-    totals = metrics.count(kind, store)
+def _entry_stats(kind: Kind, store: StoreName, totals: CacheTotals) -> pb.CacheStoreStats:
+    counted = totals.count(kind, store)
     return pb.CacheStoreStats(
         store=store.value,
         kind=KINDS[kind],
-        hits=totals.hits,
-        misses=totals.misses,
-        failures=totals.failures,
-        stored=totals.stored,
-        evicted=totals.evicted,
+        hits=counted.hits,
+        misses=counted.misses,
+        failures=counted.failures,
+        stored=counted.stored,
+        evicted=counted.evicted,
     )
 
 

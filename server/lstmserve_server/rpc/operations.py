@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import structlog
@@ -12,7 +12,6 @@ from lstmserve.v1 import operations_service_pb2 as pb
 from lstmserve.v1 import operations_service_pb2_grpc
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
 from lstmserve_server.rpc.call import current_call
-from lstmserve_server.telemetry.logging import ProcessLog
 
 LEVELS = {
     pb.LOG_LEVEL_DEBUG: "DEBUG",
@@ -26,28 +25,37 @@ Context = grpc.aio.ServicerContext[Any, Any]
 log = structlog.get_logger()
 
 
+class LogLevel(Protocol):
+    """The level of this process's log."""
+
+    @property
+    def level(self) -> str: ...
+
+    def set_level(self, level: str) -> None: ...
+
+
 class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
     """Reads and sets the log level of this process."""
 
-    def __init__(self, process_log: ProcessLog, on_change: Callable[[str], object]) -> None:
+    def __init__(self, log_level: LogLevel, on_change: Callable[[str], object]) -> None:
         """``on_change`` is told of a level once it is in force here, to tell other processes."""
-        self._log = process_log
+        self._log_level = log_level
         self._on_change = on_change
 
     async def GetLogLevel(
         self, request: pb.GetLogLevelRequest, context: Context
     ) -> pb.GetLogLevelResponse:
-        return pb.GetLogLevelResponse(level=NUMBERS[self._log.level])
+        return pb.GetLogLevelResponse(level=NUMBERS[self._log_level.level])
 
     async def SetLogLevel(
         self, request: pb.SetLogLevelRequest, context: Context
     ) -> pb.SetLogLevelResponse:
-        level, previous = _check_level(request.level), self._log.level
+        level, previous = _check_level(request.level), self._log_level.level
         # before it is, so that a log which goes quiet says why
         log.warning(
             "log level is set", level_set=level, previous=previous, caller=current_call.get().caller
         )
-        self._log.set_level(level)
+        self._log_level.set_level(level)
         self._on_change(level)
         return pb.SetLogLevelResponse(previous_level=NUMBERS[previous])
 

@@ -86,7 +86,7 @@ class RpcServer:
             CacheServicer(service), self._server
         )
         operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(
-            OperationsServicer(service.log, service.on_log_level), self._server
+            OperationsServicer(service.log_level, service.on_log_level), self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lstmserve_server.cache.observer import CacheTotals
 from lstmserve_server.cache.stores import CacheStores
 from lstmserve_server.config import CacheConfig
 from lstmserve_server.replies.service import ReplyService
+from lstmserve_server.rpc.operations import LogLevel
 from lstmserve_server.rpc.tokenizing import Tokenizing
 from lstmserve_server.store.administration import Administration
 from lstmserve_server.store.catalog import ModelCatalog
-from lstmserve_server.telemetry.caches import CacheMetrics
-from lstmserve_server.telemetry.logging import ProcessLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Service:
     replies: ReplyService
     stores: CacheStores
     cache_config: CacheConfig
-    cache_metrics: CacheMetrics
-    log: ProcessLog
+    cache_totals: CacheTotals
+    log_level: LogLevel
     is_text_logged: bool = False  # prompts and replies, redacted
     tokenizing: Tokenizing = field(default_factory=Tokenizing)
     on_log_level: Callable[[str], object] = str  # told of a level that an administrator has set

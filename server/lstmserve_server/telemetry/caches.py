@@ -1,48 +1,16 @@
-"""Counts what happens in the caches: the server's answer to ``cache.observer.CacheObserver``."""
+"""Counts what happens in the caches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
 
 from prometheus_client import Counter
 from prometheus_client.samples import Sample
 
+from lstmserve_server.cache.entry_key import Kind
+from lstmserve_server.cache.memory_store import MemoryStore
+from lstmserve_server.cache.observer import EntryTotals, Lookup, Problem, StoreName
 from lstmserve_server.telemetry.metrics import EntryFamilies, Metrics
-
-NOT_ASKED = "skipped"
-
-
-@dataclass(frozen=True, slots=True)
-class EntryTotals:
-    """What became of the entries of one kind in one store since the process started."""
-
-    hits: int
-    misses: int
-    failures: int  # lookups that brought no answer
-    stored: int
-    evicted: int
-
-
-class Named(Protocol):
-    """A member of a closed set of names."""
-
-    @property
-    def value(self) -> str: ...
-
-
-class Store(Protocol):
-    """A store that knows how much it holds."""
-
-    @property
-    def max_bytes(self) -> int: ...
-
-    @property
-    def num_bytes(self) -> int: ...
-
-    @property
-    def num_entries(self) -> int: ...
 
 
 class CacheMetrics:
@@ -50,28 +18,28 @@ class CacheMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self._families = metrics.cache
-        self._kinds = {"reply": metrics.cache.replies, "state": metrics.cache.states}
+        self._kinds = {Kind.REPLY: metrics.cache.replies, Kind.STATE: metrics.cache.states}
 
-    def of(self, kind: Named) -> EntryFamilies:
+    def of(self, kind: Kind) -> EntryFamilies:
         """The metrics of entries of one kind."""
-        return self._kinds[kind.value]
+        return self._kinds[kind]
 
-    def on_lookup(self, kind: Named, store: Named, outcome: Named, seconds: float) -> None:
+    def on_lookup(self, kind: Kind, store: StoreName, outcome: Lookup, seconds: float) -> None:
         """A store was asked for an entry, or would have been."""
         entries = self.of(kind)
         entries.lookups.labels(store.value, outcome.value).inc()
-        if outcome.value != NOT_ASKED:
+        if outcome is not Lookup.SKIPPED:
             entries.lookup_seconds.labels(store.value).observe(seconds)
 
-    def on_stored(self, kind: Named, store: Named) -> None:
+    def on_stored(self, kind: Kind, store: StoreName) -> None:
         """An entry was written."""
         self.of(kind).stores.labels(store.value).inc()
 
-    def on_evicted(self, kind: Named, store: Named, cause: str) -> None:
+    def on_evicted(self, kind: Kind, store: StoreName, cause: str) -> None:
         """An entry is gone: size, expired or purged."""
         self.of(kind).evictions.labels(store.value, cause).inc()
 
-    def on_problem(self, kind: Named, problem: Named) -> None:
+    def on_problem(self, kind: Kind, problem: Problem) -> None:
         """Something went wrong, and no caller noticed."""
         self.of(kind).errors.labels(problem.value).inc()
 
@@ -83,15 +51,15 @@ class CacheMetrics:
         """A request joined an identical one in flight."""
         self._families.coalesced_requests.inc()
 
-    def begin(self, kind: Named, store: Named) -> None:
+    def begin(self, kind: Kind, store: StoreName) -> None:
         """Let the series of a store begin at zero, so that their first increase shows."""
         entries, name = self.of(kind), store.value
-        for outcome in ("hit", "miss"):
-            entries.lookups.labels(name, outcome)
+        for outcome in (Lookup.HIT, Lookup.MISS):
+            entries.lookups.labels(name, outcome.value)
         entries.lookup_seconds.labels(name)
         entries.stores.labels(name)
 
-    def watch(self, kind: Named, store: Store) -> None:
+    def watch(self, kind: Kind, store: MemoryStore) -> None:
         """Read how much a store in memory holds at every scrape."""
         entries = self.of(kind)
         entries.bytes.labels("memory").set_function(lambda: store.num_bytes)
@@ -110,14 +78,14 @@ class CacheMetrics:
         """Generating that was not done again."""
         return sum(sample.value for sample in _samples(self._families.saved_seconds))
 
-    def count(self, kind: Named, store: Named) -> EntryTotals:
+    def count(self, kind: Kind, store: StoreName) -> EntryTotals:
         """What became of the entries of one kind in one store."""
         entries, name = self.of(kind), store.value
         return EntryTotals(
-            hits=_total(entries.lookups, store=name, outcome="hit"),
-            misses=_total(entries.lookups, store=name, outcome="miss"),
-            failures=_total(entries.lookups, store=name, outcome="error")
-            + _total(entries.lookups, store=name, outcome=NOT_ASKED),
+            hits=_total(entries.lookups, store=name, outcome=Lookup.HIT.value),
+            misses=_total(entries.lookups, store=name, outcome=Lookup.MISS.value),
+            failures=_total(entries.lookups, store=name, outcome=Lookup.ERROR.value)
+            + _total(entries.lookups, store=name, outcome=Lookup.SKIPPED.value),
             stored=_total(entries.stores, store=name),
             evicted=_total(entries.evictions, store=name),
         )

@@ -5,58 +5,28 @@ the operator has asked for that.
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from lstmserve_server.engine.output import Timings
+from lstmserve_server.rpc.call import Call, Transcript
 from lstmserve_server.telemetry.outcomes import OUTCOMES
 from lstmserve_server.telemetry.redaction import redact
 
 log = structlog.get_logger()
 
 
-class Transcript(Protocol):
-    """What was asked and replied."""
-
-    prompt: str
-    reply: str
-
-
-class CallFacts(Protocol):
-    """What is read of a call."""
-
-    rpc: str
-    request_id: str
-    trace_id: str
-    error: str
-    model: str
-    version: str
-    finish_reason: str
-    cache: str
-    prompt_tokens: int
-    generated_tokens: int
-
-    @property
-    def caller(self) -> str: ...
-
-    @property
-    def timings(self) -> Timings | None: ...
-
-    @property
-    def transcript(self) -> Transcript | None: ...
-
-
 class CallLog:
     """Writes the line when the RPC has ended."""
 
-    def on_call_end(self, call: CallFacts, code: str, seconds: float) -> None:
+    def on_call_end(self, call: Call, code: str, seconds: float) -> None:
         """An RPC ended with this status code, after so long."""
         if log.is_enabled_for(logging.INFO):
             log.info("rpc", **_describe(call, code, seconds))
 
 
-def _describe(call: CallFacts, code: str, seconds: float) -> dict[str, Any]:
+def _describe(call: Call, code: str, seconds: float) -> dict[str, Any]:
     return {
         "rpc": call.rpc,
         "code": code,

@@ -1,4 +1,4 @@
-"""Counts RPCs: the server's answer to ``rpc.observer.CallObserver``."""
+"""Counts RPCs, and the tokens of their replies."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Protocol
 
 from lstmserve_server.engine.output import Finish
+from lstmserve_server.rpc.call import Call
 from lstmserve_server.telemetry.metrics import Metrics
 from lstmserve_server.telemetry.outcomes import OUTCOMES
 from lstmserve_server.telemetry.replies import AllReplySeries, Kind, ReplySeries
@@ -37,22 +37,6 @@ REJECTIONS = {
 # of these the first one must show, and a counter that begins at 1 shows no increase
 ALERTED_RPCS = ("Generate", "GenerateReply", "ModelInfer", "ModelStreamInfer")
 ALERTED_CODES = ("INTERNAL", "UNAVAILABLE")
-
-
-class CallFacts(Protocol):
-    """What is read of a call."""
-
-    rpc: str
-    request_id: str
-    trace_id: str
-    error: str
-    model: str
-    version: str
-    finish_reason: str
-    cache: str
-    generated_tokens: int
-    saved_seconds: float
-    meter: Meter | None  # nobody else's
 
 
 @dataclass(slots=True)
@@ -83,29 +67,29 @@ class CallMetrics:
         for rpc, code in product(ALERTED_RPCS, ALERTED_CODES):
             self._requests(rpc, code, OUTCOMES[code], "", "")
 
-    def on_accepted(self, call: CallFacts, prompt_tokens: int) -> None:
+    def on_accepted(self, call: Call, prompt_tokens: int) -> None:
         """A request passed every check."""
         self._prompt_tokens(call.model, call.version).inc(prompt_tokens)
 
-    def on_tokens(self, call: CallFacts, count: int) -> None:
+    def on_tokens(self, call: Call, count: int) -> None:
         """Tokens of a reply go out, from wherever the call says."""
         if call.meter is None:
             kind = Kind(call.model, call.version, call.rpc, call.cache)
             call.meter = Meter(self._series.find(kind))
         call.meter.add_tokens(count, self._clock())
 
-    def on_discarded(self, call: CallFacts, count: int) -> None:
+    def on_discarded(self, call: Call, count: int) -> None:
         """Tokens of a reply came from the model, and nobody gets them."""
         if count:
             self._wasted_tokens.labels(call.model, call.version, "cancelled").inc(count)
 
-    def on_finished(self, call: CallFacts, finish: Finish) -> None:
+    def on_finished(self, call: Call, finish: Finish) -> None:
         """A reply is complete, its last tokens included."""
         if call.meter is not None:
             call.meter.series.add_timings(finish.timings, _exemplar(call))
         self._saved_seconds.inc(call.saved_seconds)
 
-    def on_call_end(self, call: CallFacts, code: str, seconds: float) -> None:
+    def on_call_end(self, call: Call, code: str, seconds: float) -> None:
         """An RPC ended with this status code, after so long."""
         outcome = OUTCOMES[code]
         self._requests(call.rpc, code, outcome, call.finish_reason, call.cache).inc()
@@ -114,7 +98,7 @@ class CallMetrics:
             self._rejected.labels(REJECTIONS[call.error]).inc()
 
 
-def _exemplar(call: CallFacts) -> dict[str, str]:
+def _exemplar(call: Call) -> dict[str, str]:
     """What leads from a bucket to the log line, and the trace, of one call that fell into it."""
     found = {"request_id": call.request_id, "trace_id": call.trace_id}
     return {name: value for name, value in found.items() if value}

@@ -1,13 +1,15 @@
-"""Counts and logs what becomes of versions: the answer to ``store.observer.StoreObserver``."""
+"""Counts and logs what becomes of versions."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Protocol
 
 import structlog
 
+from lstmserve_server.store.directives import VersionId
+from lstmserve_server.store.served_model import ServedModel
+from lstmserve_server.store.version_record import VersionState
 from lstmserve_server.telemetry.metrics import MODEL_STATES, Metrics
 
 # what needs no line here has one of its own when it is done
@@ -17,25 +19,6 @@ REASON_LEVELS = {"unloaded": logging.INFO, "ready": logging.WARNING}
 
 log = structlog.get_logger()
 
-VersionId = tuple[str, int]
-
-
-class State(Protocol):
-    """A member of the closed set of states."""
-
-    @property
-    def value(self) -> str: ...
-
-
-class Model(Protocol):
-    """What is read of a version that was served."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def version(self) -> str: ...
-
 
 class ModelMetrics:
     """Turns what the store does into metrics and a log line for every change."""
@@ -44,7 +27,7 @@ class ModelMetrics:
         self._metrics = metrics
         self._models = metrics.models
 
-    def on_state(self, version: VersionId, state: State | None, reason: str) -> None:
+    def on_state(self, version: VersionId, state: VersionState | None, reason: str) -> None:
         """A version is in another state; without one it is known no more."""
         name, number = version[0], str(version[1])
         if state is None:
@@ -73,7 +56,7 @@ class ModelMetrics:
         for (name, number), share in shares.items():
             self._models.traffic_share.labels(name, str(number)).set(share)
 
-    def on_unloaded(self, model: Model) -> None:
+    def on_unloaded(self, model: ServedModel) -> None:
         """A version's engine has ended."""
         self._metrics.forget(model.name, model.version)
         log.info("unloaded", model=model.name, version=model.version)

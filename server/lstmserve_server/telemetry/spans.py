@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol
 
 import grpc
 from opentelemetry.context import Context
@@ -24,7 +23,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from lstmserve_server.config import TracingConfig
-from lstmserve_server.engine.output import Timings
+from lstmserve_server.rpc.call import Call
 from lstmserve_server.telemetry.library_warnings import relay_warnings
 
 EXPORT_SECONDS = 5.0  # the longest that a batch may take, with repetitions
@@ -34,30 +33,6 @@ LAST_SPANS_SECONDS = 2.0
 FAILURES = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 )
-
-
-class CallFacts(Protocol):
-    """What is read of a call; its trace id is written."""
-
-    rpc: str
-    service: str
-    request_id: str
-    trace: dict[str, list[str]]
-    trace_id: str
-    error: str
-    model: str
-    version: str
-    finish_reason: str
-    cache: str
-    lookup_seconds: float
-    prompt_tokens: int
-    generated_tokens: int
-
-    @property
-    def caller(self) -> str: ...
-
-    @property
-    def timings(self) -> Timings | None: ...
 
 
 class CallTracer:
@@ -81,7 +56,7 @@ class CallTracer:
         self._tracer = self._provider.get_tracer("lstmserve")
         self._propagator = TraceContextTextMapPropagator()
 
-    def on_call_end(self, call: CallFacts, code: str, seconds: float) -> None:
+    def on_call_end(self, call: Call, code: str, seconds: float) -> None:
         """An RPC ended with this status code, after so long."""
         now = time.monotonic()
         to_wall_ns = time.time_ns() - round(now * 1e9)
@@ -109,7 +84,7 @@ class CallTracer:
         self._provider.shutdown()
         patience.cancel()
 
-    def _add_children(self, parent: Span, call: CallFacts, to_wall_ns: int) -> None:
+    def _add_children(self, parent: Span, call: Call, to_wall_ns: int) -> None:
         context = set_span_in_context(parent, Context())
         for name, began_at, ended_at in _list_stages(call):
             child = self._tracer.start_span(
@@ -118,7 +93,7 @@ class CallTracer:
             child.end(to_wall_ns + round(ended_at * 1e9))
 
 
-def _list_stages(call: CallFacts) -> Iterator[tuple[str, float, float]]:
+def _list_stages(call: Call) -> Iterator[tuple[str, float, float]]:
     """What a complete reply went through, with the moments of its beginning and end."""
     timings = call.timings
     if timings is None:
@@ -138,7 +113,7 @@ def _list_stages(call: CallFacts) -> Iterator[tuple[str, float, float]]:
             began_at += seconds
 
 
-def _describe(call: CallFacts, code: str) -> dict[str, str | int]:
+def _describe(call: Call, code: str) -> dict[str, str | int]:
     facts: dict[str, str | int] = {
         "request_id": call.request_id,
         "caller": call.caller,

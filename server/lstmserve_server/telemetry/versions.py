@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lstmserve_server.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:  # telling them needs neither
     from lstmserve_bundle import Manifest
     from lstmserve_server.config import EngineConfig
+    from lstmserve_server.engine.async_engine import AsyncEngine
     from lstmserve_server.engine.engine import EngineLoad
 
 # of the turns that the model is to write, by the module that is served
@@ -34,18 +35,11 @@ def describe_version(
         metrics.quality.reference_log_perplexity.labels(*labels).set(math.log(reference))
 
 
-class Busy(Protocol):
-    """What knows how busy it is."""
-
-    @property
-    def load(self) -> EngineLoad: ...
-
-
 def watch_engine(
     metrics: Metrics,
     model: str,
     version: str,
-    busy: Busy,
+    busy: AsyncEngine,
     bounds: EngineConfig,
 ) -> None:
     """How busy its engine is, and how busy it may be."""
