@@ -11,6 +11,7 @@ from lstmserve_server.rpc.fields import FieldChecks
 from lstmserve_server.rpc.open_inference.outputs import RETURNED
 from lstmserve_server.rpc.open_inference.parameters import PARAMETERS
 from lstmserve_server.rpc.open_inference.places import (
+    TEXT,
     check_count,
     in_input,
     list_names,
@@ -19,7 +20,6 @@ from lstmserve_server.rpc.open_inference.places import (
 from lstmserve_server.rpc.open_inference.tensors import read_tensor
 from lstmserve_server.rpc.open_inference.values import Value
 
-TEXT = "text_input"
 SAMPLING = "sampling_parameters"
 STREAM = "stream"
 EXCLUDE_INPUT = "exclude_input_in_output"

@@ -9,8 +9,7 @@ from typing import Any
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.rpc.fields import FieldChecks
-from lstmserve_server.rpc.open_inference.inputs import TEXT
-from lstmserve_server.rpc.open_inference.places import in_input, in_parameter
+from lstmserve_server.rpc.open_inference.places import TEXT, in_input, in_parameter
 from lstmserve_server.rpc.open_inference.values import (
     MAX_UINT32,
     MAX_UINT64,

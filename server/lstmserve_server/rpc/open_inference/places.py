@@ -13,6 +13,8 @@ MAX_NAME = 64  # characters of a name that a caller has made up
 # inputs, outputs or parameters of a request: more than there are
 MAX_NAMED = 64
 
+TEXT = "text_input"
+
 
 def in_input(name: str) -> str:
     return f"inputs[{name[:MAX_NAME]}]"

@@ -14,12 +14,12 @@ from lstmserve_server.rpc.open_inference.inputs import (
     EXCLUDE_INPUT,
     SAMPLING,
     STREAM,
-    TEXT,
     read_inputs,
 )
 from lstmserve_server.rpc.open_inference.outputs import LOGPROBS, RETURNED, read_outputs
 from lstmserve_server.rpc.open_inference.parameters import PARAMETERS, Settings
 from lstmserve_server.rpc.open_inference.places import (
+    TEXT,
     check_count,
     in_input,
     in_object,
