@@ -78,7 +78,7 @@ async def _measure_redis(stage: Stage, keys: int) -> Finding:
     shards = min(SHARDS, max(1, SHARDS * MOST_REDIS_KEYS // keys))
     asked = keys * shards // SHARDS
     redis = RedisConfig(
-        stage.redis.url, prefix=f"admission-{keys}", budget_seconds=PATIENCE_SECONDS
+        stage.redis.url, prefix=f"admission-{keys}", budget_ms=1000 * PATIENCE_SECONDS
     )
     store = RedisStore(redis, CONFIG, Deaf())
     digests = _draw_digests(asked, shards)

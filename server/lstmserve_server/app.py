@@ -129,7 +129,7 @@ class App:
         if certificates is not None:
             certificates.start()
             parts.callback(certificates.close)
-        page = Page(self._config.page, certificates)
+        page = Page(self._config.page_config, certificates)
         parts.callback(page.close)
         exporter = MetricsExporter(self._config.metrics_listen, self._registry, page)
         parts.callback(exporter.close)

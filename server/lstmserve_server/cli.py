@@ -1,7 +1,4 @@
-"""``lstmserve-server``: reads the configuration, runs the server, says when it is ready.
-
-``lstmserve-server token`` makes a caller's token instead.
-"""
+"""``lstmserve-server``: runs the server and says when it is ready."""
 
 from __future__ import annotations
 
@@ -22,7 +19,6 @@ from lstmserve_server.startup import EXIT_CANNOT_START, end, end_on_signals, exp
 
 if TYPE_CHECKING:
     from lstmserve_server.app import App
-    from lstmserve_server.settings import Settings
     from lstmserve_server.supervision.supervisor import Supervisor
     from lstmserve_server.telemetry.logging import ProcessLog
 
@@ -45,34 +41,29 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    from lstmserve_server import token_cli
+    from lstmserve_server.command_line import read_command_line
 
-    if arguments[:1] != [token_cli.VERB]:
-        return _serve(arguments)
-    token_cli.make(arguments[1:])
-    return 0
+    config = read_command_line(arguments)
+    return 0 if config is None else _serve(config)
 
 
-def _serve(arguments: list[str]) -> int:
-    from lstmserve_server.settings_sources import read_settings
-
-    settings = read_settings(arguments)
+def _serve(config: ServerConfig) -> int:
+    check_exposure(config)
     for name, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(name, value)
     import structlog
 
     from lstmserve_server.telemetry.logging import configure_logging
 
-    config = settings.to_server_config()
-    check_exposure(config, is_insecure=settings.insecure)
     # whoever asks for JSON reads both outputs as one, as container engines do
-    is_for_programs = settings.log_format == "json"
+    is_for_programs = config.telemetry.log_format == "json"
     say_ready = _log_ready if is_for_programs else partial(_print_ready, config=config)
 
     async def run() -> int:
-        return await _make_server(config, settings, log).run(say_ready)
+        return await _make_server(config, log).run(say_ready)
 
-    with closing(configure_logging(settings.log_level, settings.log_format)) as log:
+    telemetry = config.telemetry
+    with closing(configure_logging(telemetry.log_level, telemetry.log_format)) as log:
         try:
             return asyncio.run(run())
         except (StartupError, ModuleNotFoundError) as error:
@@ -82,7 +73,7 @@ def _serve(arguments: list[str]) -> int:
             return EXIT_CANNOT_START
 
 
-def _make_server(config: ServerConfig, settings: Settings, log: ProcessLog) -> App | Supervisor:
+def _make_server(config: ServerConfig, log: ProcessLog) -> App | Supervisor:
     # torch takes a second to import: --help and configuration errors do not wait for it, and
     # a supervisor does without
     if config.workers.count == 1:
@@ -91,7 +82,7 @@ def _make_server(config: ServerConfig, settings: Settings, log: ProcessLog) -> A
         return App(config, log)
     from lstmserve_server.supervision.supervisor import Supervisor
 
-    return Supervisor(config, settings.log_level, settings.log_format)
+    return Supervisor(config)
 
 
 def _log_ready(ready: Ready) -> None:
@@ -107,12 +98,12 @@ def _log_ready(ready: Ready) -> None:
 
 def _print_ready(ready: Ready, *, config: ServerConfig) -> None:
     names = ", ".join(f"{name} version {version}" for name, version in ready.versions)
+    page = f"\npage: http://{ready.metrics_listen.nearby}/" if config.page_config.is_on else ""
     with suppress(OSError):  # a server is no less ready because nobody reads its output
         print(
             f"lstmserve is ready: {names} on {ready.listen}, "
             f"metrics on http://{ready.metrics_listen}/metrics\n"
-            f"try: {_example_command(ready, config)}"
-            + (f"\npage: http://{ready.metrics_listen.nearby}/" if config.page.is_on else ""),
+            f"try: {_example_command(ready, config)}{page}",
             flush=True,
         )
 

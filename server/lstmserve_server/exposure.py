@@ -9,10 +9,10 @@ TLS = "TLS (--tls-certificate and --tls-key)"
 AUTHENTICATION = "authentication (--auth-file or --tls-client-authority)"
 
 
-def check_exposure(config: ServerConfig, *, is_insecure: bool) -> None:
+def check_exposure(config: ServerConfig) -> None:
     """Raises StartupError where others could reach a port that is in clear or open to all."""
     missing = _find_missing(config)
-    if is_insecure or not missing or is_loopback(config.listen.host):
+    if config.is_insecure or not missing or is_loopback(config.listen.host):
         return
     raise StartupError(
         f"--listen: {config.listen} can be reached from other machines, and there is no "

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lstmserve_server.auth.callers_file import parse_callers
-from lstmserve_server.auth.principal import Scope
 from lstmserve_server.auth.tokens import hash_token, make_token, show_hash
 from lstmserve_server.errors import StartupError
 
-VERB = "token"
 
-
-def make(arguments: Sequence[str]) -> None:
+def make(name: str, scopes: Sequence[str]) -> None:
     """Print lines for the file on standard output, and the token, once, on standard error.
 
     So ``>> callers.toml`` appends the lines, and the token goes to whoever sits there. Raises
     StartupError when the name is none.
     """
-    options = _make_parser().parse_args(arguments)
     token = make_token()
-    lines = _write_lines(options.name, options.scope, token)
+    lines = _write_lines(name, scopes, token)
     try:
         parse_callers(lines.encode(), Path("-"))
     except StartupError as error:
@@ -31,27 +26,9 @@ def make(arguments: Sequence[str]) -> None:
     try:
         sys.stdout.write(lines)
         sys.stdout.flush()
-        sys.stderr.write(f"the token of {options.name}, which is shown this once:\n{token}\n")
+        sys.stderr.write(f"the token of {name}, which is shown this once:\n{token}\n")
     except OSError as error:
         raise StartupError(f"the token cannot be written: {error.strerror}; make another") from None
-
-
-def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        f"lstmserve-server {VERB}",
-        description="Makes a bearer token of 256 random bits. The lines for the file that "
-        "--auth-file names go to standard output, the token itself to standard error.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("name", help="of the caller: 1 to 64 letters, digits, '.', '_' or '-'")
-    parser.add_argument(
-        "--scope",
-        action="append",
-        required=True,
-        choices=[scope.value for scope in Scope],
-        help="what the caller may do; may be given once for each",
-    )
-    return parser
 
 
 def _write_lines(name: str, scopes: Sequence[str], token: str) -> str:

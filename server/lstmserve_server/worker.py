@@ -80,7 +80,9 @@ def _serve(order: Order, supervisor: TextIO, troubles: Iterable[str]) -> int:
         finally:
             listening.cancel()
 
-    with closing(configure_logging(order.log_level, order.log_format, worker=order.number)) as log:
+    telemetry = order.config.telemetry
+    level = order.log_level or telemetry.log_level
+    with closing(configure_logging(level, telemetry.log_format, worker=order.number)) as log:
         return asyncio.run(run())
 
 

@@ -15,7 +15,6 @@ from benchmarks.testbed.server import ServerProcess
 from lstmserve_server.auth.callers_file import parse_callers, read_file
 from lstmserve_server.auth.principal import Scope
 from lstmserve_server.errors import StartupError
-from lstmserve_server.settings_sources import read_settings
 from support.compose import instructions, read_compose, read_dockerfile
 from support.manifests import (
     BASE,
@@ -28,6 +27,7 @@ from support.manifests import (
     manifests,
 )
 from support.metrics_page import MetricsPage
+from support.options import find_value, read_config
 
 # the oldest with a schema that has everything used here, and the newest that there is one of
 VERSIONS = ("1.29", "1.37")
@@ -66,8 +66,8 @@ def test_no_file_is_forgotten() -> None:
 
 
 def test_the_server_accepts_its_configuration() -> None:
-    settings = read_settings(["--config", str(BASE / "server.toml")])
-    read = {key: getattr(settings, key) for key in options()}
+    config = read_config(["--config", str(BASE / "server.toml")])
+    read = {key: find_value(config, key) for key in options()}
     assert read == {**options(), "auth_file": Path(options()["auth_file"])}
 
 
@@ -94,7 +94,7 @@ def test_variables_of_the_service_do_not_end_the_server(
     name = find("Service")["metadata"]["name"].upper()
     monkeypatch.setenv(f"{name}_SERVICE_PORT", "50051")
     with pytest.raises(StartupError, match="LSTMSERVE_SERVICE_PORT"):
-        read_settings([])
+        read_config()
 
 
 def test_pods_are_restricted(pod: Manifest, container: Manifest) -> None:

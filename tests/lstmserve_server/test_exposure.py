@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def test_what_is_missing_is_told_with_the_ways_out(
     host: str, tls: TlsConfig | None, auth: AuthConfig | None, missing: str
 ) -> None:
     with pytest.raises(StartupError) as refused:
-        check_exposure(config(host, tls, auth), is_insecure=False)
+        check_exposure(config(host, tls, auth))
     text = str(refused.value)
     assert text.startswith("--listen: ")
     assert missing in text
@@ -46,14 +47,14 @@ def test_what_is_missing_is_told_with_the_ways_out(
 @pytest.mark.parametrize("host", PUBLIC)
 @pytest.mark.parametrize(("tls", "auth"), [(TLS, AUTH), (MUTUAL, None), (MUTUAL, AUTH)])
 def test_with_both_any_address_will_do(host: str, tls: TlsConfig, auth: AuthConfig | None) -> None:
-    check_exposure(config(host, tls, auth), is_insecure=False)
+    check_exposure(config(host, tls, auth))
 
 
 @pytest.mark.parametrize("host", PRIVATE)
 def test_on_a_loopback_address_neither_is_needed(host: str) -> None:
-    check_exposure(config(host, None, None), is_insecure=False)
+    check_exposure(config(host, None, None))
 
 
 @pytest.mark.parametrize("host", PUBLIC)
 def test_who_says_so_listens_in_clear(host: str) -> None:
-    check_exposure(config(host, None, None), is_insecure=True)
+    check_exposure(replace(config(host, None, None), is_insecure=True))

@@ -9,10 +9,10 @@ import pytest
 
 from lstmserve_server.auth.callers_file import parse_callers
 from lstmserve_server.errors import StartupError
-from lstmserve_server.settings_sources import read_settings
 from lstmserve_server.text_files import decode_text, without_mark
 from lstmserve_server.tls.material import examine, read_files
 from support.certificates import Authority, config_of
+from support.options import read_config
 
 REFUSED = [
     ("listen = 1".encode("utf-16"), "is UTF-16; save it as UTF-8"),
@@ -35,7 +35,7 @@ def test_what_is_no_text_is_refused_wherever_it_stands(
     file = tmp_path / "lstmserve.toml"
     file.write_bytes(data)
     with pytest.raises(StartupError, match=rf"--config: {file}: {said}"):
-        read_settings(["--config", str(file)])
+        read_config(["--config", str(file)])
     with pytest.raises(StartupError, match=rf"--auth-file: {file}: {said}"):
         parse_callers(data, file)
 
@@ -46,16 +46,16 @@ def test_a_configuration_that_cannot_be_read_is_named_with_the_reason(
 ) -> None:
     file = tmp_path / missing
     with pytest.raises(StartupError, match=rf"--config: {file}: (No such file|Is a directory)"):
-        read_settings(["--config", str(file)])
+        read_config(["--config", str(file)])
 
 
 def test_a_configuration_of_a_windows_editor_is_read(tmp_path: Path) -> None:
     file = tmp_path / "lstmserve.toml"
     file.write_bytes(codecs.BOM_UTF8 + b"max_running = 7\r\nmax_waiting = 8\r\n")
-    settings = read_settings(["--config", str(file)])
-    assert (settings.max_running, settings.max_waiting) == (7, 8)
+    engine = read_config(["--config", str(file)]).engine
+    assert (engine.max_running, engine.max_waiting) == (7, 8)
     file.write_bytes(b"")
-    assert read_settings(["--config", str(file)]).max_running == 64
+    assert read_config(["--config", str(file)]).engine.max_running == 64
 
 
 def test_a_certificate_of_a_windows_editor_is_read_as_gRPC_takes_it(tmp_path: Path) -> None:  # noqa: N802

@@ -52,8 +52,8 @@ def test_each_is_another(tmp_path: Path) -> None:
         (("two words", "--scope", "admin"), "name"),
         (('quo"te\\', "--scope", "admin"), "name"),
         (("shop",), "--scope"),
-        (("shop", "--scope", "root"), "invalid choice: 'root'"),
-        ((), "name"),
+        (("shop", "--scope", "root"), "'root' is not one of 'generate', 'admin'"),
+        ((), "NAME"),
     ],
 )
 def test_what_cannot_be_is_said_and_no_token_made(arguments: tuple[str, ...], said: str) -> None:

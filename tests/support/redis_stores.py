@@ -14,9 +14,9 @@ from lstmserve_server.config import CacheConfig, RedisConfig
 from support.cache_events import CacheEvents
 
 # far more than a lookup takes, so that a busy machine fails no test
-PATIENT = RedisConfig(url="", prefix="test", budget_seconds=5.0, breaker_seconds=0.02)
+PATIENT = RedisConfig(url="", prefix="test", budget_ms=5000, breaker_seconds=0.02)
 # what is used up in tests, as Redis does not answer there
-HASTY = replace(PATIENT, budget_seconds=0.1, breaker_failures=3)
+HASTY = replace(PATIENT, budget_ms=100, breaker_failures=3)
 OWNER = Owner("tiny", "1", "ab" * 32)
 COUNTED = hashlib.blake2b(b"some request").digest()
 

@@ -24,9 +24,9 @@ class Order:
     supervisor_pid: int
     cores: tuple[int, ...]  # empty: not pinned
     config: ServerConfig
-    log_level: str
-    log_format: str
-    directives: Directives | None = None  # what operators said before this worker
+    # what operators said before this worker
+    directives: Directives | None = None
+    log_level: str = ""  # empty: as configured
 
 
 @dataclass(frozen=True, slots=True)

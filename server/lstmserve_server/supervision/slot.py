@@ -68,7 +68,7 @@ class WorkerSlot:
             order = replace(
                 self._order,
                 directives=self._board.directives,
-                log_level=self._board.log_level or self._order.log_level,
+                log_level=self._board.log_level,
             )
             async with start_worker(order) as worker:
                 ending = asyncio.create_task(self._end_when_told(worker))

@@ -12,7 +12,7 @@ from dataclasses import replace
 import structlog
 from prometheus_client import disable_created_metrics
 
-from lstmserve_server.config import Address, PageConfig, ServerConfig
+from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.following import read_aside, unless_stopped
 from lstmserve_server.page.application import Page
 from lstmserve_server.ready import Ready
@@ -36,9 +36,8 @@ log = structlog.get_logger()
 class Supervisor:
     """Several workers that serve as one."""
 
-    def __init__(self, config: ServerConfig, log_level: str, log_format: str) -> None:
+    def __init__(self, config: ServerConfig) -> None:
         self._config = config
-        self._logging = (log_level, log_format)
         self._stopping = asyncio.Event()
         self._num_ready = 0
 
@@ -54,7 +53,7 @@ class Supervisor:
         with (
             reserve_port(self._config.listen) as listen,
             closing(certificates) if certificates is not None else nullcontext(),
-            closing(Page(self._config.page, certificates)) as page,
+            closing(Page(self._config.page_config, certificates)) as page,
             closing(MetricsExporter(self._config.metrics_listen, pages.registry, page)) as exporter,
         ):
 
@@ -97,12 +96,12 @@ class Supervisor:
             self._config,
             listen=listen,
             metrics_listen=PRIVATE_METRICS,
-            page=PageConfig(is_on=False),
+            page="off",
             store=replace(store, stored_default=default.model),
             reuse_port=True,
         )
         return [
-            Order(number, os.getpid(), cores, config, *self._logging)
+            Order(number, os.getpid(), cores, config)
             for number, cores in enumerate(self._share_cores())
         ]
 
@@ -110,7 +109,7 @@ class Supervisor:
         workers, cores = self._config.workers, os.sched_getaffinity(0)
         if workers.count > len(cores):
             log.warning("more workers than cores", workers=workers.count, cores=len(cores))
-        return share_cores(cores if workers.pin else (), workers.count)
+        return share_cores(cores if workers.is_pinned else (), workers.count)
 
 
 async def _keep(slots: Sequence[WorkerSlot]) -> None:

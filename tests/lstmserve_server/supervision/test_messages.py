@@ -7,7 +7,6 @@ from pathlib import Path
 
 from lstmserve_server.config import Address
 from lstmserve_server.ready import Ready
-from lstmserve_server.settings_sources import read_settings
 from lstmserve_server.store.directives import Directives
 from lstmserve_server.supervision.messages import (
     ANSWERS,
@@ -18,6 +17,7 @@ from lstmserve_server.supervision.messages import (
     Refusal,
 )
 from lstmserve_server.word import Saying, Word
+from support.options import read_config
 
 OPTIONS = (
     *("--listen=[::1]:7", "--metrics-listen=[::1]:8", "--model-store=/a/b", "--default-model=c"),
@@ -34,11 +34,11 @@ SAID = (
 
 
 def test_a_worker_reads_the_configuration_that_the_supervisor_has() -> None:
-    config = read_settings(OPTIONS).to_server_config()
+    config = read_config(OPTIONS)
     store = replace(config.store, version_policy="all b=1,20", traffic="b=1:2,20:3")
     assert store.folder == Path("/a/b")
     config = replace(config, store=store, reuse_port=True)
-    order = Order(2, 77, (4, 5), config, "DEBUG", "json", SAID)
+    order = Order(2, 77, (4, 5), config, SAID, "DEBUG")
     assert ORDERS.validate_json(ORDERS.dump_json(order)) == order
 
 

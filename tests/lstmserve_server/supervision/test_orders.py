@@ -21,7 +21,7 @@ def order(store: Path, default_model: str = "") -> list[tuple[str, str]]:
     config = ServerConfig(
         replace(LISTEN, port=0), LISTEN, StoreConfig(store, default_model), workers=WorkersConfig(2)
     )
-    orders = Supervisor(config, "INFO", "json")._make_orders(LISTEN)
+    orders = Supervisor(config)._make_orders(LISTEN)
     assert all(each.config.listen == LISTEN for each in orders)
     stores = [each.config.store for each in orders]
     return [(store.default_model, store.stored_default) for store in stores]

@@ -57,7 +57,7 @@ async def test_every_answer_is_the_callers_own(
 ) -> None:
     rng = random.Random(seed)
     redis = replace(
-        PATIENT, budget_seconds=BUDGET_SECONDS, max_connections=16, breaker_failures=10**9
+        PATIENT, budget_ms=1000 * BUDGET_SECONDS, max_connections=16, breaker_failures=10**9
     )
     cache = CacheConfig(threshold=10**9)
     async with (

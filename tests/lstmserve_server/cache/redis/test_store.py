@@ -159,7 +159,7 @@ async def test_nothing_is_counted_too_low(redis_server: RedisProcess, events: Ca
 async def test_one_process_takes_the_lease_at_the_threshold(
     redis_server: RedisProcess, events: CacheEvents
 ) -> None:
-    redis = replace(PATIENT, budget_seconds=0.2)  # is waited for
+    redis = replace(PATIENT, budget_ms=200)  # is waited for
     async with (
         open_store(redis_server.url, events, redis) as ours,
         open_store(redis_server.url, events, redis) as theirs,
@@ -177,7 +177,7 @@ async def test_waits_for_the_entry_that_another_process_makes(
     redis_server: RedisProcess, events: CacheEvents
 ) -> None:
     cache = CacheConfig(threshold=1)
-    redis = replace(PATIENT, budget_seconds=2.0)
+    redis = replace(PATIENT, budget_ms=2000)
     redis_server.client.config_resetstat()
     async with (
         open_store(redis_server.url, events, redis, cache=cache) as ours,
@@ -285,7 +285,7 @@ async def test_tells_how_redis_is(redis_server: RedisProcess, store: RedisStore)
 async def test_an_event_loop_that_is_busy_is_no_slow_redis(
     redis_server: RedisProcess, events: CacheEvents
 ) -> None:
-    budget = replace(PATIENT, budget_seconds=0.2)
+    budget = replace(PATIENT, budget_ms=200)
     async with open_store(redis_server.url, events, budget) as store:
         await store_entry(store, events, make_key(), b"data")
         for _ in range(3):

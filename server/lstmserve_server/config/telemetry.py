@@ -1,0 +1,59 @@
+"""What is logged and traced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lstmserve_server.config.declaring import option
+
+
+@dataclass(frozen=True, slots=True)
+class TracingConfig:
+    """Where OpenTelemetry traces of RPCs go, and of how many."""
+
+    endpoint: str = field(
+        default="",
+        metadata=option(
+            "OpenTelemetry collector, http://HOST:PORT or https://HOST:PORT (OTLP over gRPC). "
+            "Empty: no traces.",
+            name="trace_endpoint",
+            is_secret=True,
+        ),
+    )
+    ratio: float = field(
+        default=1.0,
+        metadata=option(
+            "Traced share of the calls whose callers do not decide.",
+            name="trace_ratio",
+            ge=0,
+            le=1,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryConfig:
+    """What is told of the process and of calls, besides metrics."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = field(
+        default="INFO",
+        metadata=option("Least severe log lines to write; may be changed while the server runs."),
+    )
+    log_format: Literal["auto", "console", "json"] = field(
+        default="auto",
+        metadata=option("auto: readable on a terminal, JSON elsewhere."),
+    )
+    log_prompts: Literal["off", "redacted"] = field(
+        default="off",
+        metadata=option(
+            "redacted: prompts and replies are logged, shortened, without the addresses, numbers "
+            "and secrets that patterns find in them."
+        ),
+    )
+    tracing: TracingConfig | None = field(default=None, metadata={"title": "Traces"})
+
+    @property
+    def is_text_logged(self) -> bool:
+        """Whether prompts and replies are logged, redacted."""
+        return self.log_prompts != "off"
