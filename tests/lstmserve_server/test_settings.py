@@ -198,6 +198,19 @@ def test_few_options_are_switches(
     assert flag in refused()
 
 
+def test_a_value_out_of_bounds_is_answered_with_them() -> None:
+    said = refused("--max-running=0", "--trace-ratio=2", "--pin=x", "--redis-budget-ms=0.5")
+    assert "--max-running: must be a whole number from 1 to 1,024 (given: '0')" in said
+    assert "--trace-ratio: must be a number from 0 to 1 (given: '2')" in said
+    assert "--pin: must be auto or none (given: 'x')" in said
+    assert "--redis-budget-ms: must be a number from 1 to 10,000" in said  # without a --redis-url
+
+
+def test_what_is_only_for_redis_or_traces_means_nothing_without_their_address() -> None:
+    asked = ("--redis-prefix=a", "--redis-url=", "--trace-ratio=0.5", "--trace-endpoint=")
+    assert read_config(asked) == read_config()
+
+
 @pytest.mark.parametrize(
     ("given", "missing"),
     [
@@ -259,11 +272,12 @@ def test_a_file_that_is_missing_or_a_folder_is_named(tmp_path: Path) -> None:
         assert f"--config: {path}" in refused("--config", str(path))
 
 
-def test_the_clients_variable_is_none_of_the_servers_business(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("name", ["TARGET", "TOKEN", "TLS"])
+def test_the_clients_variables_are_none_of_the_servers_business(
+    monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv("LSTMSERVE_TARGET", "elsewhere:1")
-    assert read_config().listen == OPTIONS["listen"].default
+    monkeypatch.setenv(f"LSTMSERVE_{name}", "elsewhere:1")
+    assert read_config() == read_config(["--listen", str(OPTIONS["listen"].default)])
 
 
 @given(host=names | st.ip_addresses().map(str), port=ports)
