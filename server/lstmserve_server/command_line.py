@@ -118,7 +118,7 @@ def _serve(ctx: click.Context, /, **flags: Any) -> ServerConfig | None:  # noqa:
     if ctx.invoked_subcommand is not None:
         if given:
             named = ", ".join(OPTIONS[name].flag for name in given)
-            raise click.UsageError(f"{named}: goes without {ctx.invoked_subcommand!r}.")
+            raise click.UsageError(f"{ctx.invoked_subcommand!r} does not take {named}.")
         return None
     return read_config(given)
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from lstmserve_server.cache.redis.address import check_url
-from lstmserve_server.config import ServerConfig, parse_address
+from lstmserve_server.config import ServerConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.options import OPTIONS, Option
 from lstmserve_server.store.shares import parse_traffic
@@ -67,31 +67,14 @@ def _describe(option: Option, reason: str, value: object) -> str:
     return f"{option.flag}: {reason}{given}"
 
 
-# --- texts that a part reads in a way of its own -------------------------------------
-
-
 def _check_redis_url(url: str) -> None:
     if url:
         check_url(url)
 
 
-def _check_trace_endpoint(url: str) -> None:
-    scheme, _, address = url.partition("://")
-    try:
-        if url:
-            parse_address(address.rstrip("/"))
-    except ValueError:
-        scheme = ""
-    if url and scheme not in {"http", "https"}:
-        raise ValueError(
-            "must be http://HOST:PORT or https://HOST:PORT; what a collector wants to be told "
-            "besides goes into OTEL_EXPORTER_OTLP_HEADERS"
-        )
-
-
+# texts that parts read which know the configuration, and which it cannot know
 CHECKS: Mapping[str, Callable[[str], object]] = {
     "redis_url": _check_redis_url,
-    "trace_endpoint": _check_trace_endpoint,
     "traffic": parse_traffic,
     "version_policy": parse_policy,
 }

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator
+
+from lstmserve_server.config.address import ADDRESS
 from lstmserve_server.config.declaring import option
+
+
+def _check_endpoint(url: str) -> str:
+    scheme, _, address = url.partition("://")
+    if url and (scheme not in {"http", "https"} or not ADDRESS.fullmatch(address.rstrip("/"))):
+        raise ValueError(
+            "must be http://HOST:PORT or https://HOST:PORT; what a collector wants to be told "
+            "besides goes into OTEL_EXPORTER_OTLP_HEADERS"
+        )
+    return url
 
 
 @dataclass(frozen=True, slots=True)
 class TracingConfig:
     """Where OpenTelemetry traces of RPCs go, and of how many."""
 
-    endpoint: str = field(
+    endpoint: Annotated[str, AfterValidator(_check_endpoint)] = field(
         default="",
         metadata=option(
             "OpenTelemetry collector, http://HOST:PORT or https://HOST:PORT (OTLP over gRPC). "
