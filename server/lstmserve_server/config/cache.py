@@ -15,44 +15,35 @@ DAY_SECONDS = 86400
 class RedisConfig:
     """How Redis is reached, and what it may cost."""
 
-    url: str = field(
-        default="",
-        repr=False,  # may hold a password
-        metadata=option(
-            "Redis 6.2 or later, or Valkey, behind the cache: redis://, rediss://, unix:///path, "
-            "redis+sentinel://host:port,host:port/service/db, redis+cluster://host:port,host:port, "
-            "or rediss+ forms. Give a URL with a password in the environment, where ps does not "
-            "show it.",
-            name="redis_url",
-            is_secret=True,
-        ),
+    url: str = option(
+        "",
+        "Redis 6.2 or later, or Valkey, behind the cache: redis://, rediss://, unix:///path, "
+        "redis+sentinel://host:port,host:port/service/db, redis+cluster://host:port,host:port, "
+        "or rediss+ forms. Give a URL with a password in the environment, where ps does not "
+        "show it.",
+        name="redis_url",
+        is_secret=True,
     )
-    prefix: str = field(
-        default="lstmserve",
-        metadata=option(
-            "What every key in Redis begins with.",
-            name="redis_prefix",
-            pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        ),
+    prefix: str = option(
+        "lstmserve",
+        "What every key in Redis begins with.",
+        name="redis_prefix",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
     )
-    budget_ms: float = field(
-        default=20.0,
-        metadata=option(
-            "The longest that a lookup may take in Redis, connecting included. A request looks "
-            "for its reply and, if Redis answers that, for the state of its conversation.",
-            name="redis_budget_ms",
-            ge=1,
-            le=10_000,
-        ),
+    budget_ms: float = option(
+        20.0,
+        "The longest that a lookup may take in Redis, connecting included. A request looks "
+        "for its reply and, if Redis answers that, for the state of its conversation.",
+        name="redis_budget_ms",
+        ge=1,
+        le=10_000,
     )
-    max_connections: int = field(
-        default=32,
-        metadata=option(
-            "Connections to Redis per process; one more listens for purges.",
-            name="redis_connections",
-            ge=1,
-            le=1024,
-        ),
+    max_connections: int = option(
+        32,
+        "Connections to Redis per process; one more listens for purges.",
+        name="redis_connections",
+        ge=1,
+        le=1024,
     )
     max_queued_writes: int = 1024
     breaker_failures: int = 5  # in a row, until Redis is left alone
@@ -68,83 +59,67 @@ class RedisConfig:
 class CacheConfig:
     """What is kept of replies and states, and for how long."""
 
-    reply_bytes: int = field(
-        default=64 << 20,
-        metadata=option(
-            "Bytes that replies kept in process may take, all that holds them included; the most "
-            "frequent stay. 0 without --redis-url: no cache at all.",
-            name="cache_bytes",
-            ge=0,
-            le=MAX_BYTES,
-        ),
+    reply_bytes: int = option(
+        64 << 20,
+        "Bytes that replies kept in process may take, all that holds them included; the most "
+        "frequent stay. 0 without --redis-url: no cache at all.",
+        name="cache_bytes",
+        ge=0,
+        le=MAX_BYTES,
     )
-    state_bytes: int = field(
-        default=32 << 20,
-        metadata=option(
-            "Bytes that prompt states kept in process may take, all that holds them included; the "
-            "latest stay. One takes 9 KB for support-en.",
-            name="state_cache_bytes",
-            ge=0,
-            le=MAX_BYTES,
-        ),
+    state_bytes: int = option(
+        32 << 20,
+        "Bytes that prompt states kept in process may take, all that holds them included; the "
+        "latest stay. One takes 9 KB for support-en.",
+        name="state_cache_bytes",
+        ge=0,
+        le=MAX_BYTES,
     )
-    threshold: int = field(
-        default=2,
-        metadata=option(
-            "How often a reply must be asked for within the window to be kept. Requests to this "
-            "server count or, with Redis, to all that share it; 1 keeps everything.",
-            name="cache_threshold",
-            ge=1,
-            le=100,
-        ),
+    threshold: int = option(
+        2,
+        "How often a reply must be asked for within the window to be kept. Requests to this "
+        "server count or, with Redis, to all that share it; 1 keeps everything.",
+        name="cache_threshold",
+        ge=1,
+        le=100,
     )
-    window_seconds: float = field(
-        default=3600.0,
-        metadata=option(
-            "The window of --cache-threshold. Very many different questions shorten it "
-            "(docs/cache.md); what is older than two windows never counts.",
-            name="cache_window_seconds",
-            ge=1,
-            le=30 * DAY_SECONDS,
-        ),
+    window_seconds: float = option(
+        3600.0,
+        "The window of --cache-threshold. Very many different questions shorten it "
+        "(docs/cache.md); what is older than two windows never counts.",
+        name="cache_window_seconds",
+        ge=1,
+        le=30 * DAY_SECONDS,
     )
-    ttl_seconds: float = field(
-        default=86400.0,
-        metadata=option(
-            "How long replies and states are kept, in Redis and in each process. One that another "
-            "server takes from Redis is kept there for as long again.",
-            name="cache_ttl_seconds",
-            ge=1,
-            le=365 * DAY_SECONDS,
-        ),
+    ttl_seconds: float = option(
+        86400.0,
+        "How long replies and states are kept, in Redis and in each process. One that another "
+        "server takes from Redis is kept there for as long again.",
+        name="cache_ttl_seconds",
+        ge=1,
+        le=365 * DAY_SECONDS,
     )
-    variants: int = field(
-        default=8,
-        metadata=option(
-            "Different replies to a sampled request without a seed.",
-            name="cache_variants",
-            ge=1,
-            le=64,
-        ),
+    variants: int = option(
+        8,
+        "Different replies to a sampled request without a seed.",
+        name="cache_variants",
+        ge=1,
+        le=64,
     )
-    scope: Literal["shared", "caller"] = field(
-        default="shared",
-        metadata=option(
-            "caller: no caller (x-caller-id) gets, joins or can time what was kept for another; "
-            "callers without an x-caller-id are one. With --auth-file a caller is a principal "
-            "together with the x-caller-id that it sends, and a principal may have a cache of its "
-            "own (docs/security.md).",
-            name="cache_scope",
-        ),
+    scope: Literal["shared", "caller"] = option(
+        "shared",
+        "caller: no caller (x-caller-id) gets, joins or can time what was kept for another; "
+        "callers without an x-caller-id are one. With --auth-file a caller is a principal "
+        "together with the x-caller-id that it sends, and a principal may have a cache of its "
+        "own (docs/security.md).",
+        name="cache_scope",
     )
-    state_stride_tokens: int = field(
-        default=64,
-        metadata=option(
-            "States are kept at the ends of turns and also every so many tokens of a prompt, for "
-            "prompts that begin alike.",
-            ge=16,
-            le=65536,
-        ),
+    state_stride_tokens: int = option(
+        64,
+        "States are kept at the ends of turns and also every so many tokens of a prompt, for "
+        "prompts that begin alike.",
+        ge=16,
+        le=65536,
     )
     redis: RedisConfig | None = field(default=None, metadata={"title": "Redis"})
 

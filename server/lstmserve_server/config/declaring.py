@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def option(
+    default: T,
     description: str,
     *,
     name: str = "",
@@ -13,18 +17,22 @@ def option(
     le: float | None = None,
     pattern: str | None = None,
     is_secret: bool = False,
-) -> dict[str, Any]:
-    """Return the metadata of a field that is an option, for ``dataclasses.field``.
+) -> T:
+    """Return a field of a dataclass that is an option of the server.
 
     ``name`` is the option's, if the field has another; ``ge`` and ``le`` are the least and the
     greatest value, ``pattern`` is what the whole text must match (pydantic reads all three). What
-    is given for a secret option is not repeated in errors, as it may hold a password.
+    is given for a secret option is not repeated, neither in errors nor in a ``repr``.
     """
     allowed = {"ge": ge, "le": le, "pattern": pattern}
-    return {
-        "is_option": True,
-        "name": name,
-        "description": description,
+    metadata = {
+        **describe(description, name),
         "is_secret": is_secret,
         **{key: value for key, value in allowed.items() if value is not None},
     }
+    return field(default=default, repr=not is_secret, metadata=metadata)
+
+
+def describe(description: str, name: str = "") -> dict[str, Any]:
+    """Return the metadata of an option without a default, which the part cannot do without."""
+    return {"is_option": True, "name": name, "description": description, "is_secret": False}

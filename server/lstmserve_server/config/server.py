@@ -17,23 +17,19 @@ from lstmserve_server.config.telemetry import TelemetryConfig
 class DrainConfig:
     """How the server shuts down."""
 
-    grace_seconds: float = field(
-        default=30.0,
-        metadata=option(
-            "How long running replies may finish after SIGTERM.",
-            name="drain_seconds",
-            ge=0,
-            le=3600,
-        ),
+    grace_seconds: float = option(
+        30.0,
+        "How long running replies may finish after SIGTERM.",
+        name="drain_seconds",
+        ge=0,
+        le=3600,
     )
-    notice_seconds: float = field(
-        default=0.5,
-        metadata=option(
-            "Time between NOT_SERVING and the refusal of new calls.",
-            name="drain_notice_seconds",
-            ge=0,
-            le=60,
-        ),
+    notice_seconds: float = option(
+        0.5,
+        "Time between NOT_SERVING and the refusal of new calls.",
+        name="drain_notice_seconds",
+        ge=0,
+        le=60,
     )
 
 
@@ -41,18 +37,15 @@ class DrainConfig:
 class WorkersConfig:
     """How many processes serve, and on which cores."""
 
-    count: int = field(
-        default=1,
-        metadata=option(
-            "Processes that serve on the same port, each with an engine.",
-            name="workers",
-            ge=1,
-            le=128,
-        ),
+    count: int = option(
+        1,
+        "Processes that serve on the same port, each with an engine.",
+        name="workers",
+        ge=1,
+        le=128,
     )
-    pin: Literal["auto", "none"] = field(
-        default="auto",
-        metadata=option("auto: several workers run on cores of their own; none: anywhere."),
+    pin: Literal["auto", "none"] = option(
+        "auto", "auto: several workers run on cores of their own; none: anywhere."
     )
 
     @property
@@ -65,13 +58,12 @@ class WorkersConfig:
 class ServerConfig:
     """Where the server listens, and the configuration of its parts."""
 
-    listen: TextAddress = field(
-        default=Address("127.0.0.1", 50051),
-        metadata=option("HOST:PORT of the gRPC service; port 0 lets the system choose."),
+    listen: TextAddress = option(
+        Address("127.0.0.1", 50051), "HOST:PORT of the gRPC service; port 0 lets the system choose."
     )
-    metrics_listen: TextAddress = field(
-        default=Address("127.0.0.1", 9464),
-        metadata=option("HOST:PORT of the Prometheus metrics, at /metrics, and of the page."),
+    metrics_listen: TextAddress = option(
+        Address("127.0.0.1", 9464),
+        "HOST:PORT of the Prometheus metrics, at /metrics, and of the page.",
     )
     store: StoreConfig = field(default_factory=StoreConfig, metadata={"title": "Models"})
     engine: EngineConfig = field(default_factory=EngineConfig, metadata={"title": "Engine"})
@@ -84,20 +76,16 @@ class ServerConfig:
     workers: WorkersConfig = field(default_factory=WorkersConfig, metadata={"title": "Workers"})
     drain: DrainConfig = field(default_factory=DrainConfig, metadata={"title": "Shutdown"})
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig, metadata={"title": "Logs"})
-    page: Literal["auto", "on", "off"] = field(
-        default="auto",
-        metadata=option(
-            "The page at / of --metrics-listen, on which anybody who reaches it may try prompts; "
-            "auto: on loopback addresses only, and not with --tls-client-authority."
-        ),
+    page: Literal["auto", "on", "off"] = option(
+        "auto",
+        "The page at / of --metrics-listen, on which anybody who reaches it may try prompts; "
+        "auto: on loopback addresses only, and not with --tls-client-authority.",
     )
-    is_insecure: bool = field(
-        default=False,
-        metadata=option(
-            "Listen on a public address without TLS or without authentication: whoever reaches "
-            "the port reads and calls everything. Only for networks that keep strangers away.",
-            name="insecure",
-        ),
+    is_insecure: bool = option(
+        False,
+        "Listen on a public address without TLS or without authentication: whoever reaches "
+        "the port reads and calls everything. Only for networks that keep strangers away.",
+        name="insecure",
     )
     reuse_port: bool = False  # other processes of this server listen at the same address
 

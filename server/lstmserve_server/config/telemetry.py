@@ -25,23 +25,19 @@ def _check_endpoint(url: str) -> str:
 class TracingConfig:
     """Where OpenTelemetry traces of RPCs go, and of how many."""
 
-    endpoint: Annotated[str, AfterValidator(_check_endpoint)] = field(
-        default="",
-        metadata=option(
-            "OpenTelemetry collector, http://HOST:PORT or https://HOST:PORT (OTLP over gRPC). "
-            "Empty: no traces.",
-            name="trace_endpoint",
-            is_secret=True,
-        ),
+    endpoint: Annotated[str, AfterValidator(_check_endpoint)] = option(
+        "",
+        "OpenTelemetry collector, http://HOST:PORT or https://HOST:PORT (OTLP over gRPC). "
+        "Empty: no traces.",
+        name="trace_endpoint",
+        is_secret=True,
     )
-    ratio: float = field(
-        default=1.0,
-        metadata=option(
-            "Traced share of the calls whose callers do not decide.",
-            name="trace_ratio",
-            ge=0,
-            le=1,
-        ),
+    ratio: float = option(
+        1.0,
+        "Traced share of the calls whose callers do not decide.",
+        name="trace_ratio",
+        ge=0,
+        le=1,
     )
 
 
@@ -49,20 +45,16 @@ class TracingConfig:
 class TelemetryConfig:
     """What is told of the process and of calls, besides metrics."""
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = field(
-        default="INFO",
-        metadata=option("Least severe log lines to write; may be changed while the server runs."),
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = option(
+        "INFO", "Least severe log lines to write; may be changed while the server runs."
     )
-    log_format: Literal["auto", "console", "json"] = field(
-        default="auto",
-        metadata=option("auto: readable on a terminal, JSON elsewhere."),
+    log_format: Literal["auto", "console", "json"] = option(
+        "auto", "auto: readable on a terminal, JSON elsewhere."
     )
-    log_prompts: Literal["off", "redacted"] = field(
-        default="off",
-        metadata=option(
-            "redacted: prompts and replies are logged, shortened, without the addresses, numbers "
-            "and secrets that patterns find in them."
-        ),
+    log_prompts: Literal["off", "redacted"] = option(
+        "off",
+        "redacted: prompts and replies are logged, shortened, without the addresses, numbers "
+        "and secrets that patterns find in them.",
     )
     tracing: TracingConfig | None = field(default=None, metadata={"title": "Traces"})
 
