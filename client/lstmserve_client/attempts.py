@@ -100,7 +100,7 @@ class Attempts:
         if isinstance(error, VersionGoneError):
             return self._ask_elsewhere(error)
         if isinstance(error, DeadlineExceededError) and error.reason is None:
-            error.args = (self._late,)  # gRPC's own words do not tell what the deadline was
+            error.message = self._late  # gRPC's own words do not tell what the deadline was
         if not isinstance(error, UnavailableError | OverloadedError):
             raise error
         now, targets = self.patience.now(), self.patience.targets

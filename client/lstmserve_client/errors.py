@@ -34,10 +34,11 @@ class FieldViolation:
 class LstmserveError(Exception):
     """Anything that kept a request from its reply.
 
-    ``request_id`` names the request in the server's log; ``reason`` is the server's stable
-    word for the cause; ``retry_delay_seconds`` is how long to wait before asking again. Each is
-    ``None`` where it is not known. ``received_tokens`` tells how much of a streamed reply had
-    arrived, and ``was_accepted`` whether a server had taken the request.
+    ``message`` is the text; ``request_id`` names the request in the server's log; ``reason`` is
+    the server's stable word for the cause; ``retry_delay_seconds`` is how long to wait before
+    asking again. Each but the text is ``None`` where it is not known. ``received_tokens`` tells
+    how much of a streamed reply had arrived, and ``was_accepted`` whether a server had taken the
+    request.
 
         >>> service.fail_next(ServerError("internal error", reason="INTERNAL"))
         >>> try:
@@ -56,11 +57,15 @@ class LstmserveError(Exception):
         retry_delay_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.message = message
         self.request_id = request_id
         self.reason = reason
         self.retry_delay_seconds = retry_delay_seconds
         self.received_tokens = 0
         self.was_accepted = False
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class InvalidRequestError(LstmserveError):

@@ -74,7 +74,7 @@ class ResumableReply:
         if isinstance(error, ModelNotFoundError) and self._started is not None:
             error = self._gone(self._started, str(error), error.request_id)
         if self.is_final and isinstance(error, UnavailableError):
-            error.args = (f"{error}; what came cannot be gone on with: its version is inexact",)
+            error.message += "; what came cannot be gone on with: its version is inexact"
         error.received_tokens = len(self._token_ids)
         return error
 

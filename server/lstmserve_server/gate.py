@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lstmserve_server.errors import LstmserveError
@@ -12,9 +12,9 @@ from lstmserve_server.errors import LstmserveError
 class Gate:
     """Open until ``close``; knows when the last one has left. Used on one event loop."""
 
-    def __init__(self, refusal: LstmserveError) -> None:
-        """``refusal`` is what those hear who come when it is closed."""
-        self._refusal = refusal
+    def __init__(self, make_refusal: Callable[[], LstmserveError]) -> None:
+        """``make_refusal`` makes the error for each of those who come when it is closed."""
+        self._make_refusal = make_refusal
         self._is_open = True
         self._inside = 0
         self._empty = asyncio.Event()
@@ -24,7 +24,7 @@ class Gate:
     def enter(self) -> Iterator[None]:
         """Be inside for the length of the block; raises the refusal when closed."""
         if not self._is_open:
-            raise type(self._refusal)(*self._refusal.args)
+            raise self._make_refusal()
         self._inside += 1
         self._empty.clear()
         try:

@@ -223,3 +223,12 @@ def test_errors_travel_between_processes() -> None:
     error = InvalidRequestError("no", violations=[FieldViolation("prompt", "x")], request_id="r")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.violations, again.request_id) == ("no", error.violations, "r")
+
+
+def test_an_error_whose_text_was_made_clearer_is_the_same_in_another_process() -> None:
+    error = DeadlineExceededError("Deadline Exceeded", request_id="id-1")
+    error.message = "no reply within 2 s"
+    error.received_tokens = 3
+    copied = pickle.loads(pickle.dumps(error))
+    assert (str(error), str(copied)) == ("no reply within 2 s",) * 2
+    assert (copied.request_id, copied.received_tokens) == ("id-1", 3)

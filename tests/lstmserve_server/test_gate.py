@@ -12,7 +12,7 @@ from lstmserve_server.gate import Gate
 
 @pytest.fixture
 def gate() -> Gate:
-    return Gate(DrainingError("closed"))
+    return Gate(lambda: DrainingError("closed"))
 
 
 async def test_a_gate_that_nobody_has_entered_is_empty(gate: Gate) -> None:

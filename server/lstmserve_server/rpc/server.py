@@ -66,7 +66,7 @@ class RpcServer:
         is in clear.
         """
         self._credentials = credentials
-        self._gate = Gate(DrainingError("this server is shutting down; ask another one"))
+        self._gate = Gate(lambda: DrainingError("this server is shutting down; ask another one"))
         self._server = grpc.aio.server(
             interceptors=_make_interceptors(self._gate, door, (*end_observers, observer)),
             options=options,

@@ -26,6 +26,6 @@ class Service:
     cache_config: CacheConfig
     cache_totals: CacheTotals
     log_level: LogLevel
+    on_log_level: Callable[[str], object]  # told of a level that an administrator has set
     is_text_logged: bool = False  # prompts and replies, redacted
     tokenizing: Tokenizing = field(default_factory=Tokenizing)
-    on_log_level: Callable[[str], object] = str  # told of a level that an administrator has set

@@ -11,7 +11,7 @@ from lstmserve_server.gate import Gate
 
 
 def _make_gate() -> Gate:
-    return Gate(UnavailableError("this version is being unloaded; ask again"))
+    return Gate(lambda: UnavailableError("this version is being unloaded; ask again"))
 
 
 @dataclass(frozen=True, eq=False)

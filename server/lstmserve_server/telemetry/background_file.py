@@ -24,7 +24,7 @@ class BackgroundFile:
         self._file = file
         self._lines: deque[str] = deque()
         self._dropped = 0
-        self.on_drop: Callable[[], object] = int  # told of every line; until then of nothing
+        self.on_drop: Callable[[], object] | None = None  # told of every line
         self._filled = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -33,7 +33,8 @@ class BackgroundFile:
     def write(self, text: str) -> None:
         if len(self._lines) >= MAX_QUEUED_LINES:
             self._dropped += 1
-            self.on_drop()
+            if self.on_drop is not None:
+                self.on_drop()
             return
         self._lines.append(text)
         if not self._filled.is_set():

@@ -33,9 +33,16 @@ class ProcessLog:
     def set_level(self, level: str) -> None:
         """Write lines of this level and above from now on, on all threads."""
         self._level = level
-        # every logger that anybody holds is a _Logger: what it inherits for a level that is
-        # off is a function that does nothing, so lines that are not written cost nothing
-        _Logger.__bases__ = (_filtering(level),)
+        numbers = logging.getLevelNamesMapping()
+        self._silent = {name.lower() for name in numbers if numbers[name] < numbers[level]}
+
+    def drop_silent(
+        self, _logger: object, method: str, line: structlog.types.EventDict
+    ) -> structlog.types.EventDict:
+        """Drop lines below the level: a processor, as loggers are made once and kept."""
+        if method in self._silent:
+            raise structlog.DropEvent
+        return line
 
     def on_drop(self, callback: Callable[[], object]) -> None:
         """Let somebody know of every line that found the queue full."""
@@ -53,19 +60,21 @@ def configure_logging(level: str, log_format: str, **facts: object) -> ProcessLo
     """
     on_terminal = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     file = BackgroundFile(sys.stderr)
+    log = ProcessLog(level, file)
     structlog.configure(
         processors=[
+            log.drop_silent,
             lambda _logger, _method, line: {**facts, **line},
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *(_for_people() if on_terminal else _for_programs()),
         ],
-        wrapper_class=_Logger,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         cache_logger_on_first_use=True,
         logger_factory=structlog.WriteLoggerFactory(file),  # type: ignore[arg-type]  # a file's part
     )
-    return ProcessLog(level, file)
+    return log
 
 
 def _for_people() -> list[structlog.types.Processor]:
@@ -83,11 +92,3 @@ def _for_people() -> list[structlog.types.Processor]:
 
 def _for_programs() -> list[structlog.types.Processor]:
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-
-
-def _filtering(level: str) -> type:
-    return structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level])
-
-
-class _Logger(_filtering("INFO")):  # type: ignore[misc]  # its base changes with the level
-    """Every logger of this process."""
