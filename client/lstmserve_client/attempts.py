@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lstmserve_client.backoff import backoff_seconds
+from lstmserve_client.backoff import backoff_seconds, jitter
 from lstmserve_client.budget import RetryBudget
 from lstmserve_client.call import Call
 from lstmserve_client.errors import (
@@ -151,8 +151,15 @@ class Attempts:
         return self.call.is_retried and may_go_on and self._losses <= _MAX_LOSSES
 
     def _pause(self, now: float) -> float:
-        backoff = backoff_seconds(self._failures, self.patience.policy, self.patience.draw())
-        return max(backoff, self.patience.targets.refusal_seconds(now))
+        policy = self.patience.policy
+        longest = backoff_seconds(
+            self._failures,
+            policy.initial_backoff_seconds,
+            policy.max_backoff_seconds,
+            policy.multiplier,
+        )
+        pause = jitter(longest, self.patience.draw())
+        return max(pause, self.patience.targets.refusal_seconds(now))
 
     def _ask_elsewhere(self, error: VersionGoneError) -> float:
         """While a release is rolled out, another server may have the version still."""

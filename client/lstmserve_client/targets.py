@@ -4,6 +4,8 @@ import threading
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from lstmserve_client.backoff import backoff_seconds
+
 _MAX_REST_SECONDS = 20.0
 _FIRST_REST_SECONDS = 1.0
 
@@ -78,8 +80,9 @@ class Targets:
             target = self._targets[number]
             if now >= target.rests_until:  # those that failed together count once
                 target.failures += 1
-                rest = _FIRST_REST_SECONDS * 2.0 ** min(target.failures - 1, 16)
-                target.rests_until = now + min(rest, _MAX_REST_SECONDS)
+                target.rests_until = now + backoff_seconds(
+                    target.failures, _FIRST_REST_SECONDS, _MAX_REST_SECONDS
+                )
             if retry_delay_seconds is not None:
                 target.refuses_until = max(target.refuses_until, now + retry_delay_seconds)
 

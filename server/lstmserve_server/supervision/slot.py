@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import structlog
 
+from lstmserve_server.backoff import backoff_seconds
 from lstmserve_server.errors import StartupError
 from lstmserve_server.ready import Ready
-from lstmserve_server.supervision.backoff import backoff_seconds, count_failures
 from lstmserve_server.supervision.board import Board
 from lstmserve_server.supervision.messages import Order, Refusal
 from lstmserve_server.supervision.process import WorkerProcess, start_worker
@@ -23,6 +23,9 @@ from lstmserve_server.telemetry.workers import WorkerPages
 ORDERLY = (0, -signal.SIGTERM)
 # what a worker may take for its end beyond the time it was given to drain
 LAST_STEPS_SECONDS = 5.0
+FIRST_BACKOFF_SECONDS = 0.1
+# a worker that served this long did not fail for the reason that the one before it did
+STEADY_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -59,7 +62,7 @@ class WorkerSlot:
             if self._stopping.is_set():
                 return
             failures = count_failures(failures, time.monotonic() - began_at)
-            await self._pause(backoff_seconds(failures), reason)
+            await self._pause(backoff_seconds(failures, FIRST_BACKOFF_SECONDS), reason)
             self._pages.count_restart()
 
     async def _run_worker(self) -> str:
@@ -128,6 +131,11 @@ class WorkerSlot:
         if self._was_ready or self._stopping.is_set():
             return reason
         raise StartupError(reason)
+
+
+def count_failures(failures: int, lived_seconds: float) -> int:
+    """Return the failures in a row, when after so many another worker lived so long."""
+    return 1 if lived_seconds >= STEADY_SECONDS else failures + 1
 
 
 def _describe(code: int) -> str:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-MAX_SECONDS = 30.0
-DOUBLINGS = 16  # more than it takes to reach the maximum; keeps the power small
-
-
-def backoff_seconds(failures: int, first_seconds: float) -> float:
-    """The wait after so many failures in a row, of which there was at least one."""
-    return min(MAX_SECONDS, first_seconds * 2.0 ** min(failures - 1, DOUBLINGS))
+from lstmserve_server.backoff import backoff_seconds
 
 
 class Phase(Enum):

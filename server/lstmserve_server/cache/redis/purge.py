@@ -14,9 +14,9 @@ from itertools import chain
 
 import structlog
 
+from lstmserve_server.backoff import backoff_seconds
 from lstmserve_server.cache.entry_key import Selection
 from lstmserve_server.cache.redis.address import RedisAddress
-from lstmserve_server.cache.redis.breaker import backoff_seconds
 from lstmserve_server.cache.redis.keys import KeyNames
 from lstmserve_server.cache.redis.link import RedisLink, open_link
 from lstmserve_server.cache.redis.problems import classify

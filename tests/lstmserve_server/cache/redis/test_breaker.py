@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.cache.redis.breaker import MAX_SECONDS, Breaker, Phase, backoff_seconds
+from lstmserve_server.cache.redis.breaker import Breaker, Phase
 
 
 class Clock:
@@ -22,13 +22,6 @@ def open_breaker(clock: Clock) -> Breaker:
     breaker = Breaker(3, 1.0, clock)
     assert [breaker.record(is_success=False) for _ in range(3)] == [False, False, True]
     return breaker
-
-
-def test_back_off_doubles_up_to_a_maximum() -> None:
-    assert [backoff_seconds(failures, 1.0) for failures in (1, 2, 3, 5, 6, 10_000)] == [
-        *(1.0, 2.0, 4.0),
-        *(16.0, MAX_SECONDS, MAX_SECONDS),
-    ]
 
 
 def test_opens_after_failures_in_a_row_only() -> None:
