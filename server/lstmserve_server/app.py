@@ -22,7 +22,7 @@ from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.engine import Engine
 from lstmserve_server.following import read_aside, unless_stopped
 from lstmserve_server.page.application import Page
-from lstmserve_server.ready import Ready
+from lstmserve_server.process_messages import OperatorChange, OperatorState, Ready
 from lstmserve_server.replies.service import ReplyService
 from lstmserve_server.rpc.channel_options import make_credentials, make_options
 from lstmserve_server.rpc.door import Door, GuardedDoor
@@ -47,7 +47,6 @@ from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.tracing import make_tracer
 from lstmserve_server.telemetry.versions import describe_version, watch_engine
 from lstmserve_server.tls.certificates import Certificates
-from lstmserve_server.word import Saying, Word
 
 # An engine thread that comes back from a decode call waits this long for the interpreter
 # when the event loop is busy (docs/adr/0002-engine-thread.md).
@@ -56,7 +55,7 @@ SWITCH_INTERVAL_SECONDS = 0.0002
 log = structlog.get_logger()
 
 
-def _keep(_: Saying) -> None:
+def _keep(_: OperatorChange) -> None:
     """There is no other process."""
 
 
@@ -67,10 +66,10 @@ class App:
         self,
         config: ServerConfig,
         log: ProcessLog,
-        on_saying: Callable[[Saying], None] = _keep,
+        on_change: Callable[[OperatorChange], None] = _keep,
         directives: Directives | None = None,
     ) -> None:
-        """``on_saying`` is told what operators say to this process, for others to hear, and
+        """``on_change`` is told what operators say to this process, for others to apply, and
         ``directives`` are what they said to others before it was started.
         """
         self._config = config
@@ -82,8 +81,8 @@ class App:
         self._auth_metrics = AuthMetrics(self._metrics)
         self._stop = asyncio.Event()
         self._death: BaseException | None = None
-        self._on_saying = on_saying
-        self._num_sayings = 0
+        self._on_change = on_change
+        self._num_changes = 0
         self._directives = directives
         self._administration: Administration | None = None  # once it is ready
 
@@ -152,21 +151,21 @@ class App:
         await self._stop.wait()
         await self._shut_down(server, models, stores)
 
-    def hear(self, word: Word) -> None:
+    def apply(self, state: OperatorState) -> None:
         """Do what operators told any process of this server; call on the event loop."""
-        if self._administration is None or word.num_sayings != self._num_sayings:
+        if self._administration is None or state.num_changes != self._num_changes:
             return  # what was said here since is not in it
-        self._administration.hear(word.directives)
-        if word.log_level:
-            self._log.set_level(word.log_level)
+        self._administration.apply(state.directives)
+        if state.log_level:
+            self._log.set_level(state.log_level)
 
-    def _say(self, saying: Saying) -> None:
-        self._num_sayings += 1
-        self._on_saying(saying)
+    def _publish(self, change: OperatorChange) -> None:
+        self._num_changes += 1
+        self._on_change(change)
 
-    def _say_level(self, administration: Administration, level: str) -> None:
+    def _publish_level(self, administration: Administration, level: str) -> None:
         known = administration.inventory.directives
-        self._say(Saying(known, known, level))
+        self._publish(OperatorChange(known, known, level))
 
     async def _load(self, models: LiveStore) -> bool:
         await models.start()
@@ -217,7 +216,7 @@ class App:
             self._cache_metrics,
             self._log,
             is_text_logged=self._config.telemetry.is_text_logged,
-            on_log_level=lambda level: self._say_level(models.administration, level),
+            on_log_level=lambda level: self._publish_level(models.administration, level),
         )
 
     def _read_certificates(self) -> Certificates | None:
@@ -247,7 +246,7 @@ class App:
             self._config.store,
             loader,
             ModelMetrics(self._metrics),
-            lambda before, after: self._say(Saying(before, after)),
+            lambda before, after: self._publish(OperatorChange(before, after)),
             self._directives,
         )
 

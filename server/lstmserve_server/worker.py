@@ -21,10 +21,10 @@ from lstmserve_server.lifeline import die_with
 from lstmserve_server.startup import EXIT_CANNOT_START, end, end_on_signals, explain
 from lstmserve_server.supervision.messages import (
     ANSWERS,
+    CHANGES,
     MAX_LINE_BYTES,
     ORDERS,
-    SAYINGS,
-    WORDS,
+    STATES,
     Order,
     Refusal,
 )
@@ -44,7 +44,7 @@ def main() -> None:
     try:
         end(_serve(order, supervisor, [*filter(None, troubles)]))
     except (StartupError, ModuleNotFoundError) as error:
-        _say(supervisor, ANSWERS.dump_json(Refusal(explain(error))))
+        _send(supervisor, ANSWERS.dump_json(Refusal(explain(error))))
     sys.exit(EXIT_CANNOT_START)
 
 
@@ -71,12 +71,12 @@ def _serve(order: Order, supervisor: TextIO, troubles: Iterable[str]) -> int:
         app = App(
             order.config,
             log,
-            lambda saying: _say(supervisor, SAYINGS.dump_json(saying)),
+            lambda change: _send(supervisor, CHANGES.dump_json(change)),
             order.directives,
         )
         listening = asyncio.create_task(_listen(app))
         try:
-            return await app.run(lambda ready: _say(supervisor, ANSWERS.dump_json(ready)))
+            return await app.run(lambda ready: _send(supervisor, ANSWERS.dump_json(ready)))
         finally:
             listening.cancel()
 
@@ -93,19 +93,19 @@ def _take_stdout() -> TextIO:
     return supervisor
 
 
-def _say(supervisor: TextIO, line: bytes) -> None:
+def _send(supervisor: TextIO, line: bytes) -> None:
     with suppress(OSError):  # without a supervisor this process ends anyway
         print(line.decode(), file=supervisor, flush=True)
 
 
 async def _listen(app: App) -> None:
-    """Let the app hear what the supervisor passes on."""
+    """Let the app apply what the supervisor passes on."""
     reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
     while (line := await reader.readline()).endswith(b"\n"):
-        app.hear(WORDS.validate_json(line))
+        app.apply(STATES.validate_json(line))
     os.kill(os.getpid(), signal.SIGTERM)  # no supervisor is left, and the kernel did not kill us
 
 

@@ -18,7 +18,7 @@ import pytest
 from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
-from lstmserve_server.supervision.cores import share_cores
+from lstmserve_server.supervision.supervisor import share_cores
 from support import dying_server
 from support.calls import LONG, connect, read_all, text_of
 from support.metrics_page import MetricsPage, read_exemplars, scrape_until

@@ -93,7 +93,7 @@ class Administration:
         """
         return self._share_out(self.inventory.directives, model, weights)
 
-    def hear(self, directives: Directives) -> None:
+    def apply(self, directives: Directives) -> None:
         """Do what was said to another process of this server."""
         self._manager.direct(directives)
         self._begin(self._settle())

@@ -1,7 +1,7 @@
-"""What supervisor and worker say to each other, as JSON lines.
+"""What supervisor and worker send each other, as JSON lines.
 
-Down: one order, then what operators told any worker. Up: one answer, then what they told
-this one.
+Down: one order, then what operators changed on any worker. Up: one answer, then what they
+changed on this one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from lstmserve_server.config import ServerConfig
-from lstmserve_server.ready import Ready
+from lstmserve_server.process_messages import OperatorChange, OperatorState, Ready
 from lstmserve_server.store.directives import Directives
-from lstmserve_server.word import Saying, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +40,5 @@ MAX_LINE_BYTES = 1 << 20
 
 ORDERS: TypeAdapter[Order] = TypeAdapter(Order)
 ANSWERS: TypeAdapter[Ready | Refusal] = TypeAdapter(Ready | Refusal)
-SAYINGS: TypeAdapter[Saying] = TypeAdapter(Saying)
-WORDS: TypeAdapter[Word] = TypeAdapter(Word)
+CHANGES: TypeAdapter[OperatorChange] = TypeAdapter(OperatorChange)
+STATES: TypeAdapter[OperatorState] = TypeAdapter(OperatorState)

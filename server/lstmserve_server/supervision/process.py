@@ -10,17 +10,16 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from lstmserve_server.children import environment, send_signal
-from lstmserve_server.ready import Ready
+from lstmserve_server.process_messages import OperatorChange, OperatorState, Ready
 from lstmserve_server.supervision.messages import (
     ANSWERS,
+    CHANGES,
     MAX_LINE_BYTES,
     ORDERS,
-    SAYINGS,
-    WORDS,
+    STATES,
     Order,
     Refusal,
 )
-from lstmserve_server.word import Saying, Word
 
 # -P: the folder in which the server was started is no place to import from
 PROGRAM = ("-P", "-m", "lstmserve_server.worker")
@@ -40,19 +39,19 @@ class WorkerProcess:
         """Give it its order, before anything else."""
         self._stdin.write(ORDERS.dump_json(order) + b"\n")
 
-    def tell(self, word: Word) -> None:
-        """Let it hear what was said."""
-        self._stdin.write(WORDS.dump_json(word) + b"\n")
+    def tell(self, state: OperatorState) -> None:
+        """Tell it what operators changed on any worker."""
+        self._stdin.write(STATES.dump_json(state) + b"\n")
 
     async def read_answer(self) -> Ready | Refusal | None:
         """What it says once it has started, or could not; None when it just ended."""
         line = await self._stdout.readline()
         return ANSWERS.validate_json(line) if line.endswith(b"\n") else None
 
-    async def sayings(self) -> AsyncIterator[Saying]:
-        """What operators say to it, after its answer and until it ends."""
+    async def changes(self) -> AsyncIterator[OperatorChange]:
+        """Yield what operators change on it, after its answer and until it ends."""
         while (line := await self._stdout.readline()).endswith(b"\n"):
-            yield SAYINGS.validate_json(line)
+            yield CHANGES.validate_json(line)
 
     async def wait(self) -> int:
         """Its exit code; negative: the signal that ended it."""

@@ -13,8 +13,8 @@ import structlog
 
 from lstmserve_server.backoff import backoff_seconds
 from lstmserve_server.errors import StartupError
-from lstmserve_server.ready import Ready
-from lstmserve_server.supervision.board import Board
+from lstmserve_server.process_messages import Ready
+from lstmserve_server.supervision.broadcast import Broadcast
 from lstmserve_server.supervision.messages import Order, Refusal
 from lstmserve_server.supervision.process import WorkerProcess, start_worker
 from lstmserve_server.telemetry.workers import WorkerPages
@@ -39,14 +39,14 @@ class WorkerSlot:
         pages: WorkerPages,
         stopping: asyncio.Event,
         on_ready: Callable[[Ready], None],
-        board: Board,
+        broadcast: Broadcast,
     ) -> None:
         """``on_ready`` is told of the first worker only."""
         self._order = order
         self._pages = pages
         self._stopping = stopping
         self._on_ready = on_ready
-        self._board = board
+        self._broadcast = broadcast
         self._was_ready = False
         self.ended_badly = False  # when told to stop
 
@@ -70,8 +70,8 @@ class WorkerSlot:
         try:
             order = replace(
                 self._order,
-                directives=self._board.directives,
-                log_level=self._board.log_level,
+                directives=self._broadcast.directives,
+                log_level=self._broadcast.log_level,
             )
             async with start_worker(order) as worker:
                 ending = asyncio.create_task(self._end_when_told(worker))
@@ -99,9 +99,9 @@ class WorkerSlot:
             self._was_ready = True
             self._on_ready(ready)
         try:
-            with self._board.listening(worker.tell) as say:
-                async for saying in worker.sayings():
-                    say(saying)
+            with self._broadcast.subscribed(worker.tell) as publish:
+                async for change in worker.changes():
+                    publish(change)
             code = await worker.wait()
         finally:
             self._pages.retire(source)

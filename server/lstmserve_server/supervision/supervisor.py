@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from itertools import pairwise
 
 import structlog
 from prometheus_client import disable_created_metrics
@@ -15,11 +16,10 @@ from prometheus_client import disable_created_metrics
 from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.following import read_aside, unless_stopped
 from lstmserve_server.page.application import Page
-from lstmserve_server.ready import Ready
+from lstmserve_server.process_messages import Ready
 from lstmserve_server.store.default_model import StoreDefault
 from lstmserve_server.store.repository import read_store
-from lstmserve_server.supervision.board import Board
-from lstmserve_server.supervision.cores import share_cores
+from lstmserve_server.supervision.broadcast import Broadcast
 from lstmserve_server.supervision.messages import Order
 from lstmserve_server.supervision.port import reserve_port
 from lstmserve_server.supervision.slot import WorkerSlot
@@ -63,12 +63,12 @@ class Supervisor:
                     page.connect(listen)
                     on_ready(replace(ready, metrics_listen=exporter.address))
 
-            board = Board()
+            broadcast = Broadcast()
             orders = await unless_stopped(
                 self._stopping, read_aside(lambda: self._make_orders(listen))
             )
             slots = [
-                WorkerSlot(order, pages, self._stopping, on_worker_ready, board)
+                WorkerSlot(order, pages, self._stopping, on_worker_ready, broadcast)
                 for order in orders or ()
             ]
             await _keep(slots)
@@ -120,3 +120,15 @@ async def _keep(slots: Sequence[WorkerSlot]) -> None:
                 group.create_task(slot.keep())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
+
+
+def share_cores(cores: Collection[int], workers: int) -> list[tuple[int, ...]]:
+    """Disjoint shares of neighboring cores, as equal as can be; all empty where there are too few.
+
+    An empty share means: run wherever the system likes.
+    """
+    if workers > len(cores):
+        return [()] * workers
+    ordered = sorted(cores)
+    bounds = [len(ordered) * number // workers for number in range(workers + 1)]
+    return [tuple(ordered[begin:end]) for begin, end in pairwise(bounds)]

@@ -135,7 +135,7 @@ async def test_everything_that_was_done_is_told_to_others(stocked: StoreBench) -
 
 async def test_what_others_were_told_is_done_and_not_told_again(stocked: StoreBench) -> None:
     heard = Directives(default_model="b").with_requested(ONE).with_rejected(TWO)
-    stocked.administration.hear(heard)
+    stocked.administration.apply(heard)
     assert stocked.ask() == OTHER
     await stocked.until_begun(ONE)
     await stocked.follow(1)

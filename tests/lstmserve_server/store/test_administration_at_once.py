@@ -102,7 +102,7 @@ async def test_a_load_is_not_undone_by_what_another_process_was_told_meanwhile(
     lock = stocked.loader.hold(ONE)
     loading = asyncio.create_task(stocked.administration.load(ONE))
     await stocked.until_begun(ONE)
-    stocked.administration.hear(Directives(default_model="b"))
+    stocked.administration.apply(Directives(default_model="b"))
     lock.set()
     await loading
     await stocked.follow(1)
@@ -117,7 +117,7 @@ async def test_an_unload_is_not_undone_by_what_another_process_was_told_meanwhil
     lock = stocked.loader.hold(ONE)
     unloading = asyncio.create_task(stocked.administration.unload(TWO))
     await stocked.until_begun(ONE)
-    stocked.administration.hear(Directives(default_model="b"))
+    stocked.administration.apply(Directives(default_model="b"))
     lock.set()
     await unloading
     await stocked.follow(1)

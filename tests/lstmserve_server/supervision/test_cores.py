@@ -7,7 +7,7 @@ from itertools import chain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.supervision.cores import share_cores
+from lstmserve_server.supervision.supervisor import share_cores
 
 core_sets = st.sets(st.integers(0, 255), min_size=1)
 

@@ -6,17 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from lstmserve_server.config import Address
-from lstmserve_server.ready import Ready
+from lstmserve_server.process_messages import OperatorChange, OperatorState, Ready
 from lstmserve_server.store.directives import Directives
 from lstmserve_server.supervision.messages import (
     ANSWERS,
+    CHANGES,
     ORDERS,
-    SAYINGS,
-    WORDS,
+    STATES,
     Order,
     Refusal,
 )
-from lstmserve_server.word import Saying, Word
 from support.options import read_config
 
 OPTIONS = (
@@ -51,8 +50,8 @@ def test_an_answer_of_either_kind_arrives_as_one_line() -> None:
 
 
 def test_what_operators_say_arrives_as_one_line_each_way() -> None:
-    saying, word = Saying(Directives(), SAID), Word(SAID, 7)
-    lines = SAYINGS.dump_json(saying), WORDS.dump_json(word)
+    change, state = OperatorChange(Directives(), SAID), OperatorState(SAID, 7)
+    lines = CHANGES.dump_json(change), STATES.dump_json(state)
     assert not any(b"\n" in line for line in lines)
-    assert SAYINGS.validate_json(lines[0]) == saying
-    assert WORDS.validate_json(lines[1]) == word
+    assert CHANGES.validate_json(lines[0]) == change
+    assert STATES.validate_json(lines[1]) == state

@@ -10,13 +10,13 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from lstmserve_server.process_messages import OperatorChange, OperatorState
 from lstmserve_server.store.directives import Directives
-from lstmserve_server.supervision.board import Board, Say
-from lstmserve_server.word import Saying, Word
+from lstmserve_server.supervision.broadcast import Broadcast, Publish
 
 ONE, TWO = ("tiny", 1), ("tiny", 2)
 NOTHING_SAID = Directives(default_model="tiny", weights={"tiny": {1: 1}})
-WORDS: tuple[Callable[[Directives], Directives], ...] = (
+STATES: tuple[Callable[[Directives], Directives], ...] = (
     lambda known: known.with_requested(ONE),
     lambda known: known.with_rejected(ONE),
     lambda known: known.with_requested(TWO),
@@ -30,32 +30,32 @@ WORDS: tuple[Callable[[Directives], Directives], ...] = (
 
 
 class Worker:
-    """A worker as far as the board is concerned; messages take their time, either way."""
+    """A worker as far as the broadcast is concerned; messages take their time, either way."""
 
-    def __init__(self, stack: ExitStack, board: Board) -> None:
-        self.down: deque[Word] = deque()
-        self.up: deque[Saying] = deque()
-        self.known = board.directives or NOTHING_SAID  # with its order
-        self.num_sayings = 0
-        self._say: Say = stack.enter_context(board.listening(self.down.append))
+    def __init__(self, stack: ExitStack, broadcast: Broadcast) -> None:
+        self.down: deque[OperatorState] = deque()
+        self.up: deque[OperatorChange] = deque()
+        self.known = broadcast.directives or NOTHING_SAID  # with its order
+        self.num_changes = 0
+        self._say: Publish = stack.enter_context(broadcast.subscribed(self.down.append))
 
-    def tell(self, word: Callable[[Directives], Directives]) -> None:
-        before, self.known = self.known, word(self.known)
-        self.num_sayings += 1
-        self.up.append(Saying(before, self.known))
+    def tell(self, state: Callable[[Directives], Directives]) -> None:
+        before, self.known = self.known, state(self.known)
+        self.num_changes += 1
+        self.up.append(OperatorChange(before, self.known))
 
     def carry_up(self) -> None:
         if self.up:
             self._say(self.up.popleft())
 
     def carry_down(self) -> None:
-        if self.down and (word := self.down.popleft()).num_sayings == self.num_sayings:
-            self.known = word.directives
+        if self.down and (state := self.down.popleft()).num_changes == self.num_changes:
+            self.known = state.directives
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board()
+def broadcast() -> Broadcast:
+    return Broadcast()
 
 
 def carry_all(*workers: Worker) -> None:
@@ -65,45 +65,45 @@ def carry_all(*workers: Worker) -> None:
             worker.carry_down()
 
 
-def test_what_one_is_told_all_hear(board: Board) -> None:
+def test_what_one_is_told_all_hear(broadcast: Broadcast) -> None:
     with ExitStack() as stack:
-        workers = [Worker(stack, board) for _ in range(3)]
+        workers = [Worker(stack, broadcast) for _ in range(3)]
         workers[1].tell(lambda known: known.with_rejected(ONE))
         carry_all(*workers)
         assert all(each.known == NOTHING_SAID.with_rejected(ONE) for each in workers)
 
 
-def test_who_comes_later_knows_it_from_the_start(board: Board) -> None:
+def test_who_comes_later_knows_it_from_the_start(broadcast: Broadcast) -> None:
     with ExitStack() as stack:
-        first = Worker(stack, board)
+        first = Worker(stack, broadcast)
         first.tell(lambda known: known.with_rejected(ONE))
         carry_all(first)
-        assert Worker(stack, board).known == first.known
+        assert Worker(stack, broadcast).known == first.known
 
 
-def test_what_was_said_between_the_order_and_the_answer_is_heard(board: Board) -> None:
+def test_what_was_said_between_the_order_and_the_answer_is_heard(broadcast: Broadcast) -> None:
     with ExitStack() as stack:
-        first = Worker(stack, board)
+        first = Worker(stack, broadcast)
         first.tell(lambda known: known.with_rejected(ONE))
         carry_all(first)
-        late: list[Word] = []
-        stack.enter_context(board.listening(late.append))
-        assert late == [Word(first.known)]
+        late: list[OperatorState] = []
+        stack.enter_context(broadcast.subscribed(late.append))
+        assert late == [OperatorState(first.known)]
 
 
-def test_who_has_ended_is_told_nothing_more(board: Board) -> None:
+def test_who_has_ended_is_told_nothing_more(broadcast: Broadcast) -> None:
     with ExitStack() as stack:
-        first = Worker(stack, board)
+        first = Worker(stack, broadcast)
         with ExitStack() as short:
-            gone = Worker(short, board)
+            gone = Worker(short, broadcast)
         first.tell(lambda known: known.with_rejected(ONE))
         carry_all(first)
         assert not gone.down
 
 
-def test_what_is_said_to_two_at_once_is_known_by_both(board: Board) -> None:
+def test_what_is_said_to_two_at_once_is_known_by_both(broadcast: Broadcast) -> None:
     with ExitStack() as stack:
-        workers = [Worker(stack, board), Worker(stack, board)]
+        workers = [Worker(stack, broadcast), Worker(stack, broadcast)]
         workers[0].tell(lambda known: known.with_requested(ONE))
         workers[1].tell(lambda known: known.with_default_model("a"))
         carry_all(*workers)
@@ -111,9 +111,9 @@ def test_what_is_said_to_two_at_once_is_known_by_both(board: Board) -> None:
         assert [worker.known for worker in workers] == [both, both]
 
 
-def test_what_was_said_since_is_not_undone_by_what_is_heard_late(board: Board) -> None:
+def test_what_was_said_since_is_not_undone_by_what_is_heard_late(broadcast: Broadcast) -> None:
     with ExitStack() as stack:
-        worker = Worker(stack, board)
+        worker = Worker(stack, broadcast)
         for model in "ab":
             worker.tell(lambda known, name=model: known.with_default_model(name))
         worker.carry_up()
@@ -122,7 +122,7 @@ def test_what_was_said_since_is_not_undone_by_what_is_heard_late(board: Board) -
 
 
 STEPS = st.lists(
-    st.tuples(st.integers(0, 2), st.sampled_from(["up", "down", "tell"]), st.sampled_from(WORDS)),
+    st.tuples(st.integers(0, 2), st.sampled_from(["up", "down", "tell"]), st.sampled_from(STATES)),
     max_size=40,
 )
 
@@ -131,13 +131,13 @@ STEPS = st.lists(
 def test_in_the_end_all_know_the_same(
     steps: list[tuple[int, str, Callable[[Directives], Directives]]],
 ) -> None:
-    board = Board()
+    broadcast = Broadcast()
     with ExitStack() as stack:
-        workers = [Worker(stack, board) for _ in range(3)]
-        for number, what, word in steps:
+        workers = [Worker(stack, broadcast) for _ in range(3)]
+        for number, what, state in steps:
             worker = workers[number]
             if what == "tell":
-                worker.tell(word)
+                worker.tell(state)
             else:
                 getattr(worker, f"carry_{what}")()
         carry_all(*workers)
@@ -145,16 +145,16 @@ def test_in_the_end_all_know_the_same(
         assert not workers[0].known.requested & workers[0].known.rejected
 
 
-def test_a_log_level_reaches_all_and_changes_nothing_else(board: Board) -> None:
+def test_a_log_level_reaches_all_and_changes_nothing_else(broadcast: Broadcast) -> None:
     with ExitStack() as stack:
-        heard: list[Word] = []
-        say = stack.enter_context(board.listening(heard.append))
-        other: list[Word] = []
-        stack.enter_context(board.listening(other.append))
-        say(Saying(NOTHING_SAID, NOTHING_SAID, "DEBUG"))
-        say(Saying(NOTHING_SAID, NOTHING_SAID.with_rejected(ONE)))
-        assert [word.log_level for word in other] == ["DEBUG", "DEBUG"]
+        heard: list[OperatorState] = []
+        say = stack.enter_context(broadcast.subscribed(heard.append))
+        other: list[OperatorState] = []
+        stack.enter_context(broadcast.subscribed(other.append))
+        say(OperatorChange(NOTHING_SAID, NOTHING_SAID, "DEBUG"))
+        say(OperatorChange(NOTHING_SAID, NOTHING_SAID.with_rejected(ONE)))
+        assert [state.log_level for state in other] == ["DEBUG", "DEBUG"]
         assert other[-1].directives == NOTHING_SAID.with_rejected(ONE)
-        later: list[Word] = []
-        stack.enter_context(board.listening(later.append))
-        assert [word.log_level for word in later] == [board.log_level] == ["DEBUG"]
+        later: list[OperatorState] = []
+        stack.enter_context(broadcast.subscribed(later.append))
+        assert [state.log_level for state in later] == [broadcast.log_level] == ["DEBUG"]
