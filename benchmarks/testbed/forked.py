@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lstmserve_server.lifeline import die_with
+from lstmserve_server.children import die_with
 from lstmserve_server.startup import end
 
 # what Popen does to start a process, which has no public name, and where its arguments stand

@@ -1,12 +1,15 @@
-"""Fresh interpreters that this process starts, and how it ends them."""
+"""Processes that this one starts: how they import, how it ends them, and that none outlives it."""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
 from contextlib import suppress
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def environment() -> dict[str, str]:
@@ -23,3 +26,19 @@ def send_signal(process: asyncio.subprocess.Process, number: signal.Signals) -> 
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
+
+
+def die_with(parent_pid: int) -> str:
+    """Let the kernel kill this process when the one that started it ends.
+
+    A signal of the kernel, not a pipe that this process would have to read: it also comes
+    through when the interpreter is stuck or stopped, so the port is free at once. Returns why
+    the system does not allow it, or nothing.
+    """
+    trouble = ""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL):
+        reason = os.strerror(ctypes.get_errno())
+        trouble = f"this process may outlive the one that started it: PR_SET_PDEATHSIG: {reason}"
+    if os.getppid() != parent_pid:  # it ended before we asked
+        os.kill(os.getpid(), signal.SIGKILL)
+    return trouble

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import structlog
 
+from lstmserve_server.children import die_with
 from lstmserve_server.errors import StartupError
-from lstmserve_server.lifeline import die_with
 from lstmserve_server.startup import EXIT_CANNOT_START, end, end_on_signals, explain
 from lstmserve_server.supervision.messages import (
     ANSWERS,

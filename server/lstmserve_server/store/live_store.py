@@ -14,11 +14,11 @@ from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.directives import Directives
 from lstmserve_server.store.inventory import Inventory
 from lstmserve_server.store.manager import ModelManager
-from lstmserve_server.store.observer import StoreObserver
 from lstmserve_server.store.repository import ModelRepository
 from lstmserve_server.store.shares import parse_traffic
 from lstmserve_server.store.version_loader import VersionLoader
 from lstmserve_server.store.version_policy import parse_policy
+from lstmserve_server.store.version_record import StoreObserver
 
 log = structlog.get_logger()
 

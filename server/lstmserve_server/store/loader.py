@@ -15,8 +15,7 @@ from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.runner import Runner
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
 from lstmserve_server.errors import ModelLoadError, StartupError
-from lstmserve_server.store.allocator import keep_buffers
-from lstmserve_server.store.archive import make_archive, path_of
+from lstmserve_server.store.memory import keep_buffers, make_archive, path_of
 from lstmserve_server.store.proof import find_difference
 from lstmserve_server.store.repository import StoredVersion
 

@@ -18,10 +18,9 @@ from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.default_model import DefaultModel, StoreDefault
 from lstmserve_server.store.directives import Directives, VersionId
 from lstmserve_server.store.inventory import Inventory
-from lstmserve_server.store.observer import StoreObserver
 from lstmserve_server.store.repository import Fingerprint, ModelRepository, StoredVersion
 from lstmserve_server.store.served_model import ServedModel
-from lstmserve_server.store.version_record import VersionRecord, VersionState
+from lstmserve_server.store.version_record import StoreObserver, VersionRecord, VersionState
 
 RETRY_SECONDS = 60.0  # after a failure that need not be the version's
 Clock = Callable[[], float]

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from lstmserve_server.children import die_with
 from lstmserve_server.errors import ModelLoadError, StartupError
-from lstmserve_server.lifeline import die_with
 from lstmserve_server.store.repository import StoredVersion
 
 EXIT_REFUSED = 2

@@ -11,8 +11,6 @@ from lstmserve_bundle import Bundle
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.errors import ModelLoadError
 from lstmserve_server.following import read_aside
-from lstmserve_server.store.allocator import give_back
-from lstmserve_server.store.archive import make_archive
 from lstmserve_server.store.loader import (
     LoadedModel,
     compile_version,
@@ -20,6 +18,7 @@ from lstmserve_server.store.loader import (
     open_version,
     verify_version,
 )
+from lstmserve_server.store.memory import give_back, make_archive
 from lstmserve_server.store.rehearsal import rehearse
 from lstmserve_server.store.repository import StoredVersion
 from lstmserve_server.store.served_model import ServedModel

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from lstmserve_server.store.directives import VersionId
 from lstmserve_server.store.repository import Fingerprint, StoredVersion
@@ -59,3 +61,19 @@ class VersionRecord:
         if self.state is VersionState.FAILED and self.tried == self.fingerprint:
             return 0 < self.retry_at <= now
         return self.is_stored and self.is_settled
+
+
+class StoreObserver(Protocol):
+    """Told what becomes of versions; must be quick and must not raise."""
+
+    def on_state(self, version: VersionId, state: VersionState | None, reason: str) -> None:
+        """A version is in another state; without one it is known no more."""
+
+    def on_load(self, version: VersionId, seconds: float, *, is_good: bool) -> None:
+        """An attempt to load a version took so long."""
+
+    def on_shares(self, shares: Mapping[VersionId, float]) -> None:
+        """Requests are dealt out like this from now on."""
+
+    def on_unloaded(self, model: ServedModel) -> None:
+        """A version's engine has ended."""

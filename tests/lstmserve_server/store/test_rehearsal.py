@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
 from lstmserve_server.store import rehearsal
-from lstmserve_server.store.archive import make_archive
+from lstmserve_server.store.memory import make_archive
 from lstmserve_server.store.rehearsal import rehearse
 from lstmserve_server.store.repository import StoredVersion
 

@@ -19,8 +19,8 @@ from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
 from lstmserve_server.store import rehearsal
-from lstmserve_server.store.archive import make_archive
 from lstmserve_server.store.loader import configure_torch, load_archive, open_version
+from lstmserve_server.store.memory import make_archive
 from lstmserve_server.store.rehearsal import rehearse
 from lstmserve_server.store.repository import StoredVersion
 from support.misdeeds import misbehave
@@ -32,7 +32,7 @@ TRIAL = "lstmserve_server.store.trial"
 # what a server does that tries a version which never ends
 SERVER = """
 import asyncio, pathlib, sys
-from lstmserve_server.store.archive import make_archive
+from lstmserve_server.store.memory import make_archive
 from lstmserve_server.store.rehearsal import rehearse
 from lstmserve_server.store.repository import StoredVersion
 with make_archive() as archive:

@@ -1,8 +1,15 @@
-"""How the C library gives memory back: not after every decode step."""
+"""How memory is given back, and handed to another process.
+
+A compiled version is handed over in a file in memory, which two processes can open. Bytes on the
+heap would have to grow by twice the size of a model for every load.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 M_TRIM_THRESHOLD = -1  # malloc.h
 M_MMAP_THRESHOLD = -3
@@ -27,3 +34,18 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+@contextmanager
+def make_archive() -> Iterator[int]:
+    """The descriptor of an empty one, which is gone after the block."""
+    descriptor = os.memfd_create("lstmserve-archive")
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def path_of(descriptor: int) -> str:
+    """Its name for who has the descriptor, whichever process that is."""
+    return f"/proc/self/fd/{descriptor}"
