@@ -1,6 +1,7 @@
 """An HTTP server for WSGI: a thread for each request, and no client can hold one for ever.
 
-It logs no requests, and nothing that goes wrong because a client is slow or gone.
+It logs no requests, and nothing that goes wrong because a client is slow or gone. waitress,
+cheroot and uvicorn set no bound to the time of a whole request (docs/log.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Reads requests off the wire so that even broken bytes get an error with a field's name.
 
 By default grpc answers bytes it cannot parse with INTERNAL and no reason. A text field
-that is not UTF-8 is found by reading the message again with every string as bytes.
+that is not UTF-8 is found by reading the message again with every string as bytes; an
+``UnknownFieldSet`` takes ten times as long (docs/log.md).
 """
 
 from __future__ import annotations

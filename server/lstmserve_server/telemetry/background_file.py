@@ -1,6 +1,7 @@
 """A file that a thread of its own writes: whoever reads it may be slow or gone, and nobody waits.
 
-Lines that find the queue full are dropped, counted, and told of in the next line.
+Lines that find the queue full are dropped, counted, and told of in the next line. A
+``QueueListener`` never ends while its file is stuck, and a line costs more (docs/log.md).
 """
 
 from __future__ import annotations
