@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 
 def check_names(options: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse an option that there is not."""
+    """Refuse an unknown option."""
     for name in options:
         if name not in known:
-            raise TypeError(f"{name}: no such option; there are {', '.join(sorted(known))}")
+            raise TypeError(f"{name}: unknown option; options are: {', '.join(sorted(known))}")
 
 
 def check_type(name: str, value: object, kind: type) -> None:

@@ -102,8 +102,9 @@ class ClientConfig:
 
 
 def make_config(target: str | Sequence[str], **options: Unpack[ClientOptions]) -> ClientConfig:
-    """The configuration for one target or several; raises ValueError, and TypeError for an
-    option that there is not.
+    """Return the configuration for one target or several.
+
+    Raises ValueError, and TypeError for an unknown option.
     """
     check_names(options, ClientOptions.__optional_keys__)
     targets = (target,) if isinstance(target, str) else tuple(target or ())
@@ -116,7 +117,9 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
         if key.lower() in _OWN_KEYS:
             raise ValueError(f"metadata: {key}: use token, caller or request_id instead")
         if not _KEY.fullmatch(key.lower()) or key.lower().startswith("grpc-"):
-            raise ValueError(f"metadata: {key!r} is no key: letters, digits, '.', '_' and '-'")
+            raise ValueError(
+                f"metadata: {key!r} is not a metadata key: use letters, digits, '.', '_' and '-'"
+            )
         if key.lower().endswith("-bin") or not _VALUE.fullmatch(value):
             raise ValueError(f"metadata: {key}: must be printable ASCII")
 

@@ -101,7 +101,7 @@ def describe(error: LstmserveError, target: str) -> str:
             "or check --target and --tls"
         )
     if isinstance(error, NotCachedError):  # the server's words name the wire's field
-        return f"no such reply is cached; without --cache it is generated{_advice(error)}"
+        return f"the reply is not in the cache; call without --cache to generate it{_advice(error)}"
     return f"{error}{_advice(error)}"
 
 

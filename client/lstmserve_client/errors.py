@@ -3,10 +3,10 @@
     LstmserveError
     ├── InvalidRequestError       a field is wrong: see its violations
     ├── ModelNotFoundError        no such model or version
-    │   └── VersionGoneError      the version that began a reply is served no longer
+    │   └── VersionGoneError      the version that began a reply is no longer served
     ├── ModelStateError           a version cannot be loaded, or cannot go
     ├── NotCachedError            only a cached reply was wanted, and there is none
-    ├── OverloadedError           too many requests: come back after the delay
+    ├── OverloadedError           too many requests: try again after the delay
     ├── UnavailableError          no server, or one that is loading or draining
     ├── DeadlineExceededError     the reply did not come, or could not come, in time
     ├── UnauthenticatedError      no credentials, or wrong ones

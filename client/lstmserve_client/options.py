@@ -92,7 +92,7 @@ class ServerOptions:
         typer.Option(
             "--tls",
             envvar="LSTMSERVE_TLS",
-            help="Connect with TLS; also meant by the other --tls options.",
+            help="Connect with TLS; any other --tls option implies it.",
             rich_help_panel=_SERVER,
         ),
     ] = False
@@ -123,7 +123,7 @@ class ServerOptions:
             dir_okay=False,
             envvar="LSTMSERVE_TOKEN_FILE",
             metavar="FILE",
-            help="Holds the token to call with; or set LSTMSERVE_TOKEN.",
+            help="File with the token to call with; or set LSTMSERVE_TOKEN.",
             rich_help_panel=_SERVER,
         ),
     ] = None
@@ -169,7 +169,7 @@ class ServerOptions:
             try:
                 return self.token_file.read_text("utf-8-sig").strip()
             except UnicodeError:
-                raise ValueError("--token-file: is no UTF-8 text; save it as UTF-8") from None
+                raise ValueError("--token-file: is not UTF-8; save it as UTF-8") from None
         return os.environ.get("LSTMSERVE_TOKEN") or None
 
 

@@ -29,7 +29,9 @@ class _Seen:
     def _whole(self) -> Reply:
         if self.completion is None:
             request_id = self.started.request_id if self.started else None
-            raise RequestCancelledError("the reply was left before its end", request_id=request_id)
+            raise RequestCancelledError(
+                "the stream was closed before the reply ended", request_id=request_id
+            )
         return join(self._seen)
 
 

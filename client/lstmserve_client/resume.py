@@ -139,7 +139,7 @@ class ResumableReply:
         version = f"{started.model} version {started.model_version}"
         error = VersionGoneError(
             f"the reply was cut after {len(self._token_ids)} tokens, and {version}, which began "
-            f"it, is served no longer: {why}",
+            f"it, is no longer served: {why}",
             resource=version,
             request_id=request_id or started.request_id,
         )

@@ -150,7 +150,7 @@ def _why_not(path: Path) -> str:
     if not is_version(path.name):
         return VERSION_RULE
     if not is_folder:
-        return "it is no folder"
+        return "it is not a folder"
     return "" if has_manifest else f"it has no {MANIFEST_NAME}"
 
 

@@ -54,7 +54,7 @@ class ServerCommand(click.Group):
     multiple=True,
     required=True,
     type=click.Choice([scope.value for scope in Scope]),
-    help="What the caller may do; may be given once for each.",
+    help="What the caller may do; give it once for each scope.",
 )
 def _token(name: str, scopes: Sequence[str]) -> None:
     """Make a bearer token of 256 random bits for the caller NAME.

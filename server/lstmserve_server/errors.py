@@ -7,7 +7,7 @@ LstmserveError
 │   └── ModelTrialError     nobody knows: loading it has crashed or taken too long
 ├── ModelNeededError        a version that cannot go, or a default that cannot answer
 ├── NotCachedError          only a cached reply was wanted, and there is none
-├── NotServedError          a method that this version of the server does not serve
+├── NotServedError          a method that this server does not serve
 ├── ResumeMismatchError     resume tokens that nothing can follow
 ├── QueueFullError          more waiting requests than the server keeps
 │   ├── QueueTokensFullError    more waiting tokens than the server keeps
@@ -76,7 +76,7 @@ class NotCachedError(LstmserveError):
 
 
 class NotServedError(LstmserveError):
-    """The method exists on the wire, but not yet in this server."""
+    """Say that this server does not serve the method, or has no cache to serve it with."""
 
 
 class ResumeMismatchError(LstmserveError):

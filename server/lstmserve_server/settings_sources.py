@@ -52,7 +52,7 @@ def _read_file(path: Path) -> Mapping[str, object]:
     except OSError as error:
         raise StartupError(f"--config: {path}: {error.strerror or 'cannot be read'}") from None
     except tomllib.TOMLDecodeError as error:
-        raise StartupError(f"--config: {path}: is no TOML: {error}") from None
+        raise StartupError(f"--config: {path}: is not valid TOML: {error}") from None
     except (ValueError, RecursionError) as error:  # the last is the parser's: lists too deep
         raise StartupError(f"--config: {path}: {error}") from None
     unknown = [

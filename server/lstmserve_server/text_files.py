@@ -15,7 +15,7 @@ def decode_text(data: bytes) -> str:
     if data.startswith(_UTF16):
         raise ValueError("is UTF-16; save it as UTF-8")
     if b"\0" in data:
-        raise ValueError("holds NUL bytes: it is no text, or UTF-16; save it as UTF-8")
+        raise ValueError("holds NUL bytes, so it is not text, or is UTF-16; save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -64,7 +64,7 @@ def test_a_file_without_an_end_is_not_read(folder: Path, name: str, endless: str
         os.mkfifo(folder / name)
     else:
         (folder / name).symlink_to("/dev/zero")
-    with pytest.raises(BundleError, match=f"{name}: cannot be read: it is no regular file"):
+    with pytest.raises(BundleError, match=f"{name}: cannot be read: it is not a regular file"):
         open_bundle(folder)
 
 

@@ -81,7 +81,7 @@ def test_links_count_as_what_they_lead_to(tmp_path: Path) -> None:
     (store / "a" / "5").write_text("a file")
     found = look_into(store)
     assert found.versions == {"a": [1], "b": [1]}
-    no_folder = dict.fromkeys(("a/2", "a/3", "a/5"), "it is no folder")
+    no_folder = dict.fromkeys(("a/2", "a/3", "a/5"), "it is not a folder")
     assert found.passed_over == {**no_folder, "a/4": NO_MANIFEST}
 
 

@@ -87,5 +87,5 @@ def test_an_option_is_refused_by_name(name: str, value: object) -> None:
 
 
 def test_an_option_that_there_is_not_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"^timeout: no such option; there are metadata, "):
+    with pytest.raises(TypeError, match=r"^timeout: unknown option; options are: metadata, "):
         make_call(make_config("127.0.0.1:1"), {"timeout": 1.0})  # type: ignore[typeddict-unknown-key]

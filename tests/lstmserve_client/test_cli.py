@@ -110,11 +110,11 @@ def test_a_reply_that_is_not_cached_is_one_clear_line(
 ) -> None:
     fake.events = []
     info = details.ErrorInfo(reason="NOT_CACHED", domain="lstmserve")
-    fake.fail(grpc.StatusCode.NOT_FOUND, "without cache_mode it is generated", info)
+    fake.fail(grpc.StatusCode.NOT_FOUND, "send the request without cache_mode", info)
     result = lstmserve(*verb, "--cache", "only_if_cached", stdin="hi\n")
     assert (result.exit_code, result.stdout) == (1, "")
     assert unnamed(result.stderr) == (
-        "error: no such reply is cached; without --cache it is generated (request ID)\n"
+        "error: the reply is not in the cache; call without --cache to generate it (request ID)\n"
     )
     assert fake.requests[0].cache_mode == pb.CACHE_MODE_ONLY_IF_CACHED
 

@@ -191,7 +191,7 @@ def test_one_text_is_not_several_stop_sequences() -> None:
 def test_an_option_that_there_is_not_is_not_passed_over(
     call: Callable[..., Any], fake: FakeServer, method: str, arguments: list[str]
 ) -> None:
-    with pytest.raises(TypeError, match=r"^tempreature: no such option"):
+    with pytest.raises(TypeError, match=r"^tempreature: unknown option"):
         call(method, *arguments, tempreature=0.5)
     assert fake.requests == []
 

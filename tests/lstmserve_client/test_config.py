@@ -86,7 +86,9 @@ def test_a_value_of_another_type_is_refused_by_name(client: type, name: str, val
 
 @pytest.mark.parametrize("client", [Client, AsyncClient])
 def test_an_option_that_there_is_not_is_refused(client: type) -> None:
-    with pytest.raises(TypeError, match=r"^timeout: no such option; there are .*timeout_seconds"):
+    with pytest.raises(
+        TypeError, match=r"^timeout: unknown option; options are: .*timeout_seconds"
+    ):
         client(timeout=1.0)
 
 

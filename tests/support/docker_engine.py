@@ -1,4 +1,4 @@
-"""docker-compose.yml in a real engine, by the commands of docs/operations.md."""
+"""docker-compose.yml in a real engine, by the commands of docs/deploying.md."""
 
 from __future__ import annotations
 

@@ -22,16 +22,16 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel="Output")
 ]
 Model = Annotated[
-    str | None, typer.Option(help="Of models of this name.", rich_help_panel=_SELECTION)
+    str | None, typer.Option(help="Only entries of this model.", rich_help_panel=_SELECTION)
 ]
 ModelVersion = Annotated[
-    str | None, typer.Option(help="Of this version.", rich_help_panel=_SELECTION)
+    str | None, typer.Option(help="Only entries of this version.", rich_help_panel=_SELECTION)
 ]
 Caller = Annotated[
     str | None,
     typer.Option(
         metavar="ID",
-        help="Of this caller, where callers do not share; empty for those without a name.",
+        help="Only entries kept for this caller; empty: for those without a name.",
         rich_help_panel=_SELECTION,
     ),
 ]

@@ -72,7 +72,7 @@ def _parse(line: str) -> object:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"not valid JSON: {name} is no number")
+    raise ValueError(f"not valid JSON: {name} is not a number")
 
 
 def _over(options: RequestOptions, own: Mapping[str, Any]) -> RequestOptions:

@@ -55,7 +55,9 @@ class _Entry(BaseModel):
         if not self.tokens and not self.certificates:
             raise ValueError("needs tokens or certificates: it cannot prove who it is")
         if self.burst is not None and self.requests_per_second is None:
-            raise ValueError("burst: means nothing without requests_per_second")
+            raise ValueError(
+                "burst: has no effect without requests_per_second; give both or neither"
+            )
         return self
 
     def to_principal(self) -> Principal:
@@ -81,7 +83,7 @@ class _File(BaseModel):
     @model_validator(mode="after")
     def _check_somebody_may_call(self) -> Self:
         if not self.principals and not self.anonymous:
-            raise ValueError("needs principals, or anonymous callers: nobody could call")
+            raise ValueError("needs principals or anonymous callers; otherwise nobody could call")
         return self
 
     def to_principals(self) -> list[Principal]:
@@ -98,7 +100,7 @@ def read_file(path: Path) -> bytes:
         with open(path, "rb", opener=_open_at_once) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
-                raise _refused(path, "is no ordinary file, which can be read again and again")
+                raise _refused(path, "is not a regular file, which can be read again and again")
             # whoever may write it may call; reading it helps nobody (docs/security.md)
             if mode & stat.S_IWOTH:
                 raise _refused(path, "everybody on this machine may write it; chmod o-w")
@@ -133,9 +135,11 @@ def _read_tables(data: bytes, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _refused(path, f"is no TOML: {error}") from None
+        raise _refused(path, f"is not valid TOML: {error}") from None
     except (ValueError, RecursionError):  # of the parser's: numbers too long, lists too deep
-        raise _refused(path, "is no TOML that can be read") from None
+        raise _refused(
+            path, "is not valid TOML: a number is too long, or lists are too deep"
+        ) from None
 
 
 def _check_unique(path: Path, entries: Sequence[_Entry]) -> None:
@@ -163,7 +167,7 @@ def _describe(problem: ErrorDetails, tables: dict[str, Any]) -> str:
     first, *rest = problem["loc"] or ("principals",)
     reason = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        reason = "is no key that is known here"
+        reason = "is not a known key"
     if first != "principals" or not rest:
         return f"{first}: {reason}"
     number, *keys = rest

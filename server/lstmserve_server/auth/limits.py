@@ -87,7 +87,7 @@ class Limits:
         if wait:
             raise RateLimitError(
                 f"{principal.name!r} may make {principal.requests_per_second:g} requests a second, "
-                f"and {principal.burst:g} at once; come back when the delay is over",
+                f"and {principal.burst:g} at once; try again after the retry delay",
                 wait,
             )
 
@@ -106,6 +106,6 @@ def _check_concurrency(principal: Principal, places: Places) -> None:
     if wait:
         raise ConcurrencyLimitError(
             f"{principal.name!r} has {places.num_taken} calls running, of "
-            f"{principal.max_concurrent} that it may; come back when one has ended",
+            f"{principal.max_concurrent} that it may; try again when one has ended",
             wait,
         )

@@ -77,8 +77,8 @@ class CacheConfig:
     )
     threshold: int = option(
         2,
-        "How often a reply must be asked for within the window to be kept. Requests to this "
-        "server count or, with Redis, to all that share it; 1 keeps everything.",
+        "Keep a reply once it was asked for this many times within the window. With Redis, "
+        "requests to all servers that share it count; 1 keeps everything.",
         name="cache_threshold",
         ge=1,
         le=100,

@@ -37,7 +37,7 @@ class StoreConfig:
     )
     poll_seconds: float = option(
         2.0,
-        "Time between two looks for new versions; 0: only when told to load one.",
+        "Time between two looks for new versions; 0: load one only when told to.",
         ge=0,
         le=86400,
     )
@@ -62,31 +62,32 @@ class EngineConfig:
     max_running: int = option(64, "Replies generated at the same time, per model.", ge=1, le=1024)
     max_waiting: int = option(
         1024,
-        "Requests kept per model that have no row of the batch: they wait for one, or for a "
-        "slow reader. More are refused.",
+        "Requests that may wait for a row of the batch or be parked, per model; more are refused.",
         ge=0,
     )
     max_waiting_tokens: int = option(
         1 << 20,
-        "The bound of --max-waiting in tokens: prompt and max_tokens of the requests that wait.",
+        "Tokens (prompt and max_tokens) of the requests that may wait, per model; more are "
+        "refused.",
         ge=1,
     )
     quantum_steps: int = option(
         8,
-        "Tokens decoded per reply between two looks at the queue. More is faster, but new "
-        "requests wait longer.",
+        "Decode steps between two looks at the queue. More is faster, but new requests wait "
+        "longer.",
         ge=1,
         le=64,
     )
     prefill_piece_tokens: int = option(
-        32, "Tokens read of each new prompt between two quanta.", ge=1, le=1024
+        32, "Tokens of each new prompt to prefill between two quanta.", ge=1, le=1024
     )
     prefill_budget_tokens: int = option(
         512,
-        "Tokens read of all new prompts between two quanta: the longest pause of running replies.",
+        "Tokens of all new prompts to prefill between two quanta: it bounds the pause of running "
+        "replies.",
         ge=2,
     )
     park_after_tokens: int = option(
-        256, "Tokens made ahead of a slow reader before its row is given to another request.", ge=1
+        256, "Tokens decoded ahead of a slow reader before its reply is parked.", ge=1
     )
     measured_tokens_per_second: float = 32.0  # scored for quality, at most about; 0: none

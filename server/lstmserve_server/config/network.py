@@ -28,7 +28,7 @@ class WireConfig:
     idle_seconds: float = 300.0  # without a call
     age_seconds: float = option(
         0.0,
-        "Close connections older than this, when their calls have ended or after "
+        "Close connections older than this, once their calls have ended, or after "
         "--drain-seconds; 0: never.",
         name="max_connection_age_seconds",
         ge=0,

@@ -34,7 +34,7 @@ class TracingConfig:
     )
     ratio: float = option(
         1.0,
-        "Traced share of the calls whose callers do not decide.",
+        "Share of calls to trace, of those whose callers do not decide.",
         name="trace_ratio",
         ge=0,
         le=1,
@@ -46,7 +46,7 @@ class TelemetryConfig:
     """What is told of the process and of calls, besides metrics."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = option(
-        "INFO", "Least severe log lines to write; may be changed while the server runs."
+        "INFO", "The least severe level that is logged; it can be changed while the server runs."
     )
     log_format: Literal["auto", "console", "json"] = option(
         "auto", "auto: readable on a terminal, JSON elsewhere."

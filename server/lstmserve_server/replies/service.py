@@ -112,7 +112,7 @@ class ReplyService:
             return asked.mode is CacheMode.BYPASS
         if asked.mode is CacheMode.ONLY_IF_CACHED:
             who = "this server" if model.is_exact else "a version that is served inexact"
-            raise NotCachedError(f"{who} keeps no replies; leave cache_mode out")
+            raise NotCachedError(f"{who} keeps no replies; send the request without cache_mode")
         return True
 
     def _find_candidates(self, asked: ReplyRequest, model: ServedModel) -> Iterator[Candidate]:
@@ -124,7 +124,7 @@ class ReplyService:
         found = await self._kept.find_any(candidates)
         if found is None:
             raise NotCachedError(
-                "this reply is not in the cache; without cache_mode it is generated"
+                "the reply is not in the cache; send the request without cache_mode to generate it"
             )
         async for part in self._near(*found, asked, maker):
             yield part

@@ -28,7 +28,7 @@ async def read_one(read: Read, coming: AsyncIterator[bytes]) -> Message:
         async with asyncio.timeout(MESSAGE_SECONDS):
             data = await anext(coming, None)
     except TimeoutError:
-        raise DeadlineError("the rest of the request has not come in time") from None
+        raise DeadlineError(f"the request did not arrive within {MESSAGE_SECONDS:g} s") from None
     if data is None:
         raise InvalidRequestError([FieldViolation("request", "is missing")])
     return checked(read(data))
@@ -54,7 +54,10 @@ class Strangers:
                 with self._wait(patience):
                     return await read_one(bounded(read, MAX_STRANGE_BYTES), coming)
         except TimeoutError:
-            raise DeadlineError("others' requests have come sooner") from None
+            raise DeadlineError(
+                "the request took too long to arrive, and the server gave its place to others; "
+                "send the message with the call"
+            ) from None
 
     @contextmanager
     def _wait(self, patience: asyncio.Timeout) -> Iterator[None]:

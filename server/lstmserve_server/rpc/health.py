@@ -57,7 +57,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
                     yield Health(status=status)
         finally:
             self._watching.pop(nudge, None)
-        raise UnavailableError("too many watch; begin again")
+        raise UnavailableError("too many calls of Watch are open; watch again")
 
     def _begin_watching(self) -> asyncio.Event:
         """Whoever has watched longest makes room."""

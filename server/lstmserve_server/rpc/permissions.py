@@ -68,9 +68,11 @@ def check_permission(principal: Principal, method: str) -> None:
         return
     need = NEEDS.get(method)
     if not isinstance(need, Scope):
-        raise PermissionDeniedError(f"{method} is for nobody: no scope includes it")
+        raise PermissionDeniedError(f"{method} is denied: no scope includes it")
     if principal.is_anonymous:
-        raise PermissionDeniedError(f"{method} needs the scope {need.value!r}: send its token")
+        raise PermissionDeniedError(
+            f"{method} needs the scope {need.value!r}: send a token that has it"
+        )
     raise PermissionDeniedError(
         f"{method} needs the scope {need.value!r}, which {principal.name!r} does not have"
     )

@@ -174,5 +174,5 @@ def _resume_ids(
 def _check_vocabulary(tokens: Sequence[int], model: ServedModel) -> None:
     if max(tokens) >= model.manifest.sizes.vocabulary:
         raise ResumeMismatchError(
-            f"resume_tokens: {max(tokens)} is no token of {model.name} version {model.version}"
+            f"resume_tokens: {max(tokens)} is not a token of {model.name} version {model.version}"
         )

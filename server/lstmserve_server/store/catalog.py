@@ -84,7 +84,7 @@ class ModelCatalog:
         return InvalidRequestError(
             [
                 FieldViolation(
-                    field, f"must name one of these, for no model is the default here: {models}"
+                    field, f"must name a model, because this server has no default: {models}"
                 )
             ]
         )
@@ -97,10 +97,10 @@ class ModelCatalog:
         known = sorted({model for model, _ in roster.models})
         if name not in known:
             return ModelNotFoundError(
-                f"no model {name!r} is served; these are: {', '.join(known)}", name
+                f"model {name!r} is not served; served are: {', '.join(known)}", name
             )
         versions = ", ".join(str(number) for model, number in roster.models if model == name)
         return ModelNotFoundError(
-            f"model {name!r} has no version {version!r} here; these are served: {versions}",
+            f"model {name!r} version {version!r} is not served; served are: {versions}",
             f"{name}/{version}",
         )

@@ -222,7 +222,7 @@ async def test_an_upgrade_and_its_rollback_lose_no_call(
 
 
 def replace_servers(docker: Docker) -> None:
-    """As docs/operations.md says under Upgrade."""
+    """Replace them as docs/deploying.md says under Upgrading the servers."""
     old, retries = docker.servers(), count_retries()
     docker.compose("build", "server")
     docker.compose(

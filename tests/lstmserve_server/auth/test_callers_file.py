@@ -95,7 +95,7 @@ def test_a_burst_is_a_second_unless_it_is_said(rate: float, burst: float) -> Non
         ({"max_concurrent": 0}, "max_concurrent"),
         ({"cache": "mine"}, "cache"),
         ({"token": HASH}, "token"),
-        ({"scope": "admin"}, "scope: is no key"),
+        ({"scope": "admin"}, "scope: is not a known key"),
     ],
 )
 def test_what_is_wrong_is_named_and_not_repeated(change: dict[str, object], key: str) -> None:
@@ -136,8 +136,8 @@ def test_nothing_may_belong_to_two() -> None:
         ("anonymous = true", "anonymous"),
         ("principals = 5", "principals"),
         ("principals = [5]", "principals[0]"),
-        ("a = 1\n" + to_toml(GOOD), "a: is no key"),
-        ("[[principals]", "is no TOML"),
+        ("a = 1\n" + to_toml(GOOD), "a: is not a known key"),
+        ("[[principals]", "is not valid TOML"),
         (to_toml({"scopes": ["admin"]}), "principals[0]: name"),
     ],
 )
@@ -170,13 +170,13 @@ def test_a_file_that_everybody_may_write_or_that_is_none_is_not_read(tmp_path: P
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 20_000, "a = " + "9" * 5_000])
 def test_what_the_parser_gives_up_on_is_no_toml(text: str) -> None:
-    assert refuse(text) == "is no TOML that can be read"
+    assert refuse(text) == "is not valid TOML: a number is too long, or lists are too deep"
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "callers.toml"
     os.mkfifo(pipe, 0o600)
-    with pytest.raises(StartupError, match="no ordinary file"):
+    with pytest.raises(StartupError, match="not a regular file"):
         read_file(pipe)
 
 

@@ -58,7 +58,7 @@ async def test_a_model_that_is_alone_answers_and_goes_on_when_others_come(
     later = StoreBench(tmp_path)
     with capture_logs() as log:
         await later.start()
-    assert refused(later) == "must name one of these, for no model is the default here: a, b"
+    assert refused(later) == "must name a model, because this server has no default: a, b"
     assert {later.ask("a"), later.ask("b")} == {A, B}
     (warning,) = log
     assert "are refused" in warning["event"]

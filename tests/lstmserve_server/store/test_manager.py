@@ -34,7 +34,7 @@ async def test_a_new_version_answers_once_it_is_loaded_and_the_old_one_ends(
     lock.set()
     await following
     assert bench.ask() == TWO
-    with pytest.raises(ModelNotFoundError, match="these are served: 2"):
+    with pytest.raises(ModelNotFoundError, match="served are: 2"):
         bench.ask("a", "1")
     await bench.until_ended()
     assert bench.states == {TWO: "ready", ONE: "unloaded"}

@@ -50,7 +50,7 @@ def test_a_reply_of_it_cannot_be_resumed_on_another(live: LiveServer) -> None:
     error = refuse(
         lambda: list(live.served.generation.Generate(request)), grpc.StatusCode.NOT_FOUND
     )
-    assert error.details() == "model 'tiny' has no version '2' here; these are served: 1"
+    assert error.details() == "model 'tiny' version '2' is not served; served are: 1"
     assert find_detail(error, ResourceInfo).resource_name == "tiny/2"
 
 

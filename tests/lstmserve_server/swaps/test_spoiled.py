@@ -117,7 +117,7 @@ def test_a_version_whose_file_never_ends_keeps_nobody_waiting(
     (aside / "model.pt").unlink()
     os.mkfifo(aside / "model.pt")
     aside.replace(live.folder(version))
-    live.until_state(version, FAILED, "model.pt: cannot be read: it is no regular file")
+    live.until_state(version, FAILED, "model.pt: cannot be read: it is not a regular file")
     assert live.answering() == serving
 
 

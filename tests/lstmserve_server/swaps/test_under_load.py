@@ -68,7 +68,7 @@ def test_a_slow_reader_keeps_its_version_to_the_end(live: LiveServer) -> None:
         after = live.put("new" if live.weights[begun_on] == "old" else "old")
         live.until_state(begun_on, pb.MODEL_STATE_UNLOADING)
         assert live.answering() == after
-        with pytest.raises(Exception, match=f"these are served: {after}"):
+        with pytest.raises(Exception, match=f"served are: {after}"):
             live.answering(model_version=str(begun_on))
         page = live.served.page()
         assert states(page, begun_on) == {"unloading"}

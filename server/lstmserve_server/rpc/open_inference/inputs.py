@@ -75,7 +75,7 @@ def _raw_contents(
 
 def _read_input(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> Value:
     if tensor.name not in INPUTS and tensor.name not in PARAMETERS:
-        raise ValueError(f"is not taken; these are: {list_names([*INPUTS, *PARAMETERS])}")
+        raise ValueError(f"is not an input; inputs are: {list_names([*INPUTS, *PARAMETERS])}")
     wanted = INPUTS.get(tensor.name, tensor.datatype)
     if tensor.datatype != wanted:
         raise ValueError(f"its datatype must be {wanted}, not {tensor.datatype[:64]!r}")

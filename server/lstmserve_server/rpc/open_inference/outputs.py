@@ -88,7 +88,7 @@ def read_outputs(checks: FieldChecks, request: wire.ModelInferRequest) -> list[s
     for output in request.outputs:
         place = in_output(output.name)
         if output.name not in OUTPUTS:
-            checks.refuse(place, f"is not given; these are: {list_names(OUTPUTS)}")
+            checks.refuse(place, f"is not an output; outputs are: {list_names(OUTPUTS)}")
         if output.name in found:
             checks.refuse(place, "must be named once")
         refuse_parameters(checks, place, output.parameters)

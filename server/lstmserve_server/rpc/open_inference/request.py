@@ -141,7 +141,7 @@ class _Reading:
         if name in PARAMETERS:
             self._settings.add(name, place, value)
         else:
-            self._checks.refuse(place, f"is not served; these are: {list_names(served)}")
+            self._checks.refuse(place, f"is not a parameter; parameters are: {list_names(served)}")
 
     def _find_outputs(self) -> tuple[str, ...]:
         wanted = {name: in_output(name) for name in read_outputs(self._checks, self._request)}

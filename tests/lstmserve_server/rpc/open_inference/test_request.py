@@ -115,7 +115,11 @@ def test_a_parameter_may_come_twice_and_must_be_the_same() -> None:
 @pytest.mark.parametrize(
     ("request_", "field", "allowed"),
     [
-        (make({"temprature": 1.0}), "parameters[temprature]", "is not served; these are: cache_m"),
+        (
+            make({"temprature": 1.0}),
+            "parameters[temprature]",
+            "is not a parameter; parameters are: ",
+        ),
         (make({"top_k": -1}), "parameters[top_k]", "from 0 to 4294967295, not -1"),
         (make({"top_k": 2**32}), "parameters[top_k]", "from 0 to 4294967295, not 4294967296"),
         (make({"top_k": 1.5}), "parameters[top_k]", "whole number"),
@@ -135,7 +139,7 @@ def test_a_parameter_may_come_twice_and_must_be_the_same() -> None:
         (make(None, top_k=-2), "inputs[top_k]", "from 0 to"),
         (make(None, text_input=b"\xff"), "inputs[text_input]", "valid UTF-8"),
         (make(None, text_input=1.0), "inputs[text_input]", "datatype must be BYTES, not 'FP32'"),
-        (make(None, image="x"), "inputs[image]", "is not taken; these are: cache_mode, exclude"),
+        (make(None, image="x"), "inputs[image]", "is not an input; inputs are: cache_mode, "),
         (make(None, exclude_input_in_output=False), "inputs[exclude_input_in_output]", "true"),
         (make(None, return_logprobs=True), "inputs[return_logprobs]", "needs the parameter"),
         (make(None, sampling_parameters="[1]"), "inputs[sampling_parameters]", "a JSON object"),
@@ -239,7 +243,7 @@ def test_a_parameter_may_come_twice_and_must_be_the_same() -> None:
         (
             wire.ModelInferRequest(outputs=[{"name": "text"}]),
             "outputs[text]",
-            "is not given; these are: finish_reason, logprobs",
+            "is not an output; outputs are: finish_reason, logprobs",
         ),
         (
             wire.ModelInferRequest(outputs=[{"name": "text_output"}] * 2),

@@ -187,7 +187,7 @@ def test_a_request_of_a_stream_fails_alone(server: ServerProcess) -> None:
         errors = {answer["error"] for answer in answers if "error" in answer}
         assert errors == {
             f"[request id: b] INVALID_ARGUMENT: parameters[top_p]: {TOP_P}",
-            "[request id: c] NOT_FOUND: no model 'nope' is served; these are: tiny",
+            "[request id: c] NOT_FOUND: model 'nope' is not served; served are: tiny",
         }
         assert {answer["id"] for answer in answers if "id" in answer} == {"a", "d"}
     wanted = Counter(OK=4, INVALID_ARGUMENT=2, NOT_FOUND=2)
