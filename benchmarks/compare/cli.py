@@ -16,11 +16,11 @@ from benchmarks.compare.contestants import (
     start_contestant,
 )
 from benchmarks.compare.environments import UnavailableError, default_folder
-from benchmarks.compare.table import Result, to_markdown
+from benchmarks.compare.table import Result, describe_source, to_markdown
 from benchmarks.load.driver import Closed
 from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
 from benchmarks.load.options import ServerArguments, parse_numbers
-from benchmarks.load.provenance import describe_run, name_run
+from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
 from benchmarks.load.workload import Lengths, Workload
 from benchmarks.testbed.process import ProgramError
@@ -65,7 +65,7 @@ def run(
         for contestant in _choose(only)
     ]
     described = describe_run()
-    table = f"{to_markdown(results, kinds)}\n`{described['command']}`, {name_run(described)}\n"
+    table = f"{to_markdown(results, kinds)}\n{describe_source(described)}"
     typer.echo(table)
     if json is not None:
         workload = {"workload": asdict(plan.workload), "lengths": [str(kind) for kind in kinds]}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.load.driver import Closed
 from benchmarks.load.figures import Percentiles
 from benchmarks.load.measure import Measurement
+from benchmarks.load.provenance import name_run
 from benchmarks.load.report import MEBIBYTE, UNKNOWN
 from benchmarks.load.workload import Lengths
+
+COLUMNS = 120  # of a line of Markdown, tables apart
 
 
 @dataclass(frozen=True)
@@ -24,22 +29,48 @@ class Result:
 
 
 def to_markdown(results: Sequence[Result], lengths: Sequence[Lengths]) -> str:
-    """One table for each kind of lengths, then what stands behind the names."""
-    tables = [_table([one for one in results if one.measurements], kind) for kind in lengths]
-    notes = [f"- **{one.name}**: {_note(one)}" for one in results]
-    return "\n\n".join([*tables, "\n".join(notes)]) + "\n"
+    """Return what the columns are, a table for each kind of lengths, and a note on each server."""
+    measured = [one for one in results if one.measurements]
+    tables = [_table(measured, kind) for kind in lengths]
+    notes = [_wrap(f"- **{one.name}**: {_note(one)}", indent="  ") for one in results]
+    return "\n\n".join([*_legend(measured, lengths), *tables, "\n".join(notes)]) + "\n"
+
+
+def describe_source(run: Mapping[str, object]) -> str:
+    """Return the command of a run, its files on a line of their own, and what was measured."""
+    command = re.sub(r" (?=--(?:json|markdown) )", " \\\\\n  ", str(run["command"]), count=1)
+    return f"```\n{command}\n```\n\nMeasured at {name_run(run)}\n"
+
+
+def _legend(results: Sequence[Result], lengths: Sequence[Lengths]) -> list[str]:
+    if not results or not lengths:
+        return []
+    *others, most = [str(_streams(one)) for one in results[0].measurements[lengths[0]]]
+    columns = f"Columns {', '.join(others)} and {most} are" if others else f"Column {most} is"
+    return [
+        _wrap(
+            f"{columns} tokens/s with so many streams. The others are with {most} streams: times "
+            "as p50 / p99, CPU cores of the server and of the generator, resident memory in MB. "
+            "Errors are those of all loads."
+        )
+    ]
+
+
+def _wrap(text: str, indent: str = "") -> str:
+    return textwrap.fill(
+        text, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _table(results: Sequence[Result], lengths: Lengths) -> str:
     if not results:
         return f"No server could be measured with {lengths} reply lengths."
     streams = [_streams(one) for one in results[0].measurements[lengths]]
-    most = streams[-1]
     columns = [
-        f"replies of {lengths} length",
-        *(f"tokens/s, {count}" for count in streams),
-        *(f"first token p50 / p99 ms, {most}", f"whole reply p50 / p99 ms, {most}"),
-        *("tokens/message", "server cores", "generator cores", "resident MB", "errors"),
+        f"{lengths} lengths",
+        *(f"{count}" for count in streams),
+        *("first token, ms", "whole reply, ms", "tokens/message"),
+        *("cores", "generator", "MB", "errors"),
     ]
     rows = [_row(one.name, one.measurements[lengths]) for one in results]
     rule = ["---", *(["---:"] * (len(columns) - 1))]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 from pathlib import Path
 
 import pytest
 import typer
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from benchmarks.compare.cli import run
@@ -15,7 +17,7 @@ from benchmarks.compare.contestants import CONTESTANTS, start_contestant
 from benchmarks.compare.dialects import TorchServeDialect, TritonDialect
 from benchmarks.compare.environments import UnavailableError, prepare_environment
 from benchmarks.compare.servers.free_port import find_free_ports
-from benchmarks.compare.table import Result, to_markdown
+from benchmarks.compare.table import Result, describe_source, to_markdown
 from benchmarks.load.dialect import Dialect
 from benchmarks.load.driver import Closed
 from benchmarks.load.figures import compute_figures
@@ -25,6 +27,7 @@ from benchmarks.load.recording import Recording, Window
 from benchmarks.load.usage import ServerUsage
 from benchmarks.load.workload import Ask, Lengths, SamplingOptions
 
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 ASK = Ask("where is it?", SamplingOptions(temperature=1.0), seed=1, min_tokens=7, max_tokens=7)
 BY_NAME = {contestant.name: contestant for contestant in CONTESTANTS}
 
@@ -89,10 +92,19 @@ def test_the_table_names_what_was_not_measured() -> None:
         Result("theirs", "another", unavailable="no wheel for this Python"),
     ]
     table = to_markdown(results, [Lengths.EQUAL])
-    assert "| replies of equal length | tokens/s, 8 |" in table
+    assert "Column 8 is tokens/s with so many streams." in table
+    assert "| equal lengths | 8 | first token, ms |" in table
     assert "| ours | 0 |" in table
     assert "| theirs |" not in table
     assert "- **theirs**: another; not measured: no wheel for this Python" in table
+
+
+def test_the_page_is_written_in_the_form_of_the_one_that_is_kept() -> None:
+    kept = json.loads((RESULTS / "compare.json").read_text("utf-8"))
+    kinds = [Lengths(kind) for kind in kept["lengths"]]
+    results = TypeAdapter(list[Result]).validate_python(kept["servers"])
+    page = f"{to_markdown(results, kinds)}\n{describe_source(kept)}"
+    assert page == (RESULTS / "compare.md").read_text("utf-8")
 
 
 def test_an_unknown_server_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Every link from one document to another leads somewhere."""
+"""Documents: every link to another leads somewhere, and no line is too long to read."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
+FOLDERS = ("docs", "benchmarks", "model_store")
+OURS = [*ROOT.glob("*.md"), *(path for name in FOLDERS for path in ROOT.glob(f"{name}/**/*.md"))]
 DOCUMENTS = [path for path in OURS if "node_modules" not in path.parts]
+MAX_COLUMNS = 120
 LINK = re.compile(r"\]\((?!https?://)(?P<file>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -35,6 +37,12 @@ def broken_links(document: Path) -> list[str]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     assert not broken_links(document)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_line_is_too_long(document: Path) -> None:
+    lines = enumerate(document.read_text().splitlines(), start=1)
+    assert not [number for number, line in lines if len(line) > MAX_COLUMNS]
 
 
 def test_a_broken_link_would_be_found(tmp_path: Path) -> None:
