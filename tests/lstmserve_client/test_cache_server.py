@@ -102,7 +102,7 @@ def test_a_caller_cannot_be_purged_where_callers_share(command: Command) -> None
 def test_the_verbs_work_together(command: Command) -> None:
     missing = command("generate", "hello", "--cache", "only_if_cached")
     assert (missing.exit_code, missing.stdout) == (1, "")
-    assert missing.stderr.startswith("error: no such reply is cached; ")
+    assert missing.stderr.startswith("error: the reply is not in the cache; ")
 
     lines = 'hello\n\n{"prompt": "where is my parcel", "sampling": {"temperature": 0}}\n'
     warm = command("cache", "warm", "-", stdin=lines)

@@ -56,7 +56,7 @@ class Selection:
     scope: str | None = None
 
     def includes(self, owned: Owned) -> bool:
-        """Whether an owner's entries, or one of them, are selected."""
+        """Return whether an owner's entries, or one of them, are selected."""
         return (
             (self.model is None or self.model == owned.model)
             and (self.version is None or self.version == owned.version)

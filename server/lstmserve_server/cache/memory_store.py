@@ -63,12 +63,12 @@ class MemoryStore:
         return self._entries.count()
 
     def get(self, key: EntryKey) -> bytes | None:
-        """An entry, if it is here."""
+        """Return an entry, if it is here."""
         found = self.find_first((key,))
         return None if found is None else found[1]
 
     def find_first(self, keys: Iterable[EntryKey]) -> tuple[int, bytes] | None:
-        """The first of several entries that is here, and its place among them: one lookup."""
+        """Return the first of several entries that is here, and its place: one lookup."""
         started_at = time.perf_counter()
         kept = ((place, self._entries.get(key.digest)) for place, key in enumerate(keys))
         found = next(((place, entry.data) for place, entry in kept if entry is not None), None)
@@ -91,7 +91,7 @@ class MemoryStore:
         self._observer.on_stored(self._kind, StoreName.MEMORY)
 
     def purge(self, selection: Selection) -> int:
-        """Drop the entries of the selected owners; how many they were."""
+        """Drop the entries of the selected owners; return how many they were."""
         digests = [digest for digest, kept in self._kept.items() if selection.includes(kept)]
         found = [self._entries.remove(digest) for digest in digests]
         return sum(kept is not None for kept in found)
@@ -105,6 +105,6 @@ class MemoryStore:
 
 
 def weigh(kept: Kept) -> int:
-    """What an entry takes, in bytes; its other words are the model's own."""
+    """Return what an entry takes, in bytes; its other words are the model's own."""
     scope_bytes = getsizeof(kept.scope) if kept.scope else 0
     return len(kept.data) + scope_bytes + OVERHEAD_BYTES

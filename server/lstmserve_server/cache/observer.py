@@ -52,22 +52,22 @@ class CacheObserver(Protocol):
     """Told what happens to the entries of each kind; must be quick and must not raise."""
 
     def on_lookup(self, kind: Kind, store: StoreName, outcome: Lookup, seconds: float) -> None:
-        """A store was asked for an entry, or would have been."""
+        """Tell that a store was asked for an entry, or would have been."""
 
     def on_stored(self, kind: Kind, store: StoreName) -> None:
-        """An entry was written."""
+        """Tell that an entry was written."""
 
     def on_evicted(self, kind: Kind, store: StoreName, cause: str) -> None:
-        """An entry is gone: size, expired or purged."""
+        """Tell that an entry is gone: size, expired or purged."""
 
     def on_problem(self, kind: Kind, problem: Problem) -> None:
-        """Something went wrong, and no caller noticed."""
+        """Tell that something went wrong, and no caller noticed."""
 
     def on_breaker(self, *, is_open: bool) -> None:
-        """Redis is left alone from now on, or asked again."""
+        """Tell that Redis is left alone from now on, or asked again."""
 
     def on_coalesced(self) -> None:
-        """A request joined an identical one in flight."""
+        """Tell that a request joined an identical one in flight."""
 
 
 @dataclass(frozen=True, slots=True)

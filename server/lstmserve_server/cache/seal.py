@@ -21,12 +21,12 @@ class CorruptEntryError(Exception):
 
 
 def seal(key: EntryKey, content: bytes) -> bytes:
-    """The bytes to store under a key."""
+    """Return the bytes to store under a key."""
     return MARKS[key.kind] + _checksum(key, content) + content
 
 
 def unseal(key: EntryKey, data: bytes) -> bytes:
-    """The content of what was stored under a key; raises CorruptEntryError."""
+    """Return the content of what was stored under a key. Raises CorruptEntryError."""
     content = data[SEAL_BYTES:]
     if data[:SEAL_BYTES] != MARKS[key.kind] + _checksum(key, content):
         raise CorruptEntryError("the seal does not fit")

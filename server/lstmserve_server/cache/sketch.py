@@ -60,7 +60,7 @@ class Sketch:
                     counts[place] = least + 1
 
     def count(self, digest: bytes) -> int:
-        """How often it was counted lately, or somewhat more."""
+        """Return how often it was counted lately, or somewhat more."""
         self._turn_if_old()
         places = find_places(digest, self._columns)
         return _least(self._now, places) + _least(self._before, places)
@@ -80,12 +80,12 @@ class Sketch:
 
 
 def find_capacity(columns: int) -> int:
-    """How many different things a sketch counts until it is full."""
+    """Return how many different things a sketch counts until it is full."""
     return round(FULL_SHARE * columns)
 
 
 def find_places(digest: bytes, columns: int) -> tuple[int, int, int, int]:
-    """Where a digest is counted: the number of one counter in each row."""
+    """Return where a digest is counted: the number of one counter in each row."""
     first, second, third, fourth = _HASHES.unpack_from(digest, _HASHES_START)
     last = columns - 1
     return (

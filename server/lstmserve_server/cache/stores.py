@@ -54,7 +54,7 @@ class CacheStores:
             await self.redis.close()
 
     async def purge(self, selection: Selection) -> Purged:
-        """Drop entries here, in Redis, and in whatever process shares it.
+        """Drop entries here, in Redis, and in every process that shares it.
 
         Raises CacheUnavailableError when Redis does not answer; what is here is gone then.
         """

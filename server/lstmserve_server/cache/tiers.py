@@ -52,12 +52,12 @@ class Tiers(Generic[Entry]):
         self._observer = observer
 
     def find_near(self, key: EntryKey) -> Entry | None:
-        """An entry, if it is in this process."""
+        """Return an entry, if it is in this process."""
         data = None if self._memory is None else self._memory.get(key)
         return None if data is None else self._open(key, data)
 
     async def find_far(self, key: EntryKey, counted: bytes) -> Counted[Entry]:
-        """An entry, if it is in Redis, which counts the request; then it is near, too."""
+        """Return an entry, if Redis has it, which counts the request; then it is near, too."""
         if self._redis is None:
             return Counted(None)
         found = await self._redis.look_up(key, counted)
@@ -67,17 +67,17 @@ class Tiers(Generic[Entry]):
         return Counted(entry, found.count)
 
     def find_first_near(self, keys: Sequence[EntryKey]) -> tuple[int, Entry] | None:
-        """The first of several entries that is in this process, and its place among them."""
+        """Return the first of several entries that is in this process, and its place among them."""
         found = None if self._memory is None or not keys else self._memory.find_first(keys)
         return None if found is None else _placed(found[0], self._open(keys[found[0]], found[1]))
 
     async def find_first_far(self, keys: Sequence[EntryKey]) -> tuple[int, Entry] | None:
-        """The first of several entries that is in Redis, and its place; then it is near, too."""
+        """Return the first of several entries that is in Redis, and its place; then it is near."""
         found = None if self._redis is None or not keys else await self._redis.find_first(keys)
         return None if found is None else _placed(found[0], self._take(keys[found[0]], found[1]))
 
     async def is_kept(self, key: EntryKey) -> bool:
-        """Whether an entry is wherever entries are kept; what is only near goes to Redis."""
+        """Return whether an entry is wherever entries are kept; what is only near goes to Redis."""
         near = self.find_near(key)
         if self._redis is None:
             return near is not None

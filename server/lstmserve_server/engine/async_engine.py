@@ -48,7 +48,7 @@ class AsyncEngine:
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; call from the running event loop."""
+        """Start the thread. Call this from the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
@@ -74,10 +74,10 @@ class AsyncEngine:
         states: PromptStates = WHOLE_PROMPT,
         on_state: OnState | None = None,
     ) -> ReplyStream:
-        """Begin a reply; close what comes back to leave it.
+        """Begin a reply, and return its stream; closing the stream leaves the reply.
 
         Wanted states go to ``on_state``, in order and before the reply's later outputs. Raises
-        EngineDeadError, or ValueError when the reading does not fit the prompt or the model.
+        EngineDeadError, or ValueError when the states do not fit the prompt or the model.
         """
         if self._is_dead or self._closing:
             raise EngineDeadError("the engine has failed or was closed")
@@ -88,7 +88,7 @@ class AsyncEngine:
         return ReplyStream(reply_id, outbox, self)
 
     def unpark(self, reply_id: int) -> None:
-        """The reader has taken all there was."""
+        """Let a reply go on, whose reader has taken all there was."""
         self._send(lambda: self._engine.unpark(reply_id))
 
     def amend(self, reply_id: int, claim: Claim) -> None:
@@ -96,7 +96,7 @@ class AsyncEngine:
         self._send(lambda: self._engine.amend(reply_id, claim))
 
     def leave(self, reply_id: int, num_left: int) -> None:
-        """The reader is gone: cancel the reply, unless its end was delivered."""
+        """Cancel the reply of a reader who left, unless its end was delivered."""
         self._engine.count_undelivered(num_left)
         if self._outboxes.pop(reply_id, None) is not None:
             requested_at = self._clock()
@@ -137,7 +137,7 @@ class AsyncEngine:
             self._call_loop(self._die, error)
 
     def _wait_for_work(self) -> bool:
-        """Sleep while there is nothing to do; False when it is time to end."""
+        """Sleep while there is nothing to do; return False when it is time to end."""
         with self._wake:
             while not (self._commands or self._engine.has_work or self._closing):
                 self._wake.wait()
@@ -150,9 +150,9 @@ class AsyncEngine:
         self._hand_over(refused)
 
     def _park_slow(self, results: Sequence[tuple[int, Result]]) -> None:
-        """Park what is too far ahead of its reader.
+        """Park the replies that are too far ahead of their readers.
 
-        Before the reader gets what was just made: it comes for that, and sees the mark.
+        Do so before the reader gets what was just made: it comes for that, and sees the mark.
         """
         for reply_id, result in results:
             outbox = self._outboxes.get(reply_id)

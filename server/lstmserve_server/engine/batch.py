@@ -24,11 +24,11 @@ class Batch:
         self._last_rows: List[Sequence] = ()
 
     def begin(self, sequence: Sequence, known: KnownState) -> None:
-        """Let a sequence have a state before it has read anything."""
+        """Give a sequence a state before any token is prefilled."""
         self._aside[sequence] = self._runner.to_state(known.data)
 
     def prefill(self, chunks: List[PromptChunk]) -> list[tuple[int, KnownState]]:
-        """Read a chunk into the state of each sequence; returns the wanted states, by its id."""
+        """Prefill a chunk of each sequence; return the wanted states by sequence id."""
         self.place([chunk.sequence for chunk in chunks])
         slots = [self._slots[chunk.sequence] for chunk in chunks]
         self._runner.prefill(slots, [chunk.token_ids for chunk in chunks])
@@ -44,20 +44,20 @@ class Batch:
             self._slots.free(sequence)
 
     def discard(self, sequence: Sequence) -> None:
-        """Forget a sequence; one that has not begun is no error."""
+        """Forget a sequence; do nothing for one that has not begun."""
         if sequence in self._slots:
             self._slots.free(sequence)
         self._aside.pop(sequence, None)
 
     def decode(self, rows: List[Sequence], steps: int) -> list[Decoded]:
-        """Decode up to so many tokens for each of them, who have read their prompts."""
+        """Decode up to so many tokens for each of these sequences, whose prompts are prefilled."""
         same_rows, self._last_rows = rows == self._last_rows, rows
         return self._runner.decode(
             [self._to_row(sequence) for sequence in rows], steps, same_rows=same_rows
         )
 
     def place(self, sequences: List[Sequence]) -> None:
-        """Let each of them have a slot that holds its state."""
+        """Give each of these sequences a slot that holds its state."""
         new = [sequence for sequence in sequences if sequence not in self._slots]
         slots = {sequence: self._slots.take(sequence) for sequence in new}
         unread = [slot for sequence, slot in slots.items() if sequence not in self._aside]
@@ -86,14 +86,14 @@ class Batch:
 
 
 class Slots:
-    """Gives slots away, the lowest number that was never used or the one freed last; O(1)."""
+    """Gives slots away in O(1): the one that was freed last, or else the lowest unused one."""
 
     def __init__(self) -> None:
         self._slots: dict[Sequence, int] = {}
         self._free: list[int] = []
 
     def __len__(self) -> int:
-        """How many are taken."""
+        """Return how many are taken."""
         return len(self._slots)
 
     def __contains__(self, sequence: Sequence) -> bool:
@@ -103,7 +103,7 @@ class Slots:
         return self._slots[sequence]
 
     def take(self, sequence: Sequence) -> int:
-        """Give a sequence that has none a slot."""
+        """Give a slot to a sequence that has none."""
         # with nothing free, exactly the numbers below this are taken
         slot = self._free.pop() if self._free else len(self._slots)
         self._slots[sequence] = slot

@@ -72,7 +72,7 @@ class Engine:
     # --- a step ----------------------------------------------------------------------
 
     def step(self) -> list[tuple[int, Result]]:
-        """Drop who is late, preempt for who has no place, prefill, decode a quantum."""
+        """Drop late requests, preempt for a caller without a place, prefill, decode a quantum."""
         late = self._drop_late()
         self._make_way()
         states = self._prefill()
@@ -127,7 +127,7 @@ class Engine:
         ]
 
     def _extend(self, reply: Sequence, row: Decoded, now: float, size: int) -> list[Output]:
-        """The outputs of a row's tokens, each of so many, up to where the reply ends."""
+        """Yield the outputs of a row's tokens, each of so many, up to where the reply ends."""
         outputs = []
         for start in range(0, len(row.token_ids), size):
             end = start + size
@@ -173,13 +173,13 @@ class Engine:
             self._batch.begin(reply, states.known)
 
     def amend(self, reply_id: int, claim: Claim) -> None:
-        """Give a reply another deadline and priority; one that is gone is no error."""
+        """Give a reply another deadline and priority; do nothing if it is gone."""
         reply = self._replies.get(reply_id)
         if reply is not None:
             self._scheduler.amend(reply, claim)
 
     def cancel(self, reply_id: int, requested_at: float | None = None) -> None:
-        """Forget a reply, wherever it is; one that is gone already is no error."""
+        """Forget a reply, wherever it is; do nothing if it is gone."""
         reply = self._replies.get(reply_id)
         if reply is not None:
             self._remove(reply)
@@ -187,20 +187,20 @@ class Engine:
             self._observer.on_cancelled(now - (now if requested_at is None else requested_at))
 
     def park(self, reply_id: int) -> None:
-        """Free the row of a reply whose reader is slow; one that is gone is no error."""
+        """Free the row of a reply whose reader is slow; do nothing if it is gone."""
         reply = self._replies.get(reply_id)
         if reply is not None and reply.stage is not Stage.PARKED:
             self._batch.set_aside(reply)
             self._scheduler.park(reply, self._clock())
 
     def unpark(self, reply_id: int) -> None:
-        """Let a parked reply go on; one that is gone is no error."""
+        """Let a parked reply go on; do nothing if it is gone."""
         reply = self._replies.get(reply_id)
         if reply is not None and reply.stage is Stage.PARKED:
             self._scheduler.unpark(reply, self._clock())
 
     def count_undelivered(self, tokens: int) -> None:
-        """Tokens came for a reply that nobody waits for any more; safe from any thread."""
+        """Count tokens of a reply that nobody waits for any more; safe from any thread."""
         self._observer.on_wasted(tokens, "cancelled")
 
     def _remove(self, reply: Sequence) -> None:

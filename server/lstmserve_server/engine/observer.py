@@ -15,37 +15,37 @@ class EngineObserver(Protocol):
     """Told what the engine does; must be quick and must not raise."""
 
     def on_decode(self, rows: int, steps: int, seconds: float) -> None:
-        """A decode call over this many rows and steps took so long."""
+        """Tell that a decode call over this many rows and steps took so long."""
 
     def on_wasted(self, tokens: int, reason: str) -> None:
-        """Tokens were decoded for nobody."""
+        """Tell that tokens were decoded for nobody."""
 
     def on_scored(self, nats: Sequence[float]) -> None:
-        """A measured reply has further tokens, of these negative log-probabilities."""
+        """Tell further tokens of a measured reply, by their negative log-probabilities."""
 
     def on_measured(self, text: str, reason: FinishReason) -> None:
-        """A measured reply is complete."""
+        """Tell that a measured reply is complete."""
 
     def on_cancelled(self, seconds: float) -> None:
-        """A reply is gone, so long after its caller left or its deadline passed."""
+        """Tell how long after its caller left, or its deadline passed, a reply was gone."""
 
 
 class Measuring:
     """Chooses replies whose tokens' log-probabilities are looked at for quality.
 
-    Scoring a token takes about as long as choosing it, so only so many a second are scored,
-    chosen by the time that passes, whatever they are. A measured reply is the same reply, and its
-    reader does not get what it has not asked for.
+    Scoring a token takes about as long as choosing it, so only so many a second are scored.
+    They are chosen by the time that passes, whatever they are. A measured reply is the same reply,
+    and its reader does not get what it has not asked for.
     """
 
     def __init__(self, tokens_per_second: float, observer: EngineObserver) -> None:
-        """``tokens_per_second``: 0 for none."""
+        """Score about so many tokens a second; 0 for none."""
         self._tokens_per_second = tokens_per_second
         self._observer = observer
         self._free_at = -math.inf  # when the tokens of those chosen so far have been allowed for
 
     def chooses(self, request: GenerationRequest, now: float) -> bool:
-        """Whether to measure the reply to a request that comes now; the rest of one never is."""
+        """Return whether to measure the reply to a request that comes now; not a resumed one."""
         if not self._tokens_per_second or request.resume_ids or now < self._free_at:
             return False
         # for the most that it may have: no more than that is known of one that never ends well
@@ -53,7 +53,7 @@ class Measuring:
         return True
 
     def tell(self, reply: Reply, output: Output, logprobs: Sequence[TokenLogprobs]) -> None:
-        """A measured reply has gone on by an output, with these log-probabilities."""
+        """Tell that a measured reply has gone on by an output with these log-probabilities."""
         self._observer.on_scored([-entry.logprob for entry in logprobs[: len(output.token_ids)]])
         reply.measured_text += output.text
         if output.finish is not None:

@@ -40,7 +40,7 @@ class Outbox:
         return self._num_put - self._num_taken
 
     def count_made(self, tokens: int) -> int:
-        """The engine made further tokens; how many it has made ahead of the reader."""
+        """Count further tokens; return how many the engine has made ahead of the reader."""
         self._num_made += tokens
         return self._num_made - self._num_taken
 
@@ -67,9 +67,9 @@ class Outbox:
             self._filled.set()
 
     async def take(self) -> Output | None:
-        """Wait for a message, and take it; once all is taken None, or the error is raised.
+        """Wait for a message and return it; once all is taken, return None or raise the error.
 
-        What is cancelled has only waited: nothing is lost.
+        A cancelled wait loses nothing.
         """
         while not self._filled.is_set():  # again, when another reader was quicker
             await self._filled.wait()
@@ -84,7 +84,7 @@ class Outbox:
         return taken
 
     def close(self) -> int:
-        """Nobody wants more; returns how many tokens are thrown away."""
+        """Take no more parts; return how many tokens are thrown away."""
         num_left = self.num_tokens
         self._outputs.clear()
         self._num_taken = self._num_put
@@ -93,7 +93,7 @@ class Outbox:
         return num_left
 
     def _cut(self) -> Output:
-        """All that are here, or one while a message carries one token and the reader keeps up."""
+        """Take all that are here, or one while a message carries one and the reader keeps up."""
         if self._message_tokens == 1 and not self.is_parked:
             return self._outputs.popleft()
         taken = merge(list(self._outputs))
@@ -102,7 +102,7 @@ class Outbox:
 
 
 def merge(outputs: list[Output]) -> Output:
-    """Several consecutive parts of a reply as one; at least one."""
+    """Return several consecutive parts of a reply, at least one, as one."""
     if len(outputs) == 1:
         return outputs[0]
     return Output(

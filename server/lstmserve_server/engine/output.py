@@ -38,11 +38,11 @@ class Timings:
 
     @property
     def work_seconds(self) -> float:
-        """That the engine was at work on it."""
+        """The time that the engine worked on it."""
         return self.prefill_seconds + self.decode_seconds
 
     def delayed(self, seconds: float) -> Timings:
-        """The times of one who waited so much longer before the engine was asked."""
+        """Return the times of a request that waited so much longer before it came to the engine."""
         return replace(
             self,
             time_to_first_token_seconds=self.time_to_first_token_seconds + seconds,

@@ -1,6 +1,6 @@
 """What is known of a prompt before it is prefilled, and which of its states are wanted.
 
-A state is what the model keeps of the tokens it has read: one row of floats. It decides nothing
+A state is what the model keeps of the tokens so far: one row of floats. It decides nothing
 about a reply that its tokens do not, so none of this is part of a request.
 """
 

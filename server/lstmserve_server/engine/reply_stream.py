@@ -11,16 +11,16 @@ from lstmserve_server.engine.request import Claim
 
 
 class Replies(Protocol):
-    """Who makes the replies; one that has ended is no error."""
+    """Makes the replies; calls for one that has ended do nothing."""
 
     def unpark(self, reply_id: int) -> None:
-        """The reader has caught up."""
+        """Let a reply go on, whose reader has caught up."""
 
     def amend(self, reply_id: int, claim: Claim) -> None:
-        """The reply has this claim from now on."""
+        """Let the reply have this claim from now on."""
 
     def leave(self, reply_id: int, num_left: int) -> None:
-        """The reader is gone, and left so many tokens."""
+        """Cancel a reply whose reader left, and count the tokens that it left behind."""
 
 
 class ReplyStream(AsyncIterator[Output]):
@@ -36,7 +36,7 @@ class ReplyStream(AsyncIterator[Output]):
         self._replies = replies
 
     async def __anext__(self) -> Output:
-        """Raises what ``Engine.submit`` raises, DeadlineError or EngineDeadError."""
+        """Return the next output. Raises what ``Engine.submit`` does, and EngineDeadError."""
         output = await self._outbox.take()
         if output is None:
             raise StopAsyncIteration
@@ -49,7 +49,7 @@ class ReplyStream(AsyncIterator[Output]):
     async def aclose(self, num_untold: int = 0) -> None:
         """Leave; a step that still waits ends, and so does every later one.
 
-        Of the tokens that were read, so many have reached nobody.
+        ``num_untold`` of the tokens that were taken have reached nobody.
         """
         self._replies.leave(self._id, self._outbox.close() + num_untold)
 

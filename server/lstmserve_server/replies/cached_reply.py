@@ -21,7 +21,7 @@ Scores = tuple[float, tuple[tuple[TokenId, float], ...]]
 
 
 class CachedReply(msgspec.Struct, frozen=True, array_like=True):
-    """One reply; its text is cut by tokens, so that a replay may begin and pause at any."""
+    """One reply. Its text is cut by tokens, so that a replay may begin and pause at any token."""
 
     text: str
     token_ids: tuple[TokenId, ...]
@@ -42,7 +42,7 @@ class CachedReply(msgspec.Struct, frozen=True, array_like=True):
         )
 
     def cut(self, start: int, end: int) -> Output:
-        """The part of the tokens from start to end, without what comes last."""
+        """Return the part of the tokens from start to end, without what comes last."""
         text_start = self.text_ends[start - 1] if start else 0
         return Output(
             self.text[text_start : self.text_ends[end - 1]],
@@ -55,7 +55,7 @@ class CachedReply(msgspec.Struct, frozen=True, array_like=True):
 
 
 def gather(outputs: Sequence[Output], text: ReplyText) -> CachedReply | None:
-    """A finished reply from its outputs, the text of which is cut anew.
+    """Return a finished reply, made of its outputs. Its text is cut anew.
 
     None when that gives another text: then something is wrong, and nothing must be kept.
     """
@@ -81,7 +81,7 @@ def encode_reply(reply: CachedReply) -> bytes:
 
 
 def decode_reply(data: bytes) -> CachedReply:
-    """Raises CorruptEntryError for what is no reply."""
+    """Return the reply that these bytes are; raise CorruptEntryError when they are none."""
     try:
         reply = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -103,7 +103,7 @@ def _ends(parts: Iterable[str]) -> Iterator[int]:
 
 class Replay:
     """Iterates over a reply from a token on: the first alone, then as many as a busy engine
-    puts into a message; or all at once.
+    puts into a message, or all at once.
     """
 
     def __init__(self, reply: CachedReply, start: int, message_tokens: int | None) -> None:
@@ -120,10 +120,10 @@ class Replay:
         return output
 
     async def aclose(self, num_untold: int = 0) -> None:
-        """Nothing: a replay holds nothing."""
+        """Do nothing: a replay holds nothing."""
 
     def amend(self, claim: Claim) -> None:
-        """Nothing: a replay waits for nobody."""
+        """Do nothing: a replay waits for nobody."""
 
 
 def _cut(reply: CachedReply, start: int, message_tokens: int | None) -> Iterator[Output]:

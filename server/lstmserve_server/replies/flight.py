@@ -22,10 +22,10 @@ class Outputs(Protocol):
     async def __anext__(self) -> Output: ...
 
     async def aclose(self, num_untold: int = 0) -> None:
-        """Nobody wants the rest, and so many tokens of what was read have reached nobody."""
+        """Leave the reply, after so many tokens that were taken here but delivered to nobody."""
 
     def amend(self, claim: Claim) -> None:
-        """Who wants them has changed."""
+        """Let the reply have this claim from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,15 @@ Opening = Callable[[Callable[[], Claim]], Coroutine[Any, Any, Opened]]
 class Flight:
     """A reply in the making, and all who follow it.
 
-    What is there is kept, so that who joins late first gets that. One of them at a time asks
-    for more, at the pace of the fastest; whoever leaves, the others go on. The last one to
-    leave ends it.
+    Its outputs are kept, so that one who joins late gets them first. One follower at a time asks
+    for more, so the fastest sets the pace. When one leaves, the others go on; when the last one
+    leaves, the flight ends.
     """
 
     def __init__(
         self, claim: Claim, opening: Opening, on_end: Callable[[Sequence[Output]], None]
     ) -> None:
-        """``on_end`` is told all outputs when the reply is complete, and none when it failed."""
+        """Call ``on_end`` with all outputs when the reply is complete, or none when it failed."""
         self._claim = claim
         self._on_end = on_end
         self._opening = asyncio.create_task(opening(lambda: self._claim))
@@ -95,7 +95,7 @@ class Flight:
             await self._leave()
 
     async def whole(self, claim: Claim) -> Output:
-        """The reply in one piece, when it is complete; raises what it failed with."""
+        """Return the complete reply in one piece; raise what it failed with."""
         self._join(claim)
         try:
             async with self._waiting_for_end:  # one of those who wait for the end sees to it
@@ -119,7 +119,7 @@ class Flight:
                 self.opened.outputs.amend(merged)
 
     async def _advance(self) -> None:
-        """Ask for one more output; or wait until who asks already has it, or leaves."""
+        """Ask for one more output, or wait until another follower has it or leaves."""
         if self._failure is not None:
             raise self._failure
         if self._is_asked:
@@ -161,7 +161,7 @@ class Flight:
 
     @property
     def _num_untold(self) -> int:
-        """Tokens of an incomplete reply that nobody has got; a complete one may be kept."""
+        """Tokens of an incomplete reply that no caller has got; a complete one may be kept."""
         if self._log and self._log[-1].finish is not None:
             return 0
         return sum(len(output.token_ids) for output in self._log[self._num_told :])

@@ -20,7 +20,7 @@ SEED_BYTES = 8
 
 
 def digest_question(owner: Owner, request: GenerationRequest) -> bytes:
-    """What decides the replies to a request, but for their seeds.
+    """Return the digest of what decides the replies to a request, except for their seeds.
 
     The tokens to resume after are left out: they are the beginning of the same reply.
     """
@@ -38,19 +38,19 @@ def digest_question(owner: Owner, request: GenerationRequest) -> bytes:
 
 
 def reply_key(owner: Owner, question: bytes, sampling: SamplingParams) -> EntryKey:
-    """The key of the one reply that a question has with this seed."""
+    """Return the key of the one reply that a question has with this seed."""
     seed = b"" if is_greedy(sampling) else sampling.seed.to_bytes(SEED_BYTES, "little")
     return EntryKey(Kind.REPLY, owner, question[:1].hex(), _digest(question + seed))
 
 
 def variant_seed(question: bytes, variant: int) -> int:
-    """The seed of one of the replies that a question without a seed may get; 64 bits."""
+    """Return the 64-bit seed of one of the replies to a question without a seed."""
     salt = variant.to_bytes(SEED_BYTES, "little")
     return int.from_bytes(blake2b(question, digest_size=SEED_BYTES, salt=salt).digest(), "little")
 
 
 def is_greedy(sampling: SamplingParams) -> bool:
-    """Whether the most likely token is taken: neither seed nor filters matter then."""
+    """Return whether the most likely token is taken: neither seed nor filters matter then."""
     return sampling.temperature == 0
 
 

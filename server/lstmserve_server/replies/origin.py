@@ -22,7 +22,7 @@ class Origin:
     """Begins replies."""
 
     def __init__(self, kept: KeptReplies, states: PrefixStates, message_tokens: int) -> None:
-        """``message_tokens``: of a replayed stream, but for its first message."""
+        """``message_tokens`` is the size of a replayed stream's messages after the first."""
         self._kept = kept
         self._states = states
         self._message_tokens = message_tokens

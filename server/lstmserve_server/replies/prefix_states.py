@@ -1,7 +1,7 @@
 """States after prompts' beginnings: the next turn of a conversation prefills its new tokens only.
 
-An LSTM's state is a small row, whatever it has read, so one is kept where the reply starts, which
-is where the next turn's prompt goes on, and every so many tokens. It is a function of the
+An LSTM's state is a small row after any number of tokens, so one is kept where the reply starts,
+which is where the next turn's prompt goes on, and every so many tokens. It is a function of the
 tokens alone: going on from it gives the same bits as a prefill from the start.
 """
 
@@ -67,7 +67,7 @@ class PrefixStates:
     async def _find(
         self, keys: dict[int, EntryKey], lengths: Sequence[int], *, is_far_asked: bool
     ) -> KnownState | None:
-        """The longest of the beginnings whose state is known, here or else in Redis."""
+        """Return the longest beginning whose state is known, here or else in Redis."""
         longest_first = lengths[::-1]
         near = self._tiers.find_first_near([keys[length] for length in longest_first])
         # not the whole prompt: who asks the same again is better answered by the reply cache
@@ -82,7 +82,7 @@ class PrefixStates:
 def _prefix_keys(
     owner: Owner, prompt_ids: Sequence[int], lengths: Sequence[int]
 ) -> Iterator[tuple[int, EntryKey]]:
-    """The key of each beginning, in one pass over the tokens."""
+    """Return the key of each beginning, in one pass over the tokens."""
     facts = (SCHEMA, REVISION, owner.model, owner.version, owner.digest, owner.scope)
     running = blake2b(msgspec.msgpack.encode(facts), digest_size=DIGEST_BYTES)
     shard = ""

@@ -55,7 +55,7 @@ class ReplyService:
         message_tokens: int,
         observer: CacheObserver,
     ) -> None:
-        """``message_tokens``: of a replayed stream, but for its first message."""
+        """``message_tokens`` is the size of a replayed stream's messages after the first."""
         replies = Tiers(REPLIES, stores.memory.get(Kind.REPLY), stores.redis, observer)
         states = Tiers(STATES, stores.memory.get(Kind.STATE), stores.redis, observer)
         sketch = Sketch(config.window_seconds, time.monotonic)
@@ -67,7 +67,7 @@ class ReplyService:
         self._flights: dict[bytes, Flight] = {}  # replies in the making, by their keys
 
     def answer(self, asked: ReplyRequest, model: ServedModel) -> Parts:
-        """Return the parts of the reply to one request; to be closed.
+        """Return the parts of the reply to one request; the caller closes them.
 
         They raise what the engine raises. Raises NotCachedError, at once or with the first
         part, when only a kept reply was wanted and none is kept.
@@ -199,7 +199,7 @@ class ReplyService:
         return flight, True
 
     def _land(self, candidate: Candidate, outputs: Sequence[Output], model: ServedModel) -> None:
-        """Nobody can join any more: the reply is complete, or has no outputs and never will."""
+        """Let nobody join any more: the reply is complete, or has no outputs and never will."""
         opening = self._flights.pop(candidate.key.digest)
         if not outputs or opening.opened.provenance.outcome is Outcome.HIT:
             return
@@ -220,13 +220,13 @@ def _owner(model: ServedModel, scope: str) -> Owner:
 
 
 def _seen_by(provenance: Provenance, *, is_first: bool) -> Provenance:
-    """For all but the first, what the model makes is made for somebody else."""
+    """Return a reply's provenance as a request sees it: all but the first one joined it."""
     is_shared = provenance.outcome is Outcome.MISS and not is_first
     return replace(provenance, outcome=Outcome.COALESCED) if is_shared else provenance
 
 
 def _spares(error: LstmserveError, first: Claim, other: Claim) -> bool:
-    """Whether what the first request failed with says nothing about another one."""
+    """Return whether the first request's failure says nothing about another request."""
     if isinstance(error, CallerShareError):
         return other.caller != first.caller
     return other.deadline > first.deadline

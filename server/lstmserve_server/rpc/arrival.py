@@ -23,7 +23,7 @@ MAX_STRANGE_BYTES = 1 << 10
 
 
 async def read_one(read: Read, coming: AsyncIterator[bytes]) -> Message:
-    """The one message; raises InvalidRequestError, or DeadlineError when it does not end."""
+    """Return the one message. Raises InvalidRequestError, or DeadlineError if it does not end."""
     try:
         async with asyncio.timeout(MESSAGE_SECONDS):
             data = await anext(coming, None)
@@ -35,20 +35,20 @@ async def read_one(read: Read, coming: AsyncIterator[bytes]) -> Message:
 
 
 async def read_each(read: Read, coming: AsyncIterator[bytes]) -> AsyncIterator[Message]:
-    """All messages of a call that may have many."""
+    """Yield all messages of a call that may have many."""
     async for data in coming:
         yield checked(read(data))
 
 
 class Strangers:
-    """Who send messages that nobody has let in; too many, and the slowest is given up."""
+    """Callers who are not let in yet and send their messages; of too many, the slowest goes."""
 
     def __init__(self, most: int = MAX_STRANGERS) -> None:
         self._most = most
         self._waiting: dict[asyncio.Timeout, None] = {}  # oldest first
 
     async def read_one(self, read: Read, coming: AsyncIterator[bytes]) -> Message:
-        """As the function of this name, for messages that are short."""
+        """Do as the function of this name, for messages that are short."""
         try:
             async with asyncio.timeout(None) as patience:
                 with self._wait(patience):

@@ -70,7 +70,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         )
 
     def _to_selection(self, request: pb.PurgeCacheRequest) -> Selection:
-        """Raises InvalidRequestError when it names a caller who can own nothing."""
+        """Return what is selected. Raises InvalidRequestError for a caller who can own nothing."""
         is_per_caller = self._service.cache_config.is_per_caller
         return Selection(
             request.model if request.HasField("model") else None,

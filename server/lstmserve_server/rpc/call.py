@@ -76,7 +76,7 @@ current_call: ContextVar[Call] = ContextVar("current_call")
 
 
 def choose_request_id(metadata: Metadata) -> str:
-    """The caller's own id if it sent an acceptable one, else a new one."""
+    """Return the caller's own id if it sent an acceptable one, else a new one."""
     for key, value in metadata:
         if key == REQUEST_ID_KEY and isinstance(value, str) and _ACCEPTABLE_ID.fullmatch(value):
             return value
@@ -84,7 +84,7 @@ def choose_request_id(metadata: Metadata) -> str:
 
 
 def read_caller(metadata: Metadata) -> str:
-    """Who calls, by its own word; raises InvalidRequestError when that is no acceptable id."""
+    """Return who the caller says it is. Raises InvalidRequestError for an unacceptable id."""
     for key, value in metadata:
         if key == CALLER_ID_KEY:
             if isinstance(value, str) and _ACCEPTABLE_ID.fullmatch(value):
@@ -95,7 +95,7 @@ def read_caller(metadata: Metadata) -> str:
 
 
 def read_trace(metadata: Metadata) -> TraceHeaders:
-    """The caller's trace context as it came, right or wrong."""
+    """Return the caller's trace context as it came, right or wrong."""
     found: TraceHeaders = {}
     for key, value in metadata:
         if key in TRACE_KEYS and isinstance(value, str):
@@ -104,6 +104,6 @@ def read_trace(metadata: Metadata) -> TraceHeaders:
 
 
 def find_trace_id(headers: TraceHeaders) -> str:
-    """The trace that the caller is in; empty when it tells none, or none that can be read."""
+    """Return the trace that the caller is in; empty when it tells none that can be read."""
     found = [_TRACE_PARENT.fullmatch(value) for value in headers.get("traceparent", ())]
     return found[0]["trace_id"] if len(found) == 1 and found[0] else ""

@@ -26,7 +26,7 @@ STATES = {
 
 
 def to_card(record: VersionRecord, catalog: ModelCatalog) -> pb.Model:
-    """What is known of a version: all of one that is loaded, of others where they stand."""
+    """Return what is known of a version: everything if it is loaded, else where it stands."""
     name, number = record.id
     served = record.served
     card = pb.Model() if served is None else _describe(served.manifest)
@@ -80,7 +80,7 @@ class Named(Protocol):
 
 
 def to_version_id(request: Named) -> VersionId:
-    """Raises InvalidRequestError when either part is missing or wrong."""
+    """Return the version that is named. Raises InvalidRequestError naming what is wrong."""
     return to_model_name(request.name), to_version("version", request.version)
 
 
@@ -99,7 +99,7 @@ def to_version(field: str, text: str) -> int:
 
 
 def to_weights(weights: Iterable[pb.VersionWeight]) -> dict[int, int]:
-    """By version; empty when there are none."""
+    """Return the weights by version; empty when there are none."""
     found: dict[int, int] = {}
     for number, each in enumerate(weights):
         version = to_version(f"weights[{number}].version", each.version)

@@ -45,7 +45,7 @@ ALWAYS: Options = (
 
 
 def make_options(config: ServerConfig) -> Options:
-    """For ``grpc.aio.server``."""
+    """Return the options for ``grpc.aio.server``."""
     return (
         *ALWAYS,
         *_bound(config.wire),
@@ -66,7 +66,7 @@ def _bound(wire: WireConfig) -> Options:
 
 
 def _age(wire: WireConfig, grace_seconds: float) -> Options:
-    """What runs when a connection has its age may go on as long as in a drain."""
+    """Return the options that close old connections; what runs then may go on as in a drain."""
     if not wire.age_seconds:
         return ()
     return (
@@ -80,11 +80,11 @@ def _to_ms(seconds: float) -> int:
 
 
 def make_credentials(certificates: Certificates) -> grpc.ServerCredentials:
-    """Every handshake gets the certificate in force; connections that are made keep theirs."""
+    """Return credentials that give every handshake the certificate in force then."""
     served = certificates.current
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
-        """For one handshake, on a thread of grpc's; None: as before."""
+        """Return what one handshake needs, on a thread of grpc's; None: as before."""
         nonlocal served
         if certificates.current is served:
             return None

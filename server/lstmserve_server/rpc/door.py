@@ -27,18 +27,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def read_authorizations(metadata: Metadata) -> list[str | bytes]:
-    """All that a call says of the kind; more than one is one too many."""
+    """Return all that a call says of the kind; more than one is one too many."""
     return [value for key, value in metadata if key == AUTHORIZATION_KEY]
 
 
 def parse_bearer(value: str | bytes) -> str | None:
-    """The token, if that is what it is and if it can be one of ours."""
+    """Return the token, if that is what it is and if it can be one of ours."""
     found = BEARER.fullmatch(value) if isinstance(value, str) else None
     return None if found is None else found["token"]
 
 
 def read_certificate_names(context: AuthContext) -> list[str]:
-    """The names in the certificate that the connection's other end has proved to be its own.
+    """Return the names in the certificate that the other end has proved to be its own.
 
     The common name counts only where there is no other (RFC 9525): authorities check it less.
     """
@@ -56,7 +56,7 @@ class Door(Protocol):
         """Run a call within the block, with its identity set; raises when it may not."""
 
     def is_open_to(self, call: Call, context: Context) -> bool:
-        """Whether calls like this one are let in when there is room; takes and tells nothing."""
+        """Return whether calls like this one are let in when there is room; takes nothing."""
 
 
 class OpenDoor:
@@ -94,7 +94,7 @@ class GuardedDoor:
         return isinstance(found, Principal) and is_permitted(found, call.method)
 
     def _identify(self, context: Context) -> Principal:
-        """Raises UnauthenticatedError."""
+        """Return the principal who calls. Raises UnauthenticatedError."""
         found = self._find(context)
         if isinstance(found, Failure):
             self._observer.on_unauthenticated(found)
@@ -102,7 +102,7 @@ class GuardedDoor:
         return found
 
     def _find(self, context: Context) -> Principal | Failure:
-        """By its token; by its certificate if it sends none; else whoever all others are."""
+        """Find the principal by its token, or else its certificate, or else as anonymous."""
         authorizations = read_authorizations(context.invocation_metadata() or ())
         if not authorizations:
             return self._find_by_certificate(context)

@@ -75,7 +75,7 @@ def to_completion(part: Part, labels: Sequence[str]) -> pb.Completion | None:
 
 
 def find_labels(token_ids: Iterable[int], model: ServedModel) -> list[str]:
-    """The labels that the model wrote between the words of its reply."""
+    """Return the labels that the model wrote between the words of its reply."""
     names = model.bundle.template.label_of_id
     return [names[token_id] for token_id in token_ids if token_id in names]
 

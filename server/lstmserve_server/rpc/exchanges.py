@@ -35,7 +35,7 @@ class Exchange:
         resume_ids: Sequence[int],
         observer: CallObserver,
     ) -> None:
-        """``parts``: of the reply, to be closed; ``resume_ids``: tokens that the caller has."""
+        """Own ``parts``, the reply's; ``resume_ids`` are the tokens that the caller has."""
         self._call = call
         self._model = model
         self._observer = observer
@@ -106,7 +106,7 @@ class Exchanges:
 
     @asynccontextmanager
     async def begin(self, request: Request, context: Context) -> AsyncIterator[Exchange]:
-        """The model that answers is not unloaded within the block."""
+        """Begin the reply to one request. Its model is not unloaded within the block."""
         call = current_call.get()
         key = sticky_key(request, call.identity.sticky)
         model = self._catalog.resolve(request.model, request.model_version, key)

@@ -19,17 +19,17 @@ class FieldChecks:
             self._violations.append(FieldViolation(field, description))
 
     def within(self, field: str, value: float, low: float, high: float) -> None:
-        """Closed range; NaN is within none."""
+        """Check a closed range; NaN is within none."""
         if not low <= value <= high:
             self.refuse(field, f"must be from {low:g} to {high:g}, not {_show(value)}")
 
     def above(self, field: str, value: float, low: float, high: float) -> None:
-        """Range open below and closed above."""
+        """Check a range that is open below and closed above."""
         if not low < value <= high:
             self.refuse(field, f"must be above {low:g} and at most {high:g}, not {_show(value)}")
 
     def below(self, field: str, value: float, low: float, high: float) -> None:
-        """Range closed below and open above."""
+        """Check a range that is closed below and open above."""
         if not low <= value < high:
             self.refuse(field, f"must be at least {low:g} and below {high:g}, not {_show(value)}")
 

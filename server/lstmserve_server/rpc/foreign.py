@@ -45,7 +45,7 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
         is_own: Callable[[str], bool],
         reader_of: Callable[[str], Read] = reader_of,
     ) -> None:
-        """Methods that ``is_own`` tells pass: they have an interceptor of their own."""
+        """Pass the methods that ``is_own`` tells: they have an interceptor of their own."""
         self._door = door
         self._is_own = is_own
         self._reader_of = reader_of
@@ -117,7 +117,7 @@ def _await(call: Call, serve: Serve, take: Take, admit: Admit) -> Serve:
 
 
 async def _read_each(read: Read, coming: AsyncIterator[bytes]) -> AsyncIterator[Message]:
-    """At once: a servicer waits for them itself."""
+    """Return them at once: a servicer waits for them itself."""
     return read_each(read, coming)
 
 

@@ -31,7 +31,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         self._watching: dict[asyncio.Event, None] = {}
 
     def switch(self, *, is_serving: bool) -> None:
-        """Tell everybody; whoever watches hears it when it next takes something."""
+        """Tell everybody; a watcher hears it when it next takes something."""
         self.is_serving = is_serving
         for nudge in self._watching:
             nudge.set()
@@ -60,7 +60,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
         raise UnavailableError("too many calls of Watch are open; watch again")
 
     def _begin_watching(self) -> asyncio.Event:
-        """Whoever has watched longest makes room."""
+        """Begin a watch; if too many are open, end the oldest one."""
         if len(self._watching) == self._most_watching:
             oldest = next(iter(self._watching))
             del self._watching[oldest]

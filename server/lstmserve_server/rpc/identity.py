@@ -44,7 +44,7 @@ class Identity:
         return f"{self.principal.name}/{self.user}"
 
     def cache_scope(self, *, is_per_caller: bool) -> str:
-        """Whose kept replies and states this caller gets, and keeps its own among."""
+        """Return the scope of the kept replies and states that this caller gets and keeps."""
         if self.principal is None:
             return user_scope(self.user) if is_per_caller else SHARED_SCOPE
         if is_per_caller:
@@ -58,12 +58,12 @@ NOBODY = Identity()  # whom nothing is known of yet, or at all
 
 
 def user_scope(user: str) -> str:
-    """The scope of one caller, who may be nameless; never the one that all share."""
+    """Return the scope of one caller, who may be nameless; never the one that all share."""
     return f"caller:{user}"
 
 
 def principal_scope(name: str, user: str | None = None) -> str:
-    """The scope of a principal, or of one of its users, who may be nameless.
+    """Return the scope of a principal, or of one of its users, who may be nameless.
 
     No name holds '/' or ':', so two of these are equal only if both parts are, and none is a
     ``user_scope``.

@@ -51,7 +51,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps this service's methods; all else is for ``foreign``."""
 
     def __init__(self, gate: Gate, door: Door, observers: Sequence[CallEndObserver]) -> None:
-        """``observers`` are told of every RPC's end, in this order."""
+        """Tell ``observers`` of every RPC's end, in this order."""
         self._gate = gate
         self._door = door
         self._observers = observers
@@ -153,7 +153,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 def is_own(method: str) -> bool:
-    """Whether this interceptor wraps ``/service/method``."""
+    """Return whether this interceptor wraps ``/service/method``."""
     return method.startswith(OWN_PACKAGES) and method not in PROBES
 
 
@@ -164,7 +164,7 @@ def _make_call(method: str, metadata: Metadata) -> Call:
 
 
 async def _tell_request_id(call: Call, context: Context) -> None:
-    """At once: a caller who gets nothing more can still name the request."""
+    """Tell it at once: a caller who gets nothing more can still name the request."""
     if call.is_told:  # with the stream that it is one of
         return
     call.is_told = True

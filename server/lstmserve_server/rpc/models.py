@@ -75,7 +75,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return pb.SetTrafficSplitResponse(models=map(self._card, versions))
 
     def _find(self, name: str, version: str) -> VersionRecord:
-        """A version that answers, or one of the store that does not; may raise as resolving."""
+        """Return a version that answers, or one of the store; may raise as resolving does."""
         inventory = self._administration.inventory
         wanted = (name or inventory.default_model, version)
         for record in inventory:
@@ -92,7 +92,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
 
 
 def _named(request: Named) -> VersionId:
-    """The version that a request names, for the log line as well."""
+    """Return the version that a request names, and note it for the log line."""
     version = to_version_id(request)
     call = current_call.get()
     call.model, call.version = request.name, request.version

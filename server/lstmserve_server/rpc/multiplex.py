@@ -16,7 +16,7 @@ async def multiplex(
     answer: Callable[[Request], AsyncGenerator[Response]],
     max_running: int,
 ) -> AsyncGenerator[Response]:
-    """The responses to all requests, as they come: in order to each, mixed between them.
+    """Yield the responses to all requests, as they come: in order to each, mixed between them.
 
     No more than ``max_running`` requests are taken at a time, and no response is asked for
     before the last one is gone: whoever sends too much or reads too slowly waits. Each request

@@ -12,20 +12,20 @@ class CallEndObserver(Protocol):
     """Told of every RPC's end; must be quick and must not raise."""
 
     def on_call_end(self, call: Call, code: str, seconds: float) -> None:
-        """An RPC ended with this status code, after so long."""
+        """Tell that an RPC ended with this status code, after so long."""
 
 
 class CallObserver(CallEndObserver, Protocol):
     """Told what callers do; must be quick and must not raise."""
 
     def on_accepted(self, call: Call, prompt_tokens: int) -> None:
-        """A request passed every check."""
+        """Tell that a request passed every check."""
 
     def on_tokens(self, call: Call, count: int) -> None:
-        """Tokens of a reply came, from the model or from the cache."""
+        """Tell that tokens of a reply came, from the model or from the cache."""
 
     def on_discarded(self, call: Call, count: int) -> None:
-        """Tokens of a reply came from the model, and nobody gets them."""
+        """Tell that tokens of a reply came from the model, and nobody gets them."""
 
     def on_finished(self, call: Call, finish: Finish) -> None:
-        """A reply is complete."""
+        """Tell that a reply is complete."""

@@ -38,7 +38,7 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
     """Reads and sets the log level of this process."""
 
     def __init__(self, log_level: LogLevel, on_change: Callable[[str], object]) -> None:
-        """``on_change`` is told of a level once it is in force here, to tell other processes."""
+        """Call ``on_change`` once a level is in force here, to tell other processes."""
         self._log_level = log_level
         self._on_change = on_change
 

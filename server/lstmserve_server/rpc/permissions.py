@@ -52,12 +52,12 @@ NEEDS: Mapping[str, Scope | Need] = {
 
 
 def is_open(method: str) -> bool:
-    """Whether anybody may call ``/service/method``."""
+    """Return whether anybody may call ``/service/method``."""
     return NEEDS.get(method.removeprefix("/")) is Need.NOTHING
 
 
 def is_permitted(principal: Principal, method: str) -> bool:
-    """Whether the principal may call ``service/method``."""
+    """Return whether the principal may call ``service/method``."""
     need = NEEDS.get(method)
     return isinstance(need, Need) or need in principal.scopes
 

@@ -44,7 +44,7 @@ async def to_reply_request(
     *,
     is_per_caller: bool,
 ) -> ReplyRequest:
-    """Check and convert; raises InvalidRequestError naming every wrong field.
+    """Check and convert a request. Raises InvalidRequestError naming every wrong field.
 
     With ``is_per_caller`` no caller gets what was kept for another.
     """
@@ -99,13 +99,13 @@ def to_generation_request(
 
 
 def last_turn(request: Request) -> str:
-    """What the caller has to say now."""
+    """Return what the caller says now."""
     turns = request.conversation.turns
     return turns[-1].text if turns else request.prompt
 
 
 def render(request: Request, template: PromptTemplate) -> list[int]:
-    """The tokens of a request that is checked."""
+    """Return the tokens of a request that is checked."""
     if request.WhichOneof("input") == "prompt":
         return template.render_prompt(request.prompt)
     turns = [Turn(ROLES[turn.role], turn.text) for turn in request.conversation.turns]
@@ -150,7 +150,7 @@ def _sampling(sampling: pb.SamplingParams, manifest: Manifest) -> SamplingParams
 def _resume_ids(
     request: Request, model: ServedModel, max_tokens: int, *, is_sampled: bool
 ) -> tuple[int, ...]:
-    """The tokens to go on after; raises when they cannot be this reply's."""
+    """Return the tokens to go on after; raise when they cannot be this reply's."""
     if isinstance(request, pb.GenerateReplyRequest) or not request.resume_tokens:
         return ()
     checks = FieldChecks()

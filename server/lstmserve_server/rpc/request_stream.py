@@ -73,7 +73,7 @@ class RequestStream:
         self._num_requests = 0
 
     async def answer(self, requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes | Failure]:
-        """The responses to all of them, and the failures of those that fail."""
+        """Yield the responses to all of them, and the failures of those that fail."""
         try:
             async with aclosing(multiplex(requests, self._answer_one, MAX_RUNNING)) as responses:
                 async for response in responses:
@@ -102,7 +102,7 @@ class RequestStream:
             yield error.failure
 
     def _read_for_its_id(self, code: grpc.StatusCode, data: bytes) -> Message | None:
-        """A request that failed before it was read, unless nobody knows whose it is."""
+        """Return a request that failed before it was read, unless its id is unknown."""
         request = None if code in HOPELESS else self._read(data)
         return request if isinstance(request, Message) else None
 

@@ -61,9 +61,10 @@ class RpcServer:
         options: Options,
         credentials: grpc.ServerCredentials | None = None,
     ) -> None:
-        """``end_observers`` are told of the end of a call, in their order, before ``observer``
-        is. Without a ``door`` everybody may call everything; without ``credentials`` the port
-        is in clear.
+        """Tell ``end_observers``, in order, then ``observer`` of the end of a call.
+
+        Without a ``door`` everybody may call everything; without ``credentials`` the port is in
+        clear.
         """
         self._credentials = credentials
         self._gate = Gate(lambda: DrainingError("this server is shutting down; ask another one"))
@@ -93,7 +94,7 @@ class RpcServer:
         reflection.enable_server_reflection(names, self._server)
 
     async def start(self, listen: Address) -> Address:
-        """Listen and turn SERVING; returns the address in use. Raises StartupError."""
+        """Listen and turn SERVING; return the address in use. Raises StartupError."""
         try:
             port = self._open_port(str(listen))
         except RuntimeError:
@@ -106,7 +107,7 @@ class RpcServer:
         return Address(listen.host, port)
 
     async def drain(self, config: DrainConfig) -> None:
-        """NOT_SERVING, then refuse what is new, let what runs finish, and close the port."""
+        """Turn NOT_SERVING, then refuse new calls, let what runs finish, and close the port."""
         self._health.switch(is_serving=False)
         # health watchers and load balancers look elsewhere meanwhile; whoever has not heard yet
         # is served

@@ -78,7 +78,7 @@ BUG = (StatusCode.INTERNAL, "INTERNAL")
 
 
 def to_status(error: BaseException, request_id: str) -> tuple[StatusCode, Status]:
-    """The code and the full status of an error; a bug's own text never leaves the server.
+    """Return the code and full status of an error; a bug's own text never leaves the server.
 
     Never raises: an error whose status cannot be built is a bug's.
     """
@@ -105,7 +105,7 @@ def _build(
 
 
 def to_trailers(status: Status, request_id: str) -> tuple[tuple[str, str | bytes], ...]:
-    """The metadata that ends a call with this status."""
+    """Return the metadata that ends a call with this status."""
     return (
         (STATUS_DETAILS_KEY, status.SerializeToString()),
         (REQUEST_ID_KEY, request_id),
@@ -113,14 +113,14 @@ def to_trailers(status: Status, request_id: str) -> tuple[tuple[str, str | bytes
 
 
 def reason_of(status: Status) -> str:
-    """The reason in the ErrorInfo of a status that was built here."""
+    """Return the reason in the ErrorInfo of a status that was built here."""
     info = ErrorInfo()
     status.details[0].Unpack(info)
     return str(info.reason)
 
 
 def classify(error: BaseException) -> tuple[StatusCode, str]:
-    """The code of an error and the reason in its ErrorInfo."""
+    """Return the code of an error and the reason in its ErrorInfo."""
     kinds = (kind for kind in type(error).__mro__ if kind in CODES)
     kind = next(kinds, None)
     return BUG if kind is None else CODES[kind]
@@ -146,7 +146,7 @@ def _details(error: BaseException) -> list[Message]:
 
 
 def _first(violations: list[FieldViolation]) -> list[FieldViolation]:
-    """Those that fit into a status; a caller who mends them is told of the rest."""
+    """Return those that fit into a status; a caller who mends them is told of the rest."""
     sizes = accumulate(
         len(item.field.encode()) + len(item.description.encode()) for item in violations
     )
@@ -162,7 +162,7 @@ def _fit(violation: FieldViolation) -> FieldViolation:
 
 
 def _shorten(text: str, max_bytes: int) -> str:
-    """At most so many bytes of text; of half a surrogate pair, which JSON may hold, a mark."""
+    """Cut text to so many bytes; half a surrogate pair, which JSON may hold, becomes a mark."""
     data = text.encode(errors="replace")
     short = data[:max_bytes].decode(errors="ignore")
     return short if len(data) <= max_bytes else f"{short}…"

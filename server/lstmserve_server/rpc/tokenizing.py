@@ -48,7 +48,7 @@ class Tokenizing:
         self._is_busy = False
 
     async def run(self, work: Work, num_bytes: int, claim: Claim) -> list[int]:
-        """What ``work`` makes of so many bytes.
+        """Return what ``work`` makes of so many bytes.
 
         Raises what it raises, QueueFullError when too many long texts wait, and DeadlineError.
         """
@@ -90,7 +90,7 @@ class Tokenizing:
             self._thread.submit(text.work).add_done_callback(partial(self._tell, text))
 
     def _tell(self, text: _Text, done: Future[list[int]]) -> None:
-        """On the thread."""
+        """Tell, on the thread."""
         with suppress(RuntimeError):  # the loop is closed: nobody waits
             text.tokens.get_loop().call_soon_threadsafe(self._end, text, done)
 

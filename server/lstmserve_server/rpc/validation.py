@@ -64,7 +64,7 @@ def check_sampling(checks: FieldChecks, sampling: pb.SamplingParams, manifest: M
 
 
 def _check_adjustments(checks: FieldChecks, sampling: pb.SamplingParams, vocabulary: int) -> None:
-    """What changes logits before anything is chosen."""
+    """Check what changes logits before anything is chosen."""
     if sampling.HasField("repetition_penalty"):
         checks.within(
             "sampling.repetition_penalty",
@@ -98,7 +98,7 @@ def _check_adjustments(checks: FieldChecks, sampling: pb.SamplingParams, vocabul
 def check_stopping(
     checks: FieldChecks, stopping: pb.StoppingCriteria, manifest: Manifest, max_tokens: int
 ) -> None:
-    """``max_tokens`` is the one in force: the request's own, or the model's default."""
+    """Check when to stop; ``max_tokens`` is the request's own, or the model's default."""
     checks.within("stopping.max_tokens", max_tokens, 1, manifest.limits.max_tokens)
     if stopping.HasField("min_tokens"):
         checks.within("stopping.min_tokens", stopping.min_tokens, 0, max_tokens)
@@ -142,7 +142,7 @@ def check_input(checks: FieldChecks, request: Request, max_prompt_tokens: int) -
 
 
 def count_bytes(request: Request) -> int:
-    """Of all text that is to be tokenized."""
+    """Count the bytes of all text that is to be tokenized."""
     texts = [request.prompt, *(turn.text for turn in request.conversation.turns)]
     return sum(len(text.encode()) for text in texts)
 

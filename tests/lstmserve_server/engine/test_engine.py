@@ -149,7 +149,7 @@ def test_a_parked_reply_goes_on_exactly_however_often_it_is_parked(
     assert all(reply.essence == undisturbed.essence for reply in bench.run().values())
 
 
-def test_a_reply_that_yields_to_another_caller_goes_on_exactly(tiny: LoadedModel) -> None:
+def test_a_reply_that_is_preempted_for_another_caller_goes_on_exactly(tiny: LoadedModel) -> None:
     undisturbed = run_together(tiny, [long_request(tiny)])[0]
     bench = Bench(tiny, EngineConfig(max_running=2, quantum_steps=4))
     for number in range(4):

@@ -20,7 +20,7 @@ class Breaker:
     """Opens after some failures in a row, and closes at the first probe that succeeds."""
 
     def __init__(self, max_failures: int, first_seconds: float, clock: Callable[[], float]) -> None:
-        """``first_seconds``: from opening to the first probe; doubled after each that fails."""
+        """Wait ``first_seconds`` before the first probe, doubled after each that fails."""
         self._max_failures = max_failures
         self._first_seconds = first_seconds
         self._clock = clock
@@ -33,7 +33,7 @@ class Breaker:
         return self.phase is Phase.CLOSED
 
     def record(self, *, is_success: bool) -> bool:
-        """A request has ended; returns whether that has opened the breaker.
+        """Note that a request has ended; return whether that has opened the breaker.
 
         Requests that began before it opened tell nothing new, whatever came of them.
         """
@@ -47,7 +47,7 @@ class Breaker:
         return True
 
     def seconds_to_probe(self) -> float:
-        """How long until the next probe is due."""
+        """Return how long until the next probe is due."""
         return max(0.0, self._probe_at - self._clock())
 
     def begin_probe(self) -> None:

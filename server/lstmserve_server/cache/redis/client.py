@@ -52,7 +52,7 @@ class Client(Protocol):
 
 
 def make_client(address: RedisAddress, max_connections: int) -> Client:
-    """A client that has not connected yet."""
+    """Return a client that has not connected yet."""
     options: dict[str, Any] = {
         "username": address.username,
         "password": address.password,
@@ -113,7 +113,7 @@ def _make_sentinel_pool(address: RedisAddress, options: dict[str, Any]) -> Conne
 
 
 def _plain_options() -> dict[str, Any]:
-    """What redis-py would do by itself, left out."""
+    """Return the options that leave out what redis-py would do by itself."""
     return {
         "protocol": 3,
         # the default is ten more attempts with pauses: far over the budget

@@ -57,7 +57,7 @@ class Finder:
                 await self._half_open()
 
     async def _wait_for_doubt(self) -> bool:
-        """Whether there is doubt; if not, it is time to look where the address leads."""
+        """Return whether there is doubt; if not, it is time to look where the address leads."""
         try:
             async with asyncio.timeout(COMPARE_SECONDS):
                 await self._guard.doubt.wait()
@@ -66,7 +66,7 @@ class Finder:
         return True
 
     async def _is_replaced(self) -> bool:
-        """Whether the address leads to another server than the one that is asked.
+        """Return whether the address leads to another server than the one that is asked.
 
         The nodes of a cluster tell by themselves who has which place.
         """
@@ -95,7 +95,7 @@ class Finder:
             self._guard.doubt.set()
 
     async def _look_for_another(self) -> bool:
-        """Whether the address leads to a server now that takes writes."""
+        """Return whether the address leads to a server now that takes writes."""
         return await self._connect_anew(OUTAGES | LEAVING)
 
     async def _connect_anew(self, unwanted: frozenset[Problem]) -> bool:
@@ -112,7 +112,7 @@ class Finder:
         return is_found
 
     async def _ask_twice(self, ask: Ask) -> Problem | None:
-        """What is wrong with Redis, which may take longer to connect than to answer."""
+        """Return what is wrong with Redis, which may take longer to connect than to answer."""
         probe = ("UNLINK", self._find_unused())  # a write, which a replica refuses
         try:
             await self._guard.attempt(lambda: ask(*probe), PROBE_SECONDS)

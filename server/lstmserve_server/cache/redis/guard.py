@@ -69,7 +69,7 @@ class Guard:
     async def run(
         self, kind: Kind, asked: Asked, operation: Operation[T], seconds: float | None = None
     ) -> T | NoAnswer:
-        """The operation's answer, if it comes within the budget; tell what it says of refusals.
+        """Return the operation's answer, if it comes within the budget; tell of refusals in it.
 
         ``seconds`` is what is left of the budget, if that is less: taking longer is no failure.
         """
@@ -102,7 +102,7 @@ class Guard:
             asyncio.get_running_loop().call_later(seconds, self._tell_of_ends)
 
     async def attempt(self, operation: Operation[T], seconds: float) -> T:
-        """The operation's answer; raises what it raises, or TimeoutError.
+        """Return the operation's answer; raise what it raises, or TimeoutError.
 
         It is a task of its own, so that it is canceled once at most: redis-py closes the connection
         of what is canceled, and must not be disturbed when it hands it back. Nobody waits for that.
@@ -121,7 +121,7 @@ class Guard:
         return task.result()
 
     async def ask(self, *command: str) -> Any | None:  # noqa: ANN401 - Redis decides
-        """The answer to something that no request waits for; None if there is none."""
+        """Return the answer to something that no request waits for; None if there is none."""
         try:
             return await self.attempt(lambda: self._link.ask(*command), PROBE_SECONDS)
         except Exception:  # noqa: BLE001 - that it does not answer is the answer

@@ -28,7 +28,7 @@ class KeyNames:
         self.purges = f"{self._prefix}:purges"
 
     def probe(self) -> str:
-        """A name that nothing has, in any place of a cluster."""
+        """Return a name that nothing has, in any place of a cluster."""
         return f"{self._prefix}:probe:{secrets.token_hex(4)}"
 
     def entry(self, key: EntryKey) -> str:
@@ -39,12 +39,12 @@ class KeyNames:
         return f"{self._prefix}:lease:{_place(key.shard)}:{key.digest.hex()}"
 
     def sketches(self, key: EntryKey) -> tuple[str, str]:
-        """The sketch that counts who asks, and the one before it."""
+        """Return the sketch that counts who asks, and the one before it."""
         prefix = f"{self._prefix}:{SKETCH}:{_place(key.shard)}"
         return f"{prefix}:now", f"{prefix}:before"
 
     def pattern(self, selection: Selection) -> bytes:
-        """The glob of the entries that are selected; of all keys, only entries have / and @."""
+        """Return the glob of the selected entries; of all keys, only entries have / and @."""
         prefix = "".join(f"\\{sign}" if sign in WILDCARDS else sign for sign in self._prefix)
         model, version = (
             "*" if name is None else _encode(name) for name in (selection.model, selection.version)
@@ -70,5 +70,5 @@ def _encode(name: str) -> str:
 
 
 def _tag(scope: str) -> str:
-    """Who a caller is does not stand in a key."""
+    """Return the digest of a caller: who it is does not stand in a key."""
     return hashlib.blake2b(scope.encode(), digest_size=8).hexdigest() if scope else "-"

@@ -53,7 +53,7 @@ class Session:
             self._is_unused.set()
 
     async def ask(self, *command: Argument) -> Any:  # noqa: ANN401 - Redis decides
-        """One command; raises what redis-py raises."""
+        """Send one command; raise what redis-py raises."""
         with self as client:
             return await client.execute_command(*command)
 
@@ -68,7 +68,7 @@ class Session:
 
 
 class RedisLink:
-    """A bounded number of connections to one Redis; who finds none free waits."""
+    """A bounded number of connections to one Redis; a command waits when none is free."""
 
     def __init__(self, address: RedisAddress, max_connections: int) -> None:
         """Connects to nothing yet."""
@@ -87,7 +87,7 @@ class RedisLink:
         return replace(self._address, nodes=tuple(nodes))
 
     def open_session(self) -> Session:
-        """Look the address up again, for whoever wants to see where it leads now."""
+        """Look the address up again, to see where it leads now."""
         return Session(self.address, self._max_connections)
 
     def adopt(self, session: Session) -> None:
@@ -99,12 +99,12 @@ class RedisLink:
         self.num_adopted += 1
 
     async def ask(self, *command: Argument) -> Any:  # noqa: ANN401 - Redis decides
-        """One command; raises what redis-py raises."""
+        """Send one command; raise what redis-py raises."""
         async with self._places:
             return await self._session.ask(*command)
 
     async def ask_all(self, commands: Iterable[Command]) -> list[Any]:
-        """Several commands in one go; the answer of one that failed is its error."""
+        """Send several commands in one go; the answer of one that failed is its error."""
         async with self._places:
             with self._session as client:
                 pipeline = client.pipeline(transaction=False)
@@ -121,7 +121,7 @@ class RedisLink:
             return await self.ask("EVAL", script.text, *call)
 
     async def find(self, pattern: bytes) -> list[AsyncIterator[bytes]]:
-        """The keys that match, of each node by itself; one may come twice."""
+        """Yield the keys that match, of each node by itself; one may come twice."""
         with self._session as client:
             return await scan_nodes(client, pattern, SCAN_COUNT)
 
@@ -131,7 +131,7 @@ class RedisLink:
 
 @asynccontextmanager
 async def open_link(address: RedisAddress, max_connections: int) -> AsyncIterator[RedisLink]:
-    """A link for as long as the block runs."""
+    """Open a link for as long as the block runs."""
     link = RedisLink(address, max_connections)
     try:
         yield link

@@ -65,7 +65,7 @@ class RedisReader:
         self._token = secrets.token_bytes(8)  # whose a lease is
 
     async def look_up(self, key: EntryKey, counted: bytes) -> RemoteLookup | None:
-        """The entry, having counted the request; None when Redis does not answer."""
+        """Return the entry, having counted the request; None when Redis does not answer."""
         began_at = time.monotonic()
         found = await self._guard.run(key.kind, Asked.LOOKUP, lambda: self._ask(key, counted))
         if not isinstance(found, NoAnswer) and found.is_leased_elsewhere:
@@ -75,7 +75,7 @@ class RedisReader:
         return None if isinstance(found, NoAnswer) else found
 
     async def find_first(self, keys: Sequence[EntryKey]) -> tuple[int, bytes] | None:
-        """The first of several entries of one shard that is there: its place and its data."""
+        """Return the first of several entries of one shard that is there, by place and data."""
         if not keys:
             return None
         began_at = time.monotonic()
@@ -112,7 +112,7 @@ class RedisReader:
         return None if found is None else (found[0], found[1])
 
     async def _wait_for(self, key: EntryKey, began_at: float) -> bytes | None:
-        """The entry that another process is making, if it comes within the budget."""
+        """Return the entry that another process is making, if it comes within the budget."""
         pause = self._budget_seconds / WAITS_PER_BUDGET
         ends_at = began_at + self._budget_seconds
         name = self._names.entry(key)

@@ -38,9 +38,10 @@ log = structlog.get_logger()
 
 
 async def purge_entries(address: RedisAddress, names: KeyNames, selection: Selection) -> int:
-    """Delete what is selected; how many entries that were. Raises CacheUnavailableError.
+    """Delete what is selected; return how many entries that were.
 
-    A node of a cluster that does not answer keeps neither the others from it nor other processes.
+    Raises CacheUnavailableError. A node of a cluster that does not answer keeps neither the others
+    from it nor other processes.
     """
     try:
         async with asyncio.timeout(PURGE_SECONDS), open_link(address, max_connections=2) as link:

@@ -73,14 +73,14 @@ class RedisStore:
         await self._link.close()
 
     async def look_up(self, key: EntryKey, counted: bytes) -> RemoteLookup | None:
-        """The entry, having counted the request under a digest; None when Redis does not answer.
+        """Return the entry, having counted the request; None when Redis does not answer.
 
         When another process is making the entry, waits for it within the budget.
         """
         return await self._reader.look_up(key, counted)
 
     async def find_first(self, keys: Sequence[EntryKey]) -> tuple[int, bytes] | None:
-        """The first of several entries of one shard that is there: its place and its data."""
+        """Return the first of several entries of one shard that is there, by place and data."""
         return await self._reader.find_first(keys)
 
     def put(self, key: EntryKey, data: bytes) -> None:
@@ -92,9 +92,9 @@ class RedisStore:
         self._writer.discard(key)
 
     async def purge(self, selection: Selection) -> int:
-        """Delete what is selected, here and in every process that watches; how many in Redis.
+        """Delete what is selected, here and in every process that watches; return how many.
 
-        Raises CacheUnavailableError.
+        The number is that in Redis. Raises CacheUnavailableError.
         """
         self._writer.forget(selection)
         return await purge_entries(self._link.address, self._names, selection)
@@ -109,7 +109,7 @@ class RedisStore:
         await PurgeWatch(self._link, self._names, hear).run()
 
     async def stats(self) -> RemoteStats | None:
-        """How Redis is; None when it does not answer."""
+        """Return how Redis is; None when it does not answer."""
         memory: dict[str, Any] | None = await self._guard.ask("INFO", "memory")
         if memory is None:  # of a cluster, another node is asked now
             memory = await self._guard.ask("INFO", "memory")

@@ -65,7 +65,7 @@ class RedisWriter:
         self._add(_Write(key, None))
 
     def forget(self, selection: Selection) -> None:
-        """Entries that are purged are not written any more."""
+        """Drop waiting writes of entries that are purged."""
         self._queue = deque(
             write for write in self._queue if not selection.includes(write.key.owner)
         )

@@ -23,12 +23,12 @@ from lstmserve_server.engine.decoding.sampler import (
 
 
 class DecodeLoop(nn.Module):
-    """Reads prompts and decodes rows whose states lie in a pool [slots, S]."""
+    """Prefills prompts and decodes rows whose states lie in a pool [slots, S]."""
 
     def __init__(
         self, model: torch.jit.ScriptModule, end_id: int, num_tokens: int, num_top: int
     ) -> None:
-        """``num_top`` candidates are scored in every batch: the order of equals depends on it."""
+        """Score ``num_top`` candidates in every batch: the order of equals depends on it."""
         super().__init__()
         self.model = model
         self.end_id = end_id
@@ -44,7 +44,7 @@ class DecodeLoop(nn.Module):
         params: RowParams,
         steps: int,
     ) -> tuple[list[list[int]], list[Scores]]:
-        """Decode up to so many tokens for each row, whose next token to read is given.
+        """Decode up to so many tokens for each row, whose next input token is given.
 
         -> the tokens of every step taken, and per step the scored rows' scores if any.
         """
@@ -90,12 +90,12 @@ class DecodeLoop(nn.Module):
 
     @torch.jit.export
     def prepare(self, settings: RowSettings) -> RowParams:
-        """The parameters of the rows of the next calls; those calls keep them up to date."""
+        """Set the parameters of the rows of the next calls; those calls keep them up to date."""
         return to_params(settings, self.num_tokens)
 
     @torch.jit.export
     def prefill(self, pool: Tensor, slots: list[int], chunks: list[list[int]]) -> None:
-        """Read a chunk of tokens into each slot without choosing any; chunks are not empty."""
+        """Prefill a chunk of tokens, at least one, into each slot without choosing any."""
         lengths = [len(chunk) for chunk in chunks]
         longest = max(lengths)
         padded = [chunk + [0] * (longest - len(chunk)) for chunk in chunks]
@@ -112,12 +112,12 @@ class DecodeLoop(nn.Module):
 
     @torch.jit.export
     def logits_after(self, state: Tensor, tokens: Tensor) -> Tensor:
-        """Read one token per row, int64 [rows]; -> float32 [rows, tokens]."""
+        """Take one token per row, int64 [rows]; -> float32 [rows, tokens]."""
         logits: Tensor = self.model.step(state, tokens)[0]
         return logits
 
     @torch.jit.export
     def initial_state(self, rows: int) -> Tensor:
-        """-> [rows, S]."""
+        """Return the state before the first token, for each row; -> [rows, S]."""
         state: Tensor = self.model.initial_state(rows)
         return state

@@ -58,7 +58,7 @@ class RowSettings(NamedTuple):
 
 
 def gather_settings(rows: Sequence[DecodeRow], num_tokens: int) -> RowSettings:
-    """The parameters of rows, of which a model has this many tokens to choose from."""
+    """Return the parameters of rows, of which a model has this many tokens to choose from."""
     asked = [row.sampling for row in rows]
     sampled = [number for number, params in enumerate(asked) if params.temperature > 0]
     drawn = [asked[row] for row in sampled]
@@ -89,7 +89,7 @@ def gather_settings(rows: Sequence[DecodeRow], num_tokens: int) -> RowSettings:
 
 
 def _signed(value: int) -> int:
-    """An unsigned 64-bit number as the int64 of the same bits."""
+    """Return an unsigned 64-bit number as the int64 of the same bits."""
     return value - (1 << 64) if value >= 1 << 63 else value
 
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 
 def columns() -> int:
-    """Into how many columns a row is folded: no vocabulary has a rest, no CPU a remainder."""
+    """Return into how many columns a row is folded: no vocabulary has a rest."""
     return 64
 
 
 def draw(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """A token per row with odds proportional to its weight, and the sum of all weights.
+    """Draw a token per row with odds proportional to its weight; return the total weight too.
 
     Weights [k, tokens] of which one is 1, u float64 [k, 2] -> int64 [k, 1], float64 [k, 1].
     First a column of the row folded into 64 columns, by one number; then one in it.
@@ -30,12 +30,12 @@ def draw(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fold(x: Tensor) -> Tensor:
-    """The sums of every 64th, [rows, tokens] -> [rows, 64]; no CPU adds columns otherwise."""
+    """Sum every 64th, [rows, tokens] -> [rows, 64]: every CPU adds columns in the same order."""
     return x.view(x.shape[0], -1, columns()).sum(dim=1)
 
 
 def _pick(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """A place per row with odds proportional to its weight; [k, n], u [k, 1] -> [k, 1] twice."""
+    """Pick a place per row, with odds by its weight; [k, n], u [k, 1] -> [k, 1] twice."""
     mass = weights.cumsum(1, dtype=torch.float64)
     total = mass[:, -1:]
     # right: the first place whose running sum exceeds the target, so never one of weight 0
@@ -43,7 +43,7 @@ def _pick(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def uniform(seed: Tensor, position: Tensor, number: int) -> Tensor:
-    """Two numbers in [0, 1) for each seed and position, by halves of the random bits.
+    """Return two numbers in [0, 1) for each seed and position, by halves of the random bits.
 
     Seed int64 [k, 1], position int64 [k, n] -> float64 [k, n, 2]. The product of one of them
     with any total below 2^21 is below the total, as it must be.
@@ -54,7 +54,7 @@ def uniform(seed: Tensor, position: Tensor, number: int) -> Tensor:
 
 
 def random_bits(seed: Tensor, position: Tensor, number: int) -> Tensor:
-    """64 random bits from nothing but a seed, a position and the number of the draw; int64.
+    """Return 64 random bits from only a seed, a position and the number of the draw; int64.
 
     The seed is mixed first: SplitMix64 streams of seeds that differ by a multiple of its
     increment would overlap. Draws of one position are 0 to max_draws().
@@ -64,12 +64,12 @@ def random_bits(seed: Tensor, position: Tensor, number: int) -> Tensor:
 
 
 def _mix(x: Tensor) -> Tensor:
-    """SplitMix64's finalizer (Steele, Lea and Flood, 2014), on int64 of the same bits."""
+    """Apply SplitMix64's finalizer (Steele, Lea and Flood, 2014) to int64 of the same bits."""
     x = (x ^ _shifted(x, 30)) * -4658895280553007687  # 0xBF58476D1CE4E5B9
     x = (x ^ _shifted(x, 27)) * -7723592293110705685  # 0x94D049BB133111EB
     return x ^ _shifted(x, 31)
 
 
 def _shifted(x: Tensor, bits: int) -> Tensor:
-    """Logical right shift of int64, which torch shifts arithmetically."""
+    """Shift int64 right logically; torch shifts it arithmetically."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)

@@ -14,14 +14,14 @@ from lstmserve_server.engine.decoding.row_params import RowParams
 
 
 def max_draws() -> int:
-    """How often a filtered row is drawn before it is put in order after all."""
+    """Return how often a filtered row is drawn before it is sorted after all."""
     return 8
 
 
 def keep_drawing(
     weights: Tensor, tokens: Tensor, total: Tensor, position: Tensor, params: RowParams
 ) -> Tensor:
-    """Tokens [k, 1] with those of the filtered rows drawn again until their filters keep them."""
+    """Draw the tokens of filtered rows again until their filters keep them; tokens [k, 1]."""
     left = params.filtered
     some = weights if left.shape[0] == weights.shape[0] else weights[left]
     limit, top_k, min_p = total[left] * params.top_p, params.top_k, params.min_p
@@ -40,7 +40,7 @@ def keep_drawing(
 
 
 def is_kept(weights: Tensor, tokens: Tensor, limit: Tensor, top_k: Tensor, min_p: Tensor) -> Tensor:
-    """Whether a token is among the kept: [f, tokens], the others [f, 1] -> bool [f, 1].
+    """Return whether a token is kept: [f, tokens], the others [f, 1] -> bool [f, 1].
 
     Fewer than k are more likely, those have less than the share p of the mass (the limit), and
     it has at least min_p times the highest weight, which is 1.

@@ -42,7 +42,7 @@ class RowParams(NamedTuple):
 
 
 def to_params(settings: RowSettings, num_tokens: int) -> RowParams:
-    """The tensors of lists, for a model of so many tokens; TorchScript."""
+    """Return the tensors of lists, for a model of so many tokens; TorchScript."""
     counts = _counts(settings.reply_ids, num_tokens)
     seen = counts + _counts(settings.prompt_ids, num_tokens) > 0
     repetition = _column(settings.repetition)
@@ -88,7 +88,7 @@ def _biases(token_ids: list[list[int]], biases: list[list[float]], num_tokens: i
 
 
 def _counts(token_ids: list[list[int]], num_tokens: int) -> Tensor:
-    """How often each token stands in each row; -> float32 [rows, tokens]."""
+    """Count how often each token stands in each row; -> float32 [rows, tokens]."""
     counts = torch.zeros(len(token_ids), num_tokens)
     for row, ids in enumerate(token_ids):
         where = torch.tensor(ids, dtype=torch.int64)

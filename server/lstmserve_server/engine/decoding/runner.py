@@ -56,7 +56,7 @@ class Runner:
 
     @torch.inference_mode()
     def take(self, slot: int) -> State:
-        """A copy of a slot's state."""
+        """Return a copy of a slot's state."""
         return self._pool[slot : slot + 1].clone()
 
     @torch.inference_mode()
@@ -65,24 +65,24 @@ class Runner:
         self._pool[slot : slot + 1] = state
 
     def to_bytes(self, state: State) -> bytes:
-        """A state as ``to_state`` takes it."""
+        """Return a state as bytes, which ``to_state`` takes."""
         return state.numpy().astype(FORMAT, copy=False).tobytes()
 
     def to_state(self, data: bytes) -> State:
-        """The state that these bytes, of which there are ``row_bytes``, were made of."""
+        """Return the state that these bytes were made of, of which there are ``row_bytes``."""
         return torch.from_numpy(np.frombuffer(data, FORMAT).astype(np.float32)).unsqueeze(0)
 
     @torch.inference_mode()
     def prefill(self, slots: list[int], chunks: Sequence[Sequence[int]]) -> None:
-        """Read one chunk of tokens, of at least one, into each slot."""
+        """Prefill one chunk of tokens, of at least one, into each slot."""
         self._loop.prefill(self._pool, slots, [list(chunk) for chunk in chunks])
 
     @torch.inference_mode()
     def decode(self, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool) -> list[Decoded]:
         """Decode up to ``steps`` tokens for every row.
 
-        Fewer steps come back when every row has chosen the end token before that.
-        ``same_rows``: they are those of the last call, in the same order, continued.
+        It takes fewer steps when every row has chosen the end token before that. ``same_rows`` says
+        that the rows are those of the last call, in the same order, continued.
         """
         if self._params is None or not same_rows:
             self._params = self._loop.prepare(gather_settings(rows, self._num_tokens))

@@ -53,7 +53,7 @@ def forbid_end(logits: Tensor, position: Tensor, params: RowParams, end_id: int)
 
 
 def choose(logits: Tensor, position: Tensor, first: Tensor, params: RowParams) -> Tensor:
-    """One token per row, the most likely one or a sampled one, int64 [rows].
+    """Choose one token per row, the most likely one or a sampled one, int64 [rows].
 
     Logits [rows, tokens] may be overwritten, position is int64 [k], and the numbers of the
     first draw are float64 [k, 2].
@@ -69,7 +69,7 @@ def choose(logits: Tensor, position: Tensor, first: Tensor, params: RowParams) -
 
 
 def most_likely(logits: Tensor) -> Tensor:
-    """The highest of each row, of equals the first; [rows, tokens] -> int64 [rows].
+    """Return the highest of each row, of equals the first; [rows, tokens] -> int64 [rows].
 
     By blocks: `argmax` reads one number at a time, a maximum whole registers.
     """
@@ -80,7 +80,7 @@ def most_likely(logits: Tensor) -> Tensor:
 
 
 def sample(logits: Tensor, position: Tensor, first: Tensor, params: RowParams) -> Tensor:
-    """Tokens int64 [k] for the sampled rows, whose logits [k, tokens] are overwritten."""
+    """Return tokens int64 [k] of the sampled rows, whose logits [k, tokens] are overwritten."""
     highest = logits.amax(dim=1, keepdim=True)  # a maximum has no order
     weights = logits.sub_(highest).mul_(params.sharpness).exp2_()
     tokens, total = draw(weights, first)
@@ -90,7 +90,7 @@ def sample(logits: Tensor, position: Tensor, first: Tensor, params: RowParams) -
 
 
 def score(raw: Tensor, tokens: Tensor, num_top: int) -> Scores:
-    """By the model's own distribution; raw logits [l, tokens], tokens int64 [l]."""
+    """Score by the model's own distribution; raw logits [l, tokens], tokens int64 [l]."""
     relative = raw - raw.amax(dim=1, keepdim=True)
     total = torch.exp2(relative * 1.4426950408889634).cumsum(1, dtype=torch.float64)[:, -1]
     chosen = relative.gather(1, tokens.unsqueeze(1)).squeeze(1)

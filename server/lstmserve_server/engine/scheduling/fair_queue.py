@@ -71,7 +71,7 @@ class FairQueue(Generic[Item]):
         level.tokens += sequence.cost
 
     def first(self) -> Item | None:
-        """Who is next, and stays; None when nobody waits."""
+        """Return the sequence that is next, and leave it there; None when none waits."""
         priority = self._turns.next()
         if priority is None:
             return None
@@ -80,7 +80,7 @@ class FairQueue(Generic[Item]):
         return None if caller is None else next(iter(level.lines[caller].sequences))
 
     def pop(self) -> Item | None:
-        """Remove who is next and charge it to its caller; None when nobody waits."""
+        """Remove the sequence that is next, and charge it to its caller; None when none waits."""
         sequence = self.first()
         if sequence is not None:
             claim = sequence.claim
@@ -104,13 +104,15 @@ class FairQueue(Generic[Item]):
             self._turns.end(priority)
 
     def forget(self, caller: str) -> None:
-        """Forget what a caller was charged; it has nothing in the engine any more."""
+        """Forget what a caller was charged, which has nothing in the engine any more."""
         for level in self._levels.values():
             level.turns.forget(caller)
 
     def tokens_before(self, claim: Claim) -> int:
-        """About what starts before a newcomer with this claim: its caller's own at this
-        priority, and as much of each other caller there. Other priorities do not count.
+        """Return about what starts before a newcomer with this claim.
+
+        It is what its caller has waiting at this priority, and as much of each other caller there.
+        Other priorities do not count.
         """
         level = self._levels[claim.priority]
         own = level.lines.get(claim.caller)
@@ -118,5 +120,5 @@ class FairQueue(Generic[Item]):
 
 
 def _scale(priority: Priority) -> int:
-    """Integers, so that shares are exact."""
+    """Return shares as integers, so that they are exact."""
     return SHARES[Priority.HIGH] // SHARES[priority]

@@ -51,15 +51,15 @@ class Ledger:
         self._callers: dict[str, Holdings] = {}
 
     def __len__(self) -> int:
-        """How many callers have something in the engine."""
+        """Return how many callers have something in the engine."""
         return len(self._callers)
 
     def of(self, caller: str) -> Holdings:
-        """What a caller has; to be read only."""
+        """Return what a caller has; do not change it."""
         return self._callers.get(caller) or Holdings()
 
     def move(self, sequence: Sequence, stage: Stage) -> None:
-        """Let a sequence be at another stage."""
+        """Move a sequence to another stage."""
         caller = sequence.claim.caller
         own = self._callers.setdefault(caller, Holdings())
         for holdings in (self.all, own):

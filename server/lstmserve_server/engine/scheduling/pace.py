@@ -45,7 +45,7 @@ class Pace:
             self._queue_speed.add(sum(lengths), seconds)
 
     def on_decode(self, rows: int, steps: int, seconds: float, *, while_waiting: bool) -> None:
-        """Rows took decode steps together.
+        """Note that rows took decode steps together.
 
         The queue's speed is measured while there is a queue: an engine half empty is slower.
         """
@@ -54,12 +54,13 @@ class Pace:
             self._queue_speed.add(rows * steps, seconds)
 
     def on_end(self, cost: int, tokens: int) -> None:
-        """A sequence that might have taken ``cost`` tokens ended after so many."""
+        """Note that a sequence that might have taken ``cost`` tokens ended after so many."""
         self._cost_per_token.add(cost, tokens)
 
     def least_seconds(self, num_to_prefill: int, num_steps: int) -> float:
-        """What reading and decoding so much takes at the very least: at the best speed ever
-        measured, each by itself; 0 before any measurement.
+        """Return the least time that prefilling and decoding so much takes.
+
+        It assumes the best speeds ever measured, each by itself; 0 before any measurement.
         """
         return num_to_prefill * _or_zero(self._prefill_seconds) + num_steps * _or_zero(
             self._step_seconds

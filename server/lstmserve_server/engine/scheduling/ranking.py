@@ -32,19 +32,19 @@ class Ranking(Generic[Key]):
         return key in self._entries
 
     def add(self, key: Key, *rank: float) -> None:
-        """Put in a key that is not there; a rank may have several parts."""
+        """Add a key that is not there; a rank may have several parts."""
         entry = self._entries[key] = (rank, next(self._count), key)
         heappush(self._heap, entry)
 
     def discard(self, key: Key) -> None:
-        """Take a key out; one that is not there is no error."""
+        """Take a key out; do nothing if it is not there."""
         self._entries.pop(key, None)
         if len(self._heap) > 2 * len(self._entries) + SLACK:
             self._heap = list(self._entries.values())
             heapify(self._heap)
 
     def first(self) -> Key | None:
-        """The key of the lowest rank, which stays; None when there is no key."""
+        """Return the key of the lowest rank, and leave it there; None when there is no key."""
         while self._heap and self._entries.get(self._heap[0][2]) is not self._heap[0]:
             heappop(self._heap)
         return self._heap[0][2] if self._heap else None

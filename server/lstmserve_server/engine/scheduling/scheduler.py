@@ -32,9 +32,9 @@ class Scheduler:
     """Holds every sequence from arrival to end.
 
     A sequence waits, then has one of ``max_running`` places: it prefills its prompt in chunks,
-    then decodes. It may be set aside meanwhile, because its reader is slow (parked)
-    or because another caller has no place at all; it returns before anything new starts.
-    While a place is free nobody waits.
+    then decodes. It may be set aside meanwhile, because its reader is slow (parked) or because
+    another caller has no place at all (preempted). It returns before anything new starts. While a
+    place is free, nothing waits.
     """
 
     def __init__(self, config: EngineConfig, pace: Pace) -> None:
@@ -110,7 +110,7 @@ class Scheduler:
         self._deadlines.add(sequence, claim.deadline)
 
     def find_late(self, now: float) -> Sequence | None:
-        """A sequence whose deadline has passed, wherever it is."""
+        """Return a sequence whose deadline has passed, wherever it is; None if there is none."""
         sequence = self._deadlines.first()
         return sequence if sequence is not None and sequence.claim.deadline <= now else None
 
@@ -121,20 +121,20 @@ class Scheduler:
         self._fill(now)
 
     def unpark(self, sequence: Sequence, now: float) -> None:
-        """A parked sequence may go on."""
+        """Let a parked sequence go on."""
         self._ledger.move(sequence, Stage.RETURNING)
         self._returning[sequence] = None
         self._fill(now)
 
     def find_preempted(self) -> Sequence | None:
-        """Who gives its place to the first of the queue, whose caller has none."""
+        """Return the sequence to preempt for the first of the queue, whose caller has no place."""
         first = self._queue.first()
         if first is None or self._ledger.of(first.claim.caller).num_active:
             return None
         return find_preempted(first, chain(self._prefilling, self._running))
 
     def give_way(self, sequence: Sequence, now: float) -> None:
-        """Let the first of the queue have a sequence's place, which returns as soon as it can."""
+        """Preempt a sequence for the first of the queue; it returns as soon as it can."""
         self._withdraw(sequence)
         first = self._queue.pop()
         if first is not None:
@@ -159,7 +159,7 @@ class Scheduler:
         return ready
 
     def next_turn(self) -> Turn:
-        """Which rows decode next, and how many tokens each.
+        """Return which rows decode next, and how many tokens each.
 
         Rows that have shown nothing yet take one step by themselves, so that first tokens go
         out at once and cost the others little; but never two such turns in a row. Otherwise

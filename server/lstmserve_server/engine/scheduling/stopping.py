@@ -11,7 +11,7 @@ from lstmserve_server.errors import ResumeMismatchError
 
 
 def begin_text(tokenizer: Tokenizer, end_id: int, request: GenerationRequest) -> ReplyText:
-    """The text up to where the reply is to go on.
+    """Return the text up to where the reply is to go on.
 
     Raises ResumeMismatchError when nothing can follow the request's resume_ids.
     """
@@ -45,7 +45,7 @@ class ReplyText:
         self.stop_sequence = ""
 
     def push(self, token_id: int) -> str:
-        """Add one token; returns the text that it makes safe to send."""
+        """Add one token; return the text that it makes safe to send."""
         self.num_tokens += 1
         self._held += self._detokenizer.push([token_id])
         if self._stops and self._cut_at_stop():
@@ -63,7 +63,7 @@ class ReplyText:
         return self._release(len(self._held))
 
     def _cut_at_stop(self) -> bool:
-        """Whether the held text contains a stop sequence; it is cut before the first."""
+        """Return whether the held text contains a stop sequence; cut it before the first."""
         found = [(self._held.find(stop), stop) for stop in self._stops if stop in self._held]
         if not found:
             return False
@@ -73,7 +73,7 @@ class ReplyText:
         return True
 
     def _num_held_back(self) -> int:
-        """Length of the longest end of the held text that begins a stop sequence."""
+        """Return the length of the longest end of the held text that begins a stop sequence."""
         if not self._stops:
             return 0
         longest = max(map(len, self._stops)) - 1

@@ -26,19 +26,19 @@ class Turns(Generic[Key]):
         self._with_work: Ranking[Key] = Ranking()
 
     def __len__(self) -> int:
-        """How many keys have work."""
+        """Return how many keys have work."""
         return len(self._with_work)
 
     def __contains__(self, key: Key) -> bool:
-        """Whether a key has work."""
+        """Return whether a key has work."""
         return key in self._with_work
 
     def begin(self, key: Key) -> None:
-        """A key has work from now on."""
+        """Note that a key has work from now on."""
         self._add(key, max(self._tags.get(key, 0), self._last))
 
     def end(self, key: Key) -> None:
-        """A key has no more work; what it was charged is remembered."""
+        """Note that a key has no more work, and remember what it was charged."""
         self._with_work.discard(key)
 
     def forget(self, key: Key) -> None:
@@ -46,11 +46,11 @@ class Turns(Generic[Key]):
         self._tags.pop(key, None)
 
     def next(self) -> Key | None:
-        """Whose turn it is; None when no key has work."""
+        """Return the key whose turn it is; None when no key has work."""
         return self._with_work.first()
 
     def charge(self, key: Key, cost: int) -> None:
-        """A key with work takes its turn, which costs so much; it still has work."""
+        """Charge a key with work for its turn; it still has work."""
         self._last = self._tags[key]
         self._with_work.discard(key)
         self._add(key, self._last + cost)

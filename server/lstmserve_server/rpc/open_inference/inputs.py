@@ -39,7 +39,7 @@ LISTS = frozenset({"stop"})
 
 
 def read_inputs(checks: FieldChecks, request: pb.ModelInferRequest) -> dict[str, Value]:
-    """The value of each input that is right, by name."""
+    """Return the value of each input that is right, by name."""
     found: dict[str, Value] = {}
     if not check_count(checks, "inputs", len(request.inputs)):
         return found

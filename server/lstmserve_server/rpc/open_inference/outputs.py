@@ -81,7 +81,7 @@ RETURNED: Mapping[str, str] = MappingProxyType(
 
 
 def read_outputs(checks: FieldChecks, request: wire.ModelInferRequest) -> list[str]:
-    """The names of those that are asked for by name; the text when none is."""
+    """Return the names of the outputs that are asked for; the text's when none is."""
     found: list[str] = []
     if not check_count(checks, "outputs", len(request.outputs)):
         return found

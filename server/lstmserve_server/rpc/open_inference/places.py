@@ -29,19 +29,19 @@ def in_parameter(name: str) -> str:
 
 
 def in_object(name: str) -> str:
-    """Within the JSON object of the input sampling_parameters."""
+    """Return a place within the JSON object of the input sampling_parameters."""
     return f"sampling_parameters.{name[:MAX_NAME]}"
 
 
 def check_count(checks: FieldChecks, field: str, count: int) -> bool:
-    """Whether so many may be looked at one by one."""
+    """Return whether so many may be looked at one by one."""
     if count > MAX_NAMED:
         checks.refuse(field, f"must have at most {MAX_NAMED} entries, not {count}")
     return count <= MAX_NAMED
 
 
 def refuse_parameters(checks: FieldChecks, place: str, names: Iterable[str]) -> None:
-    """Those of one tensor: there are none that are served."""
+    """Refuse the parameters of one tensor: there are none that are served."""
     for name in islice(names, MAX_NAMED):
         checks.refuse(f"{place}.parameters[{name[:MAX_NAME]}]", "is not served")
 
@@ -52,7 +52,7 @@ def list_names(names: Iterable[str]) -> str:
 
 @contextmanager
 def in_words_of_caller(places: Mapping[str, str]) -> Iterator[None]:
-    """Violations of our own fields, as those of the places that they were taken from."""
+    """Return violations of our own fields as those of the places that they came from."""
     try:
         yield
     except InvalidRequestError as error:

@@ -25,7 +25,7 @@ class ReplyWriter:
         self._started = pb.Started()
 
     def write_whole(self, reply: pb.GenerateReplyResponse) -> wire.ModelInferResponse:
-        """All of it in one response."""
+        """Return all of it in one response."""
         self._started = reply.started
         response = self._write(Piece(reply, reply.started, reply.completion))
         _tell_started(response, reply.started)
@@ -35,7 +35,7 @@ class ReplyWriter:
     def write_events(
         self, events: Iterable[pb.GenerateResponse]
     ) -> Iterator[wire.ModelStreamInferResponse]:
-        """The events of one output: a chunk, Started with the first, Completion with the last."""
+        """Yield the responses to the events of one output: chunk, Started, Completion."""
         found = {str(event.WhichOneof("event")): event for event in events}
         completion = found["completion"].completion if "completion" in found else None
         if "started" in found:
@@ -51,7 +51,7 @@ class ReplyWriter:
     def write_only(
         self, reply: pb.GenerateReplyResponse
     ) -> Iterator[wire.ModelStreamInferResponse]:
-        """All of it, on a stream."""
+        """Return all of it as the only response of a stream."""
         self._started = reply.started
         response = self._write(Piece(reply, reply.started, reply.completion))
         _tell_started(response, reply.started)
@@ -115,7 +115,7 @@ def _tell_completion(response: wire.ModelInferResponse, completion: pb.Completio
 
 
 def to_failure(failure: Failure) -> wire.ModelStreamInferResponse:
-    """What the status says; clients of Triton show the text alone, so it has the id, too."""
+    """Return what the status says, with the id: clients of Triton show only the text."""
     request = failure.request
     identifier = request.id if isinstance(request, wire.ModelInferRequest) else ""
     prefix = f"[request id: {identifier}] " if identifier else ""

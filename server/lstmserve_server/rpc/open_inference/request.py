@@ -54,7 +54,7 @@ class Asked:
 
 
 def read_request(request: wire.ModelInferRequest, *, is_stream: bool) -> Asked:
-    """Convert; raises InvalidRequestError naming everything that is wrong.
+    """Convert a request. Raises InvalidRequestError naming everything that is wrong.
 
     ``Asked.request`` is a GenerateRequest when the reply is wanted in pieces, which only
     requests of a stream may have.
@@ -141,7 +141,7 @@ class _Reading:
         if name in PARAMETERS:
             self._settings.add(name, place, value)
         else:
-            self._checks.refuse(place, f"is not a parameter; parameters are: {list_names(served)}")
+            self._checks.refuse(place, f"is not served; served are: {list_names(served)}")
 
     def _find_outputs(self) -> tuple[str, ...]:
         wanted = {name: in_output(name) for name in read_outputs(self._checks, self._request)}

@@ -36,7 +36,7 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
     """Converts, and has the exchanges answer."""
 
     def __init__(self, catalog: ModelCatalog, exchanges: Exchanges, health: HealthServicer) -> None:
-        """``health`` is the standard service, which ServerReady repeats."""
+        """Let ServerReady repeat ``health``, the standard service."""
         self._catalog = catalog
         self._exchanges = exchanges
         self._health = health
@@ -77,7 +77,7 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
     async def ModelStreamInfer(
         self, request_iterator: AsyncIterator[wire.ModelInferRequest], context: Context
     ) -> AsyncIterator[wire.ModelStreamInferResponse]:
-        """One request after the other; the interceptor hands each in as a stream of one."""
+        """Answer one request; the interceptor hands each in as a stream of one."""
         async for request in request_iterator:
             async with aclosing(self._answer(request, context)) as responses:
                 async for response in responses:
@@ -125,7 +125,7 @@ def describe_server() -> wire.ServerMetadataResponse:
 
 
 def describe_model(model: ServedModel, catalog: ModelCatalog) -> wire.ModelMetadataResponse:
-    """The model of this version, with all versions that answer."""
+    """Return the model of this version, with all versions that answer."""
     return wire.ModelMetadataResponse(
         name=model.name,
         versions=[each.version for each in catalog if each.name == model.name],

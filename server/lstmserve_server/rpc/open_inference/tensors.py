@@ -52,7 +52,7 @@ class Tensor:
 
 
 def read_tensor(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> list[Element]:
-    """Its elements, of ``raw`` unless that is None; raises ValueError saying what is wrong."""
+    """Return its elements, of ``raw`` unless that is None. Raises ValueError with the reason."""
     datatype = DATATYPES.get(tensor.datatype)
     if datatype is None:
         raise ValueError(f"its datatype must be one of {', '.join(DATATYPES)}")

@@ -1,6 +1,4 @@
-"""Values of parameters, whatever they travelled as: each reader raises ValueError saying what
-is allowed.
-"""
+"""Values of parameters, whatever they came as: readers raise ValueError with what is allowed."""
 
 from __future__ import annotations
 
@@ -29,7 +27,7 @@ _WHOLE = re.compile(r"-?\d{1,40}")
 
 
 def to_number(value: Value) -> float:
-    """A finite number, or its text."""
+    """Return a finite number, from itself or its text."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -40,7 +38,7 @@ def to_number(value: Value) -> float:
 
 
 def to_whole(high: int) -> Callable[[Value], int]:
-    """A reader of whole numbers from 0, or their texts."""
+    """Return a reader of whole numbers from 0, or their texts."""
 
     def read(value: Value) -> int:
         if isinstance(value, str) and _WHOLE.fullmatch(value):
@@ -54,21 +52,21 @@ def to_whole(high: int) -> Callable[[Value], int]:
 
 
 def to_flag(value: Value) -> bool:
-    """Yes or no."""
+    """Return true or false."""
     if not isinstance(value, bool):
         raise ValueError(f"must be true or false, not {_show(value)}")  # noqa: TRY004 - one for all
     return value
 
 
 def to_texts(value: Value) -> list[str]:
-    """One text, or a list of a few."""
+    """Return the texts of one text, or of a list of a few."""
     if isinstance(value, list) and len(value) > MAX_STOP_SEQUENCES:
         raise ValueError(f"at most {MAX_STOP_SEQUENCES} are allowed, not {len(value)}")
     return [_to_text(text) for text in (value if isinstance(value, list) else [value])]
 
 
 def to_biases(value: Value) -> dict[int, float]:
-    """An object from token ids to what is added to their logits."""
+    """Return what is added to the logits of each token id that an object names."""
     if not isinstance(value, dict) or len(value) > MAX_BIASED_TOKENS:
         raise ValueError(f"must be an object of at most {MAX_BIASED_TOKENS} token ids")
     to_id = to_whole(MAX_UINT32)
@@ -79,7 +77,7 @@ def to_biases(value: Value) -> dict[int, float]:
 
 
 def one_of(choices: Mapping[Any, int]) -> Callable[[Value], int]:
-    """A reader of words, or numbers, that stand for members of an enum."""
+    """Return a reader of words, or numbers, that stand for members of an enum."""
 
     def read(value: Value) -> int:
         known = isinstance(value, str | int) and not isinstance(value, bool) and value in choices
@@ -91,7 +89,7 @@ def one_of(choices: Mapping[Any, int]) -> Callable[[Value], int]:
 
 
 def read_object(text: str) -> dict[str, Value]:
-    """A JSON object that names nothing twice, and is neither long nor deep."""
+    """Return a JSON object that names nothing twice, and is neither long nor deep."""
     if len(text) > MAX_OBJECT_CHARACTERS:
         raise ValueError(f"must have at most {MAX_OBJECT_CHARACTERS} characters, not {len(text)}")
     too_deep = f"must be nested at most {MAX_OBJECT_DEPTH} deep"
@@ -109,7 +107,7 @@ def read_object(text: str) -> dict[str, Value]:
 
 
 def _is_within(depth: int, value: Value) -> bool:
-    """Whether lists and objects are in each other no deeper than that."""
+    """Return whether lists and objects are in each other no deeper than that."""
     level: list[Any] = [value]
     for _ in range(depth):
         found = [inner for outer in level for inner in _list_inner(outer)]
@@ -122,7 +120,7 @@ def _list_inner(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
 
 
 def _to_int(digits: str) -> float:
-    """Python reads no numbers of thousands of digits; none that has so many is allowed anyway."""
+    """Return an integer: none with thousands of digits is allowed, and Python reads none."""
     return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 

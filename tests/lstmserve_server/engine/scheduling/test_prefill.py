@@ -1,4 +1,4 @@
-"""Which prompts are read next: bounded together, and short ones soon."""
+"""Which prompts are prefilled next: bounded together, and short ones soon."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def unread(*lengths: int) -> list[Sequence]:
 
 
 def read(prompts: list[Sequence], chunk: int, budget: int) -> dict[int, int]:
-    """One step: the tokens read of each prompt, by its number."""
+    """One step: the tokens prefilled of each prompt, by its number."""
     chunks = cut_chunks(prompts, chunk, budget)
     for one in chunks:
         one.sequence.num_prefilled += len(one.token_ids)

@@ -118,7 +118,7 @@ def test_a_parameter_may_come_twice_and_must_be_the_same() -> None:
         (
             make({"temprature": 1.0}),
             "parameters[temprature]",
-            "is not a parameter; parameters are: ",
+            "is not served; served are: cache_m",
         ),
         (make({"top_k": -1}), "parameters[top_k]", "from 0 to 4294967295, not -1"),
         (make({"top_k": 2**32}), "parameters[top_k]", "from 0 to 4294967295, not 4294967296"),
