@@ -139,7 +139,7 @@ def test_an_amended_deadline_holds_wherever_the_sequence_is() -> None:
         scheduler.park(slow, now=0.0)
     scheduler.unpark(returning, now=0.0)
     assert [stage.name for stage in stages([parked, returning, running, prefilling, waiting])] == [
-        *("PARKED", "RETURNING", "PREFILLING", "READING", "WAITING")
+        *("PARKED", "RETURNING", "PREFILLING", "PREFILLING", "WAITING")
     ]
     for sequence, deadline in ((parked, 7.0), (running, 8.0), (returning, 9.0), (waiting, 6.0)):
         scheduler.amend(sequence, Claim(deadline=deadline))
