@@ -126,7 +126,7 @@ async def test_a_caller_who_is_gone_by_then_has_cancelled() -> None:
 
         return grpc.unary_unary_rpc_method_handler(serve)
 
-    interceptor = CallInterceptor(Gate(DrainingError("closed")), OpenDoor(), (ends,))
+    interceptor = CallInterceptor(Gate(lambda: DrainingError("closed")), OpenDoor(), (ends,))
     handler = await interceptor.intercept_service(find, details)
     assert handler is not None
     unary: Callable[..., Any] = handler.stream_unary

@@ -124,7 +124,7 @@ async def make_stream(
 
 async def test_every_request_is_a_call_and_a_bug_in_one_ends_no_other() -> None:
     ends, caller = Ends(), Caller(("x-request-id", "mine"))
-    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    stream = await make_stream(ends, Gate(lambda: DrainingError("closed")), caller)
     responses = [response async for response in stream(send("a", "bug", "c"), caller)]
     assert sorted(ends.calls) == [("mine-1", "OK"), ("mine-2", "INTERNAL"), ("mine-3", "OK")]
     assert caller.told == [("x-request-id", "mine")]
@@ -148,7 +148,7 @@ async def test_what_cannot_be_told_or_written_fails_alone_and_is_counted_as_told
     bad: str, code: str
 ) -> None:
     ends, caller = Ends(), Caller(("x-request-id", "mine"))
-    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    stream = await make_stream(ends, Gate(lambda: DrainingError("closed")), caller)
     responses = [response async for response in stream(send("a", bad, "c"), caller)]
     assert sorted(ends.calls) == [("mine-1", "OK"), ("mine-2", code), ("mine-3", "OK")]
     (error,) = [response.error_message for response in responses if response.error_message]
@@ -158,7 +158,7 @@ async def test_what_cannot_be_told_or_written_fails_alone_and_is_counted_as_told
 
 
 async def test_a_closed_gate_refuses_requests_and_not_the_stream() -> None:
-    gate = Gate(DrainingError("closed"))
+    gate = Gate(lambda: DrainingError("closed"))
     ends, caller = Ends(), Caller()
     stream = await make_stream(ends, gate, caller)
     gate.close()
@@ -170,7 +170,7 @@ async def test_a_closed_gate_refuses_requests_and_not_the_stream() -> None:
 
 async def test_a_wrong_caller_id_is_told_for_every_request() -> None:
     ends, caller = Ends(), Caller(("x-caller-id", "not one!"))
-    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    stream = await make_stream(ends, Gate(lambda: DrainingError("closed")), caller)
     (response,) = [response async for response in stream(send("a"), caller)]
     assert "INVALID_ARGUMENT: x-caller-id: must have 1 to 64" in response.error_message
 
@@ -181,7 +181,7 @@ async def test_bytes_that_are_no_request_fail_alone() -> None:
         yield wire.ModelInferRequest(id="b").SerializeToString()
 
     ends, caller = Ends(), Caller()
-    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    stream = await make_stream(ends, Gate(lambda: DrainingError("closed")), caller)
     responses = [response async for response in stream(mixed(), caller)]
     assert sorted(code for _, code in ends.calls) == ["INVALID_ARGUMENT", "OK"]
     assert sorted(bool(response.error_message) for response in responses) == [False, True]
@@ -201,7 +201,7 @@ class ClosedDoor:
 
 async def test_a_stream_of_a_stranger_ends_and_nothing_of_it_is_read() -> None:
     ends, caller = Ends(), Caller()
-    stream = await make_stream(ends, Gate(DrainingError("closed")), caller, ClosedDoor())
+    stream = await make_stream(ends, Gate(lambda: DrainingError("closed")), caller, ClosedDoor())
 
     async def unread() -> AsyncIterator[bytes]:
         raise AssertionError
@@ -217,7 +217,7 @@ async def test_a_stream_of_a_stranger_ends_and_nothing_of_it_is_read() -> None:
 
 async def test_whoever_wants_a_status_gets_that_of_the_first_error() -> None:
     ends, caller = Ends(), Caller(("triton_grpc_error", "true"))
-    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    stream = await make_stream(ends, Gate(lambda: DrainingError("closed")), caller)
     with pytest.raises(grpc.aio.AbortError):
         async for _ in stream(send("bug"), caller):
             pass
@@ -233,7 +233,7 @@ async def test_a_stream_that_cannot_be_read_ends_with_a_status_that_says_no_more
         yield
 
     ends, caller = Ends(), Caller()
-    stream = await make_stream(ends, Gate(DrainingError("closed")), caller)
+    stream = await make_stream(ends, Gate(lambda: DrainingError("closed")), caller)
     with pytest.raises(grpc.aio.AbortError):
         async for _ in stream(broken(), caller):
             pass
