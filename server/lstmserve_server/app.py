@@ -20,7 +20,7 @@ from lstmserve_server.cache.stores import CacheStores
 from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.engine.engine import Engine
-from lstmserve_server.following import read_aside, unless_stopped
+from lstmserve_server.following import read_on_thread, unless_stopped
 from lstmserve_server.page.application import Page
 from lstmserve_server.process_messages import OperatorChange, OperatorState, Ready
 from lstmserve_server.replies.service import ReplyService
@@ -93,7 +93,7 @@ class App:
         """
         self._prepare_process()
         # before anything that takes long
-        files = await unless_stopped(self._stop, read_aside(self._read_files))
+        files = await unless_stopped(self._stop, read_on_thread(self._read_files))
         if files is None:
             return 0
         models = self._make_live_store()

@@ -20,7 +20,7 @@ Raw = TypeVar("Raw")
 Parsed = TypeVar("Parsed")
 
 
-async def read_aside(read: Callable[[], T]) -> T:
+async def read_on_thread(read: Callable[[], T]) -> T:
     """What a function returns or raises, called on a thread of its own."""
     answer: Future[T] = Future()
     answer.set_running_or_notify_cancel()  # from now on it takes an answer, wanted or not

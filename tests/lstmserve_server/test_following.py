@@ -10,19 +10,19 @@ import pytest
 
 from benchmarks.testbed.process import run_program
 from lstmserve_server.errors import StartupError
-from lstmserve_server.following import Followed, Look, Trouble, read_aside, unless_stopped
+from lstmserve_server.following import Followed, Look, Trouble, read_on_thread, unless_stopped
 
 # a store that never answers, and a server that is told to end
 ENDLESS = """
 import asyncio, threading
-from lstmserve_server.following import read_aside
+from lstmserve_server.following import read_on_thread
 
 async def main():
     began = threading.Event()
     def read():
         began.set()
         threading.Event().wait()
-    reading = asyncio.create_task(read_aside(read))
+    reading = asyncio.create_task(read_on_thread(read))
     await asyncio.to_thread(began.wait)
     reading.cancel()
     await asyncio.wait({reading})
@@ -33,17 +33,17 @@ asyncio.run(main())
 
 
 async def test_what_was_read_is_returned() -> None:
-    assert await read_aside(lambda: "found") == "found"
+    assert await read_on_thread(lambda: "found") == "found"
 
 
 async def test_what_went_wrong_is_raised() -> None:
     with pytest.raises(FileNotFoundError):
-        await read_aside(lambda: open("/nowhere/at/all"))  # noqa: PTH123, SIM115 - it never opens
+        await read_on_thread(lambda: open("/nowhere/at/all"))  # noqa: PTH123, SIM115 - it never opens
 
 
 async def test_an_answer_that_nobody_waits_for_any_more_is_dropped() -> None:
     let_go, ended = threading.Event(), threading.Event()
-    reading = asyncio.create_task(read_aside(lambda: (let_go.wait(), ended.set())))
+    reading = asyncio.create_task(read_on_thread(lambda: (let_go.wait(), ended.set())))
     await asyncio.sleep(0)
     reading.cancel()
     await asyncio.wait({reading})
@@ -99,7 +99,7 @@ def test_a_trouble_of_one_look_may_be_no_news() -> None:
 
 async def test_who_is_told_to_stop_waits_for_nothing_more() -> None:
     stopping, let_go = asyncio.Event(), threading.Event()
-    waiting = asyncio.create_task(unless_stopped(stopping, read_aside(let_go.wait)))
+    waiting = asyncio.create_task(unless_stopped(stopping, read_on_thread(let_go.wait)))
     await asyncio.sleep(0)
     stopping.set()
     assert await waiting is None
@@ -107,6 +107,6 @@ async def test_who_is_told_to_stop_waits_for_nothing_more() -> None:
 
 
 async def test_who_is_not_gets_what_comes_of_it() -> None:
-    assert await unless_stopped(asyncio.Event(), read_aside(lambda: 7)) == 7
+    assert await unless_stopped(asyncio.Event(), read_on_thread(lambda: 7)) == 7
     with pytest.raises(StartupError):
-        await unless_stopped(asyncio.Event(), read_aside(lambda: parse("x")))
+        await unless_stopped(asyncio.Event(), read_on_thread(lambda: parse("x")))

@@ -1,7 +1,8 @@
 """The message of a call that has one: read once the call is let in, and within a time.
 
-grpc reads it before anybody is asked, unless it believes that more may come: then strangers who
-never end their messages fill the memory, each of their calls with as much as a message may have.
+grpc reads it before anybody is asked, unless it believes that more may come: then callers whom
+nobody has let in, and who never end their messages, fill the memory: each of their calls takes as
+much as a message may have.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from lstmserve_server.rpc.wire import Read, bounded, checked
 
 MESSAGE_SECONDS = 30.0  # from the beginning of the call to the end of its message
 # of calls that anybody may make; an honest one's message comes with its headers
-MAX_STRANGERS = 32
+MAX_UNADMITTED = 32
 # a call may go on for as long as it likes, and its message with it
-MAX_STRANGE_BYTES = 1 << 10
+MAX_UNADMITTED_BYTES = 1 << 10
 
 
 async def read_one(read: Read, coming: AsyncIterator[bytes]) -> Message:
@@ -40,10 +41,10 @@ async def read_each(read: Read, coming: AsyncIterator[bytes]) -> AsyncIterator[M
         yield checked(read(data))
 
 
-class Strangers:
-    """Callers who are not let in yet and send their messages; of too many, the slowest goes."""
+class UnadmittedCalls:
+    """Messages of calls that are not let in yet; when they are too many, the oldest is given up."""
 
-    def __init__(self, most: int = MAX_STRANGERS) -> None:
+    def __init__(self, most: int = MAX_UNADMITTED) -> None:
         self._most = most
         self._waiting: dict[asyncio.Timeout, None] = {}  # oldest first
 
@@ -52,7 +53,7 @@ class Strangers:
         try:
             async with asyncio.timeout(None) as patience:
                 with self._wait(patience):
-                    return await read_one(bounded(read, MAX_STRANGE_BYTES), coming)
+                    return await read_one(bounded(read, MAX_UNADMITTED_BYTES), coming)
         except TimeoutError:
             raise DeadlineError(
                 "the request took too long to arrive, and the server gave its place to others; "

@@ -15,7 +15,7 @@ import structlog
 from google.protobuf.message import Message
 
 from lstmserve_server.errors import NotServedError
-from lstmserve_server.rpc.arrival import Strangers, read_each, read_one
+from lstmserve_server.rpc.arrival import UnadmittedCalls, read_each, read_one
 from lstmserve_server.rpc.call import Call, choose_request_id
 from lstmserve_server.rpc.door import Door
 from lstmserve_server.rpc.permissions import is_open
@@ -49,7 +49,7 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
         self._door = door
         self._is_own = is_own
         self._reader_of = reader_of
-        self._strangers = Strangers()
+        self._unadmitted = UnadmittedCalls()
 
     async def intercept_service(
         self,
@@ -74,7 +74,7 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
         read = self._reader_of(method)
         if handler.request_streaming:
             return partial(_read_each, read)
-        return partial(self._strangers.read_one if is_open(method) else read_one, read)
+        return partial(self._unadmitted.read_one if is_open(method) else read_one, read)
 
     def _admission(self, call: Call, method: str) -> Admit:
         if is_open(method):

@@ -52,12 +52,12 @@ class LiveStore:
     async def start(self) -> None:
         """Load what is to be served; raises StartupError when that is not enough to start."""
         await self._manager.start()
-        self._warn_of_strangers()
+        self._warn_of_unknown_names()
         if self._config.poll_seconds:
             watcher = StoreWatcher(self._manager, self._config.poll_seconds)
             self._watching = asyncio.create_task(watcher.run())
 
-    def _warn_of_strangers(self) -> None:
+    def _warn_of_unknown_names(self) -> None:
         """Names that stand for nothing are no error: the model may come later."""
         known = set(self.administration.inventory.models)
         for option, names in (

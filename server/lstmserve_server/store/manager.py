@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from lstmserve_server.errors import ModelLoadError, ModelTrialError, StartupError
-from lstmserve_server.following import read_aside
+from lstmserve_server.following import read_on_thread
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.default_model import DefaultModel, StoreDefault
 from lstmserve_server.store.directives import Directives, VersionId
@@ -108,7 +108,7 @@ class ModelManager:
     # --- one change at a time: call while holding the turn --------------------------------------
 
     async def look(self, *, is_first: bool = False) -> None:
-        found, default = await read_aside(self._scan)
+        found, default = await read_on_thread(self._scan)
         self._forget(self.inventory.look(found, is_first=is_first))
         self._settle_default(default, is_first=is_first)
         for record in self.inventory:

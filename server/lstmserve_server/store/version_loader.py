@@ -10,7 +10,7 @@ import structlog
 from lstmserve_bundle import Bundle
 from lstmserve_server.engine.async_engine import AsyncEngine
 from lstmserve_server.errors import ModelLoadError
-from lstmserve_server.following import read_aside
+from lstmserve_server.following import read_on_thread
 from lstmserve_server.store.loader import (
     LoadedModel,
     compile_version,
@@ -58,7 +58,7 @@ class VersionLoader:
         """
         with make_archive() as archive:
             difference = None if is_alone else await self._rehearse(stored, archive)
-            bundle = await read_aside(lambda: open_version(stored))
+            bundle = await read_on_thread(lambda: open_version(stored))
             loaded = await asyncio.to_thread(self._load, stored, bundle, archive, difference)
         model = ServedModel(loaded.bundle, self._make_engine(loaded), difference=loaded.difference)
         model.engine.start()
@@ -78,7 +78,7 @@ class VersionLoader:
             _require_exact(stored, await self._rehearse(stored, archive))
 
     async def _rehearse(self, stored: StoredVersion, archive: int) -> str:
-        await read_aside(lambda: verify_version(stored))  # a wrong checksum is found at once
+        await read_on_thread(lambda: verify_version(stored))  # a wrong checksum is found at once
         difference = await rehearse(stored, archive, self._max_rows, self._threads)
         if not self._allow_inexact:
             _require_exact(stored, difference)

@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import disable_created_metrics
 
 from lstmserve_server.config import Address, ServerConfig
-from lstmserve_server.following import read_aside, unless_stopped
+from lstmserve_server.following import read_on_thread, unless_stopped
 from lstmserve_server.page.application import Page
 from lstmserve_server.process_messages import Ready
 from lstmserve_server.store.default_model import StoreDefault
@@ -49,7 +49,9 @@ class Supervisor:
         self._handle_signals()
         disable_created_metrics()  # type: ignore[no-untyped-call]  # as in the workers
         pages = WorkerPages()
-        certificates = await unless_stopped(self._stopping, read_aside(self._follow_certificates))
+        certificates = await unless_stopped(
+            self._stopping, read_on_thread(self._follow_certificates)
+        )
         with (
             reserve_port(self._config.listen) as listen,
             closing(certificates) if certificates is not None else nullcontext(),
@@ -65,7 +67,7 @@ class Supervisor:
 
             broadcast = Broadcast()
             orders = await unless_stopped(
-                self._stopping, read_aside(lambda: self._make_orders(listen))
+                self._stopping, read_on_thread(lambda: self._make_orders(listen))
             )
             slots = [
                 WorkerSlot(order, pages, self._stopping, on_worker_ready, broadcast)

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2
 
 from lstmserve_server.errors import DeadlineError, InvalidRequestError
 from lstmserve_server.rpc import arrival
-from lstmserve_server.rpc.arrival import Strangers, read_one
+from lstmserve_server.rpc.arrival import UnadmittedCalls, read_one
 from lstmserve_server.rpc.wire import make_reader
 
 READ = make_reader(health_pb2.HealthCheckRequest)
@@ -44,20 +44,20 @@ async def test_a_message_that_does_not_end_is_given_up(monkeypatch: pytest.Monke
 
 
 async def test_too_many_strangers_push_the_slowest_out() -> None:
-    strangers = Strangers(most=2)
-    slowest, slow = (asyncio.create_task(strangers.read_one(READ, never())) for _ in range(2))
+    unadmitted = UnadmittedCalls(most=2)
+    slowest, slow = (asyncio.create_task(unadmitted.read_one(READ, never())) for _ in range(2))
     await asyncio.sleep(0)
-    assert await strangers.read_one(READ, at_once(ASKED)) == ASKED
+    assert await unadmitted.read_one(READ, at_once(ASKED)) == ASKED
     with pytest.raises(DeadlineError, match="send the message with the call"):
         await slowest
     # who has come has left: there is a place again, and nobody has to go for it
-    assert await strangers.read_one(READ, at_once(ASKED)) == ASKED
+    assert await unadmitted.read_one(READ, at_once(ASKED)) == ASKED
     assert not slow.done()
     slow.cancel()
 
 
 async def test_messages_of_strangers_are_short() -> None:
-    long = health_pb2.HealthCheckRequest(service="a" * arrival.MAX_STRANGE_BYTES)
+    long = health_pb2.HealthCheckRequest(service="a" * arrival.MAX_UNADMITTED_BYTES)
     assert await read_one(READ, at_once(long)) == long
     with pytest.raises(InvalidRequestError, match="at most"):
-        await Strangers().read_one(READ, at_once(long))
+        await UnadmittedCalls().read_one(READ, at_once(long))
