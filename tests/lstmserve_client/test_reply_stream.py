@@ -91,5 +91,5 @@ def test_what_was_left_has_no_whole() -> None:
     stream = FakeService().client().generate("hi")
     next(stream)
     stream.close()
-    with pytest.raises(RequestCancelledError, match="left before its end"):
+    with pytest.raises(RequestCancelledError, match="closed before the reply ended"):
         stream.reply()

@@ -1,7 +1,7 @@
 """A server whose engine fails after a few decode calls: in Python, or inside TorchScript.
 
 With ``workers`` its workers' engines do, in Python; with ``unborn`` they never get that far.
-With ``row`` and ``prompt`` it fails for one request alone, when decoding or reading it; with
+With ``row`` and ``prompt`` it fails for one request alone, when decoding or prefilling it; with
 ``poisoned`` the engines of its workers do, when decoding it.
 """
 
@@ -45,9 +45,9 @@ def fail_later(*, inside_torch: bool) -> None:
     Runner.decode = failing  # type: ignore[method-assign]
 
 
-def fail_for_one(*, reading: bool) -> None:
+def fail_for_one(*, prefilling: bool) -> None:
     """Let every Runner of this process fail for one request, in whatever batch it is."""
-    decode, read = Runner.decode, Runner.read
+    decode, prefill = Runner.decode, Runner.prefill
 
     def poisoned_decode(
         self: Runner, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool
@@ -56,13 +56,13 @@ def fail_for_one(*, reading: bool) -> None:
             raise RuntimeError(WHY)
         return decode(self, rows, steps, same_rows=same_rows)
 
-    def poisoned_read(self: Runner, slots: list[int], pieces: Sequence[Sequence[int]]) -> None:
-        if any(len(piece) >= POISON_TOKENS for piece in pieces):
+    def poisoned_prefill(self: Runner, slots: list[int], chunks: Sequence[Sequence[int]]) -> None:
+        if any(len(chunk) >= POISON_TOKENS for chunk in chunks):
             raise RuntimeError(WHY)
-        read(self, slots, pieces)
+        prefill(self, slots, chunks)
 
-    if reading:
-        Runner.read = poisoned_read  # type: ignore[method-assign]
+    if prefilling:
+        Runner.prefill = poisoned_prefill  # type: ignore[method-assign]
     else:
         Runner.decode = poisoned_decode  # type: ignore[method-assign]
 
@@ -74,7 +74,7 @@ if __name__ == "__main__":
     elif kind in {"workers", "poisoned"}:
         process.PROGRAM = (__file__, "worker" if kind == "workers" else "poisoned-worker")
     elif kind in {"row", "prompt", "poisoned-worker"}:
-        fail_for_one(reading=kind == "prompt")
+        fail_for_one(prefilling=kind == "prompt")
     else:
         fail_later(inside_torch=kind == "torch")
     (worker.main if kind in {"worker", "poisoned-worker"} else main)()

@@ -42,7 +42,7 @@ with make_archive() as archive:
 # a trial where neither the kernel's calls nor /proc allow anything
 BARRED = """
 import ctypes, os, pathlib, sys
-from lstmserve_server import lifeline
+from lstmserve_server import children
 from lstmserve_server.store import trial
 class Refusing:
     def prctl(self, *_):
@@ -50,7 +50,7 @@ class Refusing:
         return -1
 def refuse(_):
     raise PermissionError(1, "Operation not permitted")
-lifeline.ctypes.CDLL = lambda *_, **__: Refusing()
+children.ctypes.CDLL = lambda *_, **__: Refusing()
 os.nice = refuse
 trial.OOM_SCORE_FILE = pathlib.Path(sys.argv[1])
 trial.main(sys.argv[2:])
