@@ -137,7 +137,7 @@ class App:
         server = RpcServer(
             self._make_service(models, stores),
             CallMetrics(self._metrics),
-            end_observers=(*([tracer] if tracer else []), CallLog()),
+            end_observers=(*([tracer] if tracer else []), CallLog(self._log)),
             door=self._make_door(register),
             options=make_options(self._config),
             credentials=make_credentials(certificates) if certificates else None,

@@ -4,13 +4,13 @@ the operator has asked for that.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import structlog
 
 from lstmserve_server.engine.output import Timings
 from lstmserve_server.rpc.call import Call, Transcript
+from lstmserve_server.telemetry.logging import ProcessLog
 from lstmserve_server.telemetry.outcomes import OUTCOMES
 from lstmserve_server.telemetry.redaction import redact
 
@@ -20,9 +20,12 @@ log = structlog.get_logger()
 class CallLog:
     """Writes the line when the RPC has ended."""
 
+    def __init__(self, process_log: ProcessLog) -> None:
+        self._process_log = process_log
+
     def on_call_end(self, call: Call, code: str, seconds: float) -> None:
         """An RPC ended with this status code, after so long."""
-        if log.is_enabled_for(logging.INFO):
+        if self._process_log.writes("INFO"):
             log.info("rpc", **_describe(call, code, seconds))
 
 

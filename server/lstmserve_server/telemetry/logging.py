@@ -36,6 +36,10 @@ class ProcessLog:
         numbers = logging.getLevelNamesMapping()
         self._silent = {name.lower() for name in numbers if numbers[name] < numbers[level]}
 
+    def writes(self, level: str) -> bool:
+        """Return whether lines of this level are written now; others are not worth making."""
+        return level.lower() not in self._silent
+
     def drop_silent(
         self, _logger: object, method: str, line: structlog.types.EventDict
     ) -> structlog.types.EventDict:

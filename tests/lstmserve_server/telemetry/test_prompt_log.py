@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_server.rpc.call import Call, Transcript
+from lstmserve_server.telemetry import call_log
+from lstmserve_server.telemetry.background_file import BackgroundFile
+from lstmserve_server.telemetry.logging import ProcessLog
 from support.served import serve
 from support.wire_requests import conversation, make_request
 
@@ -43,3 +48,24 @@ def test_a_line_holds_the_last_turn_and_the_reply(
     line = lines[request_id]
     assert line["prompt"] == "where is my parcel? mail [email] [2J or [card]"
     assert line["reply"] == "".join(c if c.isprintable() else " " for c in line["expected"])
+
+
+def test_a_text_is_redacted_only_for_a_line_that_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[str] = []
+
+    def redact(text: str) -> str:
+        seen.append(text)
+        return text
+
+    monkeypatch.setattr(call_log, "redact", redact)
+    process_log = ProcessLog("WARNING", BackgroundFile(io.StringIO()))
+    call = Call("Generate", "id", transcript=Transcript("a prompt", "a reply"))
+    calls = call_log.CallLog(process_log)
+    calls.on_call_end(call, "OK", 1.0)
+    assert not seen
+    process_log.set_level("INFO")
+    calls.on_call_end(call, "OK", 1.0)
+    assert seen == ["a prompt", "a reply"]
+    process_log.close()
