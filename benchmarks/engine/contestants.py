@@ -19,8 +19,8 @@ from benchmarks.compare.servers.stock import (
     zero_state,
 )
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
+from lstmserve_server.engine.process.loader import WIDE_ROWS, configure_torch, has_amx, load_version
 from lstmserve_server.engine.request import SamplingParams
-from lstmserve_server.store.loader import WIDE_ROWS, configure_torch, has_amx, load_version
 from lstmserve_server.store.repository import ModelRepository
 from lstmserve_training.int8_lstm import Int8Linear
 

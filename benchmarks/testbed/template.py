@@ -7,8 +7,10 @@ import signal
 import socket
 import sys
 
-# what a server, a worker and a trial import while they start
+# what a server, a worker and an engine import while they start
 import lstmserve_server.app
+import lstmserve_server.engine.process.engine
+import lstmserve_server.engine.process.loader
 import lstmserve_server.settings_sources
 import lstmserve_server.telemetry.logging
 import lstmserve_server.telemetry.spans  # noqa: F401

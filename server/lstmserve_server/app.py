@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,12 +13,13 @@ from dataclasses import replace
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from lstmserve_bundle import Bundle
 from lstmserve_server.auth.limits import Limits
 from lstmserve_server.auth.live_register import LiveRegister
 from lstmserve_server.cache.stores import CacheStores
 from lstmserve_server.config import Address, ServerConfig
-from lstmserve_server.engine.async_engine import AsyncEngine
-from lstmserve_server.engine.engine import Engine
+from lstmserve_server.engine.client import EngineClient, Vocabulary
+from lstmserve_server.engine.messages import Loaded
 from lstmserve_server.following import read_on_thread, unless_stopped
 from lstmserve_server.page.application import Page
 from lstmserve_server.process_messages import OperatorChange, OperatorState, Ready
@@ -32,7 +32,6 @@ from lstmserve_server.store.administration import Administration
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.directives import Directives
 from lstmserve_server.store.live_store import LiveStore
-from lstmserve_server.store.loader import LoadedModel, configure_torch
 from lstmserve_server.store.version_loader import VersionLoader
 from lstmserve_server.telemetry.auth import AuthMetrics, CertificateMetrics
 from lstmserve_server.telemetry.caches import CacheMetrics
@@ -47,10 +46,6 @@ from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.tracing import make_tracer
 from lstmserve_server.telemetry.versions import describe_version, watch_engine
 from lstmserve_server.tls.certificates import Certificates
-
-# An engine thread that comes back from a decode call waits this long for the interpreter
-# when the event loop is busy (docs/adr/0002-engine-thread.md).
-SWITCH_INTERVAL_SECONDS = 0.0002
 
 log = structlog.get_logger()
 
@@ -106,11 +101,9 @@ class App:
 
     def _prepare_process(self) -> None:
         self._handle_signals()
-        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         # one text at a time needs no pool of threads, nor a warning from it in every child
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp per series
-        configure_torch(self._config.store.torch_threads)
         describe_process(self._metrics.process)
 
     async def _serve(
@@ -237,7 +230,7 @@ class App:
     def _make_live_store(self) -> LiveStore:
         config = self._config
         loader = VersionLoader(
-            config.engine.max_running,
+            config.engine,
             config.store.torch_threads,
             self._make_engine,
             allow_inexact=config.store.allow_inexact,
@@ -250,35 +243,27 @@ class App:
             self._directives,
         )
 
-    def _make_engine(self, loaded: LoadedModel) -> AsyncEngine:
-        bundle = loaded.bundle
+    def _make_engine(self, bundle: Bundle, loaded: Loaded) -> EngineClient:
         name, version = bundle.manifest.name, str(bundle.manifest.version)
         config = self._config.engine
-        if loaded.difference:  # nothing may run beside a reply that would change by it
+        if loaded.difference:  # as its process runs it
             config = replace(config, max_running=1)
-        engine = Engine(
-            loaded.runner,
-            bundle.tokenizer,
-            bundle.template.end_id,
+        engine = EngineClient(
+            f"{name}-{version}",
+            Vocabulary(bundle.tokenizer, bundle.template.end_id),
             config,
             EngineMetrics(self._metrics, name, version),
             time.monotonic,
-        )
-        served = AsyncEngine(
-            engine,
-            f"{name}-{version}",
-            time.monotonic,
             self._on_engine_death,
-            config.park_after_tokens,
         )
         describe_version(
             self._metrics,
             bundle.manifest,
-            loaded.runner.state_bytes,
+            loaded.state_bytes,
             is_inexact=bool(loaded.difference),
         )
-        watch_engine(self._metrics, name, version, served, config)
-        return served
+        watch_engine(self._metrics, name, version, engine, config)
+        return engine
 
 
 def _make_ready(catalog: ModelCatalog, listen: Address, metrics_listen: Address) -> Ready:

@@ -12,6 +12,7 @@ LstmserveError
 ├── QueueFullError          more waiting requests than the server keeps
 │   ├── QueueTokensFullError    more waiting tokens than the server keeps
 │   └── CallerShareError        more waiting requests of one caller than its share
+├── PoisonedRequestError    a request that has ended the engine's process twice
 ├── UnauthenticatedError    nobody knows who calls
 ├── PermissionDeniedError   a caller without the scope that the method needs
 ├── RateLimitError          more requests a second of one principal than it may make
@@ -22,7 +23,7 @@ LstmserveError
 │   ├── CacheUnavailableError   Redis does not answer an administrator
 │   ├── DrainingError       it is shutting down
 │   ├── ModelLoadingError   the version is about to be served
-│   └── EngineDeadError     its engine has failed; the process is about to end
+│   └── EngineDeadError     its engine cannot be kept alive; the process is about to end
 └── StartupError            the server cannot start: configuration, store or port
 """
 
@@ -97,6 +98,10 @@ class QueueTokensFullError(QueueFullError):
 
 class CallerShareError(QueueFullError):
     """One caller has its share of the queue waiting already."""
+
+
+class PoisonedRequestError(LstmserveError):
+    """Working on this request has ended the engine's process again and again."""
 
 
 class UnauthenticatedError(LstmserveError):

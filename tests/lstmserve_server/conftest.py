@@ -9,9 +9,8 @@ import pytest
 
 from benchmarks.testbed.redis import RedisProcess
 from lstmserve_server.cache.redis.store import RedisStore
-from lstmserve_server.store.loader import LoadedModel
 from support.cache_events import CacheEvents
-from support.engines import load_tiny
+from support.engines import LoadedModel, load_tiny
 from support.redis_stores import open_store
 
 

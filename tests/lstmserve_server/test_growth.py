@@ -14,7 +14,7 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import IncrementalDetokenizer, Turn, open_bundle
 from lstmserve_client.cache.prompts import read_lines
 from lstmserve_server.auth.callers_file import parse_callers
-from lstmserve_server.engine.scheduling.stopping import ReplyText
+from lstmserve_server.engine.reply_text import ReplyText
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.page.caller import parse_request
 from lstmserve_server.rpc.call import choose_request_id, find_trace_id, read_caller

@@ -263,11 +263,11 @@ def read_reasons(server: ServerProcess) -> list[str]:
     return [entry["reason"] for entry in server.read_entries() if entry["level"] == "error"]
 
 
-def test_a_worker_whose_engine_fails_is_replaced(
+def test_a_worker_whose_engine_cannot_be_kept_alive_is_replaced(
     tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")  # as in test_engine_death
-    program = (str(dying_server.__file__), "workers")
+    program = (str(dying_server.__file__), "stillborn")
     with ServerProcess(tiny_store, *TWO, program=program) as server:
         with connect(server.target) as channel:
             _, error = read_all(GenerationServiceStub(channel).Generate(LONG))

@@ -1,7 +1,7 @@
 """A request for which the engine itself fails: a bug, of which one row is the occasion.
 
 The engine's state is one tensor for all rows, and who knows what a failed call has left in it.
-So it is not trusted any more: nobody gets a reply that might be wrong.
+So that process ends, and another one goes on with all replies but the one that ends engines.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from pathlib import Path
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.error_details_pb2 import ErrorInfo
 
 from benchmarks.testbed.server import ServerProcess
+from benchmarks.testbed.waiting import until
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support import dying_server
 from support.bystanders import Expected, bystanders
 from support.calls import LONG, connect, find_detail, read_all
 from support.footprint import Footprint
-from support.metrics_page import scrape_until
+from support.metrics_page import MetricsPage
+from support.whole_reply import whole_of
 
 POISON = pb.GenerateRequest(
     prompt="x " * dying_server.POISON_TOKENS,
@@ -31,64 +33,48 @@ PIECES = ("--prefill-piece-tokens", "256")
 
 
 def check_poisoned(error: grpc.RpcError | None) -> None:
+    """It is told not to be repeated, and tells no stranger why."""
     assert error is not None
-    assert error.code() is grpc.StatusCode.UNAVAILABLE
-    assert find_detail(error, ErrorInfo).reason == "ENGINE_DEAD"
-    assert find_detail(error, RetryInfo).HasField("retry_delay")
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert find_detail(error, ErrorInfo).reason == "POISONED_REQUEST"
+    assert "do not repeat it" in str(error.details())
     assert dying_server.WHY not in str(error.details())
 
 
 @pytest.mark.parametrize("kind", ["row", "prompt"])
-def test_a_request_that_the_engine_fails_for_ends_the_server_loudly(
-    tiny_store: Path, expected: Expected, kind: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_request_that_ends_engines_is_refused_and_all_beside_it_go_on(
+    tiny_store: Path,
+    expected: Expected,
+    kind: str,
+    workers: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """While it decodes or reads one poisoned request, the engine fails: up to then other
-    replies were exact; that request and all that run beside it end with UNAVAILABLE, whose
-    text tells no stranger why, the log does, and the process ends with 1.
+    """Poisoned again and again, the server goes on: each time two engines end, whoever runs
+    beside the poisoned request is answered exactly, and nothing is kept of those that ended.
     """
-    monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")  # as in test_engine_death
+    monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
     program = (str(dying_server.__file__), kind)
+    options = (*UNCACHED, *PIECES, "--workers", workers)
     with (
-        ServerProcess(tiny_store, *UNCACHED, *PIECES, program=program) as server,
+        ServerProcess(tiny_store, *options, program=program) as server,
         connect(server.target, narrow=True) as narrow,
         connect(server.target) as other,
     ):
-        with bystanders(server.target, expected):
-            pass
-        running = GenerationServiceStub(narrow).Generate(LONG)
-        next(running)
-        _, error = read_all(GenerationServiceStub(other).Generate(POISON))
-        check_poisoned(error)
-        events, error = read_all(running)
-        check_poisoned(error)
-        assert not any(event.HasField("completion") for event in events)
-        assert server.process.wait() == 1
-        entries = server.read_entries()
-        (failure,) = [entry for entry in entries if entry["level"] == "error"]
-        assert dying_server.WHY in failure["exception"]
-
-
-def test_with_workers_a_poisoned_request_costs_its_worker_and_another_takes_its_place(
-    tiny_store: Path, expected: Expected, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Poisoned again and again, the server goes on: each time one worker is replaced, whoever
-    connects after that is answered exactly, and the supervisor keeps nothing of those that ended.
-    """
-    monkeypatch.setenv("TORCH_CPP_LOG_LEVEL", "ERROR")
-    program = (str(dying_server.__file__), "poisoned")
-    with ServerProcess(tiny_store, "--workers", "2", *UNCACHED, program=program) as server:
+        undisturbed = whole_of([*GenerationServiceStub(other).Generate(LONG)])
         before = Footprint.of(server)
-        for restarts in (1, 2):
-            with connect(server.target) as channel:
-                _, error = read_all(GenerationServiceStub(channel).Generate(POISON))
+        for _ in range(2):
+            running = GenerationServiceStub(narrow).Generate(LONG)
+            begun = next(running)
+            _, error = read_all(GenerationServiceStub(other).Generate(POISON))
             check_poisoned(error)
-            scrape_until(
-                server.metrics_url,
-                lambda page, wanted=restarts: (
-                    page.total("worker_restarts_total") == wanted and page.total("workers") == 2
-                ),
-            )
+            assert whole_of([begun, *running]) == undisturbed
             with bystanders(server.target, expected):
                 pass
-        assert Footprint.of(server).files <= before.files
+        until(lambda: Footprint.of(server).files <= before.files, "no file is kept")
+        assert MetricsPage(server.metrics_url).total("engine_restarts_total") == 4
         assert server.stop() == 0
+        refused = [
+            entry for entry in server.read_entries() if "request that ends" in entry["event"]
+        ]
+        assert len(refused) == 2

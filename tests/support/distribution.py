@@ -10,8 +10,7 @@ import torch
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.store.loader import LoadedModel
-from support.engines import MAX_ROWS, Bench
+from support.engines import MAX_ROWS, Bench, LoadedModel
 from support.reference import ReferenceDecoder
 from support.reference_sampler import adjust, filtered_weights
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from lstmserve_bundle import Bundle
+from lstmserve_bundle import Bundle, open_bundle
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.engine import Engine
-from lstmserve_server.engine.output import Finish, FinishReason, Result, TokenLogprobs
+from lstmserve_server.engine.archive import make_archive
+from lstmserve_server.engine.client import Vocabulary
+from lstmserve_server.engine.decoding.runner import Runner
+from lstmserve_server.engine.messages import Amend, Cancel, Load, Park, Row, Turn, Unpark
+from lstmserve_server.engine.observer import Measuring
+from lstmserve_server.engine.outbox import Outbox
+from lstmserve_server.engine.output import Finish, FinishReason, Output, TokenLogprobs
 from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, PromptStates
+from lstmserve_server.engine.process.engine import Clock, Engine
+from lstmserve_server.engine.process.loader import configure_torch, load_version
+from lstmserve_server.engine.reply import Reply as ReplyInTheMaking
+from lstmserve_server.engine.reply_text import begin_text
 from lstmserve_server.engine.request import NO_CLAIM, Claim, GenerationRequest
+from lstmserve_server.engine.shared_page import SharedPage, make_page
 from lstmserve_server.errors import LstmserveError
-from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
-from lstmserve_server.store.repository import ModelRepository
 
 MAX_ROWS = 64
 
@@ -31,7 +40,7 @@ class Reply:
     error: LstmserveError | None = None
     states: dict[int, bytes] = field(default_factory=dict)  # of the prompt, by tokens read
 
-    def take(self, result: Result) -> None:
+    def take(self, result: Output | KnownState | LstmserveError) -> None:
         """Add what the engine says next."""
         assert not self.has_ended
         if isinstance(result, LstmserveError):
@@ -74,6 +83,7 @@ class Recorder:
         self.nats: list[float] = []
         self.measured: list[tuple[str, FinishReason]] = []
         self.cancelled: list[float] = []  # seconds
+        self.restarts: list[str] = []
 
     def on_decode(self, rows: int, steps: int, seconds: float) -> None:
         self.batches.append((rows, steps))
@@ -89,26 +99,45 @@ class Recorder:
     def on_measured(self, text: str, reason: FinishReason) -> None:
         self.measured.append((text, reason))
 
+    def on_restart(self, reason: str) -> None:
+        self.restarts.append(reason)
+
     def on_cancelled(self, seconds: float) -> None:
         assert seconds >= 0
         self.cancelled.append(seconds)
 
 
-class Bench:
-    """Drives an engine over a real model on a clock that only counts."""
+@dataclass(frozen=True)
+class LoadedModel:
+    """A version as the server has it, and the runner that its engine's process has."""
 
-    def __init__(self, model: LoadedModel, config: EngineConfig | None = None) -> None:
+    bundle: Bundle
+    runner: Runner
+    difference: str = ""
+
+
+class Bench:
+    """Drives an engine over a model on a clock that only counts, and is its server."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        config: EngineConfig | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = config or EngineConfig(max_running=MAX_ROWS)
         self.recorder = Recorder()
+        self._vocabulary = Vocabulary(model.bundle.tokenizer, model.bundle.template.end_id)
+        self._row_bytes = model.runner.row_bytes
+        self._measuring = Measuring(self.config.measured_tokens_per_second, self.recorder)
         ticks = count(start=1)
-        self.engine = Engine(
-            model.runner,
-            model.bundle.tokenizer,
-            model.bundle.template.end_id,
-            config or EngineConfig(max_running=MAX_ROWS),
-            self.recorder,
-            lambda: float(next(ticks)),
-        )
+        self._clock = clock or (lambda: float(next(ticks)))
+        page = SharedPage(make_page())
+        end_id = self._vocabulary.end_id
+        self.engine = Engine(model.runner, end_id, self.config, page, self._clock)
+        self._making: dict[int, ReplyInTheMaking] = {}
         self.replies: dict[int, Reply] = {}
+        self.outputs: dict[int, list[Output]] = {}
 
     def submit(
         self,
@@ -116,19 +145,77 @@ class Bench:
         request: GenerationRequest,
         claim: Claim = NO_CLAIM,
         states: PromptStates = WHOLE_PROMPT,
+        arrived_at: float = 0.0,
     ) -> None:
         """Raises what the engine raises, and then knows of no such reply."""
-        self.engine.submit(number, request, arrived_at=0.0, claim=claim, states=states)
-        self.replies[number] = Reply()
+        states.check(len(request.prompt_ids), self._row_bytes)
+        text = begin_text(self._vocabulary.tokenizer, self._vocabulary.end_id, request)
+        is_measured = self._measuring.chooses(request, arrived_at)
+        reply = ReplyInTheMaking(
+            number, request, claim, states, text, Outbox(), arrived_at, is_measured
+        )
+        self.engine.submit(reply.to_submit())
+        self._making[number] = reply
+        self.outputs[number], self.replies[number] = [], Reply()
 
-    def step(self) -> None:
-        for number, output in self.engine.step():
-            self.replies[number].take(output)
+    def cancel(self, number: int) -> None:
+        self.engine.run(Cancel(number))
+        self._making.pop(number, None)
+
+    def park(self, number: int) -> None:
+        self.engine.run(Park(number))
+
+    def unpark(self, number: int) -> None:
+        self.engine.run(Unpark(number))
+
+    def amend(self, number: int, claim: Claim) -> None:
+        self.engine.run(Amend(number, claim))
+
+    def step(self) -> list[int]:
+        """One turn of the engine; returns the replies that got tokens."""
+        turn = self.engine.turn()
+        if turn.decoded is not None:
+            self.recorder.on_decode(*turn.decoded)
+        self.recorder.on_wasted(turn.num_wasted, "finished")
+        for number, state in turn.states:
+            self.replies[number].take(state)
+        for refusal in turn.refusals:
+            del self._making[refusal.reply_id]
+            self.recorder.on_cancelled(0.0)
+            self.replies[refusal.reply_id].take(refusal.to_error())
+        for row in turn.rows:
+            self._take(row, turn)
+        return [row.reply_id for row in turn.rows]
+
+    def _take(self, row: Row, turn: Turn) -> None:
+        reply = self._making.get(row.reply_id)
+        if reply is None:
+            self.recorder.on_wasted(len(row.token_ids), "cancelled")
+            return
+        num_made = 0
+        for output in reply.extend(row, turn.now, turn.message_tokens):
+            scores = row.logprobs[num_made : num_made + len(output.token_ids)]
+            num_made += len(output.token_ids)
+            if reply.is_measured:
+                self._measuring.tell(reply, output, scores)
+            self.outputs[row.reply_id].append(output)
+            self.replies[row.reply_id].take(output)
+        if self.replies[row.reply_id].has_ended:
+            self.recorder.on_wasted(len(row.token_ids) - num_made, "finished")
+            self.cancel(row.reply_id)  # a stop sequence, which the engine does not know of
 
     def run(self) -> Mapping[int, Reply]:
-        while self.engine.has_work:
+        while self.has_work:
             self.step()
         return self.replies
+
+    @property
+    def load(self) -> Load:
+        return self.engine.load
+
+    @property
+    def has_work(self) -> bool:
+        return self.engine.has_work
 
 
 def run_together(
@@ -147,9 +234,19 @@ def run_together(
 
 
 def load_tiny(store: Path) -> LoadedModel:
-    """The tiny model as the server loads it."""
+    """The tiny model as an engine's process loads it."""
+    return load(store / "tiny" / "1")
+
+
+def load(folder: Path, max_rows: int = MAX_ROWS) -> LoadedModel:
+    """A version as an engine's process loads it."""
     configure_torch(threads=1)
-    return load_version(ModelRepository(store).scan()["tiny"][0], MAX_ROWS)
+    archive = make_archive()
+    try:
+        loaded = load_version(folder, archive, max_rows)
+    finally:
+        os.close(archive)
+    return LoadedModel(open_bundle(folder), loaded.runner, loaded.difference)
 
 
 def prompt_ids(bundle: Bundle, text: str) -> tuple[int, ...]:

@@ -12,12 +12,12 @@ from lstmserve_server.store.served_model import ServedModel
 
 if TYPE_CHECKING:
     from lstmserve_bundle import Bundle
-    from lstmserve_server.engine.async_engine import AsyncEngine
+    from lstmserve_server.engine.client import EngineClient
     from lstmserve_server.store.directives import VersionId
     from lstmserve_server.store.repository import StoredVersion
     from lstmserve_server.store.version_record import VersionState
 
-NO_ENGINE = cast("AsyncEngine", None)  # nobody generates anything
+NO_ENGINE = cast("EngineClient", None)  # nobody generates anything
 
 
 class FakeLoader:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
-from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.runner import Decoded
-from lstmserve_server.engine.engine import Clock, Engine
-from lstmserve_server.engine.observer import EngineObserver
 from lstmserve_server.engine.output import TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
+from support.engines import LoadedModel
+
+if TYPE_CHECKING:
+    from lstmserve_bundle import Bundle
+    from lstmserve_server.engine.decoding.runner import Runner
 
 END_ID = 0
 NUM_TOKENS = 40
@@ -27,6 +31,7 @@ class FakeRunner:
     """A state is a number that depends on every token read, so a mixed-up row shows."""
 
     row_bytes = 8
+    spare_slot = 1 << 20
 
     def __init__(self) -> None:
         self.slots: dict[int, int] = {}
@@ -83,10 +88,11 @@ def _read(state: int, token_id: int) -> int:
     return (state * 1_000_003 + token_id + 1) % (1 << 61)
 
 
-def make_engine(
-    runner: FakeRunner, config: EngineConfig, observer: EngineObserver, clock: Clock
-) -> Engine:
-    return Engine(runner, FakeTokenizer(), END_ID, config, observer, clock)  # type: ignore[arg-type]
+def make_model(runner: FakeRunner) -> LoadedModel:
+    """A version whose tokens are letters and whose runner is this one."""
+    template = SimpleNamespace(end_id=END_ID)
+    bundle = SimpleNamespace(tokenizer=FakeTokenizer(), template=template)
+    return LoadedModel(cast("Bundle", bundle), cast("Runner", runner))
 
 
 def make_request(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.request import Claim, GenerationRequest, Priority, SamplingParams
@@ -11,15 +10,7 @@ from lstmserve_server.engine.scheduling.pace import Pace
 from lstmserve_server.engine.scheduling.scheduler import Scheduler
 from lstmserve_server.engine.scheduling.sequence import Sequence
 
-
-class _Text:
-    """Stands for the text of a reply that has not ended."""
-
-    finish_reason = None
-    stop_sequence = ""
-
-    def push(self, token_id: int) -> str:
-        return str(token_id)
+NO_END = -1  # no token of these
 
 
 def make_sequence(
@@ -37,8 +28,7 @@ def make_sequence(
     """A sequence whose prompt is tokens 0, 1, 2…"""
     request = GenerationRequest(tuple(range(prompt)), SamplingParams(), max_tokens, min_tokens)
     claim = Claim(caller, priority, deadline)
-    text: Any = _Text()
-    return Sequence(number, request, claim, text, 0.0, num_known, wanted)
+    return Sequence(number, request, claim, NO_END, 0.0, num_known, wanted)
 
 
 def make_scheduler(pace: Pace | None = None, **bounds: int) -> Scheduler:
@@ -52,5 +42,5 @@ def step(scheduler: Scheduler, tokens: int = 1) -> list[Sequence]:
     scheduler.take_ready()
     running = list(scheduler.running)
     for sequence in running:
-        sequence.extend([7] * tokens, [], now=0.0)
+        sequence.extend([7] * tokens)
     return running

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from lstmserve_server.engine.output import FinishReason, TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.store.loader import LoadedModel
+from support.engines import LoadedModel
 from support.reference_model import Floats, ReferenceModel, read_parameters
 from support.reference_sampler import choose, log_probabilities
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from lstmserve_server.store.loader import LoadedModel
+from support.engines import LoadedModel
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]

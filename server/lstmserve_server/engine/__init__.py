@@ -1,4 +1,4 @@
 """Continuous batching of recurrent language models. Knows no transport and no metrics library.
 
-``AsyncEngine`` is what the server uses; ``Engine.step`` is where to start reading.
+``EngineClient`` is what the server uses; ``process.engine.Engine.turn`` is what its process does.
 """

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from lstmserve_server.engine.output import FinishReason, Output, TokenLogprobs
+from lstmserve_server.engine.reply import Reply
 from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.engine.scheduling.sequence import Sequence as Reply
 
 
 class EngineObserver(Protocol):
@@ -25,6 +25,9 @@ class EngineObserver(Protocol):
 
     def on_measured(self, text: str, reason: FinishReason) -> None:
         """Tell that a measured reply is complete."""
+
+    def on_restart(self, reason: str) -> None:
+        """Tell that the engine's process has ended, and why (``launcher.REASONS``)."""
 
     def on_cancelled(self, seconds: float) -> None:
         """Tell how long after its caller left, or its deadline passed, a reply was gone."""

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from lstmserve_server.engine.output import Output, Result
+from lstmserve_server.engine.output import Output
 from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.errors import LstmserveError
 
@@ -18,8 +18,7 @@ class Outbox:
     """Outputs wait here until they are enough for a message.
 
     A first token, the end, and what a parked reply has made are given at once; states of the
-    prompt do not even wait for the reader. Touched by the event loop, but for what the engine's
-    thread counts and decides.
+    prompt do not even wait for the reader.
     """
 
     def __init__(self, on_state: OnState | None = None) -> None:
@@ -29,42 +28,36 @@ class Outbox:
         self._error: LstmserveError | None = None
         self._filled = asyncio.Event()
         self.is_complete = False  # nothing more comes
-        self._num_put = 0
-        self._num_taken = 0  # read by the engine's thread
-        self._num_made = 0  # the engine's thread alone
-        self.is_parked = False  # set by the engine's thread, cleared by the reader
+        self.num_tokens = 0  # that are here
+        self._is_begun = False  # the reader has taken something
+        self.is_parked = False  # cleared by the reader
 
-    @property
-    def num_tokens(self) -> int:
-        """How many tokens are here."""
-        return self._num_put - self._num_taken
+    def give_state(self, state: KnownState) -> None:
+        """Give out a state of the prompt."""
+        if self._on_state is not None:
+            self._on_state(state.num_tokens, state.data)
 
-    def count_made(self, tokens: int) -> int:
-        """Count further tokens; return how many the engine has made ahead of the reader."""
-        self._num_made += tokens
-        return self._num_made - self._num_taken
-
-    def put(self, result: Result, message_tokens: int = 1) -> None:
+    def put(self, result: Output | LstmserveError, message_tokens: int = 1) -> None:
         """Add a further part, or the error that ends the reply.
 
         From now on so many tokens are enough for a message.
         """
-        if isinstance(result, KnownState):
-            if self._on_state is not None:
-                self._on_state(result.num_tokens, result.data)
-            return
         self._message_tokens = message_tokens
         if isinstance(result, LstmserveError):
             self._error = result
             self.is_complete = True
         else:
             self._outputs.append(result)
-            self._num_put += len(result.token_ids)
+            self.num_tokens += len(result.token_ids)
             self.is_complete = result.finish is not None
-        is_first = not self._num_taken
         is_enough = self.num_tokens >= message_tokens or self.is_parked
-        if is_first or is_enough or self.is_complete:
+        if not self._is_begun or is_enough or self.is_complete:
             self._filled.set()
+
+    def park(self) -> None:
+        """Mark the reply as parked, and give out all that is here."""
+        self.is_parked = True
+        self._filled.set()
 
     async def take(self) -> Output | None:
         """Wait for a message and return it; once all is taken, return None or raise the error.
@@ -78,16 +71,16 @@ class Outbox:
                 raise self._error
             return None
         taken = self._cut()
-        self._num_taken += len(taken.token_ids)
+        self._is_begun = True
+        self.num_tokens -= len(taken.token_ids)
         if not self._outputs and not self.is_complete:
             self._filled.clear()
         return taken
 
     def close(self) -> int:
         """Take no more parts; return how many tokens are thrown away."""
-        num_left = self.num_tokens
+        num_left, self.num_tokens = self.num_tokens, 0
         self._outputs.clear()
-        self._num_taken = self._num_put
         self.is_complete = True
         self._filled.set()
         return num_left

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from lstmserve_server.engine.prefix import KnownState
-from lstmserve_server.errors import LstmserveError
-
 
 class FinishReason(Enum):
     """Why a reply is complete."""
@@ -68,7 +65,3 @@ class Output:
     token_ids: list[int]
     logprobs: list[TokenLogprobs]
     finish: Finish | None = None
-
-
-Result = Output | KnownState | LstmserveError
-"""What comes of a reply: a further part, a wanted state of its prompt, or why there is no more."""

@@ -10,8 +10,8 @@ import msgspec
 
 from lstmserve_server.cache.seal import CorruptEntryError
 from lstmserve_server.engine.output import Finish, FinishReason, Output, Timings, TokenLogprobs
+from lstmserve_server.engine.reply_text import ReplyText
 from lstmserve_server.engine.request import Claim
-from lstmserve_server.engine.scheduling.stopping import ReplyText
 
 # what a message may hold
 TokenId = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]

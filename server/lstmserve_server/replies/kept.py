@@ -10,7 +10,7 @@ from lstmserve_server.cache.observer import CacheObserver, Problem
 from lstmserve_server.cache.sketch import Sketch
 from lstmserve_server.cache.tiers import Codec, Counted, Tiers
 from lstmserve_server.engine.output import Output
-from lstmserve_server.engine.scheduling.stopping import ReplyText
+from lstmserve_server.engine.reply_text import ReplyText
 from lstmserve_server.replies.cached_reply import (
     CachedReply,
     decode_reply,

@@ -32,14 +32,11 @@ class Loader(Protocol):
     async def load(self, stored: StoredVersion, *, is_alone: bool) -> ServedModel:
         """A version that runs; raises ModelLoadError.
 
-        If it is alone nothing is lost when it ends the process: there is nothing else to serve.
+        If it is alone nothing has to go first: there is nothing else to serve.
         """
 
     async def unload(self, model: ServedModel) -> None:
         """End what nobody uses any more."""
-
-    def tidy(self) -> None:
-        """A model was loaded, or one that was unloaded is referred to by nobody."""
 
 
 class ModelManager:
@@ -155,7 +152,6 @@ class ModelManager:
             raise
         else:
             self._enter(record, VersionState.READY, record.why_marked)
-            self._loader.tidy()
         self._observer.on_load(record.id, self._clock() - began_at, is_good=record.is_ready)
         self._publish()
 
@@ -169,11 +165,7 @@ class ModelManager:
         self._publish()
         task = asyncio.create_task(self._unload(record))
         self._endings[record.id] = task
-        task.add_done_callback(lambda _: self._ended(record.id))
-
-    def _ended(self, version: VersionId) -> None:
-        self._endings.pop(version, None)
-        self._loader.tidy()
+        task.add_done_callback(lambda _: self._endings.pop(record.id, None))
 
     async def _unload(self, record: VersionRecord) -> None:
         model = record.served

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lstmserve_bundle import Bundle, Manifest
-from lstmserve_server.engine.async_engine import AsyncEngine
+from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.errors import UnavailableError
 from lstmserve_server.gate import Gate
 
@@ -22,7 +22,7 @@ class ServedModel:
     """
 
     bundle: Bundle
-    engine: AsyncEngine
+    engine: EngineClient
     gate: Gate = field(default_factory=_make_gate)
     difference: str = ""  # what its replies depend on besides their requests; empty: nothing
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
-from lstmserve_bundle import Bundle
-from lstmserve_server.engine.async_engine import AsyncEngine
+from lstmserve_bundle import Bundle, BundleError, Manifest, open_bundle, verify_bundle
+from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.client import EngineClient
+from lstmserve_server.engine.launcher import EngineProcess, Launcher
+from lstmserve_server.engine.messages import Loaded, Order
 from lstmserve_server.errors import ModelLoadError
 from lstmserve_server.following import read_on_thread
-from lstmserve_server.store.loader import (
-    LoadedModel,
-    compile_version,
-    load_archive,
-    open_version,
-    verify_version,
-)
-from lstmserve_server.store.memory import give_back, make_archive
-from lstmserve_server.store.rehearsal import rehearse
 from lstmserve_server.store.repository import StoredVersion
 from lstmserve_server.store.served_model import ServedModel
 
@@ -32,75 +26,129 @@ REMEDY = (
 
 
 class VersionLoader:
-    """Loads in a thread, so that the event loop goes on.
+    """Has each version loaded, and proved to be exact, by a process of its own.
 
-    Every version is proved to be exact: by its trial, or, where it is alone, as it is loaded.
+    Whatever is wrong with a version, it cannot harm this process or another version.
     """
 
     def __init__(
         self,
-        max_rows: int,
+        config: EngineConfig,
         threads: int,
-        make_engine: Callable[[LoadedModel], AsyncEngine],
+        make_engine: Callable[[Bundle, Loaded], EngineClient],
         *,
         allow_inexact: bool = False,
     ) -> None:
         """``allow_inexact``: a version whose replies are not exact is loaded all the same."""
-        self._allow_inexact = allow_inexact
-        self._max_rows = max_rows
+        self._config = config
         self._threads = threads
         self._make_engine = make_engine
+        self._allow_inexact = allow_inexact
 
     async def load(self, stored: StoredVersion, *, is_alone: bool) -> ServedModel:
         """A version that runs; raises ModelLoadError.
 
-        One that is not alone in the store is tried first where it can do no harm.
+        One that is not alone lets the replies of others go first.
         """
-        with make_archive() as archive:
-            difference = None if is_alone else await self._rehearse(stored, archive)
-            bundle = await read_on_thread(lambda: open_version(stored))
-            loaded = await asyncio.to_thread(self._load, stored, bundle, archive, difference)
-        model = ServedModel(loaded.bundle, self._make_engine(loaded), difference=loaded.difference)
-        model.engine.start()
-        if model.is_exact:
-            published = "the same" if loaded.bundle.fingerprint else "none was published"
-            log.debug(
-                "replies are exact", model=model.name, version=model.version, fingerprint=published
-            )
-        return model
+        launcher = await self._make_launcher(stored, is_alone=is_alone)
+        try:
+            process, loaded = await launcher.launch()
+        except BaseException:
+            launcher.close()
+            raise
+        try:
+            bundle = await self._accept(stored, loaded)
+        except BaseException:
+            await _end(launcher, process)
+            raise
+        engine = self._make_engine(bundle, loaded)
+        engine.start(launcher, process, loaded)
+        return ServedModel(bundle, engine, difference=loaded.difference)
 
     async def verify(self, stored: StoredVersion) -> None:
         """Have a version tried by another process; raises ModelLoadError.
 
         Good is only what is exact, whatever may be served.
         """
-        with make_archive() as archive:
-            _require_exact(stored, await self._rehearse(stored, archive))
-
-    async def _rehearse(self, stored: StoredVersion, archive: int) -> str:
-        await read_on_thread(lambda: verify_version(stored))  # a wrong checksum is found at once
-        difference = await rehearse(stored, archive, self._max_rows, self._threads)
-        if not self._allow_inexact:
-            _require_exact(stored, difference)
-        return difference
+        launcher = await self._make_launcher(stored, is_alone=False)
+        try:
+            process, loaded = await launcher.launch()
+            await process.end()
+        finally:
+            launcher.close()
+        _require_exact(stored, loaded.difference)
 
     async def unload(self, model: ServedModel) -> None:
-        await asyncio.to_thread(model.engine.close)
+        """End the process of a version, and with it all that it has kept."""
+        await model.engine.close()
 
-    def tidy(self) -> None:
-        """Give back what models have left."""
-        give_back()
+    async def _make_launcher(self, stored: StoredVersion, *, is_alone: bool) -> Launcher:
+        await read_on_thread(lambda: verify_version(stored))  # a wrong checksum is found at once
+        return Launcher(
+            Order(
+                stored.name,
+                stored.version,
+                str(stored.folder),
+                self._config,
+                self._threads,
+                is_beside_others=not is_alone,
+            )
+        )
 
-    def _load(
-        self, stored: StoredVersion, bundle: Bundle, archive: int, difference: str | None
-    ) -> LoadedModel:
-        """``difference``: what a trial, which has compiled it too, has found; None: it had none."""
-        if difference is None:
-            compile_version(bundle, archive)
-        loaded = load_archive(bundle, archive, self._max_rows, difference)
+    async def _accept(self, stored: StoredVersion, loaded: Loaded) -> Bundle:
+        """What this process needs of a version that runs; raises ModelLoadError."""
         if not self._allow_inexact:
             _require_exact(stored, loaded.difference)
-        return loaded
+        bundle = await read_on_thread(lambda: open_version(stored))
+        if bundle.manifest.digest != loaded.digest:
+            raise ModelLoadError(f"{stored.folder}: changed while it was loaded")
+        if not loaded.difference:
+            published = "the same" if bundle.fingerprint else "none was published"
+            log.debug(
+                "replies are exact",
+                model=stored.name,
+                version=str(stored.version),
+                fingerprint=published,
+            )
+        return bundle
+
+
+def verify_version(stored: StoredVersion) -> None:
+    """Whether one version's files are those that were published; raises ModelLoadError.
+
+    What is in them is not looked at: a tokenizer can end a process as well as a model can.
+    """
+    with _told():
+        _check_place(stored, verify_bundle(stored.folder))
+
+
+def open_version(stored: StoredVersion) -> Bundle:
+    """Verify and open one version; raises ModelLoadError saying what is wrong with it."""
+    with _told():
+        bundle = open_bundle(stored.folder)
+    _check_place(stored, bundle.manifest)
+    return bundle
+
+
+async def _end(launcher: Launcher, process: EngineProcess) -> None:
+    await process.end()
+    launcher.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BundleError as error:
+        raise ModelLoadError(str(error)) from None
+
+
+def _check_place(stored: StoredVersion, manifest: Manifest) -> None:
+    if (manifest.name, manifest.version) != (stored.name, stored.version):
+        raise ModelLoadError(
+            f"{stored.folder}: its manifest says {manifest.name} version {manifest.version}; "
+            "a version must lie in <model>/<version>"
+        )
 
 
 def _require_exact(stored: StoredVersion, difference: str) -> None:

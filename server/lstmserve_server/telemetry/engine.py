@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lstmserve_server.engine.launcher import REASONS
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.telemetry.metrics import Metrics, QualityFamilies
 from lstmserve_server.telemetry.quality import QualityWindow
@@ -12,13 +13,14 @@ WASTE = ("finished", "cancelled")
 
 
 class EngineMetrics:
-    """Records what one version's engine does; called on the engine's thread."""
+    """Records what one version's engine does; called on the event loop."""
 
     def __init__(self, metrics: Metrics, model: str, version: str) -> None:
         families, labels = metrics.engine, (model, version)
         self._window = QualityWindow()
         _watch_quality(metrics.quality, labels, self._window)
         self._wasted = {reason: families.wasted_tokens.labels(*labels, reason) for reason in WASTE}
+        self._restarts = {reason: families.restarts.labels(*labels, reason) for reason in REASONS}
         self._step_seconds = families.step_seconds.labels(*labels)
         self._batch_rows = families.batch_rows.labels(*labels)
         self._cancel_seconds = families.cancel_seconds.labels(*labels)
@@ -40,6 +42,10 @@ class EngineMetrics:
     def on_measured(self, text: str, reason: FinishReason) -> None:
         """A measured reply is complete."""
         self._window.add_reply(text, is_cut=reason is FinishReason.MAX_TOKENS)
+
+    def on_restart(self, reason: str) -> None:
+        """The engine's process has ended, and another one goes on."""
+        self._restarts[reason].inc()
 
     def on_cancelled(self, seconds: float) -> None:
         """A reply is gone, so long after its caller left or its deadline passed."""

@@ -94,6 +94,11 @@ class EngineFamilies:
         self.cancel_seconds = make.histogram(
             "cancel_seconds", "A caller's leaving, or its deadline, to the freed row."
         )
+        self.restarts = make.counter(
+            "engine_restarts",
+            "Ends of engine processes, after which another one went on with their replies.",
+            (*MODEL, "reason"),
+        )
         self.step_seconds = make.histogram("step_seconds", "One decode step over the whole batch.")
         self.batch_rows = make.histogram("batch_rows", "Rows per decode call.", buckets=ROWS)
         self.running_sequences = gauge("running_sequences", "Replies being generated.", MODEL)

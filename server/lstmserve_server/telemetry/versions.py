@@ -12,8 +12,8 @@ from lstmserve_server.telemetry.metrics import Metrics
 if TYPE_CHECKING:  # telling them needs neither
     from lstmserve_bundle import Manifest
     from lstmserve_server.config import EngineConfig
-    from lstmserve_server.engine.async_engine import AsyncEngine
-    from lstmserve_server.engine.engine import EngineLoad
+    from lstmserve_server.engine.client import EngineClient
+    from lstmserve_server.engine.messages import Load
 
 # of the turns that the model is to write, by the module that is served
 REFERENCE = "chat_agent_turn_perplexity_int8"
@@ -39,7 +39,7 @@ def watch_engine(
     metrics: Metrics,
     model: str,
     version: str,
-    busy: AsyncEngine,
+    busy: EngineClient,
     bounds: EngineConfig,
 ) -> None:
     """How busy its engine is, and how busy it may be."""
@@ -47,7 +47,7 @@ def watch_engine(
     # a gauge with a function is a cycle: an engine in it would stay until somebody collects those
     known = weakref.ref(busy)
 
-    def read(number: Callable[[EngineLoad], int]) -> Callable[[], float]:
+    def read(number: Callable[[Load], int]) -> Callable[[], float]:
         return lambda: math.nan if (engine := known()) is None else number(engine.load)
 
     engine.running_sequences.labels(*labels).set_function(read(lambda load: load.running))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lstmserve_server.store.loader import LoadedModel
+from support.engines import LoadedModel
 from support.reference import ReferenceDecoder
 
 

@@ -12,8 +12,7 @@ from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.observer import Measuring
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
-from lstmserve_server.store.loader import LoadedModel
-from support.engines import Bench, Recorder, Reply, prompt_ids, run_together
+from support.engines import Bench, LoadedModel, Recorder, Reply, prompt_ids, run_together
 from support.fake_runner import make_request
 from support.random_requests import random_request
 
@@ -80,7 +79,7 @@ def test_a_reply_that_is_resumed_or_ended_by_its_caller_is_no_whole_reply(
     assert (bench.recorder.nats, bench.recorder.measured) == ([], [])
     bench.submit(1, longest)
     bench.step()
-    bench.engine.cancel(1)
+    bench.cancel(1)
     bench.run()
     assert len(bench.recorder.nats) == len(bench.replies[1].token_ids) > 0
     assert bench.recorder.measured == []
@@ -120,7 +119,7 @@ def test_a_reply_shorter_than_it_might_have_been_makes_way_for_the_next(
     bench = Bench(tiny, EngineConfig(measured_tokens_per_second=1))
     # each second of its length is paid for, and none that it might have taken
     for arrived_at, num_measured in ((0.0, 1), (num_tokens - 0.5, 1), (num_tokens + 0.5, 2)):
-        bench.engine.submit(0, request, arrived_at)
-        while bench.engine.has_work:
-            bench.engine.step()
+        bench.submit(0, request, arrived_at=arrived_at)
+        while bench.has_work:
+            bench.step()
         assert len(bench.recorder.measured) == num_measured

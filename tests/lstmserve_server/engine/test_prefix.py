@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.prefix import WHOLE_PROMPT, KnownState, PromptStates
 from lstmserve_server.engine.request import Claim, GenerationRequest
-from lstmserve_server.store.loader import LoadedModel
-from support.engines import MAX_ROWS, Bench, Reply
+from support.engines import MAX_ROWS, Bench, LoadedModel, Reply
 from support.random_requests import random_request
 from support.torch_threads import torch_threads
 
@@ -112,7 +111,7 @@ def test_a_state_of_another_size_reaches_no_slot(tiny: LoadedModel, cases: list[
     for data in (cases[0].states[1][:4], cases[0].states[1] * 2):
         with pytest.raises(ValueError, match="bytes"):
             bench.submit(0, cases[0].request, states=PromptStates(KnownState(1, data)))
-    assert not bench.engine.has_work
+    assert not bench.has_work
 
 
 def test_a_one_token_prompt_has_no_state_to_give(tiny: LoadedModel, cases: list[Case]) -> None:
@@ -184,15 +183,15 @@ def test_no_schedule_changes_a_reply_or_a_state(
             bench.step()
         victim = data.draw(st.integers(0, 6 * number + 6))
         if victim <= number and data.draw(st.booleans()):
-            bench.engine.cancel(victim)
+            bench.cancel(victim)
         elif victim <= number:
-            bench.engine.park(victim)
+            bench.park(victim)
     for number in range(len(chosen)):
-        bench.engine.unpark(number)
+        bench.unpark(number)
     for number, reply in bench.run().items():
         case, asked = chosen[number]
         assert reply.states.items() <= case.states.items()
         if reply.finish is not None:
             assert reply.essence == case.essence
             assert tuple(reply.states) == tuple(n for n in asked.wanted if n > asked.num_known)
-    assert bench.engine.load.running == bench.engine.load.waiting == bench.engine.load.parked == 0
+    assert bench.load.running == bench.load.waiting == bench.load.parked == 0

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lstmserve_server.cache.seal import CorruptEntryError
 from lstmserve_server.engine.outbox import merge
 from lstmserve_server.engine.output import Output
+from lstmserve_server.engine.reply_text import ReplyText
 from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.engine.scheduling.stopping import ReplyText
 from lstmserve_server.replies.cached_reply import (
     CachedReply,
     Replay,
@@ -20,8 +20,7 @@ from lstmserve_server.replies.cached_reply import (
     encode_reply,
     gather,
 )
-from lstmserve_server.store.loader import LoadedModel
-from support.engines import Bench
+from support.engines import Bench, LoadedModel
 from support.random_requests import random_request
 
 
@@ -30,10 +29,8 @@ def make(tiny: LoadedModel, seed: int) -> tuple[GenerationRequest, list[Output]]
     request = random_request(tiny.bundle, random.Random(seed))
     bench = Bench(tiny)
     bench.submit(0, request)
-    outputs: list[Output] = []
-    while bench.engine.has_work:
-        outputs += [output for _, output in bench.engine.step() if isinstance(output, Output)]
-    return request, outputs
+    bench.run()
+    return request, bench.outputs[0]
 
 
 def keep(tiny: LoadedModel, request: GenerationRequest, outputs: list[Output]) -> CachedReply:

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from lstmserve_server.cache.entry_key import Owner
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.replies.keys import digest_question, reply_key, variant_seed
-from lstmserve_server.store.loader import LoadedModel
-from support.engines import run_together
+from support.engines import LoadedModel, run_together
 
 OWNER = Owner("tiny", "1", "d" * 64)
 SAMPLED = SamplingParams(temperature=0.75, top_k=7, top_p=0.875, min_p=0.0625, seed=5)

@@ -15,9 +15,8 @@ from lstmserve_server.cache.tiers import Tiers
 from lstmserve_server.engine.prefix import PromptStates
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.replies.prefix_states import STATES, PrefixStates
-from lstmserve_server.store.loader import LoadedModel
 from support.cache_events import CacheEvents
-from support.engines import Bench
+from support.engines import Bench, LoadedModel
 
 OWNER = Owner("tiny", "1", "d" * 64)
 STRIDE = 16

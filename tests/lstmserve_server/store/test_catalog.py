@@ -8,13 +8,13 @@ from typing import cast
 import pytest
 
 from lstmserve_bundle import open_bundle
-from lstmserve_server.engine.async_engine import AsyncEngine
+from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.errors import InvalidRequestError, ModelNotFoundError
 from lstmserve_server.store.catalog import ModelCatalog, Roster
 from lstmserve_server.store.served_model import ServedModel
 from support.stores import copy_version
 
-NO_ENGINE = cast("AsyncEngine", None)  # the catalog never touches it
+NO_ENGINE = cast("EngineClient", None)  # the catalog never touches it
 STORED = (("tiny", 2), ("another", 7), ("tiny", 10), ("tiny", 9))
 
 

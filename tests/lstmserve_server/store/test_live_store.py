@@ -8,13 +8,13 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lstmserve_server.app import App
 from lstmserve_server.config import Address, EngineConfig, ServerConfig, StoreConfig
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.store.live_store import LiveStore
-from lstmserve_server.store.loader import configure_torch
 from lstmserve_server.telemetry.logging import ProcessLog
 from support.stores import copy_version
 
@@ -51,7 +51,6 @@ async def store(tiny_store: Path, tmp_path: Path) -> AsyncIterator[LiveStore]:
     """Two versions as the server has them, with all that it counts of them."""
     for number in (1, 2):
         copy_version(tiny_store / "tiny" / "1", tmp_path, "tiny", number)
-    configure_torch(threads=1)
     config = ServerConfig(
         ANYWHERE,
         ANYWHERE,
@@ -68,16 +67,16 @@ async def test_an_unloaded_version_is_freed_at_once(store: LiveStore, no_collect
     model = store.catalog.resolve("tiny", "2")
     tokens = [id_ async for output in model.engine.generate(REQUEST) for id_ in output.token_ids]
     assert len(tokens) == 9
-    engine = model.engine._engine
-    runner = engine._batch._runner
-    parts = (model, model.bundle, model.engine, engine, runner, runner._pool)
-    remains = [weakref.ref(part) for part in parts]
-    del model, engine, runner, parts
+    assert model.engine.pid is not None
+    process = psutil.Process(model.engine.pid)
+    remains = [weakref.ref(part) for part in (model, model.bundle, model.engine)]
+    del model
     record = await store.administration.unload(("tiny", 2))
     del record
     while store._manager._endings:
         await next(iter(store._manager._endings.values()))
-    for _ in range(MAX_TURNS):  # the thread that ended its engine has it in hand for a moment
+    assert not process.is_running()
+    for _ in range(MAX_TURNS):  # the task that ended its engine has it in hand for a moment
         if not (left := [type(each).__name__ for part in remains if (each := part()) is not None]):
             break
         await asyncio.sleep(0)

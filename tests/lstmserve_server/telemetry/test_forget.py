@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.samples import Sample
 
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.engine import EngineLoad
 from lstmserve_server.engine.output import Finish, FinishReason, Timings
+from lstmserve_server.engine.process.engine import EngineLoad
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.telemetry.calls import CallMetrics
 from lstmserve_server.telemetry.engine import EngineMetrics

@@ -37,12 +37,17 @@ class Runner:
     def __init__(self, loop: torch.jit.ScriptModule, max_rows: int, num_tokens: int) -> None:
         self._loop = loop
         self._num_tokens = num_tokens
-        self._pool: Tensor = loop.initial_state(max_rows)
+        self._pool: Tensor = loop.initial_state(max_rows + 1)
         self._params: RowParams | None = None
 
     @property
     def state_bytes(self) -> int:
         return self._pool.nbytes
+
+    @property
+    def spare_slot(self) -> int:
+        """One slot more than there are rows, for what is tried."""
+        return len(self._pool) - 1
 
     @property
     def row_bytes(self) -> int:

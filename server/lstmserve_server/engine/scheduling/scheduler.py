@@ -70,19 +70,23 @@ class Scheduler:
 
     # --- coming and going ------------------------------------------------------------
 
-    def submit(self, sequence: Sequence, now: float) -> None:
+    def submit(self, sequence: Sequence, now: float, *, is_admitted: bool = False) -> None:
         """Queue a sequence, or give it a place at once while there is one.
 
-        Raises DeadlineInfeasibleError, QueueFullError or a kind of it.
+        Raises DeadlineInfeasibleError, QueueFullError or a kind of it, unless it was admitted.
         """
-        self._admission.check_deadline(sequence, now)
-        # those set aside free their places, and would otherwise be without bound
-        if not self._has_room or self.holdings.num_aside:
-            self._admission.check_room(sequence)
+        if not is_admitted:
+            self._admit(sequence, now)
         self._deadlines.add(sequence, sequence.claim.deadline)
         self._ledger.move(sequence, Stage.WAITING)
         self._queue.push(sequence)
         self._fill(now)
+
+    def _admit(self, sequence: Sequence, now: float) -> None:
+        self._admission.check_deadline(sequence, now)
+        # those set aside free their places, and would otherwise be without bound
+        if not self._has_room or self.holdings.num_aside:
+            self._admission.check_room(sequence)
 
     def drop(self, sequence: Sequence, now: float) -> None:
         """Forget a sequence, wherever it is."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from lstmserve_server.engine.output import Finish, Output, Timings, TokenLogprobs
 from lstmserve_server.engine.request import Claim, GenerationRequest
-from lstmserve_server.engine.scheduling.stopping import ReplyText
 
 
 class Stage(Enum):
@@ -28,19 +26,18 @@ class Sequence:
     id: int
     request: GenerationRequest
     claim: Claim
-    reply: ReplyText
+    end_id: int  # the token that ends it
     arrived_at: float
     num_known: int = 0  # tokens of the prompt whose effect is in the state from the start
     wanted: tuple[int, ...] = ()  # the states after so many tokens each
     is_measured: bool = False  # its tokens are scored, whether or not the caller asked for that
-    measured_text: str = ""  # of a measured reply, so far
+    is_suspect: bool = False  # takes its first turn alone
     stage: Stage = Stage.NONE
     token_ids: list[int] = field(init=False)
     _given: tuple[int, ...] = field(init=False)
     num_prefilled: int = field(init=False)  # given tokens whose effect is in the state
     started_at: float = 0.0
     prefilled_at: float = 0.0
-    first_token_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.token_ids = list(self.request.resume_ids)
@@ -103,35 +100,13 @@ class Sequence:
 
     @property
     def is_finished(self) -> bool:
-        return self.reply.finish_reason is not None
+        """Whether nothing follows; a stop sequence, which is text, may end it before that."""
+        return self.num_remaining <= 0 or self.token_ids[-1:] == [self.end_id]
 
-    def extend(self, token_ids: list[int], logprobs: list[TokenLogprobs], now: float) -> Output:
-        """Take further tokens up to where the reply ends."""
-        if not self.has_new_token:
-            self.first_token_at = now
-        text, taken = "", 0
-        for token_id in token_ids:
-            text += self.reply.push(token_id)
-            taken += 1
-            if self.is_finished:
-                break
-        self.token_ids.extend(token_ids[:taken])
-        is_asked = self.request.sampling.num_logprobs is not None
-        scores = logprobs[:taken] if is_asked else []
-        return Output(text, token_ids[:taken], scores, self._finish(now))
-
-    def _finish(self, now: float) -> Finish | None:
-        reason = self.reply.finish_reason
-        if reason is None:
-            return None
-        return Finish(reason, self.reply.stop_sequence, len(self.token_ids), self._timings(now))
-
-    def _timings(self, now: float) -> Timings:
-        return Timings(
-            queue_seconds=self.started_at - self.arrived_at,
-            prefill_seconds=self.prefilled_at - self.started_at,
-            decode_seconds=now - self.prefilled_at,
-            time_to_first_token_seconds=self.first_token_at - self.arrived_at,
-            total_seconds=now - self.arrived_at,
-            arrived_at=self.arrived_at,
-        )
+    def extend(self, token_ids: list[int]) -> list[int]:
+        """Take further tokens up to where the reply ends; return those that were taken."""
+        taken = token_ids[: self.num_remaining]
+        if self.end_id in taken:
+            taken = taken[: taken.index(self.end_id) + 1]
+        self.token_ids += taken
+        return taken

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.testbed.redis import RedisProcess
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.store.loader import LoadedModel
+from support.engines import LoadedModel
 from support.served import Served, serve
 from support.whole_reply import WholeReply
 from support.wire_requests import conversation, make_request, with_mode

@@ -14,9 +14,8 @@ from collections import Counter
 import pytest
 
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
-from lstmserve_server.store.loader import LoadedModel
 from support.distribution import Tokens, draw_replies, p_value, pair_odds
-from support.engines import prompt_ids
+from support.engines import LoadedModel, prompt_ids
 from support.reference import ReferenceDecoder
 
 DRAWS = 20_480

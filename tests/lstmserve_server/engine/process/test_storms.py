@@ -12,9 +12,9 @@ from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.prefix import KnownState, PromptStates
 from lstmserve_server.engine.request import Claim, GenerationRequest, Priority
 from lstmserve_server.engine.scheduling.sequence import Sequence, Stage
-from lstmserve_server.errors import DeadlineError, LstmserveError, QueueFullError
-from support.engines import Recorder, Reply
-from support.fake_runner import FakeRunner, make_engine, make_request
+from lstmserve_server.errors import DeadlineError, QueueFullError
+from support.engines import Bench
+from support.fake_runner import FakeRunner, make_model, make_request
 
 places = st.integers(0, 10_000)
 
@@ -23,13 +23,9 @@ places = st.integers(0, 10_000)
 def alone(request: GenerationRequest) -> tuple[object, ...]:
     """The reply of an engine that has nothing else to do and reads token by token."""
     one_by_one = EngineConfig(max_running=1, quantum_steps=1, prefill_piece_tokens=1)
-    engine = make_engine(FakeRunner(), one_by_one, Recorder(), lambda: 0.0)
-    engine.submit(0, request, arrived_at=0.0)
-    reply = Reply()
-    while engine.has_work:
-        for _, result in engine.step():
-            reply.take(result)
-    return reply.essence
+    bench = Bench(make_model(FakeRunner()), one_by_one, lambda: 0.0)
+    bench.submit(0, request)
+    return bench.run()[0].essence
 
 
 @cache
@@ -63,10 +59,11 @@ class Storm(RuleBasedStateMachine):
             prefill_budget_tokens=budget,
         )
         self.now = 1.0
-        self.runner, self.recorder = FakeRunner(), Recorder()
-        self.engine = make_engine(self.runner, self.config, self.recorder, lambda: self.now)
+        self.runner = FakeRunner()
+        self.bench = Bench(make_model(self.runner), self.config, lambda: self.now)
+        self.engine = self.bench.engine
         self.requests: dict[int, GenerationRequest] = {}
-        self.replies: dict[int, Reply] = {}  # of those nobody has cancelled
+        self.replies = self.bench.replies  # of those nobody has cancelled
         self.deadlines: dict[int, float] = {}
         self.states: dict[int, PromptStates] = {}
         self.parked: set[int] = set()
@@ -102,19 +99,16 @@ class Storm(RuleBasedStateMachine):
             tuple(sorted(n for n in wanted if n < prompt)),
         )
         try:
-            self.engine.submit(number, request, self.now, claim, wanted_states)
+            self.bench.submit(number, request, claim, wanted_states, self.now)
         except QueueFullError:
             return
-        self.replies[number] = Reply()
         self.deadlines[number] = claim.deadline
         self.states[number] = wanted_states
 
     @rule()
     def step(self) -> None:
-        for number, result in self.engine.step():
-            assert number in self.replies  # nothing comes of what was cancelled
-            assert number not in self.parked or isinstance(result, LstmserveError)
-            self.replies[number].take(result)
+        # nothing comes of what was cancelled, or is parked
+        assert {*self.bench.step()} <= self.replies.keys() - self.parked
         assert all(self.deadlines[number] > self.now for number in self.unfinished)
 
     @rule(
@@ -125,7 +119,7 @@ class Storm(RuleBasedStateMachine):
     def amend(self, place: int, priority: Priority, patience: float) -> None:
         if self.requests:
             number = place % len(self.requests)
-            self.engine.amend(number, Claim("ignored", priority, self.now + patience))
+            self.bench.amend(number, Claim("ignored", priority, self.now + patience))
             if number in self.unfinished:
                 self.deadlines[number] = self.now + patience
 
@@ -133,7 +127,7 @@ class Storm(RuleBasedStateMachine):
     def cancel(self, place: int) -> None:
         if self.requests:
             number = place % len(self.requests)
-            self.engine.cancel(number, self.now)
+            self.bench.cancel(number)
             if number in self.replies and not self.replies[number].has_ended:
                 del self.replies[number]
                 self.parked.discard(number)
@@ -143,14 +137,14 @@ class Storm(RuleBasedStateMachine):
         begun = [n for n, reply in self.replies.items() if reply.token_ids and not reply.has_ended]
         if begun:
             number = begun[place % len(begun)]
-            self.engine.park(number)
+            self.bench.park(number)
             self.parked.add(number)
 
     @rule(place=places)
     def unpark(self, place: int) -> None:
         if self.parked:
             number = sorted(self.parked)[place % len(self.parked)]
-            self.engine.unpark(number)
+            self.bench.unpark(number)
             self.parked.remove(number)
 
     @rule(seconds=st.integers(1, 3))
@@ -195,9 +189,9 @@ class Storm(RuleBasedStateMachine):
         if not hasattr(self, "engine"):
             return
         for number in self.parked:
-            self.engine.unpark(number)
+            self.bench.unpark(number)
         self.parked.clear()
-        while self.engine.has_work:
+        while self.bench.has_work:
             self.step()
         for number, reply in self.replies.items():
             if reply.error is not None:

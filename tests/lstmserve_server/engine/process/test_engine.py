@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.messages import Load
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import Claim, GenerationRequest, SamplingParams
 from lstmserve_server.errors import DeadlineError, QueueFullError, ResumeMismatchError
-from lstmserve_server.store.loader import LoadedModel
-from support.engines import Bench, prompt_ids, run_together
+from support.engines import Bench, LoadedModel, prompt_ids, run_together
 
 GREEDY = SamplingParams(temperature=0.0)
 
@@ -47,8 +47,8 @@ def test_a_cancelled_reply_decodes_nothing_more(tiny: LoadedModel) -> None:
     for number in range(3):
         bench.submit(number, long_request(tiny))
     bench.step()
-    bench.engine.cancel(1)
-    bench.engine.cancel(1)
+    bench.cancel(1)
+    bench.cancel(1)
     replies = bench.run()
     assert len(replies[1].token_ids) == 1
     assert len(replies[0].token_ids) == len(replies[2].token_ids) == 64
@@ -62,8 +62,10 @@ def test_a_reply_is_cancelled_wherever_it_is(tiny: LoadedModel, steps: int) -> N
     bench.submit(0, long_request(tiny))
     for _ in range(steps):
         bench.step()
-    bench.engine.cancel(0)
-    assert not bench.engine.has_work
+    bench.cancel(0)
+    bench.run()
+    assert bench.load == Load()
+    assert not bench.replies[0].token_ids
 
 
 def test_a_full_queue_refuses_and_a_freed_place_is_used(tiny: LoadedModel) -> None:
@@ -72,8 +74,8 @@ def test_a_full_queue_refuses_and_a_freed_place_is_used(tiny: LoadedModel) -> No
     bench.step()
     bench.submit(1, long_request(tiny))
     with pytest.raises(QueueFullError):
-        bench.engine.submit(2, long_request(tiny), arrived_at=0.0)
-    bench.engine.cancel(1)
+        bench.submit(2, long_request(tiny))
+    bench.cancel(1)
     bench.submit(3, long_request(tiny))
     assert bench.run()[3].finish is not None
 
@@ -90,8 +92,8 @@ def test_nothing_can_follow_a_reply_whose_stop_sequence_has_matched(tiny: Loaded
         resume_ids=tuple(whole.token_ids[:40]),
     )
     with pytest.raises(ResumeMismatchError):
-        bench.engine.submit(1, request, arrived_at=0.0)
-    assert not bench.engine.has_work
+        bench.submit(1, request)
+    assert not bench.has_work
 
 
 def test_tokens_decoded_past_the_end_are_counted_and_not_sent(tiny: LoadedModel) -> None:
@@ -142,10 +144,10 @@ def test_a_parked_reply_goes_on_exactly_however_often_it_is_parked(
         bench.submit(number, sampled)
     for turn in range(60):
         bench.step()
-        bench.engine.park(turn % 6)
-        bench.engine.unpark((turn + 3) % 6)
+        bench.park(turn % 6)
+        bench.unpark((turn + 3) % 6)
     for number in range(6):
-        bench.engine.unpark(number)
+        bench.unpark(number)
     assert all(reply.essence == undisturbed.essence for reply in bench.run().values())
 
 

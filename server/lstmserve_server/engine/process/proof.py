@@ -18,8 +18,8 @@ from lstmserve_bundle import Bundle
 from lstmserve_bundle.fingerprint import SCHEMA_VERSION, take_fingerprint
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.runner import Decoded, Runner
+from lstmserve_server.engine.process.proof_text import MANY_ROWS, ProofText, make_proof_text
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
-from lstmserve_server.store.proof_text import MANY_ROWS, ProofText, make_proof_text
 
 PIECE_TOKENS = 32
 STEPPED_TOKENS = 8  # the end of the long prompt

@@ -14,18 +14,12 @@ from lstmserve_bundle.fingerprint import (
     write_fingerprint,
 )
 from lstmserve_server.errors import ModelLoadError
-from lstmserve_server.store.loader import configure_torch, load_version
-from lstmserve_server.store.repository import StoredVersion
+from support.engines import load
 from support.inexact import DEEDS, publish_mutant, publish_stock
 from support.stores import accept_files, copy_version, drop_file
 
 MAX_ROWS = 2
 OTHER = Fingerprint(schema_version=SCHEMA_VERSION, sha256="0" * 64)
-
-
-@pytest.fixture(autouse=True)
-def torch_as_the_server_has_it() -> None:
-    configure_torch(threads=1)
 
 
 @pytest.fixture
@@ -35,7 +29,7 @@ def version(tiny_store: Path, tmp_path: Path) -> Path:
 
 
 def difference(folder: Path, max_rows: int = MAX_ROWS) -> str:
-    return load_version(StoredVersion("tiny", 1, folder), max_rows).difference
+    return load(folder, max_rows).difference
 
 
 @pytest.mark.parametrize("max_rows", [1, 200])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.engine.batch import Slots
+from lstmserve_server.engine.process.batch import Slots
 from lstmserve_server.engine.scheduling.sequence import Sequence
 from support.paper import make_sequence
 

@@ -1,4 +1,4 @@
-"""From a folder to a model that runs: verify, load, warm up."""
+"""From a folder or an archive to a model that runs: verify, compile, prove, warm up."""
 
 from __future__ import annotations
 
@@ -6,31 +6,41 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import msgspec
 import torch
 
-from lstmserve_bundle import Bundle, BundleError, Manifest, open_bundle, verify_bundle
+from lstmserve_bundle import Bundle, BundleError, open_bundle
+from lstmserve_server.engine.archive import path_of
 from lstmserve_server.engine.decoding.decode_loop import DecodeLoop
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.runner import Runner
+from lstmserve_server.engine.process.memory import keep_buffers
+from lstmserve_server.engine.process.proof import find_difference
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
 from lstmserve_server.errors import ModelLoadError, StartupError
-from lstmserve_server.store.memory import keep_buffers, make_archive, path_of
-from lstmserve_server.store.proof import find_difference
-from lstmserve_server.store.repository import StoredVersion
 
 # enough calls for TorchScript's profiling executor to have specialized the loop
 WARM_UP_CALLS = 3
 # from this many rows on oneDNN's AMX product is faster than fbgemm's; the bits are the same
 WIDE_ROWS = 16
-DIGEST = "digest"  # the part of an archive that says which version it was made of
+FACTS = "facts"  # the part of an archive that tells what it was made of
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What running an archive takes besides the archive."""
+
+    digest: str  # of the version
+    vocabulary: int
+    end_id: int
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A verified version and the runner that holds its weights."""
+    """The runner that holds a version's weights, and what is known of the version."""
 
-    bundle: Bundle
+    facts: Facts
     runner: Runner
     difference: str = ""  # what its replies depend on besides their requests; empty: nothing
 
@@ -53,97 +63,64 @@ def configure_torch(threads: int) -> None:
     torch.jit.set_fusion_strategy([])
 
 
-def verify_version(stored: StoredVersion) -> None:
-    """Whether one version's files are those that were published; raises ModelLoadError.
+def load_version(folder: Path, archive: int, max_rows: int) -> LoadedModel:
+    """Verify, compile, load and prove what lies in a folder; raises ModelLoadError.
 
-    What is in them is not looked at: a tokenizer can end a process as well as a model can.
+    What is served was loaded from the archive, which is filled here: another process can load the
+    same from there, whatever has become of the folder. A version that is not exact has one row:
+    nothing can run beside it.
     """
-    with _told():
-        _check_place(stored, verify_bundle(stored.folder))
-
-
-def open_version(stored: StoredVersion) -> Bundle:
-    """Verify and open one version; raises ModelLoadError saying what is wrong with it."""
-    with _told():
-        bundle = open_bundle(stored.folder)
-    _check_place(stored, bundle.manifest)
-    return bundle
-
-
-@contextmanager
-def _told() -> Iterator[None]:
     try:
-        yield
+        bundle = open_bundle(folder)
     except BundleError as error:
         raise ModelLoadError(str(error)) from None
-
-
-def _check_place(stored: StoredVersion, manifest: Manifest) -> None:
-    if (manifest.name, manifest.version) != (stored.name, stored.version):
-        raise ModelLoadError(
-            f"{stored.folder}: its manifest says {manifest.name} version {manifest.version}; "
-            "a version must lie in <model>/<version>"
-        )
-
-
-def compile_version(bundle: Bundle, archive: int) -> None:
-    """Put the version's model inside its decode loop into an archive; raises ModelLoadError.
-
-    TorchScript never forgets what it has compiled, but what it has loaded: a compiled loop that
-    has run keeps 5 MB for ever (docs/adr/0006-swaps.md), so none is ever run.
-    """
-    with _reported(bundle):
-        model = _load_script(str(bundle.model_path))
-        loop = torch.jit.script(
-            DecodeLoop(
-                model, bundle.template.end_id, bundle.manifest.sizes.vocabulary, MAX_LOGPROBS
-            ).eval()
-        )
-        torch.jit.save(loop, path_of(archive), _extra_files={DIGEST: bundle.manifest.digest})
-
-
-def load_archive(
-    bundle: Bundle, archive: int, max_rows: int, difference: str | None = None
-) -> LoadedModel:
-    """Return what ``compile_version`` made of this version, warmed up; raises ModelLoadError.
-
-    ``difference`` is what a proof has found, empty for nothing; without one it is proved here. A
-    version that is not exact has one row: nothing can run beside it.
-    """
-    extra = {DIGEST: b""}
-    with _reported(bundle):
-        loop = _load_script(path_of(archive), extra)
-        if extra[DIGEST].decode() != bundle.manifest.digest:
-            raise ModelLoadError(f"{bundle.folder}: changed while it was loaded")
-        if has_amx() and hasattr(loop.model, "widen"):
-            loop.model.widen(WIDE_ROWS)
+    with _reported(bundle.model_path):
+        _compile(bundle, archive)
+        loop, facts = _open_archive(archive)
         _check_shapes(loop, bundle)
-        if difference is None:
-            difference = find_difference(loop, bundle, max_rows)
-        num_rows = 1 if difference else max_rows
-        runner = Runner(loop, num_rows, bundle.manifest.sizes.vocabulary)
-        _warm_up(runner, num_rows)
-    return LoadedModel(bundle, runner, difference)
+        difference = find_difference(loop, bundle, max_rows)
+        return _warmed_up(loop, facts, max_rows, difference)
 
 
-def load_version(
-    stored: StoredVersion, max_rows: int, difference: str | None = None
+def load_archive(archive: int, max_rows: int, difference: str) -> LoadedModel:
+    """Return what ``load_version`` has put into an archive and proved; raises ModelLoadError."""
+    with _reported(Path(path_of(archive))):
+        loop, facts = _open_archive(archive)
+        return _warmed_up(loop, facts, max_rows, difference)
+
+
+def _compile(bundle: Bundle, archive: int) -> None:
+    """Put the version's model inside its decode loop into an archive."""
+    vocabulary, end_id = bundle.manifest.sizes.vocabulary, bundle.template.end_id
+    model = _load_script(str(bundle.model_path))
+    loop = torch.jit.script(DecodeLoop(model, end_id, vocabulary, MAX_LOGPROBS).eval())
+    facts = Facts(bundle.manifest.digest, vocabulary, end_id)
+    torch.jit.save(loop, path_of(archive), _extra_files={FACTS: msgspec.json.encode(facts)})
+
+
+def _open_archive(archive: int) -> tuple[torch.jit.ScriptModule, Facts]:
+    extra = {FACTS: b""}
+    loop = _load_script(path_of(archive), extra)
+    if has_amx() and hasattr(loop.model, "widen"):
+        loop.model.widen(WIDE_ROWS)
+    return loop, msgspec.json.decode(extra[FACTS], type=Facts)
+
+
+def _warmed_up(
+    loop: torch.jit.ScriptModule, facts: Facts, max_rows: int, difference: str
 ) -> LoadedModel:
-    """Verify, compile and load one version, as ``load_archive`` does; raises ModelLoadError."""
-    bundle = open_version(stored)
-    with make_archive() as archive:
-        compile_version(bundle, archive)
-        return load_archive(bundle, archive, max_rows, difference)
+    num_rows = 1 if difference else max_rows
+    runner = Runner(loop, num_rows, facts.vocabulary)
+    _warm_up(runner, num_rows)
+    return LoadedModel(facts, runner, difference)
 
 
 @contextmanager
-def _reported(bundle: Bundle) -> Iterator[None]:
+def _reported(path: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # the only kind that TorchScript raises
-        raise ModelLoadError(
-            f"{bundle.model_path}: not a servable model: {_reason(error)}"
-        ) from None
+        raise ModelLoadError(f"{path}: not a servable model: {_reason(error)}") from None
 
 
 def _load_script(path: str, extra: dict[str, bytes] | None = None) -> torch.jit.ScriptModule:

@@ -9,6 +9,7 @@ from lstmserve_server.engine.decoding.runner import Decoded, Runner, State
 from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.engine.scheduling.prefill import PromptChunk
 from lstmserve_server.engine.scheduling.sequence import Sequence
+from lstmserve_server.engine.shared_page import SharedPage
 
 
 class Batch:
@@ -17,8 +18,10 @@ class Batch:
     Those that prefill or decode have a slot each.
     """
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, page: SharedPage) -> None:
+        """Note on the page which sequences each call works on."""
         self._runner = runner
+        self._page = page
         self._slots = Slots()
         self._aside: dict[Sequence, State] = {}  # of those that have begun and hold no slot
         self._last_rows: List[Sequence] = ()
@@ -31,7 +34,9 @@ class Batch:
         """Prefill a chunk of each sequence; return the wanted states by sequence id."""
         self.place([chunk.sequence for chunk in chunks])
         slots = [self._slots[chunk.sequence] for chunk in chunks]
+        self._page.take_in_hand(chunk.sequence.id for chunk in chunks)
         self._runner.prefill(slots, [chunk.token_ids for chunk in chunks])
+        self._page.put_down()
         for chunk in chunks:
             chunk.sequence.num_prefilled += len(chunk.token_ids)
         wanted = [chunk.sequence for chunk in chunks if chunk.sequence.is_state_wanted]
@@ -52,9 +57,26 @@ class Batch:
     def decode(self, rows: List[Sequence], steps: int) -> list[Decoded]:
         """Decode up to so many tokens for each of these sequences, whose prompts are prefilled."""
         same_rows, self._last_rows = rows == self._last_rows, rows
-        return self._runner.decode(
-            [self._to_row(sequence) for sequence in rows], steps, same_rows=same_rows
-        )
+        asked = [self._to_row(sequence, self._slots[sequence]) for sequence in rows]
+        self._page.take_in_hand(sequence.id for sequence in rows)
+        decoded = self._runner.decode(asked, steps, same_rows=same_rows)
+        self._page.put_down()
+        return decoded
+
+    def try_alone(self, sequence: Sequence, known: KnownState | None) -> None:
+        """Prefill a sequence and decode its next token in the spare slot, and forget all of it."""
+        slot = self._runner.spare_slot
+        self._page.take_in_hand([sequence.id])
+        if known is None:
+            self._runner.clear([slot])
+        else:
+            self._runner.put(slot, self._runner.to_state(known.data))
+        token_ids = sequence.next_to_prefill(sequence.num_to_prefill)
+        if token_ids:
+            self._runner.prefill([slot], [token_ids])
+        self._runner.decode([self._to_row(sequence, slot)], 1, same_rows=False)
+        self._last_rows = ()
+        self._page.put_down()
 
     def place(self, sequences: List[Sequence]) -> None:
         """Give each of these sequences a slot that holds its state."""
@@ -71,10 +93,10 @@ class Batch:
         state = self._runner.take(self._slots[sequence])
         return KnownState(sequence.num_prefilled, self._runner.to_bytes(state))
 
-    def _to_row(self, sequence: Sequence) -> DecodeRow:
+    def _to_row(self, sequence: Sequence, slot: int) -> DecodeRow:
         request = sequence.request
         return DecodeRow(
-            self._slots[sequence],
+            slot,
             sequence.next_input,
             sequence.position,
             request.sampling,

@@ -11,16 +11,8 @@ import torch
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.errors import ModelLoadError
-from lstmserve_server.store.loader import configure_torch, load_version
-from lstmserve_server.store.repository import StoredVersion
+from support.engines import load
 from support.stores import accept_files, copy_version, edit_manifest
-
-MAX_ROWS = 2
-
-
-@pytest.fixture(autouse=True)
-def torch_as_the_server_has_it() -> None:
-    configure_torch(threads=1)
 
 
 @pytest.fixture
@@ -31,7 +23,7 @@ def version(tiny_store: Path, tmp_path: Path) -> Path:
 
 def refused(folder: Path) -> str:
     with pytest.raises(ModelLoadError) as caught:
-        load_version(StoredVersion("tiny", 1, folder), MAX_ROWS)
+        load(folder)
     text = str(caught.value)
     assert len(text.splitlines()) == 1
     assert str(folder) in text
@@ -47,7 +39,6 @@ def refused(folder: Path) -> str:
         (lambda path: path.write_text("[]"), "manifest"),
         (lambda path: edit_manifest(path.parent, version="one"), "version: "),
         (lambda path: edit_manifest(path.parent, files={}), "model.pt"),
-        (lambda path: edit_manifest(path.parent, version=2), "tiny version 2"),
     ],
 )
 def test_a_bad_manifest_is_refused(
@@ -116,7 +107,7 @@ def test_a_model_that_fails_when_it_runs_is_refused_with_the_reason(version: Pat
 
 
 def test_an_error_inside_a_loaded_model_is_raised_and_the_model_still_runs(version: Path) -> None:
-    runner = load_version(StoredVersion("tiny", 1, version), MAX_ROWS).runner
+    runner = load(version).runner
     runner.clear([0])
     good = [DecodeRow(0, 0, 0, SamplingParams(temperature=0.0), 0)]
     before = runner.decode(good, steps=4, same_rows=False)

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
-from lstmserve_server.store.loader import LoadedModel
 from support.comparison import Expected, assert_as_computed, expect
-from support.engines import MAX_ROWS, Bench, run_together
+from support.engines import MAX_ROWS, Bench, LoadedModel, run_together
 from support.random_requests import random_request
 from support.reference import ReferenceDecoder
 from support.torch_threads import torch_threads
@@ -123,7 +122,7 @@ def test_any_schedule(
                 bench.submit(len(submitted), pool[number][0])
                 submitted.append(pool[number])
             elif event == "cancel":
-                bench.engine.cancel(number)
+                bench.cancel(number)
                 cancelled.add(number)
             else:
                 bench.step()

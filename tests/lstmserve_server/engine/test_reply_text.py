@@ -9,7 +9,7 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 from lstmserve_bundle import Tokenizer
 from lstmserve_server.engine.output import FinishReason
-from lstmserve_server.engine.scheduling.stopping import ReplyText
+from lstmserve_server.engine.reply_text import ReplyText
 
 END = 256
 

@@ -1,4 +1,4 @@
-"""The engine on its thread, as the event loop sees it."""
+"""An engine as the event loop sees it: readers who come, lag and leave, and engines that die."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from lstmserve_bundle import Tokenizer
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.async_engine import AsyncEngine
+from lstmserve_server.engine import keeper
+from lstmserve_server.engine.client import EngineClient, Vocabulary
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.runner import Decoded
+from lstmserve_server.engine.launcher import EngineProcess, Launcher
 from lstmserve_server.engine.prefix import KnownState, PromptStates
 from lstmserve_server.engine.reply_stream import ReplyStream
 from lstmserve_server.engine.request import Claim, GenerationRequest, Priority
@@ -22,10 +26,12 @@ from lstmserve_server.errors import (
     DeadlineError,
     DeadlineInfeasibleError,
     EngineDeadError,
+    PoisonedRequestError,
     QueueFullError,
 )
 from support.engines import Recorder
-from support.fake_runner import FakeRunner, make_engine, make_request
+from support.fake_engine import FakeLauncher, FakeProcess
+from support.fake_runner import END_ID, FakeRunner, FakeTokenizer, make_request
 
 LONG = make_request(1, max_tokens=10**9, min_tokens=10**9)
 CONFIG = EngineConfig(max_running=1, max_waiting=4, max_waiting_tokens=10**12, park_after_tokens=50)
@@ -33,34 +39,46 @@ PATIENT = replace(CONFIG, park_after_tokens=10**9)
 
 
 class FailingRunner(FakeRunner):
-    """Fails when told to."""
+    """Fails as often as it is told, or whenever it decodes a poisoned row."""
 
-    is_broken = False
+    num_failures = 0
+    poison = -1  # a seed
 
     def decode(self, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool) -> list[Decoded]:
-        if self.is_broken:
+        if self.num_failures or self.poison in {row.sampling.seed for row in rows}:
+            self.num_failures -= self.num_failures > 0
             raise RuntimeError("out of order")
         return super().decode(rows, steps, same_rows=same_rows)
 
 
 class Running:
-    """An engine on its thread, and what it says of itself."""
+    """A client of engines that may die, and what it says of itself."""
 
     def __init__(self, config: EngineConfig) -> None:
         self.runner = FailingRunner()
         self.recorder = Recorder()
         self.deaths: list[BaseException] = []
-        engine = make_engine(self.runner, config, self.recorder, time.monotonic)
-        self.engine = AsyncEngine(
-            engine, "test", time.monotonic, self.deaths.append, config.park_after_tokens
+        self.launcher = FakeLauncher(self.runner, config)
+        vocabulary = Vocabulary(cast("Tokenizer", FakeTokenizer()), END_ID)
+        self.engine = EngineClient(
+            "test", vocabulary, config, self.recorder, time.monotonic, self.deaths.append
         )
 
+    async def start(self) -> None:
+        process, loaded = await self.launcher.launch()
+        self.engine.start(cast("Launcher", self.launcher), cast("EngineProcess", process), loaded)
+
+    @property
+    def process(self) -> FakeProcess:
+        """The one that runs now."""
+        return self.launcher.launched[-1]
+
     async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():  # noqa: ASYNC110 - the engine's thread tells nobody
+        while not condition():  # noqa: ASYNC110 - the engine tells nobody
             await asyncio.sleep(0)
 
     async def until_idle(self) -> None:
-        await self.until(lambda: sum(self.counts) == 0)
+        await self.until(lambda: sum(self.counts) == 0 and not self.engine._leaving)
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -71,11 +89,12 @@ class Running:
 @asynccontextmanager
 async def running(config: EngineConfig = CONFIG) -> AsyncIterator[Running]:
     found = Running(config)
-    found.engine.start()
+    await found.start()
     try:
         yield found
     finally:
-        found.engine.close()
+        await found.engine.close()
+    assert found.launcher.is_closed
 
 
 async def read_all(outputs: ReplyStream) -> list[int]:
@@ -117,7 +136,7 @@ async def test_what_is_kept_for_a_reader_who_always_lags_is_bounded() -> None:
             num_taken += len((await anext(slow)).token_ids)
             # until the engine has run ahead as far as it may
             await run.until(lambda: run.counts in {(0, 0, 1), (0, 0, 0)})
-            kept = [outbox.num_tokens for outbox in run.engine._outboxes.values()]
+            kept = [reply.outbox.num_tokens for reply in run.engine._replies.values()]
             assert sum(kept) <= CONFIG.park_after_tokens + CONFIG.quantum_steps
 
 
@@ -144,7 +163,7 @@ async def test_a_reader_that_leaves_is_forgotten(
         await run.until(lambda: run.counts == counts)
         await stream.aclose()
         await run.until_idle()
-        assert not run.engine._outboxes
+        assert not run.engine._replies
 
 
 async def test_a_reader_that_leaves_while_it_waits_is_forgotten() -> None:
@@ -170,7 +189,7 @@ async def test_a_storm_of_cancellations_leaves_the_others_as_they_were() -> None
         assert {type(end) for end in ended} == {asyncio.CancelledError, list}
         assert all(end == expected for end in ended if isinstance(end, list))
         await run.until_idle()
-        assert not run.engine._outboxes
+        assert not run.engine._replies
 
 
 async def test_a_reader_that_leaves_before_it_took_anything_is_forgotten() -> None:
@@ -180,7 +199,7 @@ async def test_a_reader_that_leaves_before_it_took_anything_is_forgotten() -> No
         await stream.aclose()
         await stream.aclose()
         await run.until_idle()
-        assert not run.engine._outboxes
+        assert not run.engine._replies
         assert await read_all(stream) == []
 
 
@@ -273,7 +292,7 @@ async def test_a_state_of_another_model_is_refused_and_harms_nobody() -> None:
             with pytest.raises(ValueError, match="known: "):
                 run.engine.generate(make_request(2, prompt=3), states=PromptStates(known))
         assert await read_all(run.engine.generate(make_request(2, prompt=3)))
-        assert not run.engine._outboxes
+        assert not run.engine._replies
 
 
 async def test_refusals_reach_the_caller() -> None:
@@ -295,17 +314,168 @@ async def test_a_deadline_that_passes_ends_a_reply() -> None:
         assert run.counts == (0, 0, 0)
 
 
-async def test_a_dead_engine_fails_who_runs_who_waits_and_who_is_parked() -> None:
+# --- engines that die --------------------------------------------------------------------
+
+
+async def test_a_reply_goes_on_at_its_next_token_however_often_its_engine_dies() -> None:
+    request = make_request(3, max_tokens=300, min_tokens=300)
+    async with running(PATIENT) as run:
+        expected = await read_all(run.engine.generate(request))
+        stream, got = run.engine.generate(request), list[int]()
+        async with aclosing(stream):
+            async for output in stream:
+                got += output.token_ids
+                if len(run.launcher.launched) < 20:
+                    run.process.die(in_hand=[run.process.received[0].reply_id])
+        assert got == expected
+        assert len(run.launcher.launched) == 20
+        assert run.recorder.restarts == ["killed"] * 19
+
+
+async def test_whoever_runs_waits_or_is_parked_goes_on() -> None:
+    config = EngineConfig(max_running=2, park_after_tokens=20)
+    requests = [make_request(seed, max_tokens=90, min_tokens=90) for seed in range(6)]
+    async with running(config) as run:
+        expected = [await read_all(run.engine.generate(request)) for request in requests]
+        slow = run.engine.generate(requests[0])
+        begun = (await anext(slow)).token_ids
+        await run.until(lambda: run.counts == (0, 0, 1))
+        readers = [asyncio.create_task(read_all(run.engine.generate(r))) for r in requests[1:]]
+        await run.until(lambda: run.counts[1] > 0)
+        run.process.die()
+        assert [await reader for reader in readers] == expected[1:]
+        assert begun + await read_all(slow) == expected[0]
+        await run.until_idle()
+
+
+async def test_who_comes_while_there_is_no_engine_waits_within_bounds() -> None:
+    async with running(replace(PATIENT, max_waiting=2)) as run:
+        expected = await read_all(run.engine.generate(make_request(2)))
+        run.launcher.may_launch.clear()
+        run.process.die()
+        await asyncio.sleep(0)
+        readers = [
+            asyncio.create_task(read_all(run.engine.generate(make_request(2), Claim(caller))))
+            for caller in "abc"
+        ]
+        await asyncio.sleep(0)
+        left = readers.pop()
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+        stream = run.engine.generate(make_request(2), Claim("d"))
+        with pytest.raises(QueueFullError, match="wait for the engine to start again"):
+            run.engine.generate(make_request(2))
+        run.launcher.may_launch.set()
+        assert [await reader for reader in readers] == [expected] * 2
+        assert await read_all(stream) == expected
+        await run.until_idle()
+
+
+async def test_states_are_given_out_once() -> None:
+    request = make_request(5, prompt=9, max_tokens=40, min_tokens=40)
+    config = replace(PATIENT, prefill_piece_tokens=2)
+    states: list[int] = []
+    async with running(config) as run:
+        expected = await read_all(run.engine.generate(request))
+        wanted = PromptStates(wanted=(2, 4, 8))
+        stream = run.engine.generate(request, states=wanted, on_state=lambda n, _: states.append(n))
+        await run.until(lambda: states == [2, 4])
+        run.process.die()
+        assert await read_all(stream) == expected
+    assert states == [2, 4, 8]
+
+
+async def test_an_error_in_one_turn_costs_nobody_a_token() -> None:
+    requests = [make_request(seed, max_tokens=60, min_tokens=60) for seed in range(4)]
+    async with running(EngineConfig(max_running=4)) as run:
+        expected = [await read_all(run.engine.generate(request)) for request in requests]
+        run.runner.num_failures = 1
+        found = await asyncio.gather(*(read_all(run.engine.generate(r)) for r in requests))
+        assert [*found] == expected
+        assert run.recorder.restarts == ["crash"]
+
+
+async def test_a_request_that_ends_engines_is_refused_and_all_others_go_on() -> None:
+    requests = [make_request(seed, max_tokens=60, min_tokens=60) for seed in range(8)]
+    async with running(EngineConfig(max_running=8)) as run:
+        expected = [await read_all(run.engine.generate(request)) for request in requests]
+        run.runner.poison = 5
+        found = await asyncio.gather(
+            *(read_all(run.engine.generate(request)) for request in requests),
+            return_exceptions=True,
+        )
+        assert isinstance(found[5], PoisonedRequestError)
+        assert found[:5] + found[6:] == expected[:5] + expected[6:]
+        assert run.recorder.restarts == ["crash"] * 2
+        assert await read_all(run.engine.generate(requests[0])) == expected[0]
+        assert not run.deaths
+
+
+async def test_a_poisoned_request_does_not_wear_the_server_out() -> None:
+    """Nobody is served in between, and the server goes on all the same."""
+    async with running(EngineConfig(max_running=8)) as run:
+        run.runner.poison = 5
+        for _ in range(4):
+            with pytest.raises(PoisonedRequestError, match="do not repeat it"):
+                await read_all(run.engine.generate(make_request(5)))
+        assert await read_all(run.engine.generate(make_request(1)))
+        assert not run.deaths
+
+
+async def test_an_engine_that_says_nothing_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "HANG_SECONDS", 0.2)
+    request = make_request(3, max_tokens=200, min_tokens=200)
+    async with running(PATIENT) as run:
+        expected = await read_all(run.engine.generate(request))
+        stream = run.engine.generate(request)
+        got = (await anext(stream)).token_ids
+        stopped = run.process
+        stopped.is_stopped = True
+        assert got + await read_all(stream) == expected
+        assert stopped.is_hanging
+        assert len(run.launcher.launched) == 2
+
+
+async def test_an_engine_that_has_nothing_to_do_may_be_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "HANG_SECONDS", 0.01)
     async with running(CONFIG) as run:
         slow = await begin(run)
         await run.until(lambda: run.counts == (0, 0, 1))
-        run.runner.is_broken = True
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert len(run.launcher.launched) == 1
+        await slow.aclose()
+
+
+async def test_an_engine_that_cannot_be_kept_alive_ends_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "FIRST_PAUSE_SECONDS", 0.0)
+    async with running(CONFIG) as run:
+        slow = await begin(run)
+        run.launcher.num_failures = 1000
         others = [asyncio.create_task(read_all(run.engine.generate(LONG))) for _ in range(2)]
+        await run.until(lambda: run.counts[1] > 0)
+        run.process.die()
         for other in others:
             with pytest.raises(EngineDeadError):
                 await other
         with pytest.raises(EngineDeadError):
             await read_all(slow)
-        assert [str(death) for death in run.deaths] == ["out of order"]
+        assert [str(death) for death in run.deaths] == [
+            "its process has ended 6 times: cannot be loaded"
+        ]
         with pytest.raises(EngineDeadError):
             await read_all(run.engine.generate(LONG))
+
+
+async def test_an_engine_that_fails_to_start_and_then_does_is_used() -> None:
+    async with running(CONFIG) as run:
+        run.launcher.num_failures = 2
+        expected = await read_all(run.engine.generate(make_request(2)))
+        run.process.die()
+        await asyncio.sleep(0)
+        assert await read_all(run.engine.generate(make_request(2))) == expected
+        assert not run.deaths

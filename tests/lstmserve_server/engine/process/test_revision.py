@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from lstmserve_server.engine.request import REVISION, GenerationRequest, SamplingParams
-from lstmserve_server.store.loader import LoadedModel, configure_torch, load_version
-from lstmserve_server.store.repository import ModelRepository
-from support.engines import MAX_ROWS, Reply, prompt_ids, run_together
+from support.engines import LoadedModel, Reply, load, prompt_ids, run_together
 
-STORE = Path(__file__).parents[3] / "model_store"
+STORE = Path(__file__).parents[4] / "model_store"
 # of the replies below. When it has changed, raise REVISION and write the new digest beside it.
 PINNED = {1: "e2731fee5e659c6296b9e1bbad2a6200d653707b9a5d673c3ea0edfd27e66b47"}
 
@@ -35,8 +33,7 @@ KINDS = (
 @pytest.fixture(scope="module")
 def support_model() -> LoadedModel:
     """The committed checkpoint: the same bytes for everybody."""
-    configure_torch(threads=1)
-    return load_version(ModelRepository(STORE).scan()["support-en"][0], MAX_ROWS)
+    return load(STORE / "support-en" / "2")
 
 
 def bits_of(reply: Reply) -> bytes:

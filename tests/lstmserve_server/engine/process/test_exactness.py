@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.testbed.process import run_program
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.request import GenerationRequest
-from lstmserve_server.store.loader import LoadedModel
-from support.engines import Bench, Reply, run_together
+from support.engines import Bench, LoadedModel, Reply, run_together
 from support.random_requests import random_request
 from support.torch_threads import torch_threads
 
@@ -57,12 +56,12 @@ def test_no_schedule_changes_anything(tiny: LoadedModel, alone: Alone, data: st.
             bench.step()
         if data.draw(st.booleans()) and data.draw(st.booleans()):
             victim = data.draw(st.integers(0, number))
-            bench.engine.cancel(victim)
+            bench.cancel(victim)
             cancelled.add(victim)
     for number, reply in bench.run().items():
         if number not in cancelled or reply.finish is not None:
             assert reply.essence == alone[chosen[number]][1]
-    assert bench.engine.load.running == bench.engine.load.waiting == 0
+    assert bench.load.running == bench.load.waiting == 0
 
 
 def test_a_reply_resumed_after_any_token_goes_on_bit_for_bit(
@@ -129,7 +128,7 @@ def test_another_cpu_changes_nothing(
     tiny_store: Path, tiny: LoadedModel, alone: Alone, cpu: str
 ) -> None:
     """A process that may use no more gives the same tokens, log-probabilities and states."""
-    script = Path(__file__).parents[2] / "support" / "print_replies.py"
+    script = Path(__file__).parents[3] / "support" / "print_replies.py"
     path = os.pathsep.join(sys.path)  # the code that is tested here, wherever it was found
     found = run_program(
         [sys.executable, "-W", "ignore", str(script), str(tiny_store)],

@@ -1,0 +1,147 @@
+"""Keeps the process of an engine alive: sees that it has ended or hangs, and launches another."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from lstmserve_server.backoff import backoff_seconds
+from lstmserve_server.engine.launcher import Ending, EngineProcess, Launcher
+from lstmserve_server.engine.messages import Command, Turn
+from lstmserve_server.errors import EngineDeadError, ModelLoadError
+
+MAX_FAILURES = 5  # processes in a row that made nothing
+FIRST_PAUSE_SECONDS = 0.1  # before the second of them
+HANG_SECONDS = 5.0  # of silence from an engine that has work; a turn takes a hundredth of that
+LOOKS_PER_HANG = 10
+
+log = structlog.get_logger()
+
+
+class Engines(Protocol):
+    """Who uses the process, and the next one."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an engine that runs must say something soon."""
+
+    def on_turn(self, turn: Turn) -> None:
+        """Take what a turn has made."""
+
+    def on_ended(self, in_hand: list[int], ending: Ending) -> None:
+        """The process has ended while it worked on these replies."""
+
+    def on_back(self) -> None:
+        """Another process is there, which knows of no reply yet."""
+
+    def on_dead(self, error: BaseException) -> None:
+        """No process can be kept alive."""
+
+
+class Keeper:
+    """One process after the other, of one version; used on one event loop."""
+
+    def __init__(self, launcher: Launcher, process: EngineProcess, engines: Engines) -> None:
+        self._launcher = launcher
+        self._engines = engines
+        self._process: EngineProcess | None = process
+        self._num_failures = 0
+        self._is_hanging = False
+        self._restarting: asyncio.Task[None] | None = None
+        self._clock = asyncio.get_running_loop().time
+        self._heard_at = self._clock()
+        self._watching = asyncio.create_task(self._watch())
+        self._listen(process)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether commands reach a process."""
+        return self._process is not None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now."""
+        return None if self._process is None else self._process.pid
+
+    def send(self, commands: list[Command]) -> None:
+        """Send commands to the process; they are lost when there is none."""
+        if self._process is not None:
+            self._process.send(commands)
+
+    def expect(self) -> None:
+        """Note that the engine, which had nothing to do, is to say something from now on."""
+        self._heard_at = self._clock()
+
+    def count_progress(self) -> None:
+        """Note that something came of the process."""
+        self._num_failures = 0
+
+    async def close(self) -> None:
+        """End the process, and launch no other."""
+        tasks = [task for task in (self._watching, self._restarting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        process, self._process = self._process, None
+        if process is not None:
+            process.on_lost = lambda: None
+            await process.end()
+        self._launcher.close()
+
+    # --- life of a process -------------------------------------------------------------
+
+    def _listen(self, process: EngineProcess) -> None:
+        process.on_turn, process.on_lost = self._hear, self._lose
+
+    def _hear(self, turn: Turn) -> None:
+        self._heard_at = self._clock()
+        self._engines.on_turn(turn)
+
+    def _lose(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            self._restarting = asyncio.create_task(self._restart(process))
+
+    async def _restart(self, process: EngineProcess) -> None:
+        in_hand = process.page.in_hand
+        ending = await process.end(is_hanging=self._is_hanging)
+        self._is_hanging = False
+        self._num_failures += 1
+        self._engines.on_ended(in_hand, ending)
+        try:
+            self._process = await self._launch(ending)
+        except EngineDeadError as error:
+            self._engines.on_dead(error)
+            return
+        self._listen(self._process)
+        self.expect()
+        self._engines.on_back()
+
+    async def _launch(self, ending: Ending) -> EngineProcess:
+        """Launch until it works; raises EngineDeadError when it has failed too often."""
+        reason = ending.text
+        while self._num_failures <= MAX_FAILURES:
+            if self._num_failures > 1:
+                await asyncio.sleep(backoff_seconds(self._num_failures - 1, FIRST_PAUSE_SECONDS))
+            try:
+                process, _ = await self._launcher.launch()
+            except ModelLoadError as error:
+                reason = str(error)
+                log.warning("an engine could not be started again", reason=reason)
+                self._num_failures += 1
+            else:
+                return process
+        raise EngineDeadError(f"its process has ended {self._num_failures} times: {reason}")
+
+    async def _watch(self) -> None:
+        """Kill a process that says nothing though it should."""
+        while True:
+            await asyncio.sleep(HANG_SECONDS / LOOKS_PER_HANG)
+            is_silent = self._clock() - self._heard_at > HANG_SECONDS
+            if self._process is None or not self._engines.is_waiting:
+                self.expect()
+            elif is_silent and not self._is_hanging:
+                self._is_hanging = True
+                self._process.kill()

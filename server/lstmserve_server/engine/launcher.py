@@ -1,0 +1,247 @@
+"""Starts the processes of engines, and is this process's end of the connection to one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from lstmserve_server.children import environment, send_signal
+from lstmserve_server.engine.archive import make_archive
+from lstmserve_server.engine.messages import (
+    ANSWERS,
+    Command,
+    FromEngine,
+    Loaded,
+    Order,
+    Refused,
+    Turn,
+    Unframer,
+    frame,
+)
+from lstmserve_server.engine.shared_page import SharedPage, make_page
+from lstmserve_server.errors import ModelLoadError, ModelTrialError
+
+# -P: the folder in which the server was started is no place to import from
+PROGRAM = ("-P", "-m", "lstmserve_server.engine.process.main")
+# of a process that takes three seconds on an idle core and yields to everybody else
+LOAD_SECONDS = 300.0
+MAX_SAID_BYTES = 1 << 16  # of what it says last; a model may talk without end
+MAX_WARNINGS = 8  # each of them once in the life of this process
+_warned: set[str] = set()
+
+CRASH, KILLED, ERROR, HANG = REASONS = ("crash", "killed", "error", "hang")
+CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+LAST_WORDS_SECONDS = 1.0  # between the end of the connection and that of the process
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a process of an engine ended."""
+
+    reason: str  # one of REASONS
+    text: str
+
+    @property
+    def may_be_a_requests_fault(self) -> bool:
+        """Whether it was not just killed from outside, or where memory ended."""
+        return self.reason != KILLED
+
+
+class EngineProcess(asyncio.Protocol):
+    """A process that runs one version; used on one event loop.
+
+    ``on_turn`` is given what it makes, and ``on_lost`` is called once, when it has ended or is
+    about to: nothing comes after that.
+    """
+
+    def __init__(self) -> None:
+        self.on_turn: Callable[[Turn], None] = _ignore
+        self.on_lost: Callable[[], None] = lambda: None
+        self.page: SharedPage
+        self._process: asyncio.subprocess.Process
+        self._unframer = Unframer()
+        self._first: asyncio.Future[FromEngine] = asyncio.get_running_loop().create_future()
+        self._transport: asyncio.Transport | None = None
+        self._said = b""
+        self._is_lost = False  # the connection ended before we closed it
+
+    # --- life ------------------------------------------------------------------------
+
+    async def start(self, archive: int) -> None:
+        """Start the program; raises OSError when there is no memory, process or file for it."""
+        ours, theirs = socket.socketpair()
+        page = make_page()
+        self.page = SharedPage(page)
+        passed = (theirs.fileno(), archive, page)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *PROGRAM,
+                *map(str, (os.getpid(), *passed)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                env=environment(),
+                pass_fds=passed,
+                process_group=0,  # Ctrl-C on the terminal is for the server alone
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(page)
+        self._listening = asyncio.create_task(self._listen())
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+
+    async def load(self, order: Order) -> Loaded:
+        """Let it load a version; raises ModelLoadError."""
+        self._write(frame(order))
+        try:
+            answer = await asyncio.wait_for(self._first, LOAD_SECONDS)
+        except TimeoutError:
+            raise ModelTrialError(
+                f"{order.folder}: did not load and run within {LOAD_SECONDS:g} seconds"
+            ) from None
+        except ConnectionError:
+            ending = await self.end()
+            raise ModelTrialError(f"{order.folder}: loading it {ending.text}") from None
+        if isinstance(answer, Refused):
+            raise ModelLoadError(answer.reason)
+        if not isinstance(answer, Loaded):
+            raise TypeError(f"an engine answered an order with {answer!r}")
+        _warn_once(answer.warnings)
+        return answer
+
+    def kill(self) -> None:
+        """Let the kernel end it, even if it is stopped."""
+        send_signal(self._process, signal.SIGKILL)
+
+    async def end(self, *, is_hanging: bool = False) -> Ending:
+        """End it at once, however it is; return how it ended. ``is_hanging``: we killed it."""
+        await self._give_time()
+        if self._transport is not None:
+            self._transport.abort()
+        self.kill()
+        code = await self._process.wait()
+        await self._listening
+        last_line = (self._said.decode(errors="replace").strip().splitlines() or [""])[-1]
+        self.page.close()
+        if is_hanging:
+            return Ending(HANG, "it said nothing for too long, and was killed")
+        how = _describe(code)
+        return Ending(_reason_of(code), f"{how}; {last_line}" if last_line else how)
+
+    async def _give_time(self) -> None:
+        """Let a process that is ending anyway end by itself: how it does is worth knowing."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), self._is_lost * LAST_WORDS_SECONDS)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, commands: Sequence[Command]) -> None:
+        """Send commands; they are lost when it has ended."""
+        self._write(frame(list(commands)))
+        self.page.count_arrival()
+
+    def _write(self, data: bytearray) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def _listen(self) -> None:
+        """Keep what it says last on standard error."""
+        reader = self._process.stderr
+        while reader is not None and (piece := await reader.read(MAX_SAID_BYTES)):
+            self._said = (self._said + piece)[-MAX_SAID_BYTES:]
+
+    # --- what asyncio calls ----------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection."""
+        self._transport = transport  # type: ignore[assignment]  # one of a socket
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what is complete."""
+        for message in self._unframer.add(data):
+            answer = ANSWERS.decode(message)
+            if isinstance(answer, Turn):
+                self.on_turn(answer)
+            elif not self._first.done():
+                self._first.set_result(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
+        """Tell that nothing more comes."""
+        self._transport, self._is_lost = None, True
+        if not self._first.done():
+            self._first.set_exception(ConnectionResetError("the engine has ended"))
+            self._first.exception()  # whoever waits has it; nobody else needs to
+        self.on_lost()
+
+
+class Launcher:
+    """Starts processes that all run the same version, out of one archive."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._archive = make_archive()
+
+    async def launch(self) -> tuple[EngineProcess, Loaded]:
+        """Return a process that has loaded the version; raises ModelLoadError.
+
+        The first one proves the version and fills the archive, from which all others load.
+        """
+        process = EngineProcess()
+        try:
+            await process.start(self._archive)
+        except OSError as error:
+            raise ModelTrialError(
+                f"{self._order.folder}: no process can be started: {error.strerror}"
+            ) from None
+        try:
+            loaded = await process.load(self._order)
+        except BaseException:
+            with suppress(OSError):
+                await process.end()
+            raise
+        self._order = msgspec.structs.replace(self._order, difference=loaded.difference)
+        return process, loaded
+
+    def close(self) -> None:
+        """Let the archive go; nothing is launched any more."""
+        os.close(self._archive)
+
+
+def _ignore(_: Turn) -> None:
+    """Nobody listens yet."""
+
+
+def _warn_once(troubles: Sequence[str]) -> None:
+    for trouble in troubles:
+        if trouble not in _warned and len(_warned) < MAX_WARNINGS:
+            _warned.add(trouble)
+            log.warning("versions are loaded with less care for the server", reason=trouble)
+
+
+def _reason_of(code: int) -> str:
+    if code >= 0:
+        return ERROR
+    return CRASH if -code in CRASH_SIGNALS else KILLED
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was ended by signal {-code} ({signal.strsignal(-code)})"
