@@ -12,8 +12,8 @@ from statistics import median
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 
-from lstmserve_server.engine.output import Finish, FinishReason, Timings
-from lstmserve_server.rpc.call import Call
+from lstmserve_server.engine.output import FinishReason, Timings
+from lstmserve_server.rpc.call import Call, CallOutcome, Served
 from lstmserve_server.telemetry.calls import CallMetrics
 from lstmserve_server.telemetry.engine import EngineMetrics
 from lstmserve_server.telemetry.metrics import Metrics
@@ -22,7 +22,7 @@ ROUNDS = 9
 NATS = [1.5] * 8
 TEXT = "you can cancel an order in your account as long as it has not been sent " * 4
 TIMINGS = Timings(0.001, 0.002, 0.03, 0.004, 0.035)
-FINISH = Finish(FinishReason.END_OF_TEXT, "", 64, TIMINGS)
+SERVED = Served("support-en", "2", 16, 64, "end_of_text", "miss", timings=TIMINGS)
 
 
 def time_events(calls: int) -> dict[str, float]:
@@ -31,16 +31,17 @@ def time_events(calls: int) -> dict[str, float]:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     engine, told = EngineMetrics(metrics, "support-en", "2"), CallMetrics(metrics)
-    call = Call("Generate", "0123456789abcdef" * 2, model="support-en", version="2", cache="miss")
-    events: dict[str, Callable[[], None]] = {
+    call = Call("Generate", "0123456789abcdef" * 2)
+    reply = told.on_accepted(call, "support-en", "2", 16)
+    events: dict[str, Callable[[], object]] = {
         "on_decode": lambda: engine.on_decode(64, 8, 0.013),
         "on_wasted": lambda: engine.on_wasted(3, "finished"),
         "on_scored, 8 tokens": lambda: engine.on_scored(NATS),
         "on_measured, 60 words": lambda: engine.on_measured(TEXT, FinishReason.END_OF_TEXT),
-        "on_accepted": lambda: told.on_accepted(call, 16),
-        "on_tokens": lambda: told.on_tokens(call, 8),
-        "on_finished": lambda: told.on_finished(call, FINISH),
-        "on_call_end": lambda: told.on_call_end(call, "OK", 0.035),
+        "on_accepted": lambda: told.on_accepted(call, "support-en", "2", 16),
+        "on_tokens": lambda: reply.on_tokens(8, "miss"),
+        "on_finished": lambda: reply.on_finished(TIMINGS, 0.0),
+        "on_call_end": lambda: told.on_call_end(call, CallOutcome("OK", 0.035, served=SERVED)),
     }
     with _quiet():
         return {name: _time(event, calls) for name, event in events.items()}
@@ -56,11 +57,12 @@ def measure_page() -> tuple[float, int]:
     with _quiet():
         for rpc in ("Generate", "GenerateReply"):
             for code in ("OK", "CANCELLED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"):
-                call = Call(rpc, "id", model="support-en", version="2", cache="miss")
+                call = Call(rpc, "id")
+                reply = told.on_accepted(call, "support-en", "2", 16)
                 for _ in range(2):
-                    told.on_tokens(call, 8)
-                told.on_finished(call, FINISH)
-                told.on_call_end(call, code, 0.035)
+                    reply.on_tokens(8, "miss")
+                reply.on_finished(TIMINGS, 0.0)
+                told.on_call_end(call, CallOutcome(code, 0.035, served=SERVED))
     nanoseconds = _time(lambda: generate_latest(registry), 10)
     return nanoseconds / 1e6, len(generate_latest(registry))
 

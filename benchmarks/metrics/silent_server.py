@@ -7,13 +7,19 @@ from lstmserve_server.engine.observer import Measuring
 from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.calls import CallMetrics
 from lstmserve_server.telemetry.engine import EngineMetrics
+from lstmserve_server.telemetry.replies import ReplyMetrics
 
 
 def silence() -> None:
-    for kind in (CallMetrics, EngineMetrics, CacheMetrics):
+    for kind in (CallMetrics, ReplyMetrics, EngineMetrics, CacheMetrics):
         for name in [name for name in vars(kind) if name.startswith("on_")]:
             setattr(kind, name, _do_nothing)
+    setattr(CallMetrics, "on_accepted", _accept)  # noqa: B010 - as the others
     setattr(Measuring, Measuring.chooses.__name__, _choose_nothing)
+
+
+def _accept(*_facts: object) -> ReplyMetrics:
+    return ReplyMetrics.__new__(ReplyMetrics)
 
 
 def _do_nothing(*_facts: object, **_named: object) -> None: ...

@@ -43,13 +43,15 @@ async def to_reply_request(
     tokenizing: Tokenizing,
     *,
     is_per_caller: bool,
+    timeout_seconds: float = math.inf,
 ) -> ReplyRequest:
     """Check and convert a request. Raises InvalidRequestError naming every wrong field.
 
-    With ``is_per_caller`` no caller gets what was kept for another.
+    With ``is_per_caller`` no caller gets what was kept for another. ``timeout_seconds`` is that
+    of this request alone, where its protocol has one beside the call's deadline.
     """
     check_request(request, model.manifest)
-    claim = _to_claim(request, call, context)
+    claim = _to_claim(request, call, context, timeout_seconds)
     prompt_ids = await tokenizing.run(
         lambda: render(request, model.bundle.template), count_bytes(request), claim
     )
@@ -112,10 +114,10 @@ def render(request: Request, template: PromptTemplate) -> list[int]:
     return template.render_conversation(turns)
 
 
-def _to_claim(request: Request, call: Call, context: Context) -> Claim:
+def _to_claim(request: Request, call: Call, context: Context, timeout_seconds: float) -> Claim:
     """Return who asks, how urgently, and until when on the engines' clock."""
     remaining: float | None = context.time_remaining()  # None without a deadline
-    seconds = min(math.inf if remaining is None else remaining, call.timeout_seconds)
+    seconds = min(math.inf if remaining is None else remaining, timeout_seconds)
     return Claim(call.caller, PRIORITIES[request.priority], time.monotonic() + seconds)
 
 

@@ -10,12 +10,9 @@ from hypothesis import strategies as st
 
 from lstmserve_server.auth.principal import Principal, Scope
 from lstmserve_server.errors import InvalidRequestError
-from lstmserve_server.rpc.door import (
-    parse_bearer,
-    read_authorizations,
-    read_certificate_names,
-)
+from lstmserve_server.rpc.door import read_certificate_names
 from lstmserve_server.rpc.identity import Identity, to_scope
+from lstmserve_server.rpc.metadata import parse_bearer, read_authorizations
 
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True)
 USERS = NAMES | st.just("")

@@ -7,8 +7,8 @@ from prometheus_client.samples import Sample
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.engine import EngineLoad
-from lstmserve_server.engine.output import Finish, FinishReason, Timings
-from lstmserve_server.rpc.call import Call
+from lstmserve_server.engine.output import FinishReason, Timings
+from lstmserve_server.rpc.call import Call, CallOutcome, Served
 from lstmserve_server.telemetry.calls import CallMetrics
 from lstmserve_server.telemetry.engine import EngineMetrics
 from lstmserve_server.telemetry.metrics import MODEL_STATES, Metrics
@@ -37,13 +37,12 @@ def serve(metrics: Metrics, version: str) -> None:
 
 
 def answer(calls: CallMetrics, version: str) -> None:
-    call = Call("Generate", "id", model="tiny", version=version)
-    calls.on_accepted(call, 5)
+    call = Call("Generate", "id")
+    reply = calls.on_accepted(call, "tiny", version, 5)
     for _ in range(2):
-        calls.on_tokens(call, 1)
-    times = Timings(0.001, 0.001, 0.001, 0.001, 0.003)
-    calls.on_finished(call, Finish(FinishReason.END_OF_TEXT, "", 2, times))
-    calls.on_call_end(call, "OK", 0.003)
+        reply.on_tokens(1, "miss")
+    reply.on_finished(Timings(0.001, 0.001, 0.001, 0.001, 0.003), 0.0)
+    calls.on_call_end(call, CallOutcome("OK", 0.003, served=Served("tiny", version)))
 
 
 def samples_of(registry: CollectorRegistry, version: str) -> list[Sample]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 
 from lstmserve_server.rpc.status import BUG, CODES
-from lstmserve_server.telemetry.outcomes import OUTCOMES
+from lstmserve_server.telemetry.calls import OUTCOMES
 
 
 def test_every_status_code_has_an_outcome() -> None:
