@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.rpc.open_inference.outputs import FINISH_REASONS, OUTPUTS, Piece
 from lstmserve_server.rpc.open_inference.request import Asked
+from lstmserve_server.rpc.open_inference.signature import FINISH_REASONS, OUTPUTS, Piece
 from lstmserve_server.rpc.open_inference.tensors import Tensor, write_tensors
 from lstmserve_server.rpc.request_stream import Failure
 from lstmserve_server.rpc.status import reason_of

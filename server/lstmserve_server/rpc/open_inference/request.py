@@ -9,23 +9,25 @@ from typing import Any
 
 from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.rpc.fields import FieldChecks
-from lstmserve_server.rpc.open_inference.inputs import (
-    EXCLUDE_INPUT,
-    SAMPLING,
-    STREAM,
-    read_inputs,
-)
-from lstmserve_server.rpc.open_inference.outputs import LOGPROBS, RETURNED, read_outputs
-from lstmserve_server.rpc.open_inference.parameters import PARAMETERS, Settings
-from lstmserve_server.rpc.open_inference.places import (
+from lstmserve_server.rpc.open_inference.parameters import (
+    PARAMETERS,
     TEXT,
+    Settings,
     check_count,
     in_input,
     in_object,
     in_output,
     in_parameter,
     list_names,
+)
+from lstmserve_server.rpc.open_inference.signature import (
+    EXCLUDE_INPUT,
+    LOGPROBS,
+    RETURNED,
+    SAMPLING,
+    STREAM,
+    read_inputs,
+    read_outputs,
 )
 from lstmserve_server.rpc.open_inference.values import (
     MAX_UINT32,
@@ -34,7 +36,7 @@ from lstmserve_server.rpc.open_inference.values import (
     to_flag,
     to_whole,
 )
-from lstmserve_server.rpc.validation import Request
+from lstmserve_server.rpc.validation import FieldChecks, Request
 
 TIMEOUT = "timeout"  # in microseconds; 0 for none
 EMPTY_FINAL = "triton_enable_empty_final_response"

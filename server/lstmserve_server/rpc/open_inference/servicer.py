@@ -15,11 +15,10 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.errors import InvalidRequestError, ModelLoadingError, ModelNotFoundError
 from lstmserve_server.rpc.generation import Exchanges
 from lstmserve_server.rpc.health import HealthServicer
-from lstmserve_server.rpc.open_inference.inputs import INPUTS
-from lstmserve_server.rpc.open_inference.outputs import OUTPUTS
-from lstmserve_server.rpc.open_inference.places import in_words_of_caller
+from lstmserve_server.rpc.open_inference.parameters import in_words_of_caller
 from lstmserve_server.rpc.open_inference.reply import ReplyWriter
 from lstmserve_server.rpc.open_inference.request import Asked, read_request
+from lstmserve_server.rpc.open_inference.signature import INPUTS, OUTPUTS
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.served_model import ServedModel
 
