@@ -18,9 +18,8 @@ from typing import Any
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import BundleError, open_bundle
 from lstmserve_bundle.manifest import MANIFEST_NAME, parse_manifest
-from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner
+from lstmserve_server.cache.entry_key import CorruptEntryError, EntryKey, Kind, Owner, seal, unseal
 from lstmserve_server.cache.redis.address import describe, parse_url
-from lstmserve_server.cache.seal import CorruptEntryError, seal, unseal
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.replies.cached_reply import CachedReply, decode_reply, encode_reply

@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lstmserve_server.cache.entry_key import EntryKey
+from lstmserve_server.cache.entry_key import CorruptEntryError, EntryKey, seal, unseal
 from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.observer import CacheObserver, Problem
 from lstmserve_server.cache.redis.store import RedisStore
-from lstmserve_server.cache.seal import CorruptEntryError, seal, unseal
 
 Entry = TypeVar("Entry")
 

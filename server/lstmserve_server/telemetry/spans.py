@@ -24,7 +24,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from lstmserve_server.config import TracingConfig
 from lstmserve_server.rpc.call import Call, CallOutcome, Served
-from lstmserve_server.telemetry.library_warnings import relay_warnings
+from lstmserve_server.telemetry.logging import relay_warnings
 
 EXPORT_SECONDS = 5.0  # the longest that a batch may take, with repetitions
 LAST_SPANS_SECONDS = 2.0

@@ -223,7 +223,7 @@ def test_a_body_that_is_no_request_is_refused_with_what_is_wrong(
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"{", "the body is no JSON: "),
+        (b"{", "the body is not valid JSON: "),
         (b"null", "must be a JSON object"),
         (b"\xff", "valid utf-8"),
         (b'{"prompt": "\\ud800"}', "Unpaired surrogate at GenerateRequest.prompt"),

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner
-from lstmserve_server.cache.seal import CorruptEntryError, seal, unseal
+from lstmserve_server.cache.entry_key import CorruptEntryError, EntryKey, Kind, Owner, seal, unseal
 
 OWNER = Owner("tiny", "1", "d" * 64)
 KEY = EntryKey(Kind.REPLY, OWNER, "00", bytes(32))

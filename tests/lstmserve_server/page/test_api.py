@@ -11,8 +11,8 @@ import pytest
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.http_server import CONNECTION_KEY
+from lstmserve_server.page.api import MAX_TRIES, Tries
 from lstmserve_server.page.caller import Caller, Reply
-from lstmserve_server.page.tries import MAX_TRIES, Tries
 
 
 class TwoEvents:
