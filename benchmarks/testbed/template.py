@@ -9,7 +9,7 @@ import sys
 
 # what a server, a worker and a trial import while they start
 import lstmserve_server.app
-import lstmserve_server.settings_sources
+import lstmserve_server.settings
 import lstmserve_server.telemetry.logging
 import lstmserve_server.telemetry.spans  # noqa: F401
 from benchmarks.testbed.forked import answer_orders

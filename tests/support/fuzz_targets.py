@@ -25,7 +25,7 @@ from lstmserve_server.errors import LstmserveError
 from lstmserve_server.replies.cached_reply import CachedReply, decode_reply, encode_reply
 from lstmserve_server.rpc.request import check_request, render, to_generation_request
 from lstmserve_server.rpc.wire import Malformed, make_reader
-from lstmserve_server.settings_sources import read_config
+from lstmserve_server.settings import read_config
 from support.fuzzing import GENERATE, seed_messages
 
 VERSION = next((Path(__file__).parents[2] / "model_store" / "support-en").glob("[0-9]*"))

@@ -6,16 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from lstmserve_server.config import Address
-from lstmserve_server.process_messages import OperatorChange, OperatorState, Ready
-from lstmserve_server.store.directives import Directives
-from lstmserve_server.supervision.messages import (
+from lstmserve_server.process_messages import (
     ANSWERS,
     CHANGES,
     ORDERS,
     STATES,
+    OperatorChange,
+    OperatorState,
     Order,
+    Ready,
     Refusal,
 )
+from lstmserve_server.store.directives import Directives
 from support.options import read_config
 
 OPTIONS = (
