@@ -136,7 +136,7 @@ def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in pairs:
         shown = name[:MAX_SHOWN_NAME].encode(errors="replace").decode()
         if name in found:
-            raise json_format.ParseError(f"{shown}: must be there once")
+            raise json_format.ParseError(f"{shown}: must appear once")
         if any("\ud800" <= letter <= "\udfff" for letter in name):
             raise json_format.ParseError(f"{shown}: a name must be valid Unicode text")
         found[name] = value

@@ -9,8 +9,8 @@ from prometheus_client import Counter, Histogram
 
 from lstmserve_server.engine.output import Timings
 from lstmserve_server.rpc.call import Call
+from lstmserve_server.telemetry.makers import Rate
 from lstmserve_server.telemetry.metrics import Metrics, RequestFamilies
-from lstmserve_server.telemetry.rates import Rate
 
 # where tokens come from that no model made for the call, by what the cache did
 SOURCES: Mapping[str, str] = {"hit": "cache", "coalesced": "coalesced"}

@@ -55,7 +55,7 @@ def test_no_more_run_than_may_and_an_end_of_any_kind_makes_room(limits: Limits) 
 
 
 def fill_up(limits: Limits) -> None:
-    with pytest.raises(ConcurrencyLimitError, match="'two' has 2 calls running, of 2"):
+    with pytest.raises(ConcurrencyLimitError, match="'two' has 2 calls running and may have 2"):
         limits.use(TWO).__enter__()
     raise KeyError
 

@@ -134,7 +134,7 @@ class Settings:
             self._checks.refuse(place, str(error))
             return
         if self._values.setdefault(name, read) != read:
-            self._checks.refuse(place, f"must be what {self.places[parameter.field]} is")
+            self._checks.refuse(place, f"must be the same as {self.places[parameter.field]}")
             return
         self.places[parameter.field] = place
 

@@ -125,7 +125,7 @@ class _Reading:
             self._add_object(str(self._inputs[SAMPLING]))
         if not self._inputs.get(EXCLUDE_INPUT, True):
             self._checks.refuse(
-                in_input(EXCLUDE_INPUT), "must be true: a reply does not repeat what it answers"
+                in_input(EXCLUDE_INPUT), "must be true: a reply does not repeat the prompt"
             )
 
     def _add_object(self, text: str) -> None:
@@ -153,7 +153,7 @@ class _Reading:
         if LOGPROBS in self._settings:
             wanted.setdefault(LOGPROBS, in_output(LOGPROBS))
         elif LOGPROBS in wanted:
-            self._checks.refuse(wanted[LOGPROBS], "needs the parameter logprobs: how many")
+            self._checks.refuse(wanted[LOGPROBS], "needs the parameter logprobs")
         return tuple(wanted)
 
     def _read_stream(self) -> bool:
@@ -161,7 +161,7 @@ class _Reading:
         if is_streamed and not self._is_stream:
             self._checks.refuse(
                 in_input(STREAM),
-                "must be false: ModelInfer gives one reply; ModelStreamInfer pieces",
+                "must be false: for a reply in pieces, call ModelStreamInfer",
             )
         return is_streamed
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from lstmserve_server.telemetry.rates import SLOTS, WINDOW_SECONDS, Rate, RateGauge
+from lstmserve_server.telemetry.makers import RATE_WINDOW_SECONDS, SLOTS, Rate, RateGauge
 
-SLOT_SECONDS = WINDOW_SECONDS / SLOTS
+SLOT_SECONDS = RATE_WINDOW_SECONDS / SLOTS
 
 
 @dataclass
@@ -37,9 +37,9 @@ def test_a_rate_counts_the_window_but_for_less_than_a_slot(
         counted.append((clock.now, count))
     clock.now += later
     ages = [(clock.now - at, count) for at, count in counted]
-    surely = sum(count for age, count in ages if age < WINDOW_SECONDS - SLOT_SECONDS)
-    perhaps = sum(count for age, count in ages if age <= WINDOW_SECONDS)
-    assert surely <= round(rate.read() * WINDOW_SECONDS) <= perhaps
+    surely = sum(count for age, count in ages if age < RATE_WINDOW_SECONDS - SLOT_SECONDS)
+    perhaps = sum(count for age, count in ages if age <= RATE_WINDOW_SECONDS)
+    assert surely <= round(rate.read() * RATE_WINDOW_SECONDS) <= perhaps
 
 
 def test_a_steady_rate_is_that_rate_and_then_none() -> None:
@@ -49,7 +49,7 @@ def test_a_steady_rate_is_that_rate_and_then_none() -> None:
         rate.add(25)
         clock.now += SLOT_SECONDS
     assert rate.read() == pytest.approx(25 / SLOT_SECONDS, rel=1 / SLOTS)
-    clock.now += WINDOW_SECONDS
+    clock.now += RATE_WINDOW_SECONDS
     assert rate.read() == 0
 
 
