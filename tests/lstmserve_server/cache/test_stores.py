@@ -7,7 +7,7 @@ from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner, seal
 from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.observer import Problem
 from lstmserve_server.cache.redis.store import RedisStore
-from lstmserve_server.cache.tiers import Codec, Tiers
+from lstmserve_server.cache.stores import Codec, Tiers
 from support.cache_events import CacheEvents
 from support.redis_stores import HASTY, open_store, store_entry
 
