@@ -47,6 +47,9 @@ PROBES = frozenset(
     f"/inference.GRPCInferenceService/{rpc}" for rpc in ("ServerLive", "ServerReady", "ModelReady")
 )
 
+TIMEOUT_ROUNDING = 0.01  # src/core/lib/transport/timeout_encoding.cc of gRPC
+TRANSIT_SECONDS = 0.005  # a request may take so much longer to arrive than its cancellation
+
 Context = grpc.aio.ServicerContext[Any, Any]
 Serve = Callable[..., Any]  # a servicer's method, streaming or not
 log = structlog.get_logger()
@@ -136,7 +139,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> AsyncIterator[None]:
         """Serve a call within the block; ``is_told`` if its caller knows its id already."""
         running = RunningCall(call)
-        started_at = time.monotonic()
+        started_at, timeout = time.monotonic(), context.time_remaining()
         code, reason = grpc.StatusCode.OK, ""
         try:
             with self._gate.enter():
@@ -149,7 +152,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                     yield
         except (asyncio.CancelledError, GeneratorExit):
             # the latter when the call ends while grpc is writing an event, not while it waits
-            code = _cancellation_code(context)
+            code = cancellation_code(timeout, context.time_remaining())
             raise
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -197,8 +200,13 @@ def _wants_statuses(context: Context) -> bool:
     return (AS_STATUS_KEY, "true") in (context.invocation_metadata() or ())
 
 
-def _cancellation_code(context: Context) -> grpc.StatusCode:
-    remaining: float | None = context.time_remaining()  # None without a deadline
-    if remaining is not None and remaining <= 0:
-        return grpc.StatusCode.DEADLINE_EXCEEDED
-    return grpc.StatusCode.CANCELLED
+def cancellation_code(timeout: float | None, remaining: float | None) -> grpc.StatusCode:
+    """Return why a call was cancelled, whose caller allowed it so many seconds; None: no limit.
+
+    A client gives up at its deadline, which is a little before the server's: gRPC tells a timeout
+    in three digits, rounded up, and so by one part in a hundred at most.
+    """
+    if timeout is None or remaining is None:
+        return grpc.StatusCode.CANCELLED
+    is_up = remaining <= timeout * TIMEOUT_ROUNDING + TRANSIT_SECONDS
+    return grpc.StatusCode.DEADLINE_EXCEEDED if is_up else grpc.StatusCode.CANCELLED
