@@ -42,15 +42,18 @@ class Exchange:
         model: ServedModel,
         parts: AsyncGenerator[Part],
         observer: ReplyObserver,
+        *,
+        logged_prompt: str | None,
     ) -> None:
-        """Own ``parts``, the reply's."""
+        """Own ``parts``, the reply's. With a ``logged_prompt`` the reply's text is logged, too."""
         self._request_id = request_id
         self._request = request
         self._model = model
         self._observer = observer
+        self._logged_prompt = logged_prompt
         # those of the tokens that the caller has already are told again at the end
         self._labels = find_labels(request.resume_ids, model)
-        self._texts: list[str] = []
+        self._texts: list[str] = []  # to be logged
         self._num_tokens = 0
         self._last: Part | None = None
         self.parts = parts
@@ -83,11 +86,12 @@ class Exchange:
         if parts and not parts[-1].provenance.outcome.is_shared:  # nobody else gets them either
             self._observer.on_discarded(sum(len(part.output.token_ids) for part in parts))
 
-    def sum_up(self, *, prompt: str | None) -> Served:
-        """Return what the caller got; with a transcript where there is a ``prompt`` to log."""
+    def sum_up(self) -> Served:
+        """Return what the caller got."""
         last = self._last
         provenance = None if last is None else last.provenance
         finish = None if last is None else last.output.finish
+        prompt = self._logged_prompt
         return Served(
             self._model.name,
             self._model.version,
@@ -104,7 +108,8 @@ class Exchange:
         output = part.output
         self._last = part
         self._num_tokens += len(output.token_ids)
-        self._texts.append(output.text)
+        if self._logged_prompt is not None:
+            self._texts.append(output.text)
         self._labels += find_labels(output.token_ids, self._model)
         self._observer.on_tokens(len(output.token_ids), part.provenance.outcome.value)
         if output.finish is not None:
@@ -147,12 +152,18 @@ class Exchanges:
             num_tokens = len(asked.generation.prompt_ids)
             observer = self._observer.on_accepted(call, model.name, model.version, num_tokens)
             parts = self._replies.answer(asked, model)
-            exchange = Exchange(call.request_id, asked.generation, model, parts, observer)
+            exchange = Exchange(
+                call.request_id,
+                asked.generation,
+                model,
+                parts,
+                observer,
+                logged_prompt=last_turn(request) if self._is_text_logged else None,
+            )
             try:
                 yield exchange
             finally:
-                prompt = last_turn(request) if self._is_text_logged else None
-                running.served = exchange.sum_up(prompt=prompt)
+                running.served = exchange.sum_up()
 
     async def reply(
         self, request: Request, context: Context, timeout_seconds: float = math.inf
