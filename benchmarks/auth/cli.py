@@ -14,7 +14,7 @@ from typing import Annotated
 import grpc
 import typer
 
-from benchmarks.cache.finding import Finding, print_findings
+from benchmarks.load.findings import Finding, print_findings
 from benchmarks.load.options import ServerArguments, parse_numbers
 from benchmarks.testbed.server import start_server
 from lstmserve.v1 import generation_service_pb2 as pb

@@ -10,8 +10,9 @@ from math import nan
 from time import perf_counter
 
 from benchmarks.load.measure import Generator
+from benchmarks.load.reply import assemble
 from benchmarks.load.transport import Transport
-from benchmarks.replay.reply import assemble
+from benchmarks.load.usage import MeasureError
 from benchmarks.testbed.server import RunningServer
 from lstmserve.v1 import generation_service_pb2 as pb
 
@@ -20,10 +21,6 @@ STREAMED = "/lstmserve.v1.GenerationService/Generate"
 
 POLL_SECONDS = 0.005
 PATIENCE_SECONDS = 60.0
-
-
-class MeasureError(Exception):
-    """What was to be measured cannot be."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,7 @@ import typer
 import uvloop
 
 from benchmarks.cache.admission import measure_admission, measure_tail
-from benchmarks.cache.caller import MeasureError
 from benchmarks.cache.conversations import measure_conversations
-from benchmarks.cache.finding import Finding, print_findings
 from benchmarks.cache.latency import measure_latency
 from benchmarks.cache.memory import measure_memory
 from benchmarks.cache.outage import measure_outage
@@ -24,12 +22,11 @@ from benchmarks.cache.sizes import FULL, SHORT, Sizes
 from benchmarks.cache.stage import Stage, open_stage
 from benchmarks.cache.stampede import measure_stampede
 from benchmarks.cache.throughput import measure_throughput
-from benchmarks.load.options import ServerArguments, Start
+from benchmarks.load.findings import Finding, print_findings
+from benchmarks.load.options import ServerArguments, Start, errors_told
 from benchmarks.load.provenance import PACKAGES, describe_run
 from benchmarks.load.report import write_json
-from benchmarks.testbed.process import ProgramError
 
-CANNOT_MEASURE = 2
 PARTS: Mapping[str, Callable[[Stage, Sizes], Awaitable[list[Finding]]]] = {
     "latency": measure_latency,
     "throughput": measure_throughput,
@@ -63,11 +60,8 @@ def run(
     sizes = SHORT if short else FULL
     if requests is not None:
         sizes = replace(sizes, popularity_requests=requests)
-    try:
+    with errors_told():
         parts, redis_version = _measure(_choose(only), sizes, server_arg or ())
-    except (MeasureError, ProgramError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(CANNOT_MEASURE) from None
     print_findings(parts)
     if json is not None:
         figures = {name: [one.to_json() for one in found] for name, found in parts.items()}

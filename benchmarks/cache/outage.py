@@ -9,11 +9,11 @@ from itertools import cycle
 
 from benchmarks.cache.asking import encode, make_fresh_prompt
 from benchmarks.cache.caller import UNARY, Caller, Reply, connect, wait_until
-from benchmarks.cache.finding import Finding
 from benchmarks.cache.outage_findings import Observed, describe
-from benchmarks.cache.page import scrape
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
+from benchmarks.load.findings import Finding
+from benchmarks.load.usage import scrape
 from benchmarks.load.workload import CacheMode
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.server import RunningServer

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.cache.caller import Reply
-from benchmarks.cache.finding import Finding, Target
+from benchmarks.load.findings import Finding, Target
 
 BEFORE_P99 = Target(25.0)
 AFTER_P50 = Target(0.1)

@@ -11,11 +11,11 @@ from time import perf_counter
 
 from benchmarks.cache.asking import encode, make_prompts
 from benchmarks.cache.caller import UNARY, Caller, connect
-from benchmarks.cache.finding import Finding
-from benchmarks.cache.page import scrape
 from benchmarks.cache.sizes import PopularityRun, Sizes
 from benchmarks.cache.stage import Stage
 from benchmarks.cache.zipf import draw_ranks, ideal_hit_ratio
+from benchmarks.load.findings import Finding
+from benchmarks.load.usage import scrape
 from benchmarks.load.workload import CacheMode
 from benchmarks.testbed.server import RunningServer
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
 
-from benchmarks.cache.page import scrape
+from benchmarks.testbed.metrics_page import MetricsPage
 from benchmarks.testbed.process import Program
-from benchmarks.testbed.server import Replica, RunningServer
+from benchmarks.testbed.server import Replica
 
 # longer than a client's keepalive takes to find a frozen server: 8 s
 FROZEN_SECONDS = (9.0, 12.0)
@@ -122,5 +122,4 @@ class Faults:
 
 def is_at_work(replica: Replica) -> bool:
     """Return whether it is in the middle of a reply."""
-    page = scrape(RunningServer(replica.target, replica.metrics_url))
-    return page.total("running_sequences") > 0
+    return MetricsPage(replica.metrics_url).total("running_sequences") > 0

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cache.finding import Finding, Target, print_findings
 from benchmarks.load.dialect import LstmserveDialect
 from benchmarks.load.driver import Closed
+from benchmarks.load.findings import Finding, Target, print_findings
 from benchmarks.load.measure import Generator, Plan
 from benchmarks.load.options import ServerArguments, parse_numbers
 from benchmarks.load.provenance import describe_run

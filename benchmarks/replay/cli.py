@@ -11,14 +11,11 @@ import uvloop
 from rich.progress import Progress
 
 from benchmarks.load.measure import ClientKind, Generator
-from benchmarks.load.options import ServerArguments, Start, Target, open_server
+from benchmarks.load.options import NOT_EXACT, ServerArguments, Start, Target, open_server
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
-from benchmarks.replay.replay import AloneError, Outcome, Replay
+from benchmarks.replay.replay import Outcome, Replay
 from benchmarks.replay.requests import make_requests
-
-DIFFERENT = 1
-CANNOT_START = 2
 
 
 @dataclass(frozen=True)
@@ -50,16 +47,12 @@ def run(
     generator = Generator(client=client, connections=connections)
     plan = _Plan(generator, requests, distinct, streams, penalties, seed)
     with open_server(target, start=start, arguments=server_arg) as server:
-        try:
-            outcome = uvloop.run(_replay(plan, server.target))
-        except AloneError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(CANNOT_START) from None
+        outcome = uvloop.run(_replay(plan, server.target))
     _print(outcome)
     if json is not None:
         write_json(json, describe_run(), {"plan": asdict(plan), **asdict(outcome)})
     if not outcome.is_exact:
-        raise typer.Exit(DIFFERENT)
+        raise typer.Exit(NOT_EXACT)
 
 
 async def _replay(plan: _Plan, target: str) -> Outcome:

@@ -23,10 +23,9 @@ from benchmarks.load.options import (
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
 from benchmarks.soak.growth import compute_growth
-from benchmarks.soak.soak import RequestsOutcome, Soak, SoakError, WaitingOutcome
+from benchmarks.soak.soak import RequestsOutcome, Soak, WaitingOutcome
 from benchmarks.testbed.server import RunningServer
 
-CANNOT_MEASURE = 2
 KILOBYTE, MEBIBYTE = 1e3, 2**20
 # what waits for its turn among thousands is in no hurry
 DEADLINE_SECONDS = 3600.0
@@ -63,11 +62,7 @@ def run(
     with open_server(
         target, start=start, arguments=server_arg, metrics_url=metrics_url, pid=server_pid
     ) as server:
-        try:
-            results = uvloop.run(_soak(generator, server, plan))
-        except SoakError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(CANNOT_MEASURE) from None
+        results = uvloop.run(_soak(generator, server, plan))
     if json is not None:
         write_json(json, describe_run(), {"plan": asdict(plan), **results})
 

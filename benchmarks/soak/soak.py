@@ -10,7 +10,7 @@ from time import monotonic
 
 from benchmarks.load.dialect import LstmserveDialect
 from benchmarks.load.transport import Status, Transport
-from benchmarks.load.usage import measure_usage, read_metrics
+from benchmarks.load.usage import MeasureError, read_resident, scrape
 from benchmarks.load.workload import Ask, Lengths, Workload
 from benchmarks.soak.growth import Sample
 from benchmarks.testbed.server import RunningServer
@@ -20,12 +20,7 @@ POLL_SECONDS = 0.1
 # long replies, so that few of those that wait get their turn while they are counted
 WAITING_TOKENS = 256
 MAX_POLLS = 600
-WAITING = "lstmserve_waiting_sequences"
-RUNNING = "lstmserve_running_sequences"
-
-
-class SoakError(Exception):
-    """What was to be measured cannot be."""
+WAITING, RUNNING = "waiting_sequences", "running_sequences"
 
 
 @dataclass
@@ -99,9 +94,9 @@ class Soak:
         refused = [one for one in ended if isinstance(one, Status) and one.code != "OK"]
         if refused:
             one = refused[0]
-            raise SoakError(f"{len(refused)} do not wait, such as {one.code}: {one.details}")
+            raise MeasureError(f"{len(refused)} do not wait, such as {one.code}: {one.details}")
         if not found:
-            raise SoakError("none has to wait: lower --max-running, or ask for more")
+            raise MeasureError("none has to wait: lower --max-running, or ask for more")
         await self._wait_until_idle()
         return WaitingOutcome(found, before, resident, await self._read_resident())
 
@@ -114,32 +109,28 @@ class Soak:
         most, resident = 0, 0
         for _ in range(MAX_POLLS):
             await asyncio.sleep(POLL_SECONDS)
-            page = await self._read_page()
-            if (now := int(page[WAITING])) < most:
+            now, running = await self._count()
+            if now < most:
                 break  # all have come, and the first have had their turn
             most, resident = now, await self._read_resident()
-            if most + page[RUNNING] >= wanted:
+            if most + running >= wanted:
                 break
         return most, resident
 
     async def _wait_until_idle(self) -> None:
         for _ in range(MAX_POLLS):
-            page = await self._read_page()
-            if page[WAITING] + page[RUNNING] == 0:
+            if not any(await self._count()):
                 return
             await asyncio.sleep(POLL_SECONDS)
-        raise SoakError("cancelled requests are still in the server")
+        raise MeasureError("cancelled requests are still in the server")
 
-    async def _read_page(self) -> dict[str, float]:
-        if self._server.metrics_url is None:
-            raise SoakError("how many wait stands on the metrics page: give its URL")
-        return await asyncio.to_thread(read_metrics, self._server.metrics_url)
+    async def _count(self) -> tuple[int, int]:
+        """Return how many wait, and how many run."""
+        page = await asyncio.to_thread(scrape, self._server)
+        return int(page.total(WAITING)), int(page.total(RUNNING))
 
     async def _read_resident(self) -> int:
-        usage = await asyncio.to_thread(measure_usage, self._server)
-        if usage.resident_bytes is None:
-            raise SoakError("the server's memory is not known: give its metrics page or process")
-        return usage.resident_bytes
+        return await asyncio.to_thread(read_resident, self._server)
 
 
 def _ignore(_message: bytes) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from time import monotonic
 
+from benchmarks.load.reply import BrokenReplyError, assemble
 from benchmarks.load.transport import Transport
-from benchmarks.replay.reply import BrokenReplyError, assemble
 from lstmserve.v1 import generation_service_pb2 as pb
 
 PATH = "/lstmserve.v1.GenerationService/Generate"

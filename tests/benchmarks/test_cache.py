@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from benchmarks.cache.asking import make_fresh_prompt, make_prompts
 from benchmarks.cache.cli import run
-from benchmarks.cache.finding import Finding, Target
 from benchmarks.cache.zipf import draw_ranks, ideal_hit_ratio
+from benchmarks.load.findings import Finding, Target
 from benchmarks.testbed.process import run_program
 from lstmserve_bundle import Tokenizer
 
