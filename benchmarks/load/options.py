@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ ServerArguments = Annotated[
     typer.Option(
         "--server-arg",
         metavar="ARGUMENT",
-        help="For the server that --start starts, e.g. --server-arg=--max-running=128; repeatable.",
+        help="For servers that are started here, e.g. --server-arg=--max-running=128; repeatable.",
     ),
 ]
 MetricsUrl = Annotated[
@@ -30,6 +31,8 @@ MetricsUrl = Annotated[
 ServerPid = Annotated[
     int | None, typer.Option(help="Process of --target if it runs here, to read its CPU from.")
 ]
+
+Json = Annotated[Path | None, typer.Option(help="Write the figures to this file.")]
 
 
 @contextmanager

@@ -1,14 +1,16 @@
-"""Measurements as a table and as JSON."""
+"""What a verb shows: how far it is, measurements as a table, results as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.load.driver import Load, Open
@@ -44,6 +46,14 @@ def latency_rows(figures: Figures) -> dict[str, Percentiles]:
         "next message": figures.inter_message_ms,
         "whole reply": figures.reply_ms,
     }
+
+
+@contextmanager
+def show_progress(what: str, total: int | None) -> Iterator[Callable[[int], object]]:
+    """Within it, show how many are done, which is told to what this yields."""
+    with Progress(transient=True) as progress:
+        bar = progress.add_task(what, total=total)
+        yield lambda done: progress.update(bar, completed=done)
 
 
 def write_json(path: Path, run: Mapping[str, object], results: Mapping[str, object]) -> None:

@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 import uvloop
-from rich.progress import Progress
 
 from benchmarks.load.measure import ClientKind, Generator
 from benchmarks.load.options import NOT_EXACT, ServerArguments, Start, Target, open_server
 from benchmarks.load.provenance import describe_run
-from benchmarks.load.report import write_json
+from benchmarks.load.report import show_progress, write_json
 from benchmarks.replay.replay import Outcome, Replay
 from benchmarks.replay.requests import make_requests
 
@@ -59,16 +58,10 @@ async def _replay(plan: _Plan, target: str) -> Outcome:
     pool = make_requests(plan.distinct, plan.seed, with_penalties=plan.with_penalties)
     transport = plan.generator.connect(target)
     replay = Replay(transport, pool)
-    with Progress(transient=True) as progress:
-        alone = progress.add_task("alone", total=plan.distinct)
-        await replay.ask_alone(lambda done: progress.update(alone, completed=done))
-        together = progress.add_task("together", total=plan.requests)
-        await replay.ask_together(
-            plan.requests,
-            plan.streams,
-            plan.seed,
-            lambda done: progress.update(together, completed=done),
-        )
+    with show_progress("alone", plan.distinct) as on_progress:
+        await replay.ask_alone(on_progress)
+    with show_progress("together", plan.requests) as on_progress:
+        await replay.ask_together(plan.requests, plan.streams, plan.seed, on_progress)
     await transport.close()
     return replay.outcome
 

@@ -57,7 +57,7 @@ class Faults:
         self._rng = random.Random(seed)
         self.happened: list[Fault] = []
 
-    async def run(self, seconds: float, on_fault: Callable[[Fault], object]) -> None:
+    async def run(self, seconds: float, on_progress: Callable[[int], object]) -> None:
         """Let faults happen for so long, with peace in between; the last one is seen through."""
         ends_at = monotonic() + seconds
         for kind in self._draw():
@@ -66,9 +66,8 @@ class Faults:
                 return
             began_at = monotonic()
             await self._inject(kind)
-            fault = Fault(kind, began_at, monotonic())
-            self.happened.append(fault)
-            on_fault(fault)
+            self.happened.append(Fault(kind, began_at, monotonic()))
+            on_progress(len(self.happened))
 
     async def _be_at_peace(self) -> None:
         """A fault is one only where it strikes somebody: all replicas are to be at work."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from time import monotonic
 
+from benchmarks.endurance.growth import Sample
 from benchmarks.load.dialect import LstmserveDialect
+from benchmarks.load.measure import Generator
+from benchmarks.load.report import show_progress
 from benchmarks.load.transport import Status, Transport
 from benchmarks.load.usage import MeasureError, read_resident, scrape
 from benchmarks.load.workload import Ask, Lengths, Workload
-from benchmarks.soak.growth import Sample
 from benchmarks.testbed.server import RunningServer
 
 NUM_SAMPLES = 200
@@ -20,7 +24,6 @@ POLL_SECONDS = 0.1
 # long replies, so that few of those that wait get their turn while they are counted
 WAITING_TOKENS = 256
 MAX_POLLS = 600
-WAITING, RUNNING = "waiting_sequences", "running_sequences"
 
 
 @dataclass
@@ -28,7 +31,7 @@ class RequestsOutcome:
     """Of many requests."""
 
     seconds: float = 0.0
-    codes: dict[str, int] = field(default_factory=dict)
+    codes: Counter[str] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
 
 
@@ -47,16 +50,14 @@ class WaitingOutcome:
 
 
 class Soak:
-    """Loads one server whose memory can be read."""
+    """Loads one server whose memory can be read; what cannot be measured is a MeasureError."""
 
-    def __init__(self, transport: Transport, server: RunningServer) -> None:
-        self._transport = transport
+    def __init__(self, generator: Generator, server: RunningServer) -> None:
+        self._generator = generator
         self._server = server
         self._dialect = LstmserveDialect()
 
-    async def ask_many(
-        self, requests: int, streams: int, max_tokens: int, on_progress: Callable[[int], object]
-    ) -> RequestsOutcome:
+    async def ask_many(self, requests: int, streams: int, max_tokens: int) -> RequestsOutcome:
         """Ask so many, so many at a time; memory is read some hundred times on the way."""
         outcome, started = RequestsOutcome(), monotonic()
         outcome.samples.append(Sample(0, await self._read_resident()))
@@ -67,15 +68,15 @@ class Soak:
         async def ask_all(stream: int) -> None:
             asks = workload.asks(stream)
             for number in numbers:
-                code = (await self._ask(next(asks))).code
-                outcome.codes[code] = outcome.codes.get(code, 0) + 1
+                outcome.codes[(await self._ask(transport, next(asks))).code] += 1
                 if number % every == 0:
                     outcome.samples.append(Sample(number, await self._read_resident()))
                     on_progress(number)
 
-        async with asyncio.TaskGroup() as group:
-            for stream in range(streams):
-                group.create_task(ask_all(stream))
+        with show_progress("requests", requests) as on_progress:
+            async with self._connect() as transport, asyncio.TaskGroup() as group:
+                for stream in range(streams):
+                    group.create_task(ask_all(stream))
         outcome.samples.sort(key=lambda sample: sample.requests)
         outcome.seconds = monotonic() - started
         return outcome
@@ -84,25 +85,32 @@ class Soak:
         """Have so many wait at once, then cancel them all."""
         before = await self._read_resident()
         asks = Workload(lengths=Lengths.EQUAL, max_tokens=WAITING_TOKENS).asks(0)
-        calls = [asyncio.ensure_future(self._ask(ask)) for ask in islice(asks, waiting)]
-        try:
-            found, resident = await self._find_most_waiting(waiting)
-        finally:
-            for call in calls:
-                call.cancel()
-            ended = await asyncio.gather(*calls, return_exceptions=True)
-        refused = [one for one in ended if isinstance(one, Status) and one.code != "OK"]
-        if refused:
-            one = refused[0]
-            raise MeasureError(f"{len(refused)} do not wait, such as {one.code}: {one.details}")
-        if not found:
-            raise MeasureError("none has to wait: lower --max-running, or ask for more")
-        await self._wait_until_idle()
+        async with self._connect() as transport:
+            calls = [
+                asyncio.ensure_future(self._ask(transport, ask)) for ask in islice(asks, waiting)
+            ]
+            try:
+                found, resident = await self._find_most_waiting(waiting)
+            finally:
+                for call in calls:
+                    call.cancel()
+                ended = await asyncio.gather(*calls, return_exceptions=True)
+            _check(found, ended)
+            await self._wait_until_idle()
         return WaitingOutcome(found, before, resident, await self._read_resident())
 
-    async def _ask(self, ask: Ask) -> Status:
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[Transport]:
+        transport = self._generator.connect(self._server.target)
+        try:
+            yield transport
+        finally:
+            await transport.close()
+
+    async def _ask(self, transport: Transport, ask: Ask) -> Status:
+        """Ask and look at no reply: benchmarks.replay does."""
         request = self._dialect.encode(ask)
-        return await self._transport.stream(self._dialect.path, request, _ignore)
+        return await transport.stream(self._dialect.path, request, lambda _message: None)
 
     async def _find_most_waiting(self, wanted: int) -> tuple[int, int]:
         """The most that waited at once, and the resident bytes of that moment."""
@@ -125,13 +133,19 @@ class Soak:
         raise MeasureError("cancelled requests are still in the server")
 
     async def _count(self) -> tuple[int, int]:
-        """Return how many wait, and how many run."""
+        """How many wait, and how many run."""
         page = await asyncio.to_thread(scrape, self._server)
-        return int(page.total(WAITING)), int(page.total(RUNNING))
+        return int(page.total("waiting_sequences")), int(page.total("running_sequences"))
 
     async def _read_resident(self) -> int:
         return await asyncio.to_thread(read_resident, self._server)
 
 
-def _ignore(_message: bytes) -> None:
-    """Replies are not looked at here; benchmarks.replay does."""
+def _check(found: int, ended: Sequence[Status | BaseException]) -> None:
+    """Raise MeasureError unless all were let in and some had to wait."""
+    refused = [one for one in ended if isinstance(one, Status) and one.code != "OK"]
+    if refused:
+        one = refused[0]
+        raise MeasureError(f"{len(refused)} do not wait, such as {one.code}: {one.details}")
+    if not found:
+        raise MeasureError("none has to wait: lower --max-running, or ask for more")
