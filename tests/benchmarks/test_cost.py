@@ -1,4 +1,4 @@
-"""What counting costs, measured on real servers, one of which really does not count."""
+"""What parts of the server cost, measured on real servers, with them and without."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.metrics import silent_server
+from benchmarks.cost import silent_server
 from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def test_both_servers_answer_and_every_event_is_timed(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     short = ("--rounds", "2", "--streams", "2", "--seconds", "0.3", "--calls", "50")
-    command = [sys.executable, "-m", "benchmarks.metrics", *short, "--json", str(figures)]
+    command = [sys.executable, "-m", "benchmarks.cost", "metrics", *short, "--json", str(figures)]
     done = run_program(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(figures.read_text("utf-8"))
@@ -49,3 +49,13 @@ def test_the_silent_server_answers_and_counts_nothing(tiny_store: Path) -> None:
         names = ("requests_total", "generated_tokens_total", "step_seconds_count")
         assert [page.total(name) for name in names] == [0, 0, 0]
         assert page.total("quality_window_tokens") == 0
+
+
+@pytest.mark.benchmark
+def test_servers_that_know_callers_are_compared_with_one_that_does_not() -> None:
+    short = ("--principals", "1,3", "--blocks", "2", "--calls", "5")
+    command = [sys.executable, "-m", "benchmarks.cost", "auth", *short]
+    done = run_program(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("nobody has to be known", "1 principals: ratio", "3 principals: more"):
+        assert name in done.stdout

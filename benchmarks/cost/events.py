@@ -12,6 +12,7 @@ from statistics import median
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 
+from benchmarks.load.findings import Finding
 from lstmserve_server.engine.output import Finish, FinishReason, Timings
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.telemetry.calls import CallMetrics
@@ -25,7 +26,17 @@ TIMINGS = Timings(0.001, 0.002, 0.03, 0.004, 0.035)
 FINISH = Finish(FinishReason.END_OF_TEXT, "", 64, TIMINGS)
 
 
-def time_events(calls: int) -> dict[str, float]:
+def time_alone(calls: int) -> list[Finding]:
+    """Time each event, so many calls a round, and what a scrape does."""
+    milliseconds, size = _measure_page()
+    return [
+        *(Finding(name, value, "ns") for name, value in _time_events(calls).items()),
+        Finding("writing the page", milliseconds, "ms"),
+        Finding("the page", size / 1e3, "kB"),
+    ]
+
+
+def _time_events(calls: int) -> dict[str, float]:
     """Nanoseconds of each, the median of several rounds of so many calls."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # as the server does
     registry = CollectorRegistry()
@@ -46,7 +57,7 @@ def time_events(calls: int) -> dict[str, float]:
         return {name: _time(event, calls) for name, event in events.items()}
 
 
-def measure_page() -> tuple[float, int]:
+def _measure_page() -> tuple[float, int]:
     """Milliseconds to write the page of a server that has seen every kind of call, and bytes."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.auth``: a kept reply, where callers have to be known and where not."""
+"""What it costs to know who calls: a kept reply, where callers have to be known and where not."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Annotated
 
 import grpc
-import typer
 
-from benchmarks.load.findings import Finding, print_findings
-from benchmarks.load.options import ServerArguments, parse_numbers
+from benchmarks.load.findings import Finding
 from benchmarks.testbed.server import start_server
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -43,25 +40,22 @@ class Server:
         return perf_counter() - started_at
 
 
-def run(
-    server_arg: ServerArguments = None,
-    principals: Annotated[str, typer.Option(help="Sizes of callers' files.")] = "1,100,1000",
-    blocks: Annotated[int, typer.Option(min=1, help="Turns of each server.")] = 100,
-    calls: Annotated[int, typer.Option(min=1, help="Of each turn.")] = 50,
-) -> None:
-    """Let servers take turns, so that a busy moment of the machine meets each of them."""
+def compare_callers(
+    sizes: Sequence[int], blocks: int, calls: int, arguments: Sequence[str]
+) -> list[Finding]:
+    """Let servers take turns, so that a busy moment of the machine meets each of them.
+
+    ``sizes`` are how many principals each server's file has.
+    """
     with ExitStack() as stack:
-        servers = [stack.enter_context(_start("nobody has to be known", 0, server_arg or ()))]
-        for number in map(int, parse_numbers(principals)):
-            name = f"{number} principals"
-            servers.append(stack.enter_context(_start(name, number, server_arg or ())))
+        servers = [stack.enter_context(_start(size, arguments)) for size in (0, *sizes)]
         for server in servers:
             for _ in range(WARM_UP_CALLS):
                 server.call()
         for _ in range(blocks):
             for server in servers:
                 server.seconds += [server.call() for _ in range(calls)]
-    print_findings({"a kept reply, unary, one caller, p50": [*_describe(servers)]})
+    return [*_describe(servers)]
 
 
 def _describe(servers: Sequence[Server]) -> Iterator[Finding]:
@@ -74,13 +68,13 @@ def _describe(servers: Sequence[Server]) -> Iterator[Finding]:
 
 
 @contextmanager
-def _start(name: str, num_principals: int, arguments: Sequence[str]) -> Iterator[Server]:
+def _start(num_principals: int, arguments: Sequence[str]) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         path, token = Path(folder) / "callers.toml", make_token()
-        options: tuple[str, ...] = ()
+        name, options = "nobody has to be known", list[str]()
         if num_principals:
             path.write_text("".join(_write_entries(num_principals, token)), encoding="utf-8")
-            options = ("--auth-file", str(path))
+            name, options = f"{num_principals} principals", ["--auth-file", str(path)]
         running = stack.enter_context(start_server((*KEPT, *options, *arguments)))
         channel = stack.enter_context(grpc.insecure_channel(running.target))
         yield Server(name, GenerationServiceStub(channel), (("authorization", f"Bearer {token}"),))
@@ -95,7 +89,3 @@ def _write_entries(count: int, token: str) -> Iterator[str]:
             f'tokens = ["{show_hash(hash_token(own))}"]\n'
             "requests_per_second = 1_000_000\nmax_concurrent = 1000\n"
         )
-
-
-def main() -> None:
-    typer.run(run)

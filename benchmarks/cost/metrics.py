@@ -1,4 +1,4 @@
-"""The same load on a server that counts and on one that does not, in turns."""
+"""What counting costs: the same load on a server that counts and on one that does not."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from statistics import median
 from urllib.request import urlopen
 
+from benchmarks.cost import silent_server
+from benchmarks.load.findings import Finding, Target
 from benchmarks.load.measure import Measurement, Plan, measure, start_generators
-from benchmarks.metrics import silent_server
 from benchmarks.testbed.server import (
     AT_ONCE,
     FREE_PORTS,
@@ -23,6 +25,7 @@ from benchmarks.testbed.server import (
 # log lines are no part of counting, and the silent server writes none
 NO_LINES = ("--log-level", "WARNING")
 SCRAPE_SECONDS = 5.0
+ONE_PERCENT = Target(1.0)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Round:
     @property
     def cpu_share(self) -> float:
         """By how much of itself the CPU time of a token is higher with metrics."""
-        return token_microseconds(self.counting) / token_microseconds(self.silent) - 1
+        return _token_microseconds(self.counting) / _token_microseconds(self.silent) - 1
 
 
 def run_rounds(plan: Plan, rounds: int, arguments: Sequence[str]) -> Iterator[Round]:
@@ -60,7 +63,21 @@ def run_rounds(plan: Plan, rounds: int, arguments: Sequence[str]) -> Iterator[Ro
                 yield Round(counted, measure(plan, silent_one, pool))
 
 
-def token_microseconds(measurement: Measurement) -> float:
+def compare(rounds: Sequence[Round]) -> list[Finding]:
+    """Medians; a share is the median of those of the rounds, whose halves share their moment."""
+    counting = [each.counting for each in rounds]
+    silent = [each.silent for each in rounds]
+    return [
+        Finding("tokens/s, counted", median(map(_rate, counting))),
+        Finding("tokens/s, not counted", median(map(_rate, silent))),
+        Finding("fewer", 100 * median(each.lost_share for each in rounds), "%", ONE_PERCENT),
+        Finding("CPU per token, counted", median(map(_token_microseconds, counting)), "µs"),
+        Finding("CPU per token, not counted", median(map(_token_microseconds, silent)), "µs"),
+        Finding("more", 100 * median(each.cpu_share for each in rounds), "%", ONE_PERCENT),
+    ]
+
+
+def _token_microseconds(measurement: Measurement) -> float:
     """CPU time of the server's processes for each token that arrived."""
     figures, cpu_seconds = measurement.figures, measurement.server.cpu_seconds
     tokens = figures.tokens_per_second * figures.seconds
