@@ -14,7 +14,7 @@ from benchmarks.load.dialect import LstmserveDialect
 from benchmarks.load.driver import Closed
 from benchmarks.load.findings import Finding, print_findings
 from benchmarks.load.measure import Generator, Plan
-from benchmarks.load.options import Json, ServerArguments, parse_numbers
+from benchmarks.load.options import Json, ServerArguments, errors_told, parse_numbers
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
 from benchmarks.load.workload import CacheMode, Workload
@@ -47,7 +47,8 @@ def metrics(
         typer.echo(f"{name} ...", err=True)
         load = Closed(number)
         plan = Plan(LstmserveDialect(), Generator(), workload, load, warm_up, seconds)
-        found[name] = [*run_rounds(plan, rounds, server_arg or ())]
+        with errors_told():
+            found[name] = [*run_rounds(plan, rounds, server_arg or ())]
         parts[name] = compare(found[name])
     print_findings(parts)
     if json is not None:
@@ -65,7 +66,8 @@ def auth(
 ) -> None:
     """Compare servers that know their callers with one that does not, over kept replies."""
     sizes = [int(number) for number in parse_numbers(principals)]
-    findings = compare_callers(sizes, blocks, calls, server_arg or ())
+    with errors_told():
+        findings = compare_callers(sizes, blocks, calls, server_arg or ())
     print_findings({"a kept reply, unary, one caller, p50": findings})
 
 

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 from benchmarks.cost import silent_server
 from benchmarks.load.findings import Finding, Target
 from benchmarks.load.measure import Measurement, Plan, measure, start_generators
+from benchmarks.load.usage import MeasureError
 from benchmarks.testbed.server import (
     AT_ONCE,
     FREE_PORTS,
@@ -56,11 +57,11 @@ def run_rounds(plan: Plan, rounds: int, arguments: Sequence[str]) -> Iterator[Ro
         pool = stack.enter_context(start_generators(plan.generator))
         for number in range(rounds):
             if number % 2:
-                without = measure(plan, silent_one, pool)
+                without = _measure(plan, silent_one, pool)
                 yield Round(_measure_scraped(plan, counting_server, pool), without)
             else:
                 counted = _measure_scraped(plan, counting_server, pool)
-                yield Round(counted, measure(plan, silent_one, pool))
+                yield Round(counted, _measure(plan, silent_one, pool))
 
 
 def compare(rounds: Sequence[Round]) -> list[Finding]:
@@ -79,20 +80,26 @@ def compare(rounds: Sequence[Round]) -> list[Finding]:
 
 def _token_microseconds(measurement: Measurement) -> float:
     """CPU time of the server's processes for each token that arrived."""
-    figures, cpu_seconds = measurement.figures, measurement.server.cpu_seconds
-    tokens = figures.tokens_per_second * figures.seconds
-    return 1e6 * (cpu_seconds or 0.0) / tokens
+    per_second = (measurement.server.cpu_seconds or 0.0) / measurement.figures.seconds
+    return 1e6 * per_second / _rate(measurement)
 
 
 def _rate(measurement: Measurement) -> float:
     return measurement.figures.tokens_per_second
 
 
+def _measure(plan: Plan, server: RunningServer, pool: Executor) -> Measurement:
+    measured = measure(plan, server, pool)
+    if not measured.figures.tokens_per_second:
+        raise MeasureError(f"no token came within {plan.seconds:g} s: give --seconds more")
+    return measured
+
+
 def _measure_scraped(plan: Plan, server: RunningServer, pool: Executor) -> Measurement:
     # measuring reads the memory off a page that it knows of, far more often than Prometheus does
     unknown = replace(server, metrics_url=None)
     with _scraping(server.metrics_url or ""):
-        return measure(plan, unknown, pool)
+        return _measure(plan, unknown, pool)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ class RequestsOutcome:
     """Of many requests."""
 
     seconds: float = 0.0
-    codes: Counter[str] = field(default_factory=Counter)
+    codes: dict[str, int] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
 
 
@@ -68,7 +67,8 @@ class Soak:
         async def ask_all(stream: int) -> None:
             asks = workload.asks(stream)
             for number in numbers:
-                outcome.codes[(await self._ask(transport, next(asks))).code] += 1
+                code = (await self._ask(transport, next(asks))).code
+                outcome.codes[code] = outcome.codes.get(code, 0) + 1
                 if number % every == 0:
                     outcome.samples.append(Sample(number, await self._read_resident()))
                     on_progress(number)

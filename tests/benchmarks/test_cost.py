@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.benchmark
 def test_both_servers_answer_and_every_event_is_timed(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
-    short = ("--rounds", "2", "--streams", "2", "--seconds", "0.3", "--calls", "50")
+    short = ("--rounds", "2", "--streams", "2", "--seconds", "1", "--calls", "50")
     command = [sys.executable, "-m", "benchmarks.cost", "metrics", *short, "--json", str(figures)]
     done = run_program(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
