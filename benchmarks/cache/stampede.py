@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
-from benchmarks.cache.asking import encode, make_fresh_prompt
 from benchmarks.cache.caller import (
-    STREAMED,
-    UNARY,
     Caller,
     Reply,
     connect,
+    encode,
+    make_fresh_prompt,
     wait_until,
 )
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
+from benchmarks.load.dialect import STREAMED, UNARY
 from benchmarks.load.findings import Finding, Target
 from benchmarks.load.usage import MeasureError, scrape
 from benchmarks.testbed.metrics_page import MetricsPage
