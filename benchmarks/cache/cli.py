@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from time import monotonic
 from typing import Annotated
 
@@ -23,7 +22,7 @@ from benchmarks.cache.stage import Stage, open_stage
 from benchmarks.cache.stampede import measure_stampede
 from benchmarks.cache.throughput import measure_throughput
 from benchmarks.load.findings import Finding, print_findings
-from benchmarks.load.options import ServerArguments, Start, errors_told
+from benchmarks.load.options import Json, ServerArguments, Start, errors_told
 from benchmarks.load.provenance import PACKAGES, describe_run
 from benchmarks.load.report import write_json
 
@@ -52,7 +51,7 @@ def run(
     requests: Annotated[
         int | None, typer.Option(min=2, help="Requests of the popularity part.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Measure what cached replies and states bring, on servers and a Redis that it starts."""
     if not start:

@@ -14,9 +14,9 @@ from benchmarks.load.dialect import LstmserveDialect
 from benchmarks.load.driver import Closed
 from benchmarks.load.findings import Finding, print_findings
 from benchmarks.load.measure import Generator, Plan
-from benchmarks.load.options import Json, ServerArguments, errors_told, parse_numbers
+from benchmarks.load.options import Json, ServerArguments, WarmUp, errors_told, parse_numbers
 from benchmarks.load.provenance import describe_run
-from benchmarks.load.report import write_json
+from benchmarks.load.report import name_load, write_json
 from benchmarks.load.workload import CacheMode, Workload
 
 app = typer.Typer(
@@ -32,7 +32,7 @@ def metrics(
     streams: Annotated[str, typer.Option(help="Concurrent streams.")] = "1,64",
     rounds: Annotated[int, typer.Option(min=0, help="Turns of both servers; 0: none.")] = 6,
     seconds: Annotated[float, typer.Option(min=0.1, help="Of each turn.")] = 10.0,
-    warm_up: Annotated[float, typer.Option(min=0, help="Seconds of load before it.")] = 1.0,
+    warm_up: WarmUp = 1.0,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of each reply.")] = 64,
     calls: Annotated[int, typer.Option(min=1, help="Of each event, per round.")] = 20_000,
     json: Json = None,
@@ -43,9 +43,9 @@ def metrics(
     # from the model: a reply that is kept costs other things
     workload = Workload(seed=0, max_tokens=max_tokens, cache_mode=CacheMode.BYPASS)
     for number in map(int, parse_numbers(streams) if rounds else ()):
-        name = f"{number} streams"
-        typer.echo(f"{name} ...", err=True)
         load = Closed(number)
+        name = name_load(load)
+        typer.echo(f"{name} ...", err=True)
         plan = Plan(LstmserveDialect(), Generator(), workload, load, warm_up, seconds)
         with errors_told():
             found[name] = [*run_rounds(plan, rounds, server_arg or ())]

@@ -22,7 +22,7 @@ ServerArguments = Annotated[
     typer.Option(
         "--server-arg",
         metavar="ARGUMENT",
-        help="For servers that are started here, e.g. --server-arg=--max-running=128; repeatable.",
+        help="For servers that are started here, e.g. --server-arg=--workers=2; repeatable.",
     ),
 ]
 MetricsUrl = Annotated[
@@ -32,6 +32,8 @@ ServerPid = Annotated[
     int | None, typer.Option(help="Process of --target if it runs here, to read its CPU from.")
 ]
 
+Seconds = Annotated[float, typer.Option(min=0.1, help="Measured time of each load.")]
+WarmUp = Annotated[float, typer.Option(min=0, help="Seconds of load before it.")]
 Json = Annotated[Path | None, typer.Option(help="Write the figures to this file.")]
 
 

@@ -36,7 +36,9 @@ def print_measurements(measurements: Sequence[Measurement]) -> None:
 
 
 def name_load(load: Load) -> str:
-    return f"{load.rate:g} requests/s" if isinstance(load, Open) else f"{load.streams} streams"
+    if isinstance(load, Open):
+        return f"{load.rate:g} requests/s"
+    return f"{load.streams} stream{'' if load.streams == 1 else 's'}"
 
 
 def latency_rows(figures: Figures) -> dict[str, Percentiles]:

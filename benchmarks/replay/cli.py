@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
 from benchmarks.load.measure import ClientKind, Generator
-from benchmarks.load.options import NOT_EXACT, ServerArguments, Start, Target, open_server
+from benchmarks.load.options import NOT_EXACT, Json, ServerArguments, Start, Target, open_server
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import show_progress, write_json
 from benchmarks.replay.replay import Outcome, Replay
@@ -40,7 +39,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Decides the requests and their order.")] = 0,
     client: ClientKind = ClientKind.HTTP2,
     connections: Annotated[int, typer.Option(min=1)] = 1,
-    json: Annotated[Path | None, typer.Option(help="Write the counts to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Replay requests under load and count the replies that differ from the same asked alone."""
     generator = Generator(client=client, connections=connections)

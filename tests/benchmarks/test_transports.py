@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.load.grpc_transport import GrpcTransport
+from benchmarks.load.grpc_wire import MessageReader, frame_message
 from benchmarks.load.http2_transport import Http2Transport
-from benchmarks.load.messages import MessageReader, frame_message
 from benchmarks.load.reply import assemble
 from benchmarks.load.transport import Transport
 from benchmarks.testbed.server import ServerProcess

@@ -1,4 +1,4 @@
-"""gRPC statuses as HTTP/2 carries them (PROTOCOL-HTTP2.md of gRPC)."""
+"""gRPC within HTTP/2: messages in the data of a stream, statuses (PROTOCOL-HTTP2.md of gRPC)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from h2.errors import ErrorCodes
 
 from benchmarks.load.transport import Status
 
+PREFIX_BYTES = 5  # one of flags, four of length
 Headers = list[tuple[bytes, bytes]]
 
 STATUS_NAMES = {str(code.value[0]).encode(): code.name for code in grpc.StatusCode}
@@ -21,6 +22,33 @@ RESET_NAMES: Mapping[int, str] = {
     ErrorCodes.INADEQUATE_SECURITY: "PERMISSION_DENIED",
 }
 LOST = Status("UNAVAILABLE", "connection lost")
+
+
+def frame_message(message: bytes) -> bytes:
+    return b"\x00" + len(message).to_bytes(4, "big") + message
+
+
+class MessageReader:
+    """Puts the data of one stream together into messages."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def read(self, data: bytes) -> list[bytes]:
+        if self._rest:
+            data = self._rest + data
+        messages, start = [], 0
+        while len(data) - start >= PREFIX_BYTES:
+            body = start + PREFIX_BYTES
+            end = body + int.from_bytes(data[start + 1 : body], "big")
+            if end > len(data):
+                break
+            messages.append(data[body:end])
+            start = end
+        self._rest = data[start:]
+        return messages
 
 
 def read_status(headers: Iterable[tuple[bytes, bytes]]) -> Status | None:
