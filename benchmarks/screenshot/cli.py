@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 from playwright.sync_api import Page
 
+from benchmarks.load.options import open_server
 from benchmarks.load.prompts import load_prompts, parse_popularity
 from benchmarks.testbed.browser import start_browser
-from benchmarks.testbed.server import start_server
 from lstmserve_client import Client
 
 PROMPT = "where is my refund? I have waited for two weeks"
@@ -40,14 +40,13 @@ def run(
     width: Annotated[int, typer.Option(min=320, help="Of the window.")] = 1280,
 ) -> None:
     """Show a busy server's page as a picture."""
-    with start_server(["--page", "on"]) as server, _a_little_load(server.target):
-        if server.metrics_url is None:
-            raise typer.BadParameter("the server says not where its metrics are")
-        with start_browser() as browser:
-            page = browser.new_page(
-                viewport={"width": width, "height": HEIGHT}, color_scheme=scheme.value
-            )
-            page.goto(server.metrics_url.removesuffix("metrics"))
+    arguments = ("--page", "on")
+    with open_server(None, start=True, arguments=arguments) as server, start_browser() as browser:
+        page = browser.new_page(
+            viewport={"width": width, "height": HEIGHT}, color_scheme=scheme.value
+        )
+        page.goto((server.metrics_url or "").removesuffix("metrics"))
+        with _a_little_load(server.target):
             page.wait_for_timeout(seconds * 1000)
             _try_prompt(page)
             page.screenshot(path=output, full_page=True)

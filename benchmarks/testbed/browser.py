@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
+
+from benchmarks.testbed.process import ProgramError
 
 CHROMIUM = "/usr/bin/chromium"  # Debian's
 # it may run as root, and talks to nobody but the page's server
@@ -22,7 +25,12 @@ FLAGS = (
 
 @contextmanager
 def start_browser() -> Iterator[Browser]:
-    """With a profile of its own. Run no event loop within the block: it has one."""
+    """With a profile of its own; raises ProgramError if it is not installed.
+
+    Run no event loop within the block: it has one.
+    """
+    if not Path(CHROMIUM).exists():
+        raise ProgramError(f"no {CHROMIUM}: install it (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
