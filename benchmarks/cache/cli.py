@@ -62,10 +62,9 @@ def run(
     with errors_told():
         parts, redis_version = _measure(_choose(only), sizes, server_arg or ())
     print_findings(parts)
-    if json is not None:
-        figures = {name: [one.to_json() for one in found] for name, found in parts.items()}
-        results = {"redis_server": redis_version, "sizes": asdict(sizes), "parts": figures}
-        write_json(json, describe_run((*PACKAGES, *CACHE_PACKAGES)), results)
+    figures = {name: [one.to_json() for one in found] for name, found in parts.items()}
+    results = {"redis_server": redis_version, "sizes": asdict(sizes), "parts": figures}
+    write_json(json, describe_run((*PACKAGES, *CACHE_PACKAGES)), results)
 
 
 def _choose(names: str) -> list[str]:

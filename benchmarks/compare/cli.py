@@ -62,9 +62,8 @@ def run(
     described = describe_run()
     table = f"{to_markdown(results, kinds)}\n{describe_source(described)}"
     typer.echo(table)
-    if json is not None:
-        asked = {"workload": asdict(workload), "lengths": [str(kind) for kind in kinds]}
-        write_json(json, described, {**asked, "servers": [asdict(one) for one in results]})
+    asked = {"workload": asdict(workload), "lengths": [str(kind) for kind in kinds]}
+    write_json(json, described, {**asked, "servers": [asdict(one) for one in results]})
     if markdown is not None:
         markdown.parent.mkdir(parents=True, exist_ok=True)
         markdown.write_text(table, "utf-8")

@@ -51,10 +51,9 @@ def metrics(
             found[name] = [*run_rounds(plan, rounds, server_arg or ())]
         parts[name] = compare(found[name])
     print_findings(parts)
-    if json is not None:
-        figures = {name: [each.to_json() for each in part] for name, part in parts.items()}
-        measured = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}
-        write_json(json, describe_run(), {"findings": figures, "rounds": measured})
+    figures = {name: [each.to_json() for each in part] for name, part in parts.items()}
+    measured = {name: [asdict(each) for each in rounds] for name, rounds in found.items()}
+    write_json(json, describe_run(), {"findings": figures, "rounds": measured})
 
 
 @app.command()

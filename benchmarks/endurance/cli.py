@@ -73,8 +73,7 @@ def chaos(
         with open_stage(arguments, plan) as stage:
             heard, happened, watch = uvloop.run(run_chaos(stage, questions, plan))
     figures = report_chaos(heard, happened, watch)
-    if json is not None:
-        write_json(json, describe_run(), figures)
+    write_json(json, describe_run(), figures)
     if heard.lost or heard.changed:
         raise typer.Exit(NOT_EXACT)
 
@@ -110,8 +109,7 @@ def swaps(
                 )
             )
     figures = report_swaps(heard, swapped, failed)
-    if json is not None:
-        write_json(json, describe_run(), figures)
+    write_json(json, describe_run(), figures)
     if failed or heard.changed:
         raise typer.Exit(NOT_EXACT)
 
@@ -147,8 +145,7 @@ def soak(
             figures["requests"] = report_requests(outcome)
         if waiting:
             figures["waiting"] = report_waiting(uvloop.run(soaked.wait_many(waiting)))
-    if json is not None:
-        write_json(json, describe_run(), figures)
+    write_json(json, describe_run(), figures)
 
 
 def _parse_kinds(text: str, *, with_redis: bool) -> list[FaultKind]:

@@ -58,8 +58,13 @@ def show_progress(what: str, total: int | None) -> Iterator[Callable[[int], obje
         yield lambda done: progress.update(bar, completed=done)
 
 
-def write_json(path: Path, run: Mapping[str, object], results: Mapping[str, object]) -> None:
-    """Where it comes from, then what came out; what was not observed is null."""
+def write_json(path: Path | None, run: Mapping[str, object], results: Mapping[str, object]) -> None:
+    """Where it comes from, then what came out; what was not observed is null.
+
+    Without a path nothing is written.
+    """
+    if path is None:
+        return
     content = _without_nan({**run, **results})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")

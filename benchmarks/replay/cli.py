@@ -47,8 +47,7 @@ def run(
     with open_server(target, start=start, arguments=server_arg) as server:
         outcome = uvloop.run(_replay(plan, server.target))
     _print(outcome)
-    if json is not None:
-        write_json(json, describe_run(), {"plan": asdict(plan), **asdict(outcome)})
+    write_json(json, describe_run(), {"plan": asdict(plan), **asdict(outcome)})
     if not outcome.is_exact:
         raise typer.Exit(NOT_EXACT)
 

@@ -100,8 +100,7 @@ def run(
         target, start=start, arguments=server_arg, metrics_url=metrics_url, pid=server_pid
     ) as server:
         measurements = _measure_all(plans, server)
-    print_measurements(measurements)
-    _keep(workload, measurements, json, plot)
+    _show(workload, measurements, json, plot)
 
 
 def _read_loads(streams: str | None, rate: str | None) -> list[Load]:
@@ -121,13 +120,13 @@ def _measure_all(plans: Sequence[Plan], server: RunningServer) -> list[Measureme
     return measurements
 
 
-def _keep(
+def _show(
     workload: Workload, measurements: Sequence[Measurement], json: Path | None, plot: Path | None
 ) -> None:
+    print_measurements(measurements)
     described = describe_run()
-    if json is not None:
-        results = {"workload": asdict(workload), "measurements": [*map(asdict, measurements)]}
-        write_json(json, described, results)
+    results = {"workload": asdict(workload), "measurements": [*map(asdict, measurements)]}
+    write_json(json, described, results)
     if plot is not None:
         draw(plot, measurements, name_run(described))
 
