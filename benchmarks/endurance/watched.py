@@ -1,32 +1,23 @@
-"""Transports of the client that tell what it met, and what its callers never notice."""
+"""Clients that tell what they met, and what their callers never notice."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Generic, TypeVar, Unpack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Unpack
 
 from lstmserve_client import AsyncClient, Client, ClientOptions
-from lstmserve_client.config import make_config
+from lstmserve_client.config import ClientConfig, make_config
 from lstmserve_client.errors import LstmserveError
 from lstmserve_client.forks import Owner
 from lstmserve_client.grpc_aio_transport import GrpcAioTransport
 from lstmserve_client.grpc_transport import GrpcTransport
 from lstmserve_client.methods import Method
-from lstmserve_client.transport import (
-    AsyncStream,
-    AsyncTransport,
-    Attempt,
-    Pending,
-    Q,
-    R,
-    Stream,
-    Transport,
-)
+from lstmserve_client.transport import Attempt, Q, R
 
-Item = TypeVar("Item")
+Guard = Callable[[], AbstractContextManager[None]]
 
 
 class Watch:
@@ -42,106 +33,59 @@ class Watch:
         with self._lock:
             self.resumes += bool(getattr(request, "resume_tokens", ()))
 
-    @contextmanager
-    def attempt(self) -> Iterator[None]:
-        """Around what brings an attempt's outcome."""
-        try:
-            yield
-        except LstmserveError as error:
-            with self._lock:
-                self.failures[type(error).__name__] += 1
-            raise
+    def over(self, guard: Guard) -> Guard:
+        """Count what leaves a transport's guard, through which every attempt's outcome comes."""
+
+        @contextmanager
+        def watched() -> Iterator[None]:
+            try:
+                with guard():
+                    yield
+            except LstmserveError as error:
+                with self._lock:
+                    self.failures[type(error).__name__] += 1
+                raise
+
+        return watched
 
 
 def watched_client(
     targets: Sequence[str], watch: Watch, **options: Unpack[ClientOptions]
 ) -> Client:
     """A client that tells what happens to it."""
-    inner = GrpcTransport(make_config(targets, **options), Owner("forked"))
-    return Client(targets, transport=_WatchedTransport(inner, watch), **options)
+    transport = _WatchedTransport(make_config(targets, **options), watch)
+    return Client(targets, transport=transport, **options)
 
 
 def watched_async_client(
     targets: Sequence[str], watch: Watch, **options: Unpack[ClientOptions]
 ) -> AsyncClient:
     """The same for an event loop."""
-    inner = GrpcAioTransport(make_config(targets, **options), Owner("forked"))
-    return AsyncClient(targets, transport=_WatchedAsyncTransport(inner, watch), **options)
+    transport = _WatchedAsyncTransport(make_config(targets, **options), watch)
+    return AsyncClient(targets, transport=transport, **options)
 
 
-class _WatchedTransport:
-    """Carries calls for threads, over another transport."""
-
-    def __init__(self, inner: Transport, watch: Watch) -> None:
-        self._inner = inner
+class _WatchedTransport(GrpcTransport):
+    def __init__(self, config: ClientConfig, watch: Watch) -> None:
+        super().__init__(config, Owner("forked"))
         self._watch = watch
-        self.close = inner.close
 
-    def unary(self, method: Method[Q, R], request: Q, attempt: Attempt) -> R:
-        with self._watch.attempt():
-            return self._inner.unary(method, request, attempt)
-
-    def begin(self, method: Method[Q, R], request: Q, attempt: Attempt) -> Pending[R]:
-        with self._watch.attempt():
-            return _WatchedPending(self._inner.begin(method, request, attempt), self._watch)
-
-    def stream(self, method: Method[Q, R], request: Q, attempt: Attempt) -> Stream[R]:
+    def stream(self, method: Method[Q, R], request: Q, attempt: Attempt) -> Any:  # noqa: ANN401 - theirs
         self._watch.begin(request)
-        with self._watch.attempt():
-            return _WatchedStream(self._inner.stream(method, request, attempt), self._watch)
+        return super().stream(method, request, attempt)
+
+    def _guard(self, attempt: Attempt) -> Guard:
+        return self._watch.over(super()._guard(attempt))
 
 
-class _WatchedAsyncTransport:
-    """Carries calls for an event loop, over another transport."""
-
-    def __init__(self, inner: AsyncTransport, watch: Watch) -> None:
-        self._inner = inner
+class _WatchedAsyncTransport(GrpcAioTransport):
+    def __init__(self, config: ClientConfig, watch: Watch) -> None:
+        super().__init__(config, Owner("forked"))
         self._watch = watch
-        self.close = inner.close
 
-    async def unary(self, method: Method[Q, R], request: Q, attempt: Attempt) -> R:
-        with self._watch.attempt():
-            return await self._inner.unary(method, request, attempt)
-
-    def stream(self, method: Method[Q, R], request: Q, attempt: Attempt) -> AsyncStream[R]:
+    def stream(self, method: Method[Q, R], request: Q, attempt: Attempt) -> Any:  # noqa: ANN401 - theirs
         self._watch.begin(request)
-        with self._watch.attempt():
-            return _WatchedAsyncStream(self._inner.stream(method, request, attempt), self._watch)
+        return super().stream(method, request, attempt)
 
-
-class _WatchedPending(Generic[Item]):
-    def __init__(self, pending: Pending[Item], watch: Watch) -> None:
-        self._pending = pending
-        self._watch = watch
-        self.cancel = pending.cancel
-
-    # what is called back is given the call, whose result another part of the client asks for
-    def add_done_callback(self, callback: Any) -> object:  # noqa: ANN401 - of gRPC's
-        return self._pending.add_done_callback(callback)
-
-    def result(self) -> Item:
-        with self._watch.attempt():
-            return self._pending.result()
-
-
-class _WatchedStream(Generic[Item]):
-    def __init__(self, stream: Stream[Item], watch: Watch) -> None:
-        self._stream = stream
-        self._watch = watch
-        self.cancel = stream.cancel
-
-    def __iter__(self) -> Iterator[Item]:
-        with self._watch.attempt():
-            yield from self._stream
-
-
-class _WatchedAsyncStream(Generic[Item]):
-    def __init__(self, stream: AsyncStream[Item], watch: Watch) -> None:
-        self._stream = stream
-        self._watch = watch
-        self.cancel = stream.cancel
-
-    async def __aiter__(self) -> AsyncIterator[Item]:
-        with self._watch.attempt():
-            async for item in self._stream:
-                yield item
+    def _guard(self, attempt: Attempt) -> Guard:
+        return self._watch.over(super()._guard(attempt))
