@@ -11,7 +11,7 @@ import sys
 import lstmserve_server.app
 import lstmserve_server.engine.process.engine
 import lstmserve_server.engine.process.loader
-import lstmserve_server.settings_sources
+import lstmserve_server.settings
 import lstmserve_server.telemetry.logging
 import lstmserve_server.telemetry.spans  # noqa: F401
 from benchmarks.testbed.forked import answer_orders

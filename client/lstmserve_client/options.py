@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -223,25 +223,19 @@ class ReplyOptions:
         return RequestOptions(
             model=self.model,
             model_version=self.model_version,
-            sampling=self._sampling_params(),
+            # all of its fields but one have an option of the same name
+            sampling=SamplingParams(
+                **{
+                    each.name: getattr(self, each.name)
+                    for each in fields(SamplingParams)
+                    if hasattr(self, each.name)
+                }
+            ),
             stopping=StoppingCriteria(
                 max_tokens=self.max_tokens,
                 min_tokens=self.min_tokens,
                 stop_sequences=tuple(self.stop or ()),
             ),
-        )
-
-    def _sampling_params(self) -> SamplingParams:
-        return SamplingParams(
-            temperature=self.temperature,
-            top_k=self.top_k,
-            top_p=self.top_p,
-            min_p=self.min_p,
-            repetition_penalty=self.repetition_penalty,
-            frequency_penalty=self.frequency_penalty,
-            presence_penalty=self.presence_penalty,
-            seed=self.seed,
-            logprobs=self.logprobs,
         )
 
 

@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING
 
 from lstmserve_server.config import ServerConfig
 from lstmserve_server.errors import StartupError
-from lstmserve_server.exposure import check_exposure
-from lstmserve_server.process_messages import Ready
-from lstmserve_server.startup import EXIT_CANNOT_START, end, end_on_signals, explain, prepare_files
+from lstmserve_server.startup import (
+    EXIT_CANNOT_START,
+    check_exposure,
+    end,
+    end_on_signals,
+    explain,
+    prepare_files,
+)
 
 if TYPE_CHECKING:
     from lstmserve_server.app import App
+    from lstmserve_server.process_messages import Ready
     from lstmserve_server.supervision.supervisor import Supervisor
     from lstmserve_server.telemetry.logging import ProcessLog
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
@@ -10,11 +11,13 @@ from typing import Any
 
 import click
 
+from lstmserve_server.auth.callers_file import parse_callers
 from lstmserve_server.auth.principal import Scope
+from lstmserve_server.auth.tokens import hash_token, make_token, show_hash
 from lstmserve_server.config import ServerConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.options import ENV_PREFIX, OPTIONS, Option
-from lstmserve_server.settings_sources import read_config
+from lstmserve_server.settings import read_config
 
 PROGRAM = "lstmserve-server"
 
@@ -62,9 +65,36 @@ def _token(name: str, scopes: Sequence[str]) -> None:
     NAME is 1 to 64 letters, digits, '.', '_' or '-'. The lines for the file that --auth-file names
     go to standard output, and the token itself, once, to standard error.
     """
-    from lstmserve_server.token_cli import make
+    _make_token(name, scopes)
 
-    make(name, scopes)
+
+def _make_token(name: str, scopes: Sequence[str]) -> None:
+    """Print lines for the file on standard output, and the token, once, on standard error.
+
+    So ``>> callers.toml`` appends the lines, and the token goes to whoever sits there. Raises
+    StartupError when the name is not allowed.
+    """
+    token = make_token()
+    lines = _write_lines(name, scopes, token)
+    try:
+        parse_callers(lines.encode(), Path("-"))
+    except StartupError as error:
+        raise StartupError(str(error).removeprefix("--auth-file: -: ")) from None
+    try:
+        sys.stdout.write(lines)
+        sys.stdout.flush()
+        sys.stderr.write(f"the token of {name}, which is shown this once:\n{token}\n")
+    except OSError as error:
+        raise StartupError(f"the token cannot be written: {error.strerror}; make another") from None
+
+
+def _write_lines(name: str, scopes: Sequence[str], token: str) -> str:
+    named = ", ".join(f'"{scope}"' for scope in dict.fromkeys(scopes))
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        f'[[principals]]\nname = "{quoted}"\nscopes = [{named}]\n'
+        f'tokens = ["{show_hash(hash_token(token))}"]\n'
+    )
 
 
 def make_command() -> click.Group:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from lstmserve_server.errors import StartupError
+from lstmserve_server.failures import Trouble
 
 T = TypeVar("T")
 Raw = TypeVar("Raw")
@@ -46,28 +47,6 @@ def _answer(read: Callable[[], T], answer: Future[T]) -> None:
         answer.set_result(read())
     except BaseException as error:  # noqa: BLE001 - whoever waits is to see it
         answer.set_exception(error)
-
-
-class Trouble:
-    """Tells news of a trouble from what was told before."""
-
-    def __init__(self, looks_until_news: int = 1) -> None:
-        """It is news once so many looks in a row have found it, and not again until it ends."""
-        self._looks_until_news = looks_until_news
-        self._reason = ""
-        self._num_looks = 0
-
-    def found(self, reason: str) -> bool:
-        """A look has found it: whether that is news."""
-        self._num_looks = self._num_looks + 1 if reason == self._reason else 1
-        self._reason = reason
-        return self._num_looks == self._looks_until_news
-
-    def ended(self) -> bool:
-        """A look has found none: whether that is news."""
-        was_told = self._num_looks >= self._looks_until_news
-        self._reason, self._num_looks = "", 0
-        return was_told
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,16 @@
-"""What a server process tells the one that started it, and hears of the others."""
+"""What the processes of a server tell each other.
+
+A supervisor sends a worker one order, then what operators changed on any worker. It hears one
+answer, then what they changed on this one. Each is a line of JSON.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lstmserve_server.config import Address
+from pydantic import TypeAdapter
+
+from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.store.directives import Directives
 
 
@@ -34,3 +40,32 @@ class OperatorState:
     directives: Directives
     num_changes: int = 0  # of the receiver's own, that are in it
     log_level: str = ""  # empty: as configured
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Everything that a worker needs: it reads neither flags nor the environment."""
+
+    number: int  # of the worker, from 0
+    supervisor_pid: int
+    cores: tuple[int, ...]  # empty: not pinned
+    config: ServerConfig
+    # what operators said before this worker
+    directives: Directives | None = None
+    log_level: str = ""  # empty: as configured
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The worker cannot start; one line for the operator."""
+
+    reason: str
+
+
+# a version that an operator has named takes some thirty bytes
+MAX_LINE_BYTES = 1 << 20
+
+ORDERS: TypeAdapter[Order] = TypeAdapter(Order)
+ANSWERS: TypeAdapter[Ready | Refusal] = TypeAdapter(Ready | Refusal)
+CHANGES: TypeAdapter[OperatorChange] = TypeAdapter(OperatorChange)
+STATES: TypeAdapter[OperatorState] = TypeAdapter(OperatorState)

@@ -1,9 +1,12 @@
-"""Makes the configuration of the values that options are given, and tells which are wrong."""
+"""Makes the configuration of what flags, environment and file give, and tells what is wrong."""
 
 from __future__ import annotations
 
+import os
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,12 +15,63 @@ from pydantic_core import ErrorDetails
 from lstmserve_server.cache.redis.address import check_url
 from lstmserve_server.config import ServerConfig
 from lstmserve_server.errors import StartupError
-from lstmserve_server.options import OPTIONS, Option
+from lstmserve_server.options import ENV_PREFIX, FILE_OPTION, OPTIONS, Option
 from lstmserve_server.store.shares import parse_traffic
 from lstmserve_server.store.version_policy import parse_policy
+from lstmserve_server.text_files import decode_text
 
+# the client reads these from the same environment
+CLIENT_OPTIONS = frozenset(
+    {"target", "tls", "tls_authority", "tls_server_name", "token", "token_file"}
+)
 CONFIG: TypeAdapter[ServerConfig] = TypeAdapter(ServerConfig)
 _BY_PATH = {option.path: option for option in OPTIONS.values()}
+
+
+def read_config(flags: Mapping[str, Any]) -> ServerConfig:
+    """Return the configuration that flags, environment and file describe together.
+
+    Raises StartupError naming every unknown name and bad value.
+    """
+    given = {**_read_environment(), **flags}
+    path = given.pop(FILE_OPTION.name, None)
+    return make_config({**(_read_file(Path(path)) if path is not None else {}), **given})
+
+
+def _read_environment() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    unknown: list[str] = []
+    for variable, value in os.environ.items():
+        name = variable[len(ENV_PREFIX) :].lower()
+        if not variable.upper().startswith(ENV_PREFIX) or name in CLIENT_OPTIONS:
+            continue
+        if name in OPTIONS:
+            found[name] = value
+        else:
+            unknown.append(variable)
+    if unknown:
+        raise StartupError(f"unknown environment variable {', '.join(sorted(unknown))}; see --help")
+    return found
+
+
+def _read_file(path: Path) -> Mapping[str, object]:
+    try:
+        written = tomllib.loads(decode_text(path.read_bytes()))
+    except OSError as error:
+        raise StartupError(f"--config: {path}: {error.strerror or 'cannot be read'}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise StartupError(f"--config: {path}: is not valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # the last is the parser's: lists too deep
+        raise StartupError(f"--config: {path}: {error}") from None
+    unknown = [
+        f"unknown key {name!r} (given: {value!r})"
+        for name, value in written.items()
+        if name not in OPTIONS
+    ]
+    if unknown:
+        raise StartupError(f"--config: {path}: {'; '.join(unknown)}; see --help")
+    written.pop(FILE_OPTION.name, None)
+    return written
 
 
 def make_config(given: Mapping[str, object]) -> ServerConfig:

@@ -1,4 +1,4 @@
-"""What every process of a server does around its start, and when it cannot start."""
+"""What a process of a server does around its start: whether it may, how it ends if it cannot."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+from lstmserve_server.config import ServerConfig, is_loopback
 from lstmserve_server.errors import StartupError
 
 EXIT_CANNOT_START = 2
 LAST_WORDS_SECONDS = 1.0
+TLS = "TLS (--tls-certificate and --tls-key)"
+AUTHENTICATION = "authentication (--auth-file or --tls-client-authority)"
 STANDARD_FILES = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
@@ -28,6 +31,24 @@ def prepare_files() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # a system may allow less than it says
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def check_exposure(config: ServerConfig) -> None:
+    """Raise StartupError where others could reach a port that is in clear or open to all."""
+    missing = _find_missing(config)
+    if config.is_insecure or not missing or is_loopback(config.listen.host):
+        return
+    raise StartupError(
+        f"--listen: {config.listen} can be reached from other machines, and there is no "
+        f"{' and no '.join(missing)}; give what is missing, or a loopback address "
+        f"(127.0.0.1:{config.listen.port}), or --insecure where the network keeps strangers away"
+    )
+
+
+def _find_missing(config: ServerConfig) -> list[str]:
+    has_authority = config.tls is not None and config.tls.client_authority is not None
+    needs = {TLS: config.tls is not None, AUTHENTICATION: config.auth is not None or has_authority}
+    return [need for need, is_met in needs.items() if not is_met]
 
 
 def end_on_signals() -> None:

@@ -18,8 +18,7 @@ import structlog
 
 from lstmserve_server.children import die_with
 from lstmserve_server.errors import StartupError
-from lstmserve_server.startup import EXIT_CANNOT_START, end, end_on_signals, explain
-from lstmserve_server.supervision.messages import (
+from lstmserve_server.process_messages import (
     ANSWERS,
     CHANGES,
     MAX_LINE_BYTES,
@@ -28,6 +27,7 @@ from lstmserve_server.supervision.messages import (
     Order,
     Refusal,
 )
+from lstmserve_server.startup import EXIT_CANNOT_START, end, end_on_signals, explain
 
 if TYPE_CHECKING:
     from lstmserve_server.app import App

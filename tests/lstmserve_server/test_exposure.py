@@ -9,7 +9,7 @@ import pytest
 
 from lstmserve_server.config import Address, AuthConfig, ServerConfig, StoreConfig, TlsConfig
 from lstmserve_server.errors import StartupError
-from lstmserve_server.exposure import check_exposure
+from lstmserve_server.startup import check_exposure
 
 TLS = TlsConfig(Path("tls.crt"), Path("tls.key"))
 MUTUAL = TlsConfig(Path("tls.crt"), Path("tls.key"), Path("ca.crt"))

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.testbed.process import run_program
 from lstmserve_server.errors import StartupError
-from lstmserve_server.following import Followed, Look, Trouble, read_on_thread, unless_stopped
+from lstmserve_server.following import Followed, Look, read_on_thread, unless_stopped
 
 # a store that never answers, and a server that is told to end
 ENDLESS = """
@@ -63,7 +63,7 @@ def parse(raw: str) -> int:
     try:
         return int(raw)
     except ValueError:
-        raise StartupError(f"{raw}: is no number") from None
+        raise StartupError(f"{raw}: is not a number") from None
 
 
 def test_what_is_good_is_taken_and_what_is_not_leaves_the_old_one_in_force() -> None:
@@ -72,7 +72,7 @@ def test_what_is_good_is_taken_and_what_is_not_leaves_the_old_one_in_force() -> 
     looks = []
     for holds[0] in ("1", "2", "x", "x", "y", "2", "y", "3"):
         looks.append((followed.look(), followed.current))
-    bad, worse = "x: is no number", "y: is no number"
+    bad, worse = "x: is not a number", "y: is not a number"
     assert looks == [
         (Look(), 1),
         (Look(is_new=True), 2),
@@ -86,15 +86,8 @@ def test_what_is_good_is_taken_and_what_is_not_leaves_the_old_one_in_force() -> 
 
 
 def test_without_anything_good_there_is_nothing_to_follow() -> None:
-    with pytest.raises(StartupError, match="is no number"):
+    with pytest.raises(StartupError, match="is not a number"):
         Followed(lambda: "x", parse)
-
-
-def test_a_trouble_of_one_look_may_be_no_news() -> None:
-    trouble = Trouble(looks_until_news=2)
-    assert [trouble.found("cut") for _ in range(4)] == [False, True, False, False]
-    assert (trouble.ended(), trouble.ended()) == (True, False)
-    assert (trouble.found("cut"), trouble.ended()) == (False, False)
 
 
 async def test_who_is_told_to_stop_waits_for_nothing_more() -> None:

@@ -17,9 +17,13 @@ from lstmserve_server.auth.callers_file import parse_callers
 from lstmserve_server.engine.reply_text import ReplyText
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.page.caller import parse_request
-from lstmserve_server.rpc.call import choose_request_id, find_trace_id, read_caller
-from lstmserve_server.rpc.door import parse_bearer
 from lstmserve_server.rpc.identity import sticky_key
+from lstmserve_server.rpc.metadata import (
+    choose_request_id,
+    find_trace_id,
+    parse_bearer,
+    read_caller,
+)
 from lstmserve_server.rpc.open_inference.request import read_request
 from lstmserve_server.rpc.request import check_request
 from lstmserve_server.rpc.status import to_status

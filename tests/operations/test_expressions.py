@@ -12,9 +12,8 @@ import yaml
 
 from benchmarks.dashboards.configuration import SHIPPED
 from benchmarks.dashboards.panels import Query, read_dashboards
-from lstmserve_server.telemetry.calls import REJECTIONS
+from lstmserve_server.telemetry.calls import OUTCOMES, REJECTIONS
 from lstmserve_server.telemetry.metrics import MODEL_STATES
-from lstmserve_server.telemetry.outcomes import OUTCOMES
 from support.observed import Observed
 from support.promql import find_needs
 

@@ -18,15 +18,14 @@ from typing import Any
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import BundleError, open_bundle
 from lstmserve_bundle.manifest import MANIFEST_NAME, parse_manifest
-from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner
+from lstmserve_server.cache.entry_key import CorruptEntryError, EntryKey, Kind, Owner, seal, unseal
 from lstmserve_server.cache.redis.address import describe, parse_url
-from lstmserve_server.cache.seal import CorruptEntryError, seal, unseal
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.replies.cached_reply import CachedReply, decode_reply, encode_reply
 from lstmserve_server.rpc.request import check_request, render, to_generation_request
 from lstmserve_server.rpc.wire import Malformed, make_reader
-from lstmserve_server.settings_sources import read_config
+from lstmserve_server.settings import read_config
 from support.fuzzing import GENERATE, seed_messages
 
 VERSION = next((Path(__file__).parents[2] / "model_store" / "support-en").glob("[0-9]*"))

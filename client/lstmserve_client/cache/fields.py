@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_type_hints
+
+from lstmserve_client.types import SamplingParams, StoppingCriteria
 
 Check = Callable[[str, object], Any]
 """Takes a key's path and its value, returns what stands for it, raises ValueError."""
@@ -73,27 +75,23 @@ def _or_null(check: Check) -> Check:
     return lambda path, value: None if value is None else check(path, value)
 
 
-SAMPLING: dict[str, Check] = {
-    "temperature": _or_null(_number),
-    "top_k": _or_null(_whole),
-    "top_p": _or_null(_number),
-    "min_p": _or_null(_number),
-    "repetition_penalty": _or_null(_number),
-    "frequency_penalty": _or_null(_number),
-    "presence_penalty": _or_null(_number),
-    "logit_bias": _biases,
-    "seed": _or_null(_whole),
-    "logprobs": _or_null(_whole),
+_CHECKS: Mapping[Any, Check] = {
+    float | None: _or_null(_number),
+    int | None: _or_null(_whole),
+    Mapping[int, float]: _biases,
+    tuple[str, ...]: _texts,
 }
-STOPPING: dict[str, Check] = {
-    "max_tokens": _or_null(_whole),
-    "min_tokens": _or_null(_whole),
-    "stop_sequences": _texts,
-}
+
+
+def _members(kind: type) -> dict[str, Check]:
+    """The fields of a dataclass, each to be checked as its type says."""
+    return {name: _CHECKS[hint] for name, hint in get_type_hints(kind).items()}
+
+
 LINE: dict[str, Check] = {
     "prompt": _text,
     "model": _text,
     "model_version": _text,
-    "sampling": _object(SAMPLING),
-    "stopping": _object(STOPPING),
+    "sampling": _object(_members(SamplingParams)),
+    "stopping": _object(_members(StoppingCriteria)),
 }

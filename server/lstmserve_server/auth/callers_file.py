@@ -151,7 +151,7 @@ def _check_unique(path: Path, entries: Sequence[_Entry]) -> None:
         ("scopes", [(one.name, f"{one.name} {scope}") for one in entries for scope in one.scopes]),
     ):
         for owner in _find_repeated(values):
-            raise _refused(path, f"principal {owner!r}: {key}: the same is there twice")
+            raise _refused(path, f"principal {owner!r}: {key}: the same value appears twice")
 
 
 def _find_repeated(values: Iterable[tuple[str, str]]) -> Iterable[str]:

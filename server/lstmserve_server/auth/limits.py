@@ -105,7 +105,7 @@ def _check_concurrency(principal: Principal, places: Places) -> None:
     wait = places.wait_seconds(principal.max_concurrent)
     if wait:
         raise ConcurrencyLimitError(
-            f"{principal.name!r} has {places.num_taken} calls running, of "
-            f"{principal.max_concurrent} that it may; try again when one has ended",
+            f"{principal.name!r} has {places.num_taken} calls running and may have "
+            f"{principal.max_concurrent}; try again when one has ended",
             wait,
         )

@@ -1,15 +1,30 @@
-"""Where entries are kept, put together: this process's memory, and the Redis shared with others."""
+"""Where entries are kept: in this process first, and behind it in the Redis shared with others.
+
+Entries never change, so the copy here needs no word from Redis but of a purge. What does not
+open is a miss, is counted, and is deleted.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from lstmserve_server.cache.entry_key import Kind, Selection
+from lstmserve_server.cache.entry_key import (
+    CorruptEntryError,
+    EntryKey,
+    Kind,
+    Selection,
+    seal,
+    unseal,
+)
 from lstmserve_server.cache.memory_store import MemoryStore
-from lstmserve_server.cache.observer import CacheObserver, StoreName
+from lstmserve_server.cache.observer import CacheObserver, Problem, StoreName
 from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.config import CacheConfig
+
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +82,104 @@ class CacheStores:
 
     def _purge_near(self, selection: Selection) -> int:
         return sum(store.purge(selection) for store in self.memory.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Codec(Generic[Entry]):
+    """Entries to bytes and back; ``decode`` raises CorruptEntryError."""
+
+    encode: Callable[[Entry], bytes]
+    decode: Callable[[bytes], Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Generic[Entry]):
+    """What Redis knows of an entry."""
+
+    entry: Entry | None
+    count: int = 0  # how often all servers were asked for it lately
+    is_answered: bool = True  # by Redis, or there is none to answer
+
+
+class Tiers(Generic[Entry]):
+    """The stores of one kind of entry as one; either may be missing."""
+
+    def __init__(
+        self,
+        codec: Codec[Entry],
+        memory: MemoryStore | None,
+        redis: RedisStore | None,
+        observer: CacheObserver,
+    ) -> None:
+        self._codec = codec
+        self._memory = memory
+        self._redis = redis
+        self._observer = observer
+
+    def find_near(self, key: EntryKey) -> Entry | None:
+        """Return an entry, if it is in this process."""
+        data = None if self._memory is None else self._memory.get(key)
+        return None if data is None else self._open(key, data)
+
+    async def find_far(self, key: EntryKey, counted: bytes) -> Counted[Entry]:
+        """Return an entry, if Redis has it, which counts the request; then it is near, too."""
+        if self._redis is None:
+            return Counted(None)
+        found = await self._redis.look_up(key, counted)
+        if found is None:
+            return Counted(None, is_answered=False)
+        entry = None if found.data is None else self._take(key, found.data)
+        return Counted(entry, found.count)
+
+    def find_first_near(self, keys: Sequence[EntryKey]) -> tuple[int, Entry] | None:
+        """Return the first of several entries that is in this process, and its place among them."""
+        found = None if self._memory is None or not keys else self._memory.find_first(keys)
+        return None if found is None else _placed(found[0], self._open(keys[found[0]], found[1]))
+
+    async def find_first_far(self, keys: Sequence[EntryKey]) -> tuple[int, Entry] | None:
+        """Return the first of several entries that is in Redis, and its place; then it is near."""
+        found = None if self._redis is None or not keys else await self._redis.find_first(keys)
+        return None if found is None else _placed(found[0], self._take(keys[found[0]], found[1]))
+
+    async def is_kept(self, key: EntryKey) -> bool:
+        """Return whether an entry is wherever entries are kept; what is only near goes to Redis."""
+        near = self.find_near(key)
+        if self._redis is None:
+            return near is not None
+        far = await self._redis.find_first([key])
+        if far is not None and self._open(key, far[1]) is not None:
+            return True
+        if near is not None:
+            self.keep(key, near)
+        return near is not None
+
+    def keep(self, key: EntryKey, entry: Entry) -> None:
+        """Keep an entry in both; takes no time that anybody waits for."""
+        data = seal(key, self._codec.encode(entry))
+        self._put_near(key, data)
+        if self._redis is not None:
+            self._redis.put(key, data)
+
+    def _take(self, key: EntryKey, data: bytes) -> Entry | None:
+        """Open what came from Redis, and keep it near."""
+        entry = self._open(key, data)
+        if entry is not None:
+            self._put_near(key, data)
+        return entry
+
+    def _open(self, key: EntryKey, data: bytes) -> Entry | None:
+        try:
+            return self._codec.decode(unseal(key, data))
+        except CorruptEntryError:
+            self._observer.on_problem(key.kind, Problem.CORRUPT)
+            if self._redis is not None:
+                self._redis.discard(key)
+            return None
+
+    def _put_near(self, key: EntryKey, data: bytes) -> None:
+        if self._memory is not None:
+            self._memory.put(key, data)
+
+
+def _placed(place: int, entry: Entry | None) -> tuple[int, Entry] | None:
+    return None if entry is None else (place, entry)

@@ -6,8 +6,15 @@ Reads neither flags nor the environment; ``settings`` makes options of what is d
 from lstmserve_server.config.address import Address, is_loopback, parse_address
 from lstmserve_server.config.cache import CacheConfig, RedisConfig
 from lstmserve_server.config.models import EngineConfig, StoreConfig
-from lstmserve_server.config.network import AuthConfig, PageConfig, TlsConfig, WireConfig
-from lstmserve_server.config.server import DrainConfig, ServerConfig, WorkersConfig
+from lstmserve_server.config.server import (
+    AuthConfig,
+    DrainConfig,
+    PageConfig,
+    ServerConfig,
+    TlsConfig,
+    WireConfig,
+    WorkersConfig,
+)
 from lstmserve_server.config.telemetry import TelemetryConfig, TracingConfig
 
 __all__ = [

@@ -1,15 +1,24 @@
-"""What the page's server sends: an answer, or a refusal. Knows no gRPC."""
+"""What the page's server sends: the page itself, other answers, and refusals. Knows no gRPC."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib.resources import files
 
 Headers = tuple[tuple[str, str], ...]
 
 NOTHING_EMBEDDED = "default-src 'none'; frame-ancestors 'none'"
+# of the page, which is one file with everything in it: it may do nothing else
+POLICY = (
+    "default-src 'none'; script-src {script}; style-src {style}; img-src data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 ALWAYS: Headers = (
     ("Cache-Control", "no-store"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -58,3 +67,16 @@ def answer_json(value: object, status: HTTPStatus = HTTPStatus.OK, more: Headers
 
 def answer_refusal(refused: RefusedError) -> Answer:
     return answer_json({"error": {"message": str(refused)}}, refused.status, refused.more)
+
+
+def load_document() -> Answer:
+    """The file, with a policy that allows the script and the style that stand in it, by hash."""
+    text = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    policy = POLICY.format(script=_hash_of("script", text), style=_hash_of("style", text))
+    return Answer("text/html; charset=utf-8", [text.encode()], policy=policy)
+
+
+def _hash_of(tag: str, text: str) -> str:
+    (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+    digest = hashlib.sha256(content.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

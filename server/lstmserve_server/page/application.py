@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from lstmserve_server.config import Address, PageConfig
-from lstmserve_server.page.answer import Answer, RefusedError, answer_refusal
-from lstmserve_server.page.document import load_document
+from lstmserve_server.page.answer import Answer, RefusedError, answer_refusal, load_document
 from lstmserve_server.page.guard import check_host, check_origin
 
 if TYPE_CHECKING:

@@ -18,10 +18,14 @@ from lstmserve.v1 import model_service_pb2
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
 from lstmserve_server.config import Address
-from lstmserve_server.page.channel import open_channel
 from lstmserve_server.tls.certificates import Certificates
 from lstmserve_server.tls.material import Material
 
+OPTIONS = (
+    ("grpc.enable_http_proxy", 0),  # whatever proxy the environment names
+    # a worker that is started again is found when it is there, not two minutes later
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
 CALLER = ("x-caller-id", "page")
 REPLY_SECONDS = 60.0
 MAX_SHOWN_NAME = 64
@@ -78,6 +82,24 @@ class Caller:
         return None if self._certificates is None else self._certificates.current
 
 
+def open_channel(server: Address, material: Material | None) -> grpc.Channel:
+    """In clear without ``material``; else only a server that proves to have its certificate.
+
+    It is the one certificate trusted, whatever authority it is of, and goes by one of its own
+    names: the address called is a loopback one, which stands in hardly any certificate. Where
+    clients need one too, it is shown: the page is the server itself.
+    """
+    if material is None:
+        return grpc.insecure_channel(str(server), OPTIONS)
+    files = material.files
+    pair = (None, None) if files.authority is None else (files.key, files.chain)
+    credentials = grpc.ssl_channel_credentials(files.chain, *pair)
+    # any name that *.example.com is for
+    name = material.names[0].replace("*", "lstmserve")
+    options = (*OPTIONS, ("grpc.ssl_target_name_override", name))
+    return grpc.secure_channel(str(server), credentials, options)
+
+
 def _make_metadata(authorization: str) -> tuple[tuple[str, str], ...]:
     """The page has no rights of its own: it passes on those of whoever looks at it."""
     return (CALLER, ("authorization", authorization)) if authorization else (CALLER,)
@@ -99,7 +121,7 @@ def _read_document(body: bytes) -> dict[str, Any]:
     except json_format.ParseError as error:
         raise ValueError(str(error)) from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"the body is no JSON: {error}") from None
+        raise ValueError(f"the body is not valid JSON: {error}") from None
     except UnicodeDecodeError:
         raise ValueError("the body must be JSON in valid utf-8") from None
     except (ValueError, RecursionError):
@@ -114,7 +136,7 @@ def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in pairs:
         shown = name[:MAX_SHOWN_NAME].encode(errors="replace").decode()
         if name in found:
-            raise json_format.ParseError(f"{shown}: must be there once")
+            raise json_format.ParseError(f"{shown}: must appear once")
         if any("\ud800" <= letter <= "\udfff" for letter in name):
             raise json_format.ParseError(f"{shown}: a name must be valid Unicode text")
         found[name] = value

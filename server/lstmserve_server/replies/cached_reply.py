@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from lstmserve_server.cache.seal import CorruptEntryError
+from lstmserve_server.cache.entry_key import CorruptEntryError
 from lstmserve_server.engine.output import Finish, FinishReason, Output, Timings, TokenLogprobs
 from lstmserve_server.engine.reply_text import ReplyText
 from lstmserve_server.engine.request import Claim

@@ -8,7 +8,7 @@ from lstmserve_bundle import Bundle
 from lstmserve_server.cache.entry_key import Kind
 from lstmserve_server.cache.observer import CacheObserver, Problem
 from lstmserve_server.cache.sketch import Sketch
-from lstmserve_server.cache.tiers import Codec, Counted, Tiers
+from lstmserve_server.cache.stores import Codec, Counted, Tiers
 from lstmserve_server.engine.output import Output
 from lstmserve_server.engine.reply_text import ReplyText
 from lstmserve_server.replies.cached_reply import (

@@ -15,7 +15,7 @@ from itertools import pairwise
 import msgspec
 
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner
-from lstmserve_server.cache.tiers import Codec, Tiers
+from lstmserve_server.cache.stores import Codec, Tiers
 from lstmserve_server.engine.prefix import KnownState, PromptStates
 from lstmserve_server.engine.request import REVISION
 

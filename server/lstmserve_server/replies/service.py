@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from lstmserve_server.cache.entry_key import Kind, Owner
 from lstmserve_server.cache.observer import CacheObserver
 from lstmserve_server.cache.sketch import Sketch
-from lstmserve_server.cache.stores import CacheStores
-from lstmserve_server.cache.tiers import Tiers
+from lstmserve_server.cache.stores import CacheStores, Tiers
 from lstmserve_server.config import CacheConfig
 from lstmserve_server.engine.output import Output
 from lstmserve_server.engine.request import Claim

@@ -48,7 +48,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         self, request: pb.WarmCacheRequest, context: Context
     ) -> pb.WarmCacheResponse:
         wanted, config = request.request, self._service.cache_config
-        call = current_call.get()
+        call = current_call.get().call
         key = sticky_key(wanted, call.identity.sticky)
         model = self._service.catalog.resolve(
             wanted.model, wanted.model_version, key, field="request.model"
@@ -75,7 +75,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         return Selection(
             request.model if request.HasField("model") else None,
             request.model_version if request.HasField("model_version") else None,
-            to_scope(request.caller, current_call.get().identity, is_per_caller=is_per_caller)
+            to_scope(request.caller, current_call.get().call.identity, is_per_caller=is_per_caller)
             if request.HasField("caller")
             else None,
         )

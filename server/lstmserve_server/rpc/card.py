@@ -40,7 +40,7 @@ def to_card(record: VersionRecord, catalog: ModelCatalog) -> pb.Model:
 
 
 def _describe(manifest: Manifest) -> pb.Model:
-    sizes, sampling = manifest.sizes, manifest.sampling
+    sizes = manifest.sizes
     return pb.Model(
         digest=manifest.digest,
         family=manifest.family,
@@ -58,12 +58,9 @@ def _describe(manifest: Manifest) -> pb.Model:
             max_tokens=manifest.limits.max_tokens,
         ),
         default_sampling=generation_service_pb2.SamplingParams(
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            top_p=sampling.top_p,
-            min_p=sampling.min_p,
+            **manifest.sampling.model_dump(exclude={"max_tokens"})
         ),
-        default_max_tokens=sampling.max_tokens,
+        default_max_tokens=manifest.sampling.max_tokens,
         labels=manifest.template.labels.values(),
         evaluation={name: str(value) for name, value in manifest.evaluation.items()},
     )

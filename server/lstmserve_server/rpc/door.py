@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import grpc
@@ -12,29 +12,16 @@ import grpc
 from lstmserve_server.auth.limits import Limits
 from lstmserve_server.auth.live_register import LiveRegister
 from lstmserve_server.auth.principal import AuthObserver, Failure, Principal
-from lstmserve_server.auth.tokens import TOKEN
 from lstmserve_server.errors import UnauthenticatedError
-from lstmserve_server.rpc.call import Call, Metadata, read_caller
+from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.identity import Identity
+from lstmserve_server.rpc.metadata import parse_bearer, read_authorizations, read_caller
 from lstmserve_server.rpc.permissions import check_permission, is_permitted
 
-AUTHORIZATION_KEY = "authorization"
-BEARER = re.compile(rf"[Bb][Ee][Aa][Rr][Ee][Rr] +(?P<token>{TOKEN.pattern})")  # RFC 6750, 9110
 ALTERNATIVE_NAMES, COMMON_NAME = "x509_subject_alternative_name", "x509_common_name"
 
 AuthContext = Mapping[str, Iterable[bytes]]
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-def read_authorizations(metadata: Metadata) -> list[str | bytes]:
-    """Return all that a call says of the kind; more than one is one too many."""
-    return [value for key, value in metadata if key == AUTHORIZATION_KEY]
-
-
-def parse_bearer(value: str | bytes) -> str | None:
-    """Return the token, if that is what it is and if it can be one of ours."""
-    found = BEARER.fullmatch(value) if isinstance(value, str) else None
-    return None if found is None else found["token"]
 
 
 def read_certificate_names(context: AuthContext) -> list[str]:
@@ -52,8 +39,14 @@ def read_certificate_names(context: AuthContext) -> list[str]:
 class Door(Protocol):
     """What every call passes before anything of its request is read."""
 
-    def admit(self, call: Call, context: Context) -> AbstractContextManager[None]:
-        """Run a call within the block, with its identity set; raises when it may not."""
+    def identify(self, call: Call, context: Context) -> Call:
+        """Return the call with whoever it is proved to be from. Raises UnauthenticatedError."""
+
+    def admit(self, call: Call, context: Context) -> AbstractContextManager[Call]:
+        """Run a call that is identified within the block, which gets it with its user.
+
+        Raises when it may not run.
+        """
 
     def is_open_to(self, call: Call, context: Context) -> bool:
         """Return whether calls like this one are let in when there is room; takes nothing."""
@@ -62,10 +55,14 @@ class Door(Protocol):
 class OpenDoor:
     """Everybody comes in, under whatever name it gives."""
 
+    def identify(self, call: Call, context: Context) -> Call:  # noqa: ARG002 - a Door's
+        """Return the call as it is: nobody has to prove anything."""
+        return call
+
     @contextmanager
-    def admit(self, call: Call, context: Context) -> Iterator[None]:
-        call.identity = Identity(read_caller(context.invocation_metadata() or ()))
-        yield
+    def admit(self, call: Call, context: Context) -> Iterator[Call]:
+        user = read_caller(context.invocation_metadata() or ())
+        yield replace(call, identity=Identity(user))
 
     def is_open_to(self, call: Call, context: Context) -> bool:  # noqa: ARG002 - a Door's
         return True
@@ -79,15 +76,18 @@ class GuardedDoor:
         self._limits = limits
         self._observer = observer
 
+    def identify(self, call: Call, context: Context) -> Call:
+        return replace(call, identity=Identity(principal=self._identify(context)))
+
     @contextmanager
-    def admit(self, call: Call, context: Context) -> Iterator[None]:
-        principal = self._identify(context)
-        call.identity = Identity(principal=principal)  # also of a call that gets no further
+    def admit(self, call: Call, context: Context) -> Iterator[Call]:
+        principal = call.identity.principal
+        if principal is None:
+            raise UnauthenticatedError
         check_permission(principal, call.method)
         user = read_caller(context.invocation_metadata() or ())
-        call.identity = Identity(user, principal)
         with self._limits.use(principal):
-            yield
+            yield replace(call, identity=Identity(user, principal))
 
     def is_open_to(self, call: Call, context: Context) -> bool:
         found = self._find(context)

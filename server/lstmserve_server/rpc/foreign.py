@@ -16,8 +16,9 @@ from google.protobuf.message import Message
 
 from lstmserve_server.errors import NotServedError
 from lstmserve_server.rpc.arrival import UnadmittedCalls, read_each, read_one
-from lstmserve_server.rpc.call import Call, choose_request_id
+from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.door import Door
+from lstmserve_server.rpc.metadata import choose_request_id
 from lstmserve_server.rpc.permissions import is_open
 from lstmserve_server.rpc.status import BUG, classify, to_status, to_trailers
 from lstmserve_server.rpc.wire import Read, reader_of
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Serve = Callable[..., Any]
-Admit = Callable[[Context], AbstractContextManager[None]]
+Admit = Callable[[Context], AbstractContextManager[object]]
 Take = Callable[[AsyncIterator[bytes]], Any]  # makes what a servicer is given
 
 # of methods with one response, and with many; to grpc requests are always many (arrival)
@@ -79,7 +80,7 @@ class ForeignInterceptor(grpc.aio.ServerInterceptor):
     def _admission(self, call: Call, method: str) -> Admit:
         if is_open(method):
             return lambda _context: nullcontext()
-        return lambda context: self._door.admit(call, context)
+        return lambda context: self._door.admit(self._door.identify(call, context), context)
 
 
 def _serve_of(handler: Handler) -> Any:  # noqa: ANN401 - a servicer's method

@@ -1,18 +1,184 @@
-"""GenerationService: a request becomes a stream of events, or one whole reply."""
+"""GenerationService, and the exchange of a request for its reply that all such services share."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
-from lstmserve_server.rpc.exchanges import Exchanges
+from lstmserve_server.engine.outbox import merge
+from lstmserve_server.engine.request import GenerationRequest
+from lstmserve_server.replies.reply import Part
+from lstmserve_server.rpc.call import (
+    CallObserver,
+    ReplyObserver,
+    Served,
+    Transcript,
+    current_call,
+)
+from lstmserve_server.rpc.events import find_labels, to_chunk, to_completion, to_started
+from lstmserve_server.rpc.identity import sticky_key
+from lstmserve_server.rpc.request import last_turn, to_reply_request
+from lstmserve_server.rpc.service import Service
+from lstmserve_server.rpc.validation import Request
+from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Exchange:
+    """One request and its reply: counts what goes out, and turns it into messages."""
+
+    def __init__(
+        self,
+        request_id: str,
+        request: GenerationRequest,
+        model: ServedModel,
+        parts: AsyncGenerator[Part],
+        observer: ReplyObserver,
+        *,
+        logged_prompt: str | None,
+    ) -> None:
+        """Own ``parts``, the reply's. With a ``logged_prompt`` the reply's text is logged, too."""
+        self._request_id = request_id
+        self._request = request
+        self._model = model
+        self._observer = observer
+        self._logged_prompt = logged_prompt
+        # those of the tokens that the caller has already are told again at the end
+        self._labels = find_labels(request.resume_ids, model)
+        self._texts: list[str] = []  # to be logged
+        self._num_tokens = 0
+        self._last: Part | None = None
+        self.parts = parts
+
+    def to_events(self, part: Part) -> Iterator[pb.GenerateResponse]:
+        """Yield a part's events: Started before the first, the completion after the last."""
+        is_first = self._last is None
+        self._count(part)
+        if is_first:
+            yield pb.GenerateResponse(started=self._to_started(part))
+        yield pb.GenerateResponse(chunk=to_chunk(part.output, self._model.bundle.tokenizer))
+        if part.output.finish is not None:
+            yield pb.GenerateResponse(completion=to_completion(part, self._labels))
+
+    def to_reply(self, parts: Sequence[Part]) -> pb.GenerateReplyResponse:
+        """Return the whole reply: the same events folded. The last part has ``finish``."""
+        whole = replace(parts[-1], output=merge([part.output for part in parts]))
+        self._count(whole)
+        chunk = to_chunk(whole.output, self._model.bundle.tokenizer)
+        return pb.GenerateReplyResponse(
+            text=chunk.text,
+            token_ids=chunk.token_ids,
+            logprobs=chunk.logprobs,
+            started=self._to_started(whole),
+            completion=to_completion(whole, self._labels),
+        )
+
+    def discard(self, parts: Sequence[Part]) -> None:
+        """Count these, which have come for a caller who gets nothing."""
+        if parts and not parts[-1].provenance.outcome.is_shared:  # nobody else gets them either
+            self._observer.on_discarded(sum(len(part.output.token_ids) for part in parts))
+
+    def sum_up(self) -> Served:
+        """Return what the caller got."""
+        last = self._last
+        provenance = None if last is None else last.provenance
+        finish = None if last is None else last.output.finish
+        prompt = self._logged_prompt
+        return Served(
+            self._model.name,
+            self._model.version,
+            len(self._request.prompt_ids),
+            self._num_tokens,
+            finish_reason=finish.reason.name.lower() if finish else "",
+            cache=provenance.outcome.value if provenance else "",
+            lookup_seconds=provenance.lookup_seconds if provenance else 0.0,
+            timings=finish.timings if finish else None,
+            transcript=None if prompt is None else Transcript(prompt, "".join(self._texts)),
+        )
+
+    def _count(self, part: Part) -> None:
+        output = part.output
+        self._last = part
+        self._num_tokens += len(output.token_ids)
+        if self._logged_prompt is not None:
+            self._texts.append(output.text)
+        self._labels += find_labels(output.token_ids, self._model)
+        self._observer.on_tokens(len(output.token_ids), part.provenance.outcome.value)
+        if output.finish is not None:
+            self._observer.on_finished(output.finish.timings, part.saved_seconds)
+
+    def _to_started(self, part: Part) -> pb.Started:
+        return to_started(self._model, part, self._request_id)
+
+
+class Exchanges:
+    """Begins them, for the call that is being served."""
+
+    def __init__(self, service: Service, observer: CallObserver) -> None:
+        self._catalog = service.catalog
+        self._replies = service.replies
+        self._tokenizing = service.tokenizing
+        self._is_per_caller = service.cache_config.is_per_caller
+        self._is_text_logged = service.is_text_logged
+        self._observer = observer
+
+    @asynccontextmanager
+    async def begin(
+        self, request: Request, context: Context, timeout_seconds: float = math.inf
+    ) -> AsyncIterator[Exchange]:
+        """Begin the reply to one request. Its model is not unloaded within the block."""
+        running = current_call.get()
+        call = running.call
+        key = sticky_key(request, call.identity.sticky)
+        model = self._catalog.resolve(request.model, request.model_version, key)
+        with model.gate.enter():
+            asked = await to_reply_request(
+                request,
+                call,
+                context,
+                model,
+                self._tokenizing,
+                is_per_caller=self._is_per_caller,
+                timeout_seconds=timeout_seconds,
+            )
+            num_tokens = len(asked.generation.prompt_ids)
+            observer = self._observer.on_accepted(call, model.name, model.version, num_tokens)
+            parts = self._replies.answer(asked, model)
+            exchange = Exchange(
+                call.request_id,
+                asked.generation,
+                model,
+                parts,
+                observer,
+                logged_prompt=last_turn(request) if self._is_text_logged else None,
+            )
+            try:
+                yield exchange
+            finally:
+                running.served = exchange.sum_up()
+
+    async def reply(
+        self, request: Request, context: Context, timeout_seconds: float = math.inf
+    ) -> pb.GenerateReplyResponse:
+        """Return the whole reply at once."""
+        parts: list[Part] = []
+        async with self.begin(request, context, timeout_seconds) as exchange:
+            try:
+                async with aclosing(exchange.parts) as coming:
+                    async for part in coming:
+                        parts.append(part)  # noqa: PERF401 - what came before an error counts
+            except BaseException:
+                exchange.discard(parts)
+                raise
+            return exchange.to_reply(parts)
 
 
 class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,16 +22,20 @@ from google.rpc.status_pb2 import Status
 from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.arrival import read_one
 from lstmserve_server.rpc.call import (
-    REQUEST_ID_KEY,
     Call,
+    CallEndObserver,
+    CallOutcome,
+    RunningCall,
+    current_call,
+)
+from lstmserve_server.rpc.door import Door
+from lstmserve_server.rpc.metadata import (
+    REQUEST_ID_KEY,
     Metadata,
     choose_request_id,
-    current_call,
     find_trace_id,
     read_trace,
 )
-from lstmserve_server.rpc.door import Door
-from lstmserve_server.rpc.observer import CallEndObserver
 from lstmserve_server.rpc.open_inference.reply import AS_STATUS_KEY, to_failure
 from lstmserve_server.rpc.request_stream import Fail, Failure, RequestStream
 from lstmserve_server.rpc.status import BUG, classify, reason_of, to_status, to_trailers
@@ -112,9 +117,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def requests(coming: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
             await _tell_request_id(opening, context)
             if not self._door.is_open_to(opening, context):
-                async with self._around(opening, partial(_abort, opening, context), context):
+                fail = partial(_abort, opening, context)
+                async with self._around(opening, fail, context, is_told=True):
                     pass  # refused
-            around = partial(self._around, context=context)
+            around = partial(self._around, context=context, is_told=True)
             stream = RequestStream(opening, serve, read, around, context)
             async with aclosing(stream.answer(coming)) as responses:
                 async for response in responses:
@@ -128,14 +134,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return requests
 
     @asynccontextmanager
-    async def _around(self, call: Call, fail: Fail, context: Context) -> AsyncIterator[None]:
-        current_call.set(call)
+    async def _around(
+        self, call: Call, fail: Fail, context: Context, *, is_told: bool = False
+    ) -> AsyncIterator[None]:
+        """Serve a call within the block; ``is_told`` if its caller knows its id already."""
+        running = RunningCall(call)
         started_at, timeout = time.monotonic(), context.time_remaining()
-        code = grpc.StatusCode.OK
+        code, reason = grpc.StatusCode.OK, ""
         try:
             with self._gate.enter():
-                await _tell_request_id(call, context)
-                with self._door.admit(call, context):
+                if not is_told:
+                    await _tell_request_id(call, context)
+                running = RunningCall(self._door.identify(call, context))
+                with self._door.admit(running.call, context) as admitted:
+                    running = RunningCall(admitted)
+                    current_call.set(running)
                     yield
         except (asyncio.CancelledError, GeneratorExit):
             # the latter when the call ends while grpc is writing an event, not while it waits
@@ -145,14 +158,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             raise
         except BaseException as error:  # whatever it is, it gets a status; Rust's panics, too
             code, status = to_status(error, call.request_id)
-            call.error = reason_of(status)
+            reason = reason_of(status)
             if classify(error) == BUG:
                 log.exception("a bug", rpc=call.rpc, request_id=call.request_id)
             await fail(code, status)
         finally:
             seconds = time.monotonic() - started_at
-            for observer in self._observers:
-                observer.on_call_end(call, code.name, seconds)
+            self._tell(running.call, CallOutcome(code.name, seconds, reason, running.served))
+
+    def _tell(self, call: Call, outcome: CallOutcome) -> None:
+        for observer in self._observers:
+            trace_id = observer.on_call_end(call, outcome)
+            if trace_id:
+                call = replace(call, trace_id=trace_id)
 
 
 def is_own(method: str) -> bool:
@@ -168,9 +186,6 @@ def _make_call(method: str, metadata: Metadata) -> Call:
 
 async def _tell_request_id(call: Call, context: Context) -> None:
     """Tell it at once: a caller who gets nothing more can still name the request."""
-    if call.is_told:  # with the stream that it is one of
-        return
-    call.is_told = True
     try:
         await context.send_initial_metadata(((REQUEST_ID_KEY, call.request_id),))
     except grpc.aio.BaseError:  # the caller has left, and grpc is about to say so

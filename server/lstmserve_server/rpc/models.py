@@ -8,7 +8,7 @@ import grpc
 
 from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2_grpc
-from lstmserve_server.rpc.call import current_call
+from lstmserve_server.rpc.call import Served, current_call
 from lstmserve_server.rpc.card import (
     Named,
     to_card,
@@ -86,14 +86,13 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
 
     def _card(self, record: VersionRecord) -> pb.Model:
         card = to_card(record, self._catalog)
-        if not current_call.get().identity.may_administer:
+        if not current_call.get().call.identity.may_administer:
             card.state_reason = ""  # it names files of this machine
         return card
 
 
 def _named(request: Named) -> VersionId:
-    """Return the version that a request names, and note it for the log line."""
+    """Return the version that a request names, and hand it over for the log line."""
     version = to_version_id(request)
-    call = current_call.get()
-    call.model, call.version = request.name, request.version
+    current_call.get().served = Served(request.name, request.version)
     return version

@@ -51,9 +51,13 @@ class OperationsServicer(operations_service_pb2_grpc.OperationsServiceServicer):
         self, request: pb.SetLogLevelRequest, context: Context
     ) -> pb.SetLogLevelResponse:
         level, previous = _check_level(request.level), self._log_level.level
+        caller = current_call.get().call.caller
         # before it is, so that a log which goes quiet says why
         log.warning(
-            "log level is set", level_set=level, previous=previous, caller=current_call.get().caller
+            "log level is set",
+            level_set=level,
+            previous=previous,
+            caller=caller,
         )
         self._log_level.set_level(level)
         self._on_change(level)

@@ -15,12 +15,12 @@ from lstmserve_server.engine.request import Claim, GenerationRequest, SamplingPa
 from lstmserve_server.errors import ResumeMismatchError
 from lstmserve_server.replies.request import ReplyRequest
 from lstmserve_server.rpc.call import Call
-from lstmserve_server.rpc.fields import FieldChecks
 from lstmserve_server.rpc.tokenizing import Tokenizing
 from lstmserve_server.rpc.validation import (
     CACHE_MODES,
     PRIORITIES,
     ROLES,
+    FieldChecks,
     Request,
     check_cache_mode,
     check_input,
@@ -43,13 +43,15 @@ async def to_reply_request(
     tokenizing: Tokenizing,
     *,
     is_per_caller: bool,
+    timeout_seconds: float = math.inf,
 ) -> ReplyRequest:
     """Check and convert a request. Raises InvalidRequestError naming every wrong field.
 
-    With ``is_per_caller`` no caller gets what was kept for another.
+    With ``is_per_caller`` no caller gets what was kept for another. ``timeout_seconds`` is that
+    of this request alone, where its protocol has one beside the call's deadline.
     """
     check_request(request, model.manifest)
-    claim = _to_claim(request, call, context)
+    claim = _to_claim(request, call, context, timeout_seconds)
     prompt_ids = await tokenizing.run(
         lambda: render(request, model.bundle.template), count_bytes(request), claim
     )
@@ -112,10 +114,10 @@ def render(request: Request, template: PromptTemplate) -> list[int]:
     return template.render_conversation(turns)
 
 
-def _to_claim(request: Request, call: Call, context: Context) -> Claim:
+def _to_claim(request: Request, call: Call, context: Context, timeout_seconds: float) -> Claim:
     """Return who asks, how urgently, and until when on the engines' clock."""
     remaining: float | None = context.time_remaining()  # None without a deadline
-    seconds = min(math.inf if remaining is None else remaining, call.timeout_seconds)
+    seconds = min(math.inf if remaining is None else remaining, timeout_seconds)
     return Claim(call.caller, PRIORITIES[request.priority], time.monotonic() + seconds)
 
 
@@ -125,25 +127,15 @@ def _max_tokens(stopping: pb.StoppingCriteria, manifest: Manifest) -> int:
 
 
 def _sampling(sampling: pb.SamplingParams, manifest: Manifest) -> SamplingParams:
-    defaults = manifest.sampling
-
-    def value(field: str) -> float:
-        found = getattr(sampling if sampling.HasField(field) else defaults, field)  # type: ignore[arg-type]
-        return float(found)
-
+    """Return the fields that a request sets, and the model's defaults for the others."""
+    given: dict[str, Any] = {field.name: value for field, value in sampling.ListFields()}
+    defaults = manifest.sampling.model_dump(exclude={"max_tokens"})
+    # the seed may be absent: another is chosen where one matters
+    num_logprobs, biases = given.pop("logprobs", None), given.pop("logit_bias", {})
     return SamplingParams(
-        temperature=value("temperature"),
-        top_k=int(value("top_k")),
-        top_p=value("top_p"),
-        min_p=value("min_p"),
-        seed=sampling.seed,  # absent reads as 0, and another is chosen where one matters
-        num_logprobs=sampling.logprobs if sampling.HasField("logprobs") else None,
-        repetition_penalty=(
-            sampling.repetition_penalty if sampling.HasField("repetition_penalty") else 1.0
-        ),
-        frequency_penalty=sampling.frequency_penalty,  # absent reads as 0
-        presence_penalty=sampling.presence_penalty,
-        logit_bias=tuple(sorted(sampling.logit_bias.items())),
+        **{**defaults, **given},
+        num_logprobs=num_logprobs,
+        logit_bias=tuple(sorted(biases.items())),
     )
 
 

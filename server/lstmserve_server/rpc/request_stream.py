@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import structlog
@@ -13,7 +14,6 @@ from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from lstmserve_server.rpc.call import Call
-from lstmserve_server.rpc.multiplex import multiplex
 from lstmserve_server.rpc.status import to_status
 from lstmserve_server.rpc.wire import Read, checked
 
@@ -28,6 +28,8 @@ HOPELESS = (
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Serve = Callable[[AsyncIterator[Message], Context], AsyncGenerator[Message]]
+Sent = TypeVar("Sent")
+Received = TypeVar("Received")
 # ends a call with a status by raising
 Fail = Callable[[grpc.StatusCode, Status], Awaitable[None]]
 # what a call is inside of
@@ -114,3 +116,50 @@ class RequestStream:
 
 async def _stream_of(request: Message) -> AsyncIterator[Message]:
     yield request
+
+
+async def multiplex(
+    requests: AsyncIterable[Sent],
+    answer: Callable[[Sent], AsyncGenerator[Received]],
+    max_running: int,
+) -> AsyncGenerator[Received]:
+    """Yield the responses to all requests, as they come: in order to each, mixed between them.
+
+    No more than ``max_running`` requests are taken at a time, and no response is asked for
+    before the last one is gone: whoever sends too much or reads too slowly waits. Each request
+    is answered by a task of its own; closing the stream ends them.
+    """
+    responses: asyncio.Queue[Received | _End] = asyncio.Queue()
+    room = asyncio.Semaphore(1)  # a bounded queue could not be told of the end when it is full
+    places = asyncio.Semaphore(max_running)
+
+    async def run(request: Sent) -> None:
+        try:
+            async with aclosing(answer(request)) as found:
+                async for response in found:
+                    await room.acquire()
+                    responses.put_nowait(response)
+        finally:
+            places.release()
+
+    async def run_all() -> None:
+        async with asyncio.TaskGroup() as running:
+            await places.acquire()
+            async for request in requests:
+                running.create_task(run(request))
+                await places.acquire()
+
+    task = asyncio.create_task(run_all())
+    task.add_done_callback(lambda _: responses.put_nowait(_End()))
+    try:
+        while not isinstance(response := await responses.get(), _End):
+            yield response
+            room.release()
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+class _End:
+    """Of all responses."""

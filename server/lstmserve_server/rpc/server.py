@@ -24,15 +24,14 @@ from lstmserve_server.config import Address, DrainConfig
 from lstmserve_server.errors import DrainingError, StartupError
 from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.cache import CacheServicer
+from lstmserve_server.rpc.call import CallEndObserver, CallObserver
 from lstmserve_server.rpc.channel_options import Options
 from lstmserve_server.rpc.door import Door, OpenDoor
-from lstmserve_server.rpc.exchanges import Exchanges
 from lstmserve_server.rpc.foreign import ForeignInterceptor
-from lstmserve_server.rpc.generation import GenerationServicer
+from lstmserve_server.rpc.generation import Exchanges, GenerationServicer
 from lstmserve_server.rpc.health import HealthServicer
 from lstmserve_server.rpc.interceptor import CallInterceptor, is_own
 from lstmserve_server.rpc.models import ModelServicer
-from lstmserve_server.rpc.observer import CallEndObserver, CallObserver
 from lstmserve_server.rpc.open_inference.servicer import OpenInferenceServicer
 from lstmserve_server.rpc.operations import OperationsServicer
 from lstmserve_server.rpc.service import Service

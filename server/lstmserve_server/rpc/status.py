@@ -38,7 +38,7 @@ from lstmserve_server.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from lstmserve_server.rpc.call import REQUEST_ID_KEY
+from lstmserve_server.rpc.metadata import REQUEST_ID_KEY
 
 log = structlog.get_logger()
 DOMAIN = "lstmserve"

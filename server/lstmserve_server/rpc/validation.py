@@ -1,22 +1,21 @@
-"""What each field of a request may hold."""
+"""What each field of a request may hold; everything wrong with a request is told at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Manifest
 from lstmserve_server.engine.request import MAX_LOGPROBS, Priority
+from lstmserve_server.errors import FieldViolation, InvalidRequestError
 from lstmserve_server.replies.request import CacheMode
-from lstmserve_server.rpc.fields import FieldChecks
 
 Request = pb.GenerateRequest | pb.GenerateReplyRequest
 
-MAX_TEMPERATURE = 2.0
-MIN_REPETITION_PENALTY = 0.1
-MAX_REPETITION_PENALTY = 10.0
-MAX_PENALTY = 2.0
-MAX_BIAS = 100.0
+# more help nobody, and cost time that other callers wait for
+MAX_VIOLATIONS = 50
 MAX_BIASED_TOKENS = 1024
 MAX_STOP_SEQUENCES = 8
 MAX_STOP_CHARACTERS = 64
@@ -38,6 +37,76 @@ CACHE_MODES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The values that a number may have."""
+
+    low: float
+    high: float
+    is_above_low: bool = False  # the lowest itself is not allowed
+    is_below_high: bool = False  # nor is the highest
+
+    def allow(self, value: float) -> bool:
+        """Return whether a value is within these; NaN is within none."""
+        is_high_enough = self.low < value if self.is_above_low else self.low <= value
+        is_low_enough = value < self.high if self.is_below_high else value <= self.high
+        return is_high_enough and is_low_enough
+
+    def __str__(self) -> str:
+        if self.is_above_low:
+            return f"above {self.low:g} and at most {self.high:g}"
+        if self.is_below_high:
+            return f"at least {self.low:g} and below {self.high:g}"
+        return f"from {self.low:g} to {self.high:g}"
+
+
+BIAS = Bounds(-100, 100)
+
+
+@cache
+def list_sampling_bounds(vocabulary: int) -> Mapping[str, Bounds]:
+    """Return the bounds of every number in ``SamplingParams`` that has any."""
+    return {
+        "temperature": Bounds(0, 2),
+        "top_k": Bounds(0, vocabulary),
+        "top_p": Bounds(0, 1, is_above_low=True),
+        "min_p": Bounds(0, 1, is_below_high=True),
+        "logprobs": Bounds(0, MAX_LOGPROBS),
+        "repetition_penalty": Bounds(0.1, 10),
+        "frequency_penalty": Bounds(-2, 2),
+        "presence_penalty": Bounds(-2, 2),
+    }
+
+
+class FieldChecks:
+    """Collects violations, the first fifty of them; ``finish`` raises them together."""
+
+    def __init__(self) -> None:
+        self._violations: list[FieldViolation] = []
+
+    def refuse(self, field: str, description: str) -> None:
+        if len(self._violations) < MAX_VIOLATIONS:
+            self._violations.append(FieldViolation(field, description))
+
+    def within(self, field: str, value: float, bounds: Bounds) -> None:
+        if not bounds.allow(value):
+            self.refuse(field, f"must be {bounds}, not {_show(value)}")
+
+    def finish(self) -> None:
+        """Raise InvalidRequestError if anything was refused."""
+        if self._violations:
+            raise InvalidRequestError(self._violations)
+
+
+def _show(value: float) -> str:
+    number = float(value)
+    if number.is_integer():
+        return f"{number:.0f}"
+    # single precision off the wire: six digits read well, unless they hide that it is no bound
+    short = f"{number:.6g}"
+    return f"{number:.9g}" if float(short).is_integer() else short
+
+
 def check_cache_mode(checks: FieldChecks, request: Request) -> None:
     if request.cache_mode not in CACHE_MODES:
         names = ", ".join(map(pb.CacheMode.Name, CACHE_MODES))
@@ -50,36 +119,14 @@ def check_priority(checks: FieldChecks, request: Request) -> None:
 
 
 def check_sampling(checks: FieldChecks, sampling: pb.SamplingParams, manifest: Manifest) -> None:
-    if sampling.HasField("temperature"):
-        checks.within("sampling.temperature", sampling.temperature, 0, MAX_TEMPERATURE)
-    if sampling.HasField("top_k"):
-        checks.within("sampling.top_k", sampling.top_k, 0, manifest.sizes.vocabulary)
-    if sampling.HasField("top_p"):
-        checks.above("sampling.top_p", sampling.top_p, 0, 1)
-    if sampling.HasField("min_p"):
-        checks.below("sampling.min_p", sampling.min_p, 0, 1)
-    if sampling.HasField("logprobs"):
-        checks.within("sampling.logprobs", sampling.logprobs, 0, MAX_LOGPROBS)
-    _check_adjustments(checks, sampling, manifest.sizes.vocabulary)
+    vocabulary = manifest.sizes.vocabulary
+    for name, bounds in list_sampling_bounds(vocabulary).items():
+        if sampling.HasField(name):  # type: ignore[arg-type]  # the table has its fields
+            checks.within(f"sampling.{name}", getattr(sampling, name), bounds)
+    _check_biases(checks, sampling, vocabulary)
 
 
-def _check_adjustments(checks: FieldChecks, sampling: pb.SamplingParams, vocabulary: int) -> None:
-    """Check what changes logits before anything is chosen."""
-    if sampling.HasField("repetition_penalty"):
-        checks.within(
-            "sampling.repetition_penalty",
-            sampling.repetition_penalty,
-            MIN_REPETITION_PENALTY,
-            MAX_REPETITION_PENALTY,
-        )
-    if sampling.HasField("frequency_penalty"):
-        checks.within(
-            "sampling.frequency_penalty", sampling.frequency_penalty, -MAX_PENALTY, MAX_PENALTY
-        )
-    if sampling.HasField("presence_penalty"):
-        checks.within(
-            "sampling.presence_penalty", sampling.presence_penalty, -MAX_PENALTY, MAX_PENALTY
-        )
+def _check_biases(checks: FieldChecks, sampling: pb.SamplingParams, vocabulary: int) -> None:
     if len(sampling.logit_bias) > MAX_BIASED_TOKENS:
         checks.refuse(
             "sampling.logit_bias",
@@ -92,16 +139,16 @@ def _check_adjustments(checks: FieldChecks, sampling: pb.SamplingParams, vocabul
                 f"sampling.logit_bias[{token_id}]",
                 f"token ids of this model are from 0 to {vocabulary - 1}",
             )
-        checks.within(f"sampling.logit_bias[{token_id}]", bias, -MAX_BIAS, MAX_BIAS)
+        checks.within(f"sampling.logit_bias[{token_id}]", bias, BIAS)
 
 
 def check_stopping(
     checks: FieldChecks, stopping: pb.StoppingCriteria, manifest: Manifest, max_tokens: int
 ) -> None:
     """Check when to stop; ``max_tokens`` is the request's own, or the model's default."""
-    checks.within("stopping.max_tokens", max_tokens, 1, manifest.limits.max_tokens)
+    checks.within("stopping.max_tokens", max_tokens, Bounds(1, manifest.limits.max_tokens))
     if stopping.HasField("min_tokens"):
-        checks.within("stopping.min_tokens", stopping.min_tokens, 0, max_tokens)
+        checks.within("stopping.min_tokens", stopping.min_tokens, Bounds(0, max_tokens))
     if len(stopping.stop_sequences) > MAX_STOP_SEQUENCES:
         checks.refuse(
             "stopping.stop_sequences",

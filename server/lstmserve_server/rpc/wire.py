@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
 
 MAX_REQUEST_BYTES = 1 << 20
-# texts and messages looked at for the one that is no UTF-8: half a million would take half a second
+# texts and messages searched for one that is not UTF-8: half a million would take half a second
 MAX_SEARCHED = 1024
 
 _FieldProto = descriptor_pb2.FieldDescriptorProto
@@ -76,7 +76,7 @@ def checked(request: Message | Malformed) -> Message:
 
 
 def _find_violation(kind: type[Message], data: bytes) -> FieldViolation:
-    unreadable = FieldViolation("request", f"is no {kind.DESCRIPTOR.full_name} message")
+    unreadable = FieldViolation("request", f"is not a valid {kind.DESCRIPTOR.full_name} message")
     try:
         message = _bytes_twin(kind.DESCRIPTOR.full_name).FromString(data)
     except DecodeError:

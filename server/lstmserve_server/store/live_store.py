@@ -8,7 +8,7 @@ import structlog
 
 from lstmserve_server.config import StoreConfig
 from lstmserve_server.errors import StartupError
-from lstmserve_server.following import Trouble
+from lstmserve_server.failures import Trouble
 from lstmserve_server.store.administration import Administration, OnChange
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.directives import Directives

@@ -10,14 +10,16 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from lstmserve_server.children import environment, send_signal
-from lstmserve_server.process_messages import OperatorChange, OperatorState, Ready
-from lstmserve_server.supervision.messages import (
+from lstmserve_server.process_messages import (
     ANSWERS,
     CHANGES,
     MAX_LINE_BYTES,
     ORDERS,
     STATES,
+    OperatorChange,
+    OperatorState,
     Order,
+    Ready,
     Refusal,
 )
 

@@ -11,11 +11,10 @@ from dataclasses import replace
 
 import structlog
 
-from lstmserve_server.backoff import backoff_seconds
 from lstmserve_server.errors import StartupError
-from lstmserve_server.process_messages import Ready
+from lstmserve_server.failures import backoff_seconds
+from lstmserve_server.process_messages import Order, Ready, Refusal
 from lstmserve_server.supervision.broadcast import Broadcast
-from lstmserve_server.supervision.messages import Order, Refusal
 from lstmserve_server.supervision.process import WorkerProcess, start_worker
 from lstmserve_server.telemetry.workers import WorkerPages
 

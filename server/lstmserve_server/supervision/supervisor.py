@@ -16,11 +16,10 @@ from prometheus_client import disable_created_metrics
 from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.following import read_on_thread, unless_stopped
 from lstmserve_server.page.application import Page
-from lstmserve_server.process_messages import Ready
+from lstmserve_server.process_messages import Order, Ready
 from lstmserve_server.store.default_model import StoreDefault
 from lstmserve_server.store.repository import read_store
 from lstmserve_server.supervision.broadcast import Broadcast
-from lstmserve_server.supervision.messages import Order
 from lstmserve_server.supervision.port import reserve_port
 from lstmserve_server.supervision.slot import WorkerSlot
 from lstmserve_server.telemetry.exporter import MetricsExporter

@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from lstmserve_server.engine.output import Timings
-from lstmserve_server.rpc.call import Call, Transcript
+from lstmserve_server.rpc.call import Call, CallOutcome, Transcript
+from lstmserve_server.telemetry.calls import OUTCOMES
 from lstmserve_server.telemetry.logging import ProcessLog
-from lstmserve_server.telemetry.outcomes import OUTCOMES
 from lstmserve_server.telemetry.redaction import redact
 
 log = structlog.get_logger()
@@ -23,30 +23,31 @@ class CallLog:
     def __init__(self, process_log: ProcessLog) -> None:
         self._process_log = process_log
 
-    def on_call_end(self, call: Call, code: str, seconds: float) -> None:
-        """An RPC ended with this status code, after so long."""
+    def on_call_end(self, call: Call, outcome: CallOutcome) -> None:
+        """Write the line, if lines of its level are written."""
         if self._process_log.writes("INFO"):
-            log.info("rpc", **_describe(call, code, seconds))
+            log.info("rpc", **_describe(call, outcome))
 
 
-def _describe(call: Call, code: str, seconds: float) -> dict[str, Any]:
+def _describe(call: Call, outcome: CallOutcome) -> dict[str, Any]:
+    served = outcome.served
     return {
         "rpc": call.rpc,
-        "code": code,
-        "outcome": OUTCOMES[code],
+        "code": outcome.code,
+        "outcome": OUTCOMES[outcome.code],
         "request_id": call.request_id,
         **({"trace_id": call.trace_id} if call.trace_id else {}),
         "caller": call.caller,
-        "error": call.error,
-        "model": call.model,
-        "version": call.version,
-        "finish_reason": call.finish_reason,
-        "cache": call.cache,
-        "prompt_tokens": call.prompt_tokens,
-        "generated_tokens": call.generated_tokens,
-        "seconds": _round(seconds),
-        **({} if call.timings is None else _describe_timings(call.timings)),
-        **({} if call.transcript is None else _describe_text(call.transcript)),
+        "error": outcome.error,
+        "model": served.model,
+        "version": served.version,
+        "finish_reason": served.finish_reason,
+        "cache": served.cache,
+        "prompt_tokens": served.prompt_tokens,
+        "generated_tokens": served.generated_tokens,
+        "seconds": _round(outcome.seconds),
+        **({} if served.timings is None else _describe_timings(served.timings)),
+        **({} if served.transcript is None else _describe_text(served.transcript)),
     }
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable
 
 import structlog
 
 from lstmserve_server.telemetry.background_file import BackgroundFile
+
+QUIET_SECONDS = 60.0  # between two warnings of a library: what goes wrong does so many times
 
 
 class ProcessLog:
@@ -96,3 +99,22 @@ def _for_people() -> list[structlog.types.Processor]:
 
 def _for_programs() -> list[structlog.types.Processor]:
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def relay_warnings(library: str) -> None:
+    """Let a library's warnings stand in our log: one a minute at most, and without tracebacks."""
+    logger = logging.getLogger(library)
+    logger.propagate = False
+    logger.handlers = [_Relay(logging.WARNING)]
+
+
+class _Relay(logging.Handler):
+    _quiet_until = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET_SECONDS
+            structlog.get_logger().warning(
+                record.name.partition(".")[0], problem=record.getMessage()
+            )

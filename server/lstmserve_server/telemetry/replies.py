@@ -1,15 +1,16 @@
-"""Where the replies of one version are counted, looked up once and not with every message."""
+"""Counts the tokens of replies; where, is looked up once for a reply and not with every message."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import Counter, Histogram
 
 from lstmserve_server.engine.output import Timings
+from lstmserve_server.rpc.call import Call
+from lstmserve_server.telemetry.makers import Rate
 from lstmserve_server.telemetry.metrics import Metrics, RequestFamilies
-from lstmserve_server.telemetry.rates import Rate
 
 # where tokens come from that no model made for the call, by what the cache did
 SOURCES: Mapping[str, str] = {"hit": "cache", "coalesced": "coalesced"}
@@ -71,3 +72,49 @@ class AllReplySeries:
         if found is None:
             found = self._known[kind] = ReplySeries(self._metrics.requests, kind)
         return found
+
+
+class ReplyMetrics:
+    """Turns what becomes of one reply into metrics."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        series: AllReplySeries,
+        clock: Callable[[], float],
+        call: Call,
+        model: str,
+        version: str,
+    ) -> None:
+        self._metrics = metrics
+        self._all_series = series
+        self._clock = clock
+        self._call = call
+        self._version = (model, version)
+        self._series: ReplySeries | None = None  # known with the first tokens
+        self._last_at: float | None = None  # when the latest tokens went out
+
+    def on_tokens(self, count: int, cache: str) -> None:
+        """Count tokens that go out, from wherever the cache's outcome says."""
+        if self._series is None:
+            self._series = self._all_series.find(Kind(*self._version, self._call.rpc, cache))
+        now = self._clock()
+        self._series.add_tokens(count, None if self._last_at is None else now - self._last_at)
+        self._last_at = now
+
+    def on_discarded(self, count: int) -> None:
+        """Count tokens that the model made and nobody gets."""
+        if count:
+            self._metrics.engine.wasted_tokens.labels(*self._version, "cancelled").inc(count)
+
+    def on_finished(self, timings: Timings, saved_seconds: float) -> None:
+        """Count a complete reply, its last tokens included."""
+        if self._series is not None:
+            self._series.add_timings(timings, exemplar_of(self._call))
+        self._metrics.cache.saved_seconds.inc(saved_seconds)
+
+
+def exemplar_of(call: Call) -> dict[str, str]:
+    """Return what leads from a bucket to the log line and the trace of one call in it."""
+    found = {"request_id": call.request_id, "trace_id": call.trace_id}
+    return {name: value for name, value in found.items() if value}

@@ -23,8 +23,8 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from lstmserve_server.config import TracingConfig
-from lstmserve_server.rpc.call import Call
-from lstmserve_server.telemetry.library_warnings import relay_warnings
+from lstmserve_server.rpc.call import Call, CallOutcome, Served
+from lstmserve_server.telemetry.logging import relay_warnings
 
 EXPORT_SECONDS = 5.0  # the longest that a batch may take, with repetitions
 LAST_SPANS_SECONDS = 2.0
@@ -56,8 +56,8 @@ class CallTracer:
         self._tracer = self._provider.get_tracer("lstmserve")
         self._propagator = TraceContextTextMapPropagator()
 
-    def on_call_end(self, call: Call, code: str, seconds: float) -> None:
-        """An RPC ended with this status code, after so long."""
+    def on_call_end(self, call: Call, outcome: CallOutcome) -> str | None:
+        """Make the spans of an RPC; return the id of their trace, unless they are not recorded."""
         now = time.monotonic()
         to_wall_ns = time.time_ns() - round(now * 1e9)
         span = self._tracer.start_span(
@@ -65,16 +65,16 @@ class CallTracer:
             # a context that cannot be read is none
             self._propagator.extract(call.trace, Context()) if call.trace_id else Context(),
             SpanKind.SERVER,
-            start_time=to_wall_ns + round((now - seconds) * 1e9),
+            start_time=to_wall_ns + round((now - outcome.seconds) * 1e9),
         )
         if not span.is_recording():
-            return
-        call.trace_id = f"{span.get_span_context().trace_id:032x}"
-        self._add_children(span, call, to_wall_ns)
-        span.set_attributes(_describe(call, code))
-        if code in FAILURES:
-            span.set_status(StatusCode.ERROR, call.error)
+            return None
+        self._add_children(span, outcome.served, to_wall_ns)
+        span.set_attributes(_describe(call, outcome))
+        if outcome.code in FAILURES:
+            span.set_status(StatusCode.ERROR, outcome.error)
         span.end(to_wall_ns + round(now * 1e9))
+        return f"{span.get_span_context().trace_id:032x}"
 
     def close(self) -> None:
         """Send what is left, within reason."""
@@ -84,26 +84,26 @@ class CallTracer:
         self._provider.shutdown()
         patience.cancel()
 
-    def _add_children(self, parent: Span, call: Call, to_wall_ns: int) -> None:
+    def _add_children(self, parent: Span, served: Served, to_wall_ns: int) -> None:
         context = set_span_in_context(parent, Context())
-        for name, began_at, ended_at in _list_stages(call):
+        for name, began_at, ended_at in _list_stages(served):
             child = self._tracer.start_span(
                 name, context, start_time=to_wall_ns + round(began_at * 1e9)
             )
             child.end(to_wall_ns + round(ended_at * 1e9))
 
 
-def _list_stages(call: Call) -> Iterator[tuple[str, float, float]]:
+def _list_stages(served: Served) -> Iterator[tuple[str, float, float]]:
     """What a complete reply went through, with the moments of its beginning and end."""
-    timings = call.timings
+    timings = served.timings
     if timings is None:
         return
     began_at = timings.arrived_at
-    if call.cache == "hit":
+    if served.cache == "hit":
         yield "cache lookup", began_at, began_at + timings.time_to_first_token_seconds
-    if call.cache == "miss":
-        yield "cache lookup", began_at - call.lookup_seconds, began_at
-    if call.cache in {"miss", "bypass"}:
+    if served.cache == "miss":
+        yield "cache lookup", began_at - served.lookup_seconds, began_at
+    if served.cache in {"miss", "bypass"}:
         for name, seconds in (
             ("queue", timings.queue_seconds),
             ("prefill", timings.prefill_seconds),
@@ -113,22 +113,23 @@ def _list_stages(call: Call) -> Iterator[tuple[str, float, float]]:
             began_at += seconds
 
 
-def _describe(call: Call, code: str) -> dict[str, str | int]:
+def _describe(call: Call, outcome: CallOutcome) -> dict[str, str | int]:
+    served = outcome.served
     facts: dict[str, str | int] = {
         "request_id": call.request_id,
         "caller": call.caller,
-        "error": call.error,
-        "model": call.model,
-        "model_version": call.version,
-        "finish_reason": call.finish_reason,
-        "cache": call.cache,
-        "prompt_tokens": call.prompt_tokens,
-        "generated_tokens": call.generated_tokens,
+        "error": outcome.error,
+        "model": served.model,
+        "model_version": served.version,
+        "finish_reason": served.finish_reason,
+        "cache": served.cache,
+        "prompt_tokens": served.prompt_tokens,
+        "generated_tokens": served.generated_tokens,
     }
     return {
         "rpc.system": "grpc",
         "rpc.service": call.service,
         "rpc.method": call.rpc,
-        "rpc.grpc.status_code": grpc.StatusCode[code].value[0],
+        "rpc.grpc.status_code": grpc.StatusCode[outcome.code].value[0],
         **{f"lstmserve.{name}": value for name, value in facts.items() if value},
     }

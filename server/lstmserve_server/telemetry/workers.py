@@ -13,10 +13,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from lstmserve_server.telemetry.merge import merge, tell_apart
+from lstmserve_server.telemetry.merge import (
+    drop_unloaded,
+    find_lost,
+    keep_totals,
+    merge,
+    tell_apart,
+)
 from lstmserve_server.telemetry.metrics import SupervisorMetrics
 from lstmserve_server.telemetry.process import describe_process
-from lstmserve_server.telemetry.totals import drop_unloaded, find_lost, keep_totals
 
 # of the two formats the one that tells what is an info; the other calls it a gauge
 ACCEPT = {"Accept": "application/openmetrics-text; version=1.0.0"}

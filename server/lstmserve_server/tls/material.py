@@ -9,16 +9,26 @@ from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from lstmserve_server.config import TlsConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.text_files import without_mark
-from lstmserve_server.tls.private_key import check_key
 
 CERTIFICATE = "--tls-certificate"
 KEY = "--tls-key"
 AUTHORITY = "--tls-client-authority"
+# with any other curve, Ed25519 too, no client of gRPC gets through a handshake
+CURVES = frozenset({"secp256r1", "secp384r1"})
+MIN_RSA_BITS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ def examine(config: TlsConfig, files: Files) -> Material:
     """Check that they fit together, now; raises StartupError naming the option and the file."""
     place = f"{CERTIFICATE}: {config.certificate}"
     chain = _parse_certificates(place, files.chain)
-    check_key(f"{KEY}: {config.key}", files.key, chain[0])
+    _check_key(f"{KEY}: {config.key}", files.key, chain[0])
     for certificate in chain:
         _check_dates(place, certificate)
     _check_order(place, chain)
@@ -78,6 +88,39 @@ def _parse_certificates(place: str, pem: bytes) -> list[x509.Certificate]:
         raise StartupError(
             f"{place}: holds no certificate in PEM (-----BEGIN CERTIFICATE-----), or a broken one"
         ) from None
+
+
+def _check_key(place: str, pem: bytes, certificate: x509.Certificate) -> None:
+    """Raise StartupError unless the key is the certificate's, and of a kind that gRPC serves."""
+    key = _load_key(place, pem)
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
+        raise StartupError(
+            f"{place}: the key does not fit the first certificate of --tls-certificate "
+            f"({certificate.subject.rfc4514_string()})"
+        )
+    if not _is_usable(key):
+        raise StartupError(
+            f"{place}: must be a key of the curve P-256 or P-384, or of RSA with {MIN_RSA_BITS} "
+            "bits or more; gRPC serves no other"
+        )
+
+
+def _load_key(place: str, pem: bytes) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(pem, password=None)
+    except TypeError:
+        raise StartupError(f"{place}: the key is encrypted; give one without password") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise StartupError(
+            f"{place}: holds no private key in PEM (-----BEGIN PRIVATE KEY-----), or a broken one"
+        ) from None
+
+
+def _is_usable(key: PrivateKeyTypes) -> bool:
+    if isinstance(key, EllipticCurvePrivateKey):
+        return key.curve.name in CURVES
+    return isinstance(key, RSAPrivateKey) and key.key_size >= MIN_RSA_BITS
 
 
 def _check_dates(place: str, certificate: x509.Certificate) -> None:

@@ -223,12 +223,12 @@ def test_a_body_that_is_no_request_is_refused_with_what_is_wrong(
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"{", "the body is no JSON: "),
+        (b"{", "the body is not valid JSON: "),
         (b"null", "must be a JSON object"),
         (b"\xff", "valid utf-8"),
         (b'{"prompt": "\\ud800"}', "Unpaired surrogate at GenerateRequest.prompt"),
         (b'{"\\ud800": 1}', "valid Unicode"),
-        (b'{"prompt": "a", "prompt": "b"}', "prompt: must be there once"),
+        (b'{"prompt": "a", "prompt": "b"}', "prompt: must appear once"),
         (b"[" * 50_000, "too deep"),
         (b'{"conversation":' * 3000, "too deep"),
         (b'{"sampling": {"seed": ' + b"9" * 5000 + b"}}", "too long"),

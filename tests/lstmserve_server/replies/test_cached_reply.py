@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmserve_server.cache.seal import CorruptEntryError
+from lstmserve_server.cache.entry_key import CorruptEntryError
 from lstmserve_server.engine.outbox import merge
 from lstmserve_server.engine.output import Output
 from lstmserve_server.engine.reply_text import ReplyText

@@ -11,7 +11,7 @@ from lstmserve_server.cache.entry_key import Kind, Owner
 from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.observer import Lookup, StoreName
 from lstmserve_server.cache.redis.store import RedisStore
-from lstmserve_server.cache.tiers import Tiers
+from lstmserve_server.cache.stores import Tiers
 from lstmserve_server.engine.prefix import PromptStates
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.replies.prefix_states import STATES, PrefixStates

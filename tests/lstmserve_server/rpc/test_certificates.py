@@ -32,8 +32,8 @@ async def serve_door(door: GuardedDoor) -> AsyncIterator[int]:
     async def serve(_: bytes, context: Any) -> bytes:  # noqa: ANN401
         call = Call("ListModels", "id", SERVICE)
         try:
-            with door.admit(call, context):
-                return call.caller.encode()
+            with door.admit(door.identify(call, context), context) as admitted:
+                return admitted.caller.encode()
         except LstmserveError as error:
             return classify(error)[1].encode()
 

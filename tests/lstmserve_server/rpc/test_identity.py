@@ -8,15 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.auth.principal import Principal, Scope
+from lstmserve_server.engine.request import ANONYMOUS
 from lstmserve_server.errors import InvalidRequestError
-from lstmserve_server.rpc.door import (
-    parse_bearer,
-    read_authorizations,
-    read_certificate_names,
-)
-from lstmserve_server.rpc.identity import Identity, to_scope
+from lstmserve_server.rpc.door import read_certificate_names
+from lstmserve_server.rpc.identity import Identity, sticky_key, to_scope
+from lstmserve_server.rpc.metadata import parse_bearer, read_authorizations
+from support.wire_requests import conversation, make_request
 
+REQUESTS = (
+    make_request("hello"),
+    make_request("hello", seed=7),
+    pb.GenerateReplyRequest(prompt="hello"),
+    pb.GenerateRequest(conversation=conversation("hello")),
+    pb.GenerateRequest(conversation=conversation("hello", "hi", "and now?")),
+)
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True)
 USERS = NAMES | st.just("")
 SHOP = Principal("shop", frozenset({Scope.GENERATE}))
@@ -119,3 +126,23 @@ def test_the_common_name_counts_only_without_other_names() -> None:
         assert names == [name.decode() for name in others or common]
     assert read_certificate_names({"transport_security_type": [b"ssl"]}) == []
     assert read_certificate_names({COMMON: [b"\xff"]}) == ["\ufffd"]
+
+
+def test_all_turns_of_a_nameless_conversation_have_one_key() -> None:
+    assert len({sticky_key(request, ANONYMOUS) for request in REQUESTS}) == 1
+    other = pb.GenerateRequest(conversation=conversation("hello!", "hi", "and now?"))
+    assert sticky_key(other, ANONYMOUS) != sticky_key(REQUESTS[-1], ANONYMOUS)
+
+
+def test_a_caller_has_one_key_whatever_it_asks() -> None:
+    assert len({sticky_key(request, "bot") for request in (*REQUESTS, make_request("bye"))}) == 1
+    assert sticky_key(REQUESTS[0], "bot") != sticky_key(REQUESTS[0], "another")
+
+
+@pytest.mark.parametrize("request_", [pb.GenerateRequest(), pb.GenerateReplyRequest()])
+def test_a_request_without_anything_has_a_key(request_: pb.GenerateRequest) -> None:
+    assert sticky_key(request_, ANONYMOUS)
+
+
+def test_no_caller_is_taken_for_a_prompt() -> None:
+    assert sticky_key(make_request("bot"), ANONYMOUS) != sticky_key(make_request("x"), "bot")

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from lstmserve_server.rpc.multiplex import multiplex
+from lstmserve_server.rpc.request_stream import multiplex
 
 
 async def stream_of(requests: Iterable[int]) -> AsyncIterator[int]:

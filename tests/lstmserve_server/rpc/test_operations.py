@@ -15,7 +15,7 @@ from lstmserve.v1 import generation_service_pb2 as gen
 from lstmserve.v1 import operations_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.operations_service_pb2_grpc import OperationsServiceStub
-from lstmserve_server.rpc.call import Call, current_call
+from lstmserve_server.rpc.call import Call, RunningCall, current_call
 from lstmserve_server.rpc.operations import OperationsServicer
 from support.calls import connect, find_detail
 
@@ -93,6 +93,6 @@ class Levels:
 async def test_other_processes_can_be_told_of_a_level_that_is_in_force() -> None:
     levels, told = Levels(), []
     servicer = OperationsServicer(levels, lambda level: told.append((level, levels.level)))
-    current_call.set(Call("SetLogLevel", "id"))
+    current_call.set(RunningCall(Call("SetLogLevel", "id")))
     await servicer.SetLogLevel(pb.SetLogLevelRequest(level=pb.LOG_LEVEL_DEBUG), None)
     assert told == [("DEBUG", "DEBUG")]

@@ -16,7 +16,7 @@ from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_server.errors import DrainingError
 from lstmserve_server.gate import Gate
-from lstmserve_server.rpc.call import Call
+from lstmserve_server.rpc.call import Call, CallOutcome
 from lstmserve_server.rpc.door import OpenDoor
 from lstmserve_server.rpc.interceptor import CallInterceptor
 
@@ -111,8 +111,8 @@ class Ends:
     def __init__(self) -> None:
         self.codes: list[str] = []
 
-    def on_call_end(self, call: Call, code: str, seconds: float) -> None:
-        self.codes.append(code)
+    def on_call_end(self, call: Call, outcome: CallOutcome) -> None:
+        self.codes.append(outcome.code)
 
 
 async def test_a_caller_who_is_gone_by_then_has_cancelled() -> None:

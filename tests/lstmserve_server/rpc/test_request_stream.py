@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from lstmserve_server.errors import (
     UnauthenticatedError,
 )
 from lstmserve_server.gate import Gate
-from lstmserve_server.rpc.call import Call
+from lstmserve_server.rpc.call import Call, CallOutcome
 from lstmserve_server.rpc.door import Door, OpenDoor
 from lstmserve_server.rpc.interceptor import CallInterceptor
 
@@ -51,8 +51,8 @@ class Ends:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
 
-    def on_call_end(self, call: Call, code: str, seconds: float) -> None:
-        self.calls.append((call.request_id, code))
+    def on_call_end(self, call: Call, outcome: CallOutcome) -> None:
+        self.calls.append((call.request_id, outcome.code))
 
 
 class Caller:
@@ -190,10 +190,11 @@ async def test_bytes_that_are_no_request_fail_alone() -> None:
 class ClosedDoor:
     """Lets nobody in."""
 
-    @contextmanager
-    def admit(self, _call: Call, _context: object) -> Iterator[None]:
+    def identify(self, _call: Call, _context: object) -> Call:
         raise UnauthenticatedError
-        yield
+
+    def admit(self, _call: Call, _context: object) -> AbstractContextManager[Call]:
+        raise AssertionError
 
     def is_open_to(self, _call: Call, _context: object) -> bool:
         return False

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.rpc.call import Call, Transcript
+from lstmserve_server.rpc.call import Call, CallOutcome, Served, Transcript
 from lstmserve_server.telemetry import call_log
 from lstmserve_server.telemetry.background_file import BackgroundFile
 from lstmserve_server.telemetry.logging import ProcessLog
@@ -61,11 +61,11 @@ def test_a_text_is_redacted_only_for_a_line_that_is_written(
 
     monkeypatch.setattr(call_log, "redact", redact)
     process_log = ProcessLog("WARNING", BackgroundFile(io.StringIO()))
-    call = Call("Generate", "id", transcript=Transcript("a prompt", "a reply"))
+    call, served = Call("Generate", "id"), Served(transcript=Transcript("a prompt", "a reply"))
     calls = call_log.CallLog(process_log)
-    calls.on_call_end(call, "OK", 1.0)
+    calls.on_call_end(call, CallOutcome("OK", 1.0, served=served))
     assert not seen
     process_log.set_level("INFO")
-    calls.on_call_end(call, "OK", 1.0)
+    calls.on_call_end(call, CallOutcome("OK", 1.0, served=served))
     assert seen == ["a prompt", "a reply"]
     process_log.close()

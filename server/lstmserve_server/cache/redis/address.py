@@ -137,7 +137,7 @@ def _parse_path(path: str, topology: Topology) -> tuple[str, int]:
     if topology is not Topology.SENTINEL:
         db = _parse_db(path.removeprefix("/"))
         if db and topology is Topology.CLUSTER:
-            raise ValueError("must have no database but 0: a cluster has no other")
+            raise ValueError("must use database 0, the only one that a cluster has")
         return "", db
     service, _, db_text = path.removeprefix("/").partition("/")
     if not service:
@@ -154,14 +154,15 @@ def _parse_login(login: str) -> tuple[str | None, str | None]:
 
 def _parse_db(text: str) -> int:
     if text and not (text.isascii() and text.isdecimal()):
-        raise ValueError("must have a database that is a number, or none")
+        raise ValueError("must have a number as its database, or none")
     return int(text or 0)
 
 
 def _check_options(options: dict[str, str], known: frozenset[str]) -> None:
     if not options.keys() <= known:
-        names = ", ".join(sorted(known)) or "none here; the ssl_ ones are for rediss://"
-        raise ValueError(f"must have no options but these after '?': {names}")
+        if not known:
+            raise ValueError("must have no options after '?'; those of TLS are for rediss://")
+        raise ValueError(f"must have only these options after '?': {', '.join(sorted(known))}")
 
 
 def _join(host: str, port: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from lstmserve_server.backoff import backoff_seconds
+from lstmserve_server.failures import backoff_seconds
 
 
 class Phase(Enum):

@@ -19,8 +19,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from lstmserve_server.backoff import backoff_seconds
 from lstmserve_server.cache.observer import Problem
+from lstmserve_server.failures import backoff_seconds
 
 # the code by which Redis begins an error is what we call the problem
 CODES = frozenset({

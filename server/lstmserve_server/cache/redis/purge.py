@@ -14,13 +14,13 @@ from itertools import chain
 
 import structlog
 
-from lstmserve_server.backoff import backoff_seconds
 from lstmserve_server.cache.entry_key import Selection
 from lstmserve_server.cache.redis.address import RedisAddress
 from lstmserve_server.cache.redis.keys import KeyNames
 from lstmserve_server.cache.redis.link import RedisLink, open_link
 from lstmserve_server.cache.redis.problems import classify
 from lstmserve_server.errors import CacheUnavailableError
+from lstmserve_server.failures import backoff_seconds
 
 PURGE_SECONDS = 10.0
 NODE_SECONDS = 7.0  # of these for the entries, which leaves some to tell of it

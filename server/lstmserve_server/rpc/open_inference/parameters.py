@@ -1,15 +1,18 @@
-"""What a request may set by name, and which field of our own request each of them is."""
+"""What a request may set by name: which field of our own each is, and what errors call it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.rpc.fields import FieldChecks
-from lstmserve_server.rpc.open_inference.places import TEXT, in_input, in_parameter
+from lstmserve_server.errors import FieldViolation, InvalidRequestError
 from lstmserve_server.rpc.open_inference.values import (
     MAX_UINT32,
     MAX_UINT64,
@@ -20,7 +23,13 @@ from lstmserve_server.rpc.open_inference.values import (
     to_texts,
     to_whole,
 )
-from lstmserve_server.rpc.validation import Request
+from lstmserve_server.rpc.validation import FieldChecks, Request
+
+MAX_NAME = 64  # characters of a name that a caller has made up
+# inputs, outputs or parameters of a request: more than there are
+MAX_NAMED = 64
+
+TEXT = "text_input"
 
 CACHE_MODES = {
     "default": pb.CACHE_MODE_UNSPECIFIED,
@@ -58,18 +67,19 @@ class Parameter:
             setattr(target, name, value)
 
 
+# how the values of our own fields are read, by their type on the wire
+READERS: Mapping[int, Callable[[Value], Any]] = {
+    FieldDescriptor.TYPE_FLOAT: to_number,
+    FieldDescriptor.TYPE_UINT32: to_whole(MAX_UINT32),
+    FieldDescriptor.TYPE_UINT64: to_whole(MAX_UINT64),
+    FieldDescriptor.TYPE_MESSAGE: to_biases,  # the only map
+}
 PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
     {
-        "temperature": Parameter("sampling.temperature", to_number),
-        "top_k": Parameter("sampling.top_k", to_whole(MAX_UINT32)),
-        "top_p": Parameter("sampling.top_p", to_number),
-        "min_p": Parameter("sampling.min_p", to_number),
-        "repetition_penalty": Parameter("sampling.repetition_penalty", to_number),
-        "frequency_penalty": Parameter("sampling.frequency_penalty", to_number),
-        "presence_penalty": Parameter("sampling.presence_penalty", to_number),
-        "logit_bias": Parameter("sampling.logit_bias", to_biases),
-        "seed": Parameter("sampling.seed", to_whole(MAX_UINT64)),
-        "logprobs": Parameter("sampling.logprobs", to_whole(MAX_UINT32)),
+        **{
+            field.name: Parameter(f"sampling.{field.name}", READERS[field.type])
+            for field in pb.SamplingParams.DESCRIPTOR.fields
+        },
         "max_tokens": Parameter("stopping.max_tokens", to_whole(MAX_UINT32)),
         "min_tokens": Parameter("stopping.min_tokens", to_whole(MAX_UINT32)),
         "stop": Parameter("stopping.stop_sequences", to_texts),
@@ -77,6 +87,23 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "priority": Parameter("priority", one_of(PRIORITIES)),
     }
 )
+
+
+def in_input(name: str) -> str:
+    return f"inputs[{name[:MAX_NAME]}]"
+
+
+def in_output(name: str) -> str:
+    return f"outputs[{name[:MAX_NAME]}]"
+
+
+def in_parameter(name: str) -> str:
+    return f"parameters[{name[:MAX_NAME]}]"
+
+
+def in_object(name: str) -> str:
+    """Return a place within the JSON object of the input sampling_parameters."""
+    return f"sampling_parameters.{name[:MAX_NAME]}"
 
 
 # where our own fields come from when a request sets none of them
@@ -107,10 +134,42 @@ class Settings:
             self._checks.refuse(place, str(error))
             return
         if self._values.setdefault(name, read) != read:
-            self._checks.refuse(place, f"must be what {self.places[parameter.field]} is")
+            self._checks.refuse(place, f"must be the same as {self.places[parameter.field]}")
             return
         self.places[parameter.field] = place
 
     def write(self, request: Request) -> None:
         for name, value in self._values.items():
             PARAMETERS[name].set(request, value)
+
+
+def check_count(checks: FieldChecks, field: str, count: int) -> bool:
+    """Return whether so many may be looked at one by one."""
+    if count > MAX_NAMED:
+        checks.refuse(field, f"must have at most {MAX_NAMED} entries, not {count}")
+    return count <= MAX_NAMED
+
+
+def refuse_parameters(checks: FieldChecks, place: str, names: Iterable[str]) -> None:
+    """Refuse the parameters of one tensor: there are none that are served."""
+    for name in islice(names, MAX_NAMED):
+        checks.refuse(f"{place}.parameters[{name[:MAX_NAME]}]", "is not served")
+
+
+def list_names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+@contextmanager
+def in_words_of_caller(places: Mapping[str, str]) -> Iterator[None]:
+    """Return violations of our own fields as those of the places that they came from."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        raise InvalidRequestError([_rename(item, places) for item in error.violations]) from None
+
+
+def _rename(violation: FieldViolation, places: Mapping[str, str]) -> FieldViolation:
+    field, bracket, index = violation.field.partition("[")
+    place = places.get(field, field)
+    return FieldViolation(f"{place}{bracket}{index}", violation.description)

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.rpc.open_inference.outputs import FINISH_REASONS, OUTPUTS, Piece
 from lstmserve_server.rpc.open_inference.request import Asked
+from lstmserve_server.rpc.open_inference.signature import FINISH_REASONS, OUTPUTS, Piece
 from lstmserve_server.rpc.open_inference.tensors import Tensor, write_tensors
 from lstmserve_server.rpc.request_stream import Failure
+from lstmserve_server.rpc.status import reason_of
 
 FINAL = "triton_final_response"
 # callers who want an error as the status that ends the stream send this, "true", as metadata
@@ -122,7 +123,7 @@ def to_failure(failure: Failure) -> wire.ModelStreamInferResponse:
     response = wire.ModelInferResponse(id=identifier)
     parameters = response.parameters
     parameters["code"].string_param = failure.code.name
-    parameters["reason"].string_param = failure.call.error
+    parameters["reason"].string_param = reason_of(failure.status)
     parameters["request_id"].string_param = failure.call.request_id
     parameters[FINAL].bool_param = True
     return wire.ModelStreamInferResponse(

@@ -9,23 +9,25 @@ from typing import Any
 
 from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.rpc.fields import FieldChecks
-from lstmserve_server.rpc.open_inference.inputs import (
-    EXCLUDE_INPUT,
-    SAMPLING,
-    STREAM,
-    read_inputs,
-)
-from lstmserve_server.rpc.open_inference.outputs import LOGPROBS, RETURNED, read_outputs
-from lstmserve_server.rpc.open_inference.parameters import PARAMETERS, Settings
-from lstmserve_server.rpc.open_inference.places import (
+from lstmserve_server.rpc.open_inference.parameters import (
+    PARAMETERS,
     TEXT,
+    Settings,
     check_count,
     in_input,
     in_object,
     in_output,
     in_parameter,
     list_names,
+)
+from lstmserve_server.rpc.open_inference.signature import (
+    EXCLUDE_INPUT,
+    LOGPROBS,
+    RETURNED,
+    SAMPLING,
+    STREAM,
+    read_inputs,
+    read_outputs,
 )
 from lstmserve_server.rpc.open_inference.values import (
     MAX_UINT32,
@@ -34,7 +36,7 @@ from lstmserve_server.rpc.open_inference.values import (
     to_flag,
     to_whole,
 )
-from lstmserve_server.rpc.validation import Request
+from lstmserve_server.rpc.validation import FieldChecks, Request
 
 TIMEOUT = "timeout"  # in microseconds; 0 for none
 EMPTY_FINAL = "triton_enable_empty_final_response"
@@ -123,7 +125,7 @@ class _Reading:
             self._add_object(str(self._inputs[SAMPLING]))
         if not self._inputs.get(EXCLUDE_INPUT, True):
             self._checks.refuse(
-                in_input(EXCLUDE_INPUT), "must be true: a reply does not repeat what it answers"
+                in_input(EXCLUDE_INPUT), "must be true: a reply does not repeat the prompt"
             )
 
     def _add_object(self, text: str) -> None:
@@ -151,7 +153,7 @@ class _Reading:
         if LOGPROBS in self._settings:
             wanted.setdefault(LOGPROBS, in_output(LOGPROBS))
         elif LOGPROBS in wanted:
-            self._checks.refuse(wanted[LOGPROBS], "needs the parameter logprobs: how many")
+            self._checks.refuse(wanted[LOGPROBS], "needs the parameter logprobs")
         return tuple(wanted)
 
     def _read_stream(self) -> bool:
@@ -159,7 +161,7 @@ class _Reading:
         if is_streamed and not self._is_stream:
             self._checks.refuse(
                 in_input(STREAM),
-                "must be false: ModelInfer gives one reply; ModelStreamInfer pieces",
+                "must be false: for a reply in pieces, call ModelStreamInfer",
             )
         return is_streamed
 

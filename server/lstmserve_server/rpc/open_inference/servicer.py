@@ -13,14 +13,12 @@ from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.open_inference import inference_service_pb2_grpc
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.errors import InvalidRequestError, ModelLoadingError, ModelNotFoundError
-from lstmserve_server.rpc.call import current_call
-from lstmserve_server.rpc.exchanges import Exchanges
+from lstmserve_server.rpc.generation import Exchanges
 from lstmserve_server.rpc.health import HealthServicer
-from lstmserve_server.rpc.open_inference.inputs import INPUTS
-from lstmserve_server.rpc.open_inference.outputs import OUTPUTS
-from lstmserve_server.rpc.open_inference.places import in_words_of_caller
+from lstmserve_server.rpc.open_inference.parameters import in_words_of_caller
 from lstmserve_server.rpc.open_inference.reply import ReplyWriter
 from lstmserve_server.rpc.open_inference.request import Asked, read_request
+from lstmserve_server.rpc.open_inference.signature import INPUTS, OUTPUTS
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.served_model import ServedModel
 
@@ -71,7 +69,7 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
     async def ModelInfer(
         self, request: wire.ModelInferRequest, context: Context
     ) -> wire.ModelInferResponse:
-        asked = _read(request, is_stream=False)
+        asked = read_request(request, is_stream=False)
         return ReplyWriter(asked).write_whole(await self._reply(asked, context))
 
     async def ModelStreamInfer(
@@ -86,7 +84,7 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
     async def _answer(
         self, request: wire.ModelInferRequest, context: Context
     ) -> AsyncGenerator[wire.ModelStreamInferResponse]:
-        asked = _read(request, is_stream=True)
+        asked = read_request(request, is_stream=True)
         writer = ReplyWriter(asked)
         if isinstance(asked.request, pb.GenerateReplyRequest):
             for response in writer.write_only(await self._reply(asked, context)):
@@ -94,7 +92,7 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
             return
         with in_words_of_caller(asked.places):
             async with (
-                self._exchanges.begin(asked.request, context) as exchange,
+                self._exchanges.begin(asked.request, context, asked.timeout_seconds) as exchange,
                 aclosing(exchange.parts) as parts,
             ):
                 async for part in parts:
@@ -103,7 +101,7 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
 
     async def _reply(self, asked: Asked, context: Context) -> pb.GenerateReplyResponse:
         with in_words_of_caller(asked.places):
-            return await self._exchanges.reply(asked.request, context)
+            return await self._exchanges.reply(asked.request, context, asked.timeout_seconds)
 
     def _serves(self, name: str, version: str) -> bool:
         try:
@@ -111,12 +109,6 @@ class OpenInferenceServicer(inference_service_pb2_grpc.GRPCInferenceServiceServi
         except (InvalidRequestError, ModelLoadingError, ModelNotFoundError):
             return False
         return True
-
-
-def _read(request: wire.ModelInferRequest, *, is_stream: bool) -> Asked:
-    asked = read_request(request, is_stream=is_stream)
-    current_call.get().timeout_seconds = asked.timeout_seconds
-    return asked
 
 
 def describe_server() -> wire.ServerMetadataResponse:

@@ -64,7 +64,7 @@ def read_tensor(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None
     elements = read(tensor, datatype)
     wanted = math.prod(tensor.shape)
     if len(elements) != wanted:
-        raise ValueError(f"its shape says {wanted} elements, and it has {len(elements)}")
+        raise ValueError(f"its shape says {wanted} elements, but it has {len(elements)}")
     return elements
 
 
@@ -124,7 +124,7 @@ def _split_texts(raw: bytes) -> list[bytes]:
         position = begin + length
         if position > len(raw):
             raise ValueError(
-                f"its raw contents tell a text of {length} bytes, and {len(raw) - begin} follow"
+                f"its raw contents announce a text of {length} bytes, but {len(raw) - begin} follow"
             )
         texts.append(raw[begin:position])
         _check_count(len(texts))

@@ -127,5 +127,7 @@ def test_bytes_that_are_no_request_fail_alone(server: ServerProcess) -> None:
         good = ask("a", max_tokens=3).SerializeToString()
         responses = list(call(iter([b"\xff\xff", good])))
         errors = [response.error_message for response in responses if response.error_message]
-        assert errors == ["INVALID_ARGUMENT: request: is no inference.ModelInferRequest message"]
+        assert errors == [
+            "INVALID_ARGUMENT: request: is not a valid inference.ModelInferRequest message"
+        ]
         assert any(response.infer_response.id == "a" for response in responses)

@@ -108,7 +108,7 @@ def test_a_parameter_may_come_twice_and_must_be_the_same() -> None:
     assert found.stopping.max_tokens == 100
     other = make(values, sampling_parameters=json.dumps({**values, "temperature": 0.2}))
     assert refusals(other) == {
-        "sampling_parameters.temperature": "must be what parameters[temperature] is"
+        "sampling_parameters.temperature": "must be the same as parameters[temperature]"
     }
 
 

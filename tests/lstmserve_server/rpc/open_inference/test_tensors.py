@@ -61,10 +61,10 @@ def test_arbitrary_raw_contents_are_read_or_refused(
     ("raw", "reason"),
     [
         (b"\x01\x00", "end within a length"),
-        (struct.pack("<I", 3) + b"ab", "tell a text of 3 bytes, and 2 follow"),
-        (struct.pack("<I", 2**32 - 1), "tell a text of 4294967295 bytes, and 0 follow"),
+        (struct.pack("<I", 3) + b"ab", "announce a text of 3 bytes, but 2 follow"),
+        (struct.pack("<I", 2**32 - 1), "announce a text of 4294967295 bytes, but 0 follow"),
         (struct.pack("<I", 1) + b"ab", "end within a length"),
-        (b"", "says 1 elements, and it has 0"),
+        (b"", "says 1 elements, but it has 0"),
     ],
 )
 def test_wrong_length_prefixes_are_told(raw: bytes, reason: str) -> None:
