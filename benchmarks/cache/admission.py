@@ -9,11 +9,12 @@ from hashlib import blake2b
 from itertools import islice
 from time import monotonic
 
-from benchmarks.cache.finding import Finding, Target
 from benchmarks.cache.memory import Deaf
+from benchmarks.cache.popularity import ideal_hit_ratio
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
-from benchmarks.cache.zipf import draw_ranks, ideal_hit_ratio
+from benchmarks.load.findings import Finding, Target
+from benchmarks.load.prompts import draw_ranks
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner
 from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.redis.store import RedisStore

@@ -1,29 +1,62 @@
-"""Sends requests to one server and keeps what came back, and when."""
+"""Greedy requests, so that a prompt has one reply, and what came back, and when."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import count
 from math import nan
 from time import perf_counter
 
+from benchmarks.load.dialect import STREAMED, to_request
 from benchmarks.load.measure import Generator
+from benchmarks.load.prompts import load_prompts
+from benchmarks.load.reply import assemble
 from benchmarks.load.transport import Transport
-from benchmarks.replay.reply import assemble
+from benchmarks.load.usage import MeasureError
+from benchmarks.load.workload import GREEDY, Ask, CacheMode
 from benchmarks.testbed.server import RunningServer
 from lstmserve.v1 import generation_service_pb2 as pb
 
-UNARY = "/lstmserve.v1.GenerationService/GenerateReply"
-STREAMED = "/lstmserve.v1.GenerationService/Generate"
-
+FRESH_WORDS = 6
+LEAST_WORDS, MOST_WORDS = 4, 12
 POLL_SECONDS = 0.005
 PATIENCE_SECONDS = 60.0
 
+_numbers = count()
 
-class MeasureError(Exception):
-    """What was to be measured cannot be."""
+
+def encode(prompt: str, tokens: int, cache_mode: CacheMode = CacheMode.DEFAULT) -> bytes:
+    """A request for so many tokens, for both methods: their messages have the same fields."""
+    ask = Ask(prompt, GREEDY, None, min_tokens=tokens, max_tokens=tokens, cache_mode=cache_mode)
+    return to_request(ask).SerializeToString()
+
+
+def make_fresh_prompt() -> str:
+    """A prompt that no server of this run has seen: of about 16 tokens."""
+    source = random.Random(next(_numbers))
+    return f"where is my {' '.join(source.choices(_words(), k=FRESH_WORDS))}, please?"
+
+
+def make_prompts(number: int, seed: int) -> list[str]:
+    """So many different texts of the words that customers use."""
+    source = random.Random(seed)
+    found: dict[str, None] = {}
+    while len(found) < number:
+        words = source.choices(_words(), k=source.randint(LEAST_WORDS, MOST_WORDS))
+        found[" ".join(words)] = None
+    return [*found]
+
+
+@cache
+def _words() -> list[str]:
+    """Without numbers: to the tokenizer of a model all of them may be the same."""
+    words = {word.lower() for prompt in load_prompts() for word in prompt.split()}
+    return sorted(word for word in words if word.isalpha())
 
 
 @dataclass(frozen=True)

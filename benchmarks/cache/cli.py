@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from time import monotonic
 from typing import Annotated
 
@@ -13,9 +12,7 @@ import typer
 import uvloop
 
 from benchmarks.cache.admission import measure_admission, measure_tail
-from benchmarks.cache.caller import MeasureError
 from benchmarks.cache.conversations import measure_conversations
-from benchmarks.cache.finding import Finding, print_findings
 from benchmarks.cache.latency import measure_latency
 from benchmarks.cache.memory import measure_memory
 from benchmarks.cache.outage import measure_outage
@@ -24,12 +21,11 @@ from benchmarks.cache.sizes import FULL, SHORT, Sizes
 from benchmarks.cache.stage import Stage, open_stage
 from benchmarks.cache.stampede import measure_stampede
 from benchmarks.cache.throughput import measure_throughput
-from benchmarks.load.options import ServerArguments, Start
+from benchmarks.load.findings import Finding, print_findings
+from benchmarks.load.options import Json, ServerArguments, Start, errors_told
 from benchmarks.load.provenance import PACKAGES, describe_run
 from benchmarks.load.report import write_json
-from benchmarks.testbed.process import ProgramError
 
-CANNOT_MEASURE = 2
 PARTS: Mapping[str, Callable[[Stage, Sizes], Awaitable[list[Finding]]]] = {
     "latency": measure_latency,
     "throughput": measure_throughput,
@@ -55,7 +51,7 @@ def run(
     requests: Annotated[
         int | None, typer.Option(min=2, help="Requests of the popularity part.")
     ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Measure what cached replies and states bring, on servers and a Redis that it starts."""
     if not start:
@@ -63,16 +59,12 @@ def run(
     sizes = SHORT if short else FULL
     if requests is not None:
         sizes = replace(sizes, popularity_requests=requests)
-    try:
+    with errors_told():
         parts, redis_version = _measure(_choose(only), sizes, server_arg or ())
-    except (MeasureError, ProgramError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(CANNOT_MEASURE) from None
     print_findings(parts)
-    if json is not None:
-        figures = {name: [one.to_json() for one in found] for name, found in parts.items()}
-        results = {"redis_server": redis_version, "sizes": asdict(sizes), "parts": figures}
-        write_json(json, describe_run((*PACKAGES, *CACHE_PACKAGES)), results)
+    figures = {name: [one.to_json() for one in found] for name, found in parts.items()}
+    results = {"redis_server": redis_version, "sizes": asdict(sizes), "parts": figures}
+    write_json(json, describe_run((*PACKAGES, *CACHE_PACKAGES)), results)
 
 
 def _choose(names: str) -> list[str]:

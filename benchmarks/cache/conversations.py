@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.cache.asking import make_fresh_prompt
-from benchmarks.cache.caller import STREAMED, Caller, MeasureError, connect
-from benchmarks.cache.finding import Finding
+from benchmarks.cache.caller import Caller, connect, make_fresh_prompt
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
+from benchmarks.load.dialect import STREAMED
+from benchmarks.load.findings import Finding
+from benchmarks.load.usage import MeasureError
 from lstmserve.v1 import generation_service_pb2 as pb
 
 TURNS = 6

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.cache.asking import encode, make_fresh_prompt
-from benchmarks.cache.caller import UNARY, Caller, Reply, connect
-from benchmarks.cache.finding import Finding, Target
+from benchmarks.cache.caller import Caller, Reply, connect, encode, make_fresh_prompt
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
+from benchmarks.load.dialect import UNARY
 from benchmarks.load.figures import Percentiles
+from benchmarks.load.findings import Finding, Target
 from benchmarks.load.workload import CacheMode
 
 HEALTH = "/grpc.health.v1.Health/Check"

@@ -12,9 +12,9 @@ from multiprocessing import get_context
 import psutil
 from redis import Redis
 
-from benchmarks.cache.finding import Finding, Target
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
+from benchmarks.load.findings import Finding, Target
 from lstmserve_server.cache.entry_key import EntryKey, Kind, Owner
 from lstmserve_server.cache.memory_store import MemoryStore
 from lstmserve_server.cache.observer import CacheObserver, Lookup, Problem, StoreName

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
-from benchmarks.cache.asking import encode, make_prompts
-from benchmarks.cache.caller import UNARY, Caller, connect
-from benchmarks.cache.finding import Finding
-from benchmarks.cache.page import scrape
+from benchmarks.cache.caller import Caller, connect, encode, make_prompts
 from benchmarks.cache.sizes import PopularityRun, Sizes
 from benchmarks.cache.stage import Stage
-from benchmarks.cache.zipf import draw_ranks, ideal_hit_ratio
+from benchmarks.load.dialect import UNARY
+from benchmarks.load.findings import Finding
+from benchmarks.load.prompts import draw_ranks
+from benchmarks.load.usage import scrape
 from benchmarks.load.workload import CacheMode
 from benchmarks.testbed.server import RunningServer
 
@@ -78,6 +78,16 @@ async def measure_popularity(stage: Stage, sizes: Sizes) -> list[Finding]:
         entry_bytes = entry_bytes or outcome.entry_bytes
         findings += _describe(run, outcome, load.asked, entry_bytes, bypassing)
     return findings
+
+
+def ideal_hit_ratio(asked: Sequence[int], entries: int | None, threshold: int = 1) -> float:
+    """Of a cache that holds the most often asked as soon as they have been asked so often.
+
+    ``entries``: how many it holds; None: all. Of everything, and with a threshold of 1, this is
+    the share of repeats: no cache answers more.
+    """
+    counts = Counter(asked).most_common(entries)
+    return sum(max(0, count - threshold) for _, count in counts) / len(asked)
 
 
 def _to_arguments(run: PopularityRun, entry_bytes: float) -> tuple[str, ...]:

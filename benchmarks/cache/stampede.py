@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
-from benchmarks.cache.asking import encode, make_fresh_prompt
 from benchmarks.cache.caller import (
-    STREAMED,
-    UNARY,
     Caller,
-    MeasureError,
     Reply,
     connect,
+    encode,
+    make_fresh_prompt,
     wait_until,
 )
-from benchmarks.cache.finding import Finding, Target
-from benchmarks.cache.page import Page, scrape
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
+from benchmarks.load.dialect import STREAMED, UNARY
+from benchmarks.load.findings import Finding, Target
+from benchmarks.load.usage import MeasureError, scrape
+from benchmarks.testbed.metrics_page import MetricsPage
 from benchmarks.testbed.server import RunningServer
 
 TOKENS = 256
@@ -74,7 +74,9 @@ async def _run(caller: Caller, server: RunningServer, path: str, requests: int) 
     )
 
 
-async def _scrape_settled(server: RunningServer, before: Page, path: str, requests: int) -> Page:
+async def _scrape_settled(
+    server: RunningServer, before: MetricsPage, path: str, requests: int
+) -> MetricsPage:
     """The page once all these are counted: a caller knows of its reply's end before."""
     rpc = path.rpartition("/")[2]
     wanted = before.total("requests_total", rpc=rpc) + requests
@@ -84,7 +86,7 @@ async def _scrape_settled(server: RunningServer, before: Page, path: str, reques
     return scrape(server)
 
 
-def _grown(before: Page, after: Page, name: str, **labels: str) -> float:
+def _grown(before: MetricsPage, after: MetricsPage, name: str, **labels: str) -> float:
     return after.total(name, **labels) - before.total(name, **labels)
 
 

@@ -8,17 +8,16 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import cycle
 
-from benchmarks.cache.asking import encode
-from benchmarks.cache.caller import STREAMED, UNARY, MeasureError, connect
-from benchmarks.cache.finding import Finding, Target
+from benchmarks.cache.caller import connect, encode
 from benchmarks.cache.latency import HEALTH
-from benchmarks.cache.page import scrape
 from benchmarks.cache.sizes import Sizes
 from benchmarks.cache.stage import Stage
-from benchmarks.load.dialect import Dialect, LstmserveDialect, to_request
+from benchmarks.load.dialect import STREAMED, UNARY, Dialect, LstmserveDialect, to_request
 from benchmarks.load.driver import Closed
+from benchmarks.load.findings import Finding, Target
 from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
 from benchmarks.load.prompts import load_prompts
+from benchmarks.load.usage import MeasureError, scrape
 from benchmarks.load.workload import GREEDY, Ask, Workload
 from benchmarks.testbed.server import RunningServer
 from lstmserve.v1 import generation_service_pb2 as pb

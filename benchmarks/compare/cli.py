@@ -19,7 +19,7 @@ from benchmarks.compare.environments import UnavailableError, default_folder
 from benchmarks.compare.table import Result, describe_source, to_markdown
 from benchmarks.load.driver import Closed
 from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
-from benchmarks.load.options import ServerArguments, parse_numbers
+from benchmarks.load.options import Json, Seconds, ServerArguments, WarmUp, parse_numbers
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
 from benchmarks.load.workload import Lengths, Workload
@@ -28,6 +28,10 @@ from benchmarks.testbed.server import RunningServer
 
 NAMES = ", ".join(contestant.name for contestant in CONTESTANTS)
 TIMEOUT_SECONDS = 120.0
+Environments = Annotated[
+    Path | None,
+    typer.Option(help="Where servers are installed; ~/.cache/lstmserve-benchmarks otherwise."),
+]
 
 
 def run(
@@ -35,29 +39,20 @@ def run(
     streams: Annotated[str, typer.Option(help="Concurrent streams.")] = "1,8,32,64",
     lengths: Annotated[str, typer.Option(help="Kinds of reply lengths.")] = "equal,mixed",
     max_tokens: Annotated[int, typer.Option(min=1)] = 64,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Measured time of each load.")] = 10.0,
-    warm_up: Annotated[float, typer.Option(min=0, help="Seconds of load before it.")] = 3.0,
+    seconds: Seconds = 10.0,
+    warm_up: WarmUp = 3.0,
     server_arg: ServerArguments = None,
     connections: Annotated[int, typer.Option(min=1)] = 1,
-    environments: Annotated[
-        Path | None,
-        typer.Option(help="Where servers are installed; ~/.cache/lstmserve-benchmarks otherwise."),
-    ] = None,
+    environments: Environments = None,
     seed: Annotated[int, typer.Option(help="Decides every request.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    json: Json = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
 ) -> None:
     """Load lstmserve and other servers of the same architecture, one after the other."""
     kinds = [Lengths(name) for name in lengths.split(",")]
     generator = Generator(connections=connections, timeout_seconds=TIMEOUT_SECONDS)
-    plan = Plan(
-        dialect=CONTESTANTS[0].dialect,
-        generator=generator,
-        workload=Workload(seed=seed, max_tokens=max_tokens),
-        load=Closed(1),
-        warm_up_seconds=warm_up,
-        seconds=seconds,
-    )
+    workload = Workload(seed=seed, max_tokens=max_tokens)
+    plan = Plan(CONTESTANTS[0].dialect, generator, workload, Closed(1), warm_up, seconds)
     loads = [Closed(int(count)) for count in parse_numbers(streams)]
     folder = environments or default_folder()
     results = [
@@ -67,9 +62,8 @@ def run(
     described = describe_run()
     table = f"{to_markdown(results, kinds)}\n{describe_source(described)}"
     typer.echo(table)
-    if json is not None:
-        workload = {"workload": asdict(plan.workload), "lengths": [str(kind) for kind in kinds]}
-        write_json(json, described, {**workload, "servers": [asdict(one) for one in results]})
+    asked = {"workload": asdict(workload), "lengths": [str(kind) for kind in kinds]}
+    write_json(json, described, {**asked, "servers": [asdict(one) for one in results]})
     if markdown is not None:
         markdown.parent.mkdir(parents=True, exist_ok=True)
         markdown.write_text(table, "utf-8")

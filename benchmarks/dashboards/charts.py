@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, MultipleLocator
 
 from benchmarks.dashboards.data import STEP_SECONDS, Line
-from benchmarks.dashboards.looks import BAD, COLORS, INK, LEGEND, SMALL, note_if_empty
+from benchmarks.dashboards.looks import BAD, COLORS, INK, LEGEND, SMALL, note_if_empty, write_number
 from benchmarks.dashboards.panels import Panel
-from benchmarks.dashboards.units import write_number
 
 MAX_NAMED = 6
 

@@ -16,6 +16,7 @@ from benchmarks.dashboards.panels import read_dashboards
 from benchmarks.dashboards.picture import draw_dashboard
 from benchmarks.dashboards.scenario import GENERATOR, SERVER, play
 from benchmarks.load.measure import start_generators
+from benchmarks.load.options import errors_told
 from benchmarks.testbed.ports import find_free_port
 from benchmarks.testbed.prometheus import Prometheus, start_prometheus
 from benchmarks.testbed.redis import RedisProcess
@@ -25,7 +26,7 @@ from benchmarks.testbed.waiting import until
 PICTURES = Path("docs/dashboards")
 SCRAPE_SECONDS = 1.0
 # Prometheus takes five seconds to look at its targets for the first time
-WAIT_SECONDS, PAUSE_SECONDS = 30.0, 0.1
+WAIT_SECONDS = 30.0
 
 
 def run(
@@ -34,7 +35,7 @@ def run(
     store: Annotated[Path, typer.Option(help="Model store.")] = Path("model_store"),
 ) -> None:
     """Load a server, watch it with Prometheus, and draw every dashboard."""
-    with ExitStack() as stack:
+    with errors_told(), ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prometheus-")))
         redis = stack.enter_context(RedisProcess())
         arguments = ("--model-store", str(store), "--redis-url", redis.url, *SERVER)

@@ -8,9 +8,18 @@ from matplotlib.axes import Axes
 
 from benchmarks.dashboards.charts import draw_lines
 from benchmarks.dashboards.data import Line
-from benchmarks.dashboards.looks import BAD, COLORS, GOOD, INK, LARGE, LEGEND, SMALL, note_if_empty
+from benchmarks.dashboards.looks import (
+    BAD,
+    COLORS,
+    GOOD,
+    INK,
+    LARGE,
+    LEGEND,
+    SMALL,
+    note_if_empty,
+    write_number,
+)
 from benchmarks.dashboards.panels import Panel
-from benchmarks.dashboards.units import write_number
 
 # of no interest in a table of labels
 HIDDEN = ("__name__", "job")

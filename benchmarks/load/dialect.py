@@ -7,6 +7,8 @@ from typing import Protocol
 from benchmarks.load.workload import Ask, CacheMode, SamplingOptions
 from lstmserve.v1 import generation_service_pb2 as pb
 
+STREAMED = "/lstmserve.v1.GenerationService/Generate"
+UNARY = "/lstmserve.v1.GenerationService/GenerateReply"
 CACHE_MODES = {
     CacheMode.DEFAULT: pb.CACHE_MODE_UNSPECIFIED,
     CacheMode.BYPASS: pb.CACHE_MODE_BYPASS,
@@ -32,7 +34,7 @@ class Dialect(Protocol):
 class LstmserveDialect:
     """``lstmserve.v1.GenerationService/Generate``."""
 
-    path = "/lstmserve.v1.GenerationService/Generate"
+    path = STREAMED
 
     def encode(self, ask: Ask) -> bytes:
         return to_request(ask).SerializeToString()

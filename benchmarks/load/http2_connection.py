@@ -20,8 +20,14 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
-from benchmarks.load.grpc_status import LOST, Headers, read_reset, read_status
-from benchmarks.load.messages import MessageReader, frame_message
+from benchmarks.load.grpc_wire import (
+    LOST,
+    Headers,
+    MessageReader,
+    frame_message,
+    read_reset,
+    read_status,
+)
 from benchmarks.load.transport import OnMessage, Status
 
 MAX_WINDOW_BYTES = 2**31 - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import count
 
-from benchmarks.load.grpc_status import LOST, Headers
+from benchmarks.load.grpc_wire import LOST, Headers
 from benchmarks.load.http2_connection import Http2Connection
 from benchmarks.load.transport import OnMessage, Status
 

@@ -1,15 +1,19 @@
-"""Command line options that several verbs share."""
+"""What several verbs share: options, and the end of one that cannot measure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from benchmarks.load.usage import MeasureError
 from benchmarks.testbed.process import ProgramError
 from benchmarks.testbed.server import RunningServer, start_server
+
+NOT_EXACT, CANNOT_MEASURE = 1, 2  # exit codes
 
 Target = Annotated[str | None, typer.Option(help="HOST:PORT of a running server.")]
 Start = Annotated[bool, typer.Option("--start", help="Start a server on free ports instead.")]
@@ -18,7 +22,7 @@ ServerArguments = Annotated[
     typer.Option(
         "--server-arg",
         metavar="ARGUMENT",
-        help="For the server that --start starts, e.g. --server-arg=--max-running=128; repeatable.",
+        help="For servers that are started here, e.g. --server-arg=--workers=2; repeatable.",
     ),
 ]
 MetricsUrl = Annotated[
@@ -27,6 +31,10 @@ MetricsUrl = Annotated[
 ServerPid = Annotated[
     int | None, typer.Option(help="Process of --target if it runs here, to read its CPU from.")
 ]
+
+Seconds = Annotated[float, typer.Option(min=0.1, help="Measured time of each load.")]
+WarmUp = Annotated[float, typer.Option(min=0, help="Seconds of load before it.")]
+Json = Annotated[Path | None, typer.Option(help="Write the figures to this file.")]
 
 
 @contextmanager
@@ -38,20 +46,26 @@ def open_server(
     metrics_url: str | None = None,
     pid: int | None = None,
 ) -> Iterator[RunningServer]:
-    """The server that the command line names, or a new one."""
+    """The server that the command line names, or a new one, with errors told."""
     if start == (target is not None):
         raise typer.BadParameter("give either --target or --start")
     if not start and arguments:
         raise typer.BadParameter("--server-arg goes with --start")
-    if target is not None:
-        yield RunningServer(target, metrics_url, pid)
-        return
+    with errors_told(), ExitStack() as stack:
+        if target is not None:
+            yield RunningServer(target, metrics_url, pid)
+        else:
+            yield stack.enter_context(start_server(arguments or ()))
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """Within it, whatever keeps from measuring ends the program, which says why."""
     try:
-        with start_server(arguments or ()) as server:
-            yield server
-    except ProgramError as error:
+        yield
+    except (MeasureError, ProgramError) as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(CANNOT_MEASURE) from None
 
 
 def parse_numbers(text: str) -> list[float]:

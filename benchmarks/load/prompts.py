@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from bisect import bisect
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 from itertools import accumulate
@@ -27,5 +26,15 @@ def parse_popularity(text: str, prompts: Sequence[str]) -> Chooser:
         return lambda source: source.choice(prompts)
     if kind != "zipf":
         raise ValueError(f"popularity is uniform or zipf:EXPONENT, not {text!r}")
-    bounds = [*accumulate(rank ** -float(exponent) for rank in range(1, len(prompts) + 1))]
-    return lambda source: prompts[bisect(bounds, source.random() * bounds[-1])]
+    bounds = _zipf_bounds(len(prompts), float(exponent))
+    return lambda source: source.choices(prompts, cum_weights=bounds)[0]
+
+
+def draw_ranks(ranks: int, exponent: float, requests: int, seed: int) -> list[int]:
+    """Return so many ranks, each in proportion to 1 / (rank + 1)**exponent."""
+    bounds = _zipf_bounds(ranks, exponent)
+    return random.Random(seed).choices(range(ranks), cum_weights=bounds, k=requests)
+
+
+def _zipf_bounds(ranks: int, exponent: float) -> list[float]:
+    return [*accumulate((rank + 1) ** -exponent for rank in range(ranks))]

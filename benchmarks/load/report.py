@@ -1,14 +1,16 @@
-"""Measurements as a table and as JSON."""
+"""What a verb shows: how far it is, measurements as a table, results as JSON."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.load.driver import Load, Open
@@ -34,7 +36,9 @@ def print_measurements(measurements: Sequence[Measurement]) -> None:
 
 
 def name_load(load: Load) -> str:
-    return f"{load.rate:g} requests/s" if isinstance(load, Open) else f"{load.streams} streams"
+    if isinstance(load, Open):
+        return f"{load.rate:g} requests/s"
+    return f"{load.streams} stream{'' if load.streams == 1 else 's'}"
 
 
 def latency_rows(figures: Figures) -> dict[str, Percentiles]:
@@ -46,8 +50,21 @@ def latency_rows(figures: Figures) -> dict[str, Percentiles]:
     }
 
 
-def write_json(path: Path, run: Mapping[str, object], results: Mapping[str, object]) -> None:
-    """Where it comes from, then what came out; what was not observed is null."""
+@contextmanager
+def show_progress(what: str, total: int | None) -> Iterator[Callable[[int], object]]:
+    """Within it, show how many are done, which is told to what this yields."""
+    with Progress(transient=True) as progress:
+        bar = progress.add_task(what, total=total)
+        yield lambda done: progress.update(bar, completed=done)
+
+
+def write_json(path: Path | None, run: Mapping[str, object], results: Mapping[str, object]) -> None:
+    """Where it comes from, then what came out; what was not observed is null.
+
+    Without a path nothing is written.
+    """
+    if path is None:
+        return
     content = _without_nan({**run, **results})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")

@@ -1,18 +1,20 @@
-"""What a server costs while it is loaded: memory and CPU."""
+"""What a server tells of itself while it is loaded, and what it costs: memory and CPU."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.request import urlopen
 
 import psutil
-from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.testbed.metrics_page import MetricsPage
 from benchmarks.testbed.server import RunningServer
 
-MEMORY_METRICS = ("lstmserve_resident_memory_bytes", "lstmserve_peak_memory_bytes")
+MEMORY_METRICS = ("resident_memory_bytes", "peak_memory_bytes")
+
+
+class MeasureError(Exception):
+    """What was to be measured cannot be."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,7 @@ class ServerUsage:
 
 def measure_usage(server: RunningServer) -> ServerUsage:
     """Of all its processes where the server runs here, else what its metrics page tells."""
-    page = read_metrics(server.metrics_url) if server.metrics_url else {}
-    resident, peak = (_to_bytes(page.get(name)) for name in MEMORY_METRICS)
+    resident, peak = _read_memory(server.metrics_url) if server.metrics_url else (None, None)
     if server.pid is None:
         return ServerUsage(resident, peak)
     processes = _tree(server.pid)
@@ -58,16 +59,22 @@ def _tree(pid: int) -> list[psutil.Process]:
     return [root, *root.children(recursive=True)]
 
 
-def read_metrics(url: str) -> dict[str, float]:
-    """Each metric of the page; the sum where it has labels."""
-    with urlopen(url, timeout=10) as answer:  # noqa: S310 - the operator names it
-        text = answer.read().decode()
-    found: defaultdict[str, float] = defaultdict(float)
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            found[sample.name] += sample.value
-    return found
+def scrape(server: RunningServer) -> MetricsPage:
+    """Return its metrics page; raises MeasureError where that is not known."""
+    if server.metrics_url is None:
+        raise MeasureError("the server's metrics page is not known: give its URL")
+    return MetricsPage(server.metrics_url)
 
 
-def _to_bytes(value: float | None) -> int | None:
-    return None if value is None else int(value)
+def read_resident(server: RunningServer) -> int:
+    """Return its resident bytes; raises MeasureError where they are not known."""
+    resident = measure_usage(server).resident_bytes
+    if resident is None:
+        raise MeasureError("the server's memory is not known: give its metrics page or process")
+    return resident
+
+
+def _read_memory(url: str) -> list[int | None]:
+    page = MetricsPage(url)
+    found = [page.values(name).get(()) for name in MEMORY_METRICS]
+    return [None if value is None else int(value) for value in found]

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
-from rich.progress import Progress
 
 from benchmarks.load.measure import ClientKind, Generator
-from benchmarks.load.options import ServerArguments, Start, Target, open_server
+from benchmarks.load.options import NOT_EXACT, Json, ServerArguments, Start, Target, open_server
 from benchmarks.load.provenance import describe_run
-from benchmarks.load.report import write_json
-from benchmarks.replay.replay import AloneError, Outcome, Replay
+from benchmarks.load.report import show_progress, write_json
+from benchmarks.replay.replay import Outcome, Replay
 from benchmarks.replay.requests import make_requests
-
-DIFFERENT = 1
-CANNOT_START = 2
 
 
 @dataclass(frozen=True)
@@ -44,38 +39,27 @@ def run(
     seed: Annotated[int, typer.Option(help="Decides the requests and their order.")] = 0,
     client: ClientKind = ClientKind.HTTP2,
     connections: Annotated[int, typer.Option(min=1)] = 1,
-    json: Annotated[Path | None, typer.Option(help="Write the counts to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Replay requests under load and count the replies that differ from the same asked alone."""
     generator = Generator(client=client, connections=connections)
     plan = _Plan(generator, requests, distinct, streams, penalties, seed)
     with open_server(target, start=start, arguments=server_arg) as server:
-        try:
-            outcome = uvloop.run(_replay(plan, server.target))
-        except AloneError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(CANNOT_START) from None
+        outcome = uvloop.run(_replay(plan, server.target))
     _print(outcome)
-    if json is not None:
-        write_json(json, describe_run(), {"plan": asdict(plan), **asdict(outcome)})
+    write_json(json, describe_run(), {"plan": asdict(plan), **asdict(outcome)})
     if not outcome.is_exact:
-        raise typer.Exit(DIFFERENT)
+        raise typer.Exit(NOT_EXACT)
 
 
 async def _replay(plan: _Plan, target: str) -> Outcome:
     pool = make_requests(plan.distinct, plan.seed, with_penalties=plan.with_penalties)
     transport = plan.generator.connect(target)
     replay = Replay(transport, pool)
-    with Progress(transient=True) as progress:
-        alone = progress.add_task("alone", total=plan.distinct)
-        await replay.ask_alone(lambda done: progress.update(alone, completed=done))
-        together = progress.add_task("together", total=plan.requests)
-        await replay.ask_together(
-            plan.requests,
-            plan.streams,
-            plan.seed,
-            lambda done: progress.update(together, completed=done),
-        )
+    with show_progress("alone", plan.distinct) as on_progress:
+        await replay.ask_alone(on_progress)
+    with show_progress("together", plan.requests) as on_progress:
+        await replay.ask_together(plan.requests, plan.streams, plan.seed, on_progress)
     await transport.close()
     return replay.outcome
 

@@ -9,18 +9,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from time import monotonic
 
+from benchmarks.load.dialect import STREAMED
+from benchmarks.load.reply import BrokenReplyError, assemble, describe_difference
 from benchmarks.load.transport import Status, Transport
-from benchmarks.replay.reply import BrokenReplyError, assemble, describe_difference
+from benchmarks.load.usage import MeasureError
 from lstmserve.v1 import generation_service_pb2 as pb
 
-PATH = "/lstmserve.v1.GenerationService/Generate"
 MAX_EXAMPLES = 5
 MAX_MESSAGES_BEFORE_CANCEL = 6
 PAUSE_AFTER_FAILURE_SECONDS = 0.01
-
-
-class AloneError(Exception):
-    """A request failed although nothing else was asked."""
 
 
 @dataclass
@@ -55,12 +52,12 @@ class Replay:
         self.outcome = Outcome()
 
     async def ask_alone(self, on_progress: Callable[[int], object]) -> None:
-        """Ask one at a time; raises AloneError where a request is refused or breaks."""
+        """Ask one at a time; raises MeasureError where a request is refused or breaks."""
         for number, request in enumerate(self._requests):
             messages: list[bytes] = []
-            status = await self._transport.stream(PATH, request, messages.append)
+            status = await self._transport.stream(STREAMED, request, messages.append)
             if status.code != "OK":
-                raise AloneError(f"request {number}: {status.code}: {status.details}")
+                raise MeasureError(f"request {number}: {status.code}: {status.details}")
             self._alone.append(_to_bits(assemble(messages)))
             on_progress(number + 1)
 
@@ -89,7 +86,7 @@ class Replay:
     ) -> None:
         for number in order:
             messages: list[bytes] = []
-            status = await self._transport.stream(PATH, self._requests[number], messages.append)
+            status = await self._transport.stream(STREAMED, self._requests[number], messages.append)
             await self._compare(number, status, messages)
             on_progress(self.outcome.compared + self.outcome.num_failed)
 
@@ -129,7 +126,7 @@ class Replay:
             if seen > after_messages:
                 enough.set()
 
-        call = asyncio.ensure_future(self._transport.stream(PATH, request, on_message))
+        call = asyncio.ensure_future(self._transport.stream(STREAMED, request, on_message))
         call.add_done_callback(lambda _: enough.set())  # a short reply ends before
         try:
             await enough.wait()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +13,15 @@ from typing import Annotated
 import typer
 from playwright.sync_api import Page
 
-from benchmarks.screenshot.browser import start_browser
-from benchmarks.screenshot.load import a_little_load
-from benchmarks.testbed.server import start_server
+from benchmarks.load.options import open_server
+from benchmarks.load.prompts import load_prompts, parse_popularity
+from benchmarks.testbed.browser import start_browser
+from lstmserve_client import Client
 
 PROMPT = "where is my refund? I have waited for two weeks"
 HEIGHT = 900
+NUM_CALLERS = 24
+THINKING_SECONDS = 0.4  # on average
 
 
 class Scheme(StrEnum):
@@ -33,17 +40,42 @@ def run(
     width: Annotated[int, typer.Option(min=320, help="Of the window.")] = 1280,
 ) -> None:
     """Show a busy server's page as a picture."""
-    with start_server(["--page", "on"]) as server, a_little_load(server.target):
-        if server.metrics_url is None:
-            raise typer.BadParameter("the server says not where its metrics are")
-        with start_browser() as browser:
-            page = browser.new_page(
-                viewport={"width": width, "height": HEIGHT}, color_scheme=scheme.value
-            )
-            page.goto(server.metrics_url.removesuffix("metrics"))
+    arguments = ("--page", "on")
+    with open_server(None, start=True, arguments=arguments) as server, start_browser() as browser:
+        page = browser.new_page(
+            viewport={"width": width, "height": HEIGHT}, color_scheme=scheme.value
+        )
+        page.goto((server.metrics_url or "").removesuffix("metrics"))
+        with _a_little_load(server.target):
             page.wait_for_timeout(seconds * 1000)
             _try_prompt(page)
             page.screenshot(path=output, full_page=True)
+
+
+@contextmanager
+def _a_little_load(target: str) -> Iterator[None]:
+    """A few callers of this server, who ask, think, and ask again, while the block takes."""
+    is_over = threading.Event()
+    callers = [
+        threading.Thread(target=_call, args=(target, number, is_over))
+        for number in range(NUM_CALLERS)
+    ]
+    for caller in callers:
+        caller.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        for caller in callers:
+            caller.join()
+
+
+def _call(target: str, number: int, is_over: threading.Event) -> None:
+    source = random.Random(number)
+    choose = parse_popularity("zipf:0.6", load_prompts())
+    with Client(target) as client:
+        while not is_over.wait(source.expovariate(1 / THINKING_SECONDS)):
+            client.reply(choose(source))
 
 
 def _try_prompt(page: Page) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +21,14 @@ from benchmarks.load.measure import (
     start_generators,
 )
 from benchmarks.load.options import (
+    Json,
     MetricsUrl,
+    Seconds,
     ServerArguments,
     ServerPid,
     Start,
     Target,
+    WarmUp,
     open_server,
     parse_numbers,
 )
@@ -38,76 +41,66 @@ from benchmarks.testbed.server import RunningServer
 DEFAULT_STREAMS = "1,8,32,64,256"
 
 
+Streams = Annotated[
+    str | None,
+    typer.Option(help=f"Closed loop: concurrent streams; {DEFAULT_STREAMS} if no rate is given."),
+]
+Rate = Annotated[str | None, typer.Option(help="Open loop: requests per second.")]
+Popularity = Annotated[
+    str, typer.Option(help="How often each prompt is asked: uniform or zipf:EXPONENT.")
+]
+ReplyLengths = Annotated[
+    Lengths,
+    typer.Option(help="equal: max_tokens; mixed: an eighth of it to all; natural: the model's."),
+]
+RequestSeeds = Annotated[bool, typer.Option(help="A seed per request; without, the server picks.")]
+Connections = Annotated[int, typer.Option(min=1, help="Per generator process.")]
+Processes = Annotated[int, typer.Option(min=1, help="Generator processes.")]
+Timeout = Annotated[float, typer.Option(help="Deadline of each request in seconds.")]
+OF_SAMPLED = typer.Option(help="Of sampled replies.")
+
+
 def run(
     target: Target = None,
     start: Start = False,
     server_arg: ServerArguments = None,
     metrics_url: MetricsUrl = None,
     server_pid: ServerPid = None,
-    streams: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Closed loop: concurrent streams; {DEFAULT_STREAMS} if no rate is given."
-        ),
-    ] = None,
-    rate: Annotated[str | None, typer.Option(help="Open loop: requests per second.")] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Measured time of each load.")] = 10.0,
-    warm_up: Annotated[float, typer.Option(min=0, help="Seconds of load before it.")] = 2.0,
-    popularity: Annotated[
-        str, typer.Option(help="How often each prompt is asked: uniform or zipf:EXPONENT.")
-    ] = "uniform",
+    streams: Streams = None,
+    rate: Rate = None,
+    seconds: Seconds = 10.0,
+    warm_up: WarmUp = 2.0,
+    popularity: Popularity = "uniform",
     sampling: Sampling = Sampling.SAMPLED,
-    temperature: Annotated[float, typer.Option(help="Of sampled replies.")] = 1.0,
-    top_p: Annotated[float | None, typer.Option(help="Of sampled replies.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Of sampled replies.")] = None,
+    temperature: Annotated[float, OF_SAMPLED] = 1.0,
+    top_p: Annotated[float | None, OF_SAMPLED] = None,
+    top_k: Annotated[int | None, OF_SAMPLED] = None,
     max_tokens: Annotated[int, typer.Option(min=1)] = 64,
-    lengths: Annotated[
-        Lengths,
-        typer.Option(
-            help="equal: max_tokens; mixed: an eighth of it to all; natural: the model's."
-        ),
-    ] = Lengths.EQUAL,
+    lengths: ReplyLengths = Lengths.EQUAL,
     cache_mode: CacheMode = CacheMode.DEFAULT,
-    request_seeds: Annotated[
-        bool, typer.Option(help="A seed per request; without, the server picks.")
-    ] = True,
+    request_seeds: RequestSeeds = True,
     seed: Annotated[int, typer.Option(help="Decides every request of the run.")] = 0,
     client: ClientKind = ClientKind.HTTP2,
-    connections: Annotated[int, typer.Option(min=1, help="Per generator process.")] = 1,
-    processes: Annotated[int, typer.Option(min=1, help="Generator processes.")] = 1,
+    connections: Connections = 1,
+    processes: Processes = 1,
     event_loop: EventLoop = EventLoop.UVLOOP,
-    timeout: Annotated[float, typer.Option(help="Deadline of each request in seconds.")] = 60.0,
-    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    timeout: Timeout = 60.0,
+    json: Json = None,
     plot: Annotated[Path | None, typer.Option(help="Draw them into this file.")] = None,
 ) -> None:
     """Load a server with real questions and report rates, latencies and costs."""
-    options = SamplingOptions(temperature=temperature, top_p=top_p, top_k=top_k)
+    options = SamplingOptions(temperature, top_k, top_p)
     workload = Workload(
-        seed=seed,
-        popularity=popularity,
-        sampling=sampling,
-        options=options,
-        lengths=lengths,
-        max_tokens=max_tokens,
-        cache_mode=cache_mode,
-        request_seeds=request_seeds,
+        seed, popularity, sampling, options, lengths, max_tokens, cache_mode, request_seeds
     )
     generator = Generator(client, connections, processes, timeout, event_loop)
-    plans = [
-        Plan(LstmserveDialect(), generator, workload, load, warm_up, seconds)
-        for load in _read_loads(streams, rate)
-    ]
+    plan = Plan(LstmserveDialect(), generator, workload, Closed(1), warm_up, seconds)
+    plans = [replace(plan, load=load) for load in _read_loads(streams, rate)]
     with open_server(
         target, start=start, arguments=server_arg, metrics_url=metrics_url, pid=server_pid
     ) as server:
         measurements = _measure_all(plans, server)
-    print_measurements(measurements)
-    described = describe_run()
-    if json is not None:
-        results = {"workload": asdict(workload), "measurements": [*map(asdict, measurements)]}
-        write_json(json, described, results)
-    if plot is not None:
-        draw(plot, measurements, name_run(described))
+    _show(workload, measurements, json, plot)
 
 
 def _read_loads(streams: str | None, rate: str | None) -> list[Load]:
@@ -125,6 +118,17 @@ def _measure_all(plans: Sequence[Plan], server: RunningServer) -> list[Measureme
             typer.echo(f"{name_load(plan.load)} ...", err=True)
             measurements.append(measure(plan, server, pool))
     return measurements
+
+
+def _show(
+    workload: Workload, measurements: Sequence[Measurement], json: Path | None, plot: Path | None
+) -> None:
+    print_measurements(measurements)
+    described = describe_run()
+    results = {"workload": asdict(workload), "measurements": [*map(asdict, measurements)]}
+    write_json(json, described, results)
+    if plot is not None:
+        draw(plot, measurements, name_run(described))
 
 
 def main() -> None:

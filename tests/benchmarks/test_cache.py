@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from benchmarks.cache.asking import make_fresh_prompt, make_prompts
+from benchmarks.cache.caller import make_fresh_prompt, make_prompts
 from benchmarks.cache.cli import run
-from benchmarks.cache.finding import Finding, Target
-from benchmarks.cache.zipf import draw_ranks, ideal_hit_ratio
+from benchmarks.cache.popularity import ideal_hit_ratio
+from benchmarks.load.findings import Finding, Target
+from benchmarks.load.prompts import draw_ranks
 from benchmarks.testbed.process import run_program
 from lstmserve_bundle import Tokenizer
 

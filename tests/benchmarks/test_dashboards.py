@@ -9,9 +9,9 @@ from PIL import Image
 
 from benchmarks.dashboards.configuration import address_of
 from benchmarks.dashboards.data import Span, read_lines
+from benchmarks.dashboards.looks import write_number
 from benchmarks.dashboards.panels import Dashboard, Panel, Query, read_dashboards
 from benchmarks.dashboards.picture import draw_dashboard
-from benchmarks.dashboards.units import write_number
 from benchmarks.testbed.prometheus import Prometheus, Series
 
 SPAN = Span(1000.0, 1010.0)

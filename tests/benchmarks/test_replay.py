@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.load.reply import BrokenReplyError, assemble, describe_difference
 from benchmarks.load.transport import OnMessage, Status
-from benchmarks.replay.replay import AloneError, Replay, shuffled_forever
-from benchmarks.replay.reply import BrokenReplyError, assemble, describe_difference
+from benchmarks.load.usage import MeasureError
+from benchmarks.replay.replay import Replay, shuffled_forever
 from benchmarks.replay.requests import make_requests
 from benchmarks.testbed.process import run_program
 from lstmserve.v1 import generation_service_pb2 as pb
@@ -90,7 +91,7 @@ async def test_a_request_that_fails_alone_stops_the_replay() -> None:
         async def _answer(self, token_id: int, on_message: OnMessage) -> Status:
             return Status("INVALID_ARGUMENT", "top_k")
 
-    with pytest.raises(AloneError, match="request 0: INVALID_ARGUMENT: top_k"):
+    with pytest.raises(MeasureError, match="request 0: INVALID_ARGUMENT: top_k"):
         await Replay(Refusing(), make_requests(2, 1, with_penalties=False)).ask_alone(print)
 
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.load.grpc_transport import GrpcTransport
+from benchmarks.load.grpc_wire import MessageReader, frame_message
 from benchmarks.load.http2_transport import Http2Transport
-from benchmarks.load.messages import MessageReader, frame_message
+from benchmarks.load.reply import assemble
 from benchmarks.load.transport import Transport
-from benchmarks.replay.reply import assemble
 from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from support.metrics_page import scrape_until

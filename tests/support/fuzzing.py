@@ -11,7 +11,7 @@ from h2.connection import H2Connection
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from benchmarks.load.messages import frame_message
+from benchmarks.load.grpc_wire import frame_message
 from lstmserve.v1 import (
     cache_service_pb2,
     generation_service_pb2,

@@ -12,7 +12,7 @@ from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, StreamEnded, StreamReset, TrailersReceived
 from h2.settings import SettingCodes
 
-from benchmarks.load.messages import MessageReader, frame_message
+from benchmarks.load.grpc_wire import MessageReader, frame_message
 from lstmserve.v1 import generation_service_pb2 as pb
 
 GENERATE = "/lstmserve.v1.GenerationService/Generate"

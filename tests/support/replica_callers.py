@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Unpack
 
-from benchmarks.chaos.replies import Question, bits_of
-from benchmarks.chaos.watched import Watch, watched_async_client, watched_client
+from benchmarks.endurance.replies import Question, bits_of
+from benchmarks.endurance.watched import Watch, watched_async_client, watched_client
 from lstmserve_client import AsyncClient, Chunk, Client, ClientOptions, Event, Reply
 
 NUM_CALLERS = 16

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import grpc
 import pytest
 
-from benchmarks.chaos.replies import Question, bits_of, learn
+from benchmarks.endurance.replies import Question, bits_of, learn
 from benchmarks.testbed.waiting import until
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.cache_service_pb2 import PurgeCacheRequest

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from benchmarks.screenshot.browser import start_browser
+from benchmarks.testbed.browser import start_browser
 from lstmserve_server.auth.tokens import make_token
 from support.browser import watch
 from support.callers import Callers

@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from benchmarks.screenshot.browser import start_browser
+from benchmarks.testbed.browser import start_browser
 from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as pb_models

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos.replies import Question, learn
+from benchmarks.endurance.replies import Question, learn
 from benchmarks.testbed.server import Replica, ServerProcess, replicas
 from lstmserve_client import CacheMode, GenerateOptions, SamplingParams, StoppingCriteria
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from benchmarks.chaos.replies import Question, bits_of
-from benchmarks.chaos.watched import Watch, watched_client
+from benchmarks.endurance.replies import Question, bits_of
+from benchmarks.endurance.watched import Watch, watched_client
 from benchmarks.testbed.server import Replica, targets_of
 from lstmserve_client import Client, ClientOptions, HedgePolicy
 from support.metrics_page import MetricsPage, scrape_until

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.chaos.replies import Question
+from benchmarks.endurance.replies import Question
 from benchmarks.testbed.server import Replica
 from lstmserve_client import Client
 from support.metrics_page import MetricsPage

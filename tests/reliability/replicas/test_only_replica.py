@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos.replies import Question
+from benchmarks.endurance.replies import Question
 from benchmarks.testbed.server import replicas, targets_of
 from lstmserve_client import RetryPolicy
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos.faults import is_at_work
-from benchmarks.chaos.replies import Question
+from benchmarks.endurance.faults import is_at_work
+from benchmarks.endurance.replies import Question
 from benchmarks.testbed import proxies
 from benchmarks.testbed.server import Replica, targets_of
 from benchmarks.testbed.waiting import until

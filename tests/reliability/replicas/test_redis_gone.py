@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.chaos.replies import Question
+from benchmarks.endurance.replies import Question
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.server import replicas, targets_of
 from lstmserve_client import CacheMode

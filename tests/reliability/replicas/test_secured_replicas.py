@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.chaos.replies import Question
+from benchmarks.endurance.replies import Question
 from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import command, replicas, targets_of
 from lstmserve_client import Tls

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.chaos.replies import bits_of, learn
-from benchmarks.chaos.watched import Watch, watched_client
+from benchmarks.endurance.replies import bits_of, learn
+from benchmarks.endurance.watched import Watch, watched_client
 from benchmarks.testbed.server import ServerProcess, replicas, targets_of
 from lstmserve_client import (
     Chunk,

@@ -1,1 +1,0 @@
-"""What it costs to know who calls, on real servers."""

@@ -1,3 +1,0 @@
-from benchmarks.chaos.cli import main
-
-main()

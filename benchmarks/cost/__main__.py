@@ -1,0 +1,3 @@
+from benchmarks.cost.cli import main
+
+main()

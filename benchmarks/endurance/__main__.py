@@ -1,0 +1,3 @@
+from benchmarks.endurance.cli import main
+
+main()

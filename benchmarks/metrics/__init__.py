@@ -1,1 +1,0 @@
-"""What counting costs: a server with its metrics beside one without."""

@@ -1,3 +1,0 @@
-from benchmarks.metrics.cli import main
-
-main()

@@ -1,1 +1,0 @@
-"""Watches a server's memory over many requests, and with many that wait."""

@@ -1,3 +1,0 @@
-from benchmarks.soak.cli import main
-
-main()

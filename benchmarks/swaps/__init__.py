@@ -1,1 +1,0 @@
-"""Publishes version after version under a server that is busy."""

@@ -1,3 +1,0 @@
-from benchmarks.swaps.cli import main
-
-main()
