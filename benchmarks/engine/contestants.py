@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from benchmarks.compare.servers.stock import (
     sample_multinomial,
     zero_state,
 )
+from lstmserve_server.engine.archive import make_archive
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.process.loader import WIDE_ROWS, configure_torch, has_amx, load_version
 from lstmserve_server.engine.request import SamplingParams
@@ -65,7 +67,10 @@ def make_contestants(store: Path) -> dict[str, Contestant]:
 
 def _engines(store: Path) -> Iterator[tuple[str, Contestant]]:
     """The runner as the server uses it, over the default model of a store."""
-    runner = load_version(next(iter(ModelRepository(store).scan().values()))[0], MAX_ROWS).runner
+    newest = next(iter(ModelRepository(store).scan().values()))[0]
+    archive = make_archive()
+    runner = load_version(newest.folder, archive, MAX_ROWS).runner
+    os.close(archive)
 
     def contestant(sampling: SamplingParams) -> Contestant:
         def prepare(num_rows: int) -> Round:

@@ -120,7 +120,7 @@ def start_cluster(*nodes: RedisProcess, without_slots: Sequence[RedisProcess] = 
     """Make servers with ``cluster-enabled yes`` one cluster; returns when each serves."""
     for number, node in enumerate(nodes):
         slots = range(SLOTS * number // len(nodes), SLOTS * (number + 1) // len(nodes))
-        node.read_text("CLUSTER", "ADDSLOTSRANGE", str(slots[0]), str(slots[-1]))
+        node.read_text("CLUSTER", "ADDSLOTS", *map(str, slots))  # ADDSLOTSRANGE is of Redis 7
     members = (*nodes, *without_slots)
     for node in members[1:]:
         node.read_text("CLUSTER", "MEET", HOST, str(members[0].port))

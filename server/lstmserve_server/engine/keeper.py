@@ -7,10 +7,10 @@ from typing import Protocol
 
 import structlog
 
-from lstmserve_server.backoff import backoff_seconds
 from lstmserve_server.engine.launcher import Ending, EngineProcess, Launcher
 from lstmserve_server.engine.messages import Command, Turn
 from lstmserve_server.errors import EngineDeadError, ModelLoadError
+from lstmserve_server.failures import backoff_seconds
 
 MAX_FAILURES = 5  # processes in a row that made nothing
 FIRST_PAUSE_SECONDS = 0.1  # before the second of them

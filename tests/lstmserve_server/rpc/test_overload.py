@@ -17,6 +17,7 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import LONG, connect, find_detail, read_all, text_of
 from support.metrics_page import MetricsPage, scrape_until
+from support.wire_requests import copy_of, with_mode
 
 WHOLE = pb.GenerateReplyRequest(
     prompt="hello", sampling=pb.SamplingParams(seed=7), stopping=LONG.stopping
@@ -192,10 +193,10 @@ def test_a_storm_of_cancellations_disturbs_nobody(tiny_store: Path) -> None:
 def test_no_priority_and_no_caller_changes_a_reply(
     generation: GenerationServiceStub, priority: pb.Priority
 ) -> None:
-    request = pb.GenerateRequest()
-    request.CopyFrom(LONG)
+    plain_request = with_mode(LONG, pb.CACHE_MODE_BYPASS)
+    request = copy_of(plain_request)
     request.priority = priority
-    plain, _ = read_all(generation.Generate(LONG))
+    plain, _ = read_all(generation.Generate(plain_request))
     special, error = read_all(generation.Generate(request, timeout=60, **caller("Some.one_1-2")))
     assert error is None
     assert text_of(special) == text_of(plain)

@@ -124,13 +124,16 @@ def test_a_version_whose_file_never_ends_keeps_nobody_waiting(
 def test_a_version_that_is_deleted_gives_way_to_one_that_is_there(
     live: LiveServer, serving: int
 ) -> None:
+    version = live.put("new")
+    live.until_state(version, READY)
+    assert live.answering() == version
     away = live.store.with_name("deleted")
-    live.folder(serving).rename(away)
-    live.until(lambda cards: serving not in cards)
-    assert live.answering() < serving
-    away.rename(live.folder(serving))
-    live.until_state(serving, READY)
+    live.folder(version).rename(away)
+    live.until(lambda cards: version not in cards)
     assert live.answering() == serving
+    away.rename(live.folder(version))
+    live.until_state(version, READY)
+    assert live.answering() == version
 
 
 def test_a_store_that_goes_and_comes_back_changes_nothing(live: LiveServer, serving: int) -> None:

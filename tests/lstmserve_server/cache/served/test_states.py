@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.testbed.redis import RedisProcess
+from lstmserve.v1 import cache_service_pb2 as admin
 from lstmserve.v1 import generation_service_pb2 as pb
 from support.engines import LoadedModel
 from support.served import Served, serve
@@ -29,9 +30,16 @@ LONG_TEXT = "my lamp is broken and I want to return it, but nobody answers me. "
 
 
 @pytest.fixture(scope="module")
-def served(tiny_store: Path) -> Iterator[Served]:
-    with serve(tiny_store, *STRIDES) as running:
-        yield running
+def running(tiny_store: Path) -> Iterator[Served]:
+    with serve(tiny_store, *STRIDES) as shared:
+        yield shared
+
+
+@pytest.fixture
+def served(running: Served) -> Served:
+    """It keeps nothing yet of what begins as the test's texts do."""
+    running.cache.PurgeCache(admin.PurgeCacheRequest())
+    return running
 
 
 @pytest.fixture(scope="module")
