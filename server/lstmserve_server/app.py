@@ -104,7 +104,7 @@ class App:
         # one text at a time needs no pool of threads, nor a warning from it in every child
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp per series
-        describe_process(self._metrics.process)
+        describe_process(self._metrics.process, has_engines=True)
 
     async def _serve(
         self,

@@ -1,10 +1,12 @@
-"""Facts of this process: its memory, read at every scrape, its start, and what it runs."""
+"""Facts of this process and its engines: memory, read at every scrape, its start, what it runs."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import math
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,13 +16,18 @@ from lstmserve_server.telemetry.metrics import ProcessFamilies
 UNTOLD = (OSError, psutil.Error)
 
 
-def describe_process(families: ProcessFamilies) -> None:
+def describe_process(families: ProcessFamilies, *, has_engines: bool = False) -> None:
     """Fill the families from the operating system and the installed packages.
 
-    What the system does not tell, such as without /proc, is NaN.
+    Memory is that of this process and, if it has engines, of their processes as well. What the
+    system does not tell, such as without /proc, is NaN.
     """
-    families.resident_memory_bytes.set_function(_resident_bytes)
-    families.peak_memory_bytes.set_function(_peak_bytes)
+
+    def total(of: Callable[[psutil.Process], float]) -> Callable[[], float]:
+        return lambda: sum(map(of, _processes(has_engines=has_engines)))
+
+    families.resident_memory_bytes.set_function(total(_resident_bytes))
+    families.peak_memory_bytes.set_function(total(_peak_bytes))
     try:
         families.start_time_seconds.set(psutil.Process().create_time())
     except UNTOLD:
@@ -34,17 +41,26 @@ def describe_process(families: ProcessFamilies) -> None:
     )
 
 
-def _resident_bytes() -> float:
+def _processes(*, has_engines: bool) -> list[psutil.Process]:
+    own = psutil.Process()
+    return [own, *own.children()] if has_engines else [own]
+
+
+def _resident_bytes(process: psutil.Process) -> float:
     try:
-        return float(psutil.Process().memory_info().rss)
+        return float(process.memory_info().rss)
+    except psutil.NoSuchProcess:  # an engine that has just ended
+        return 0.0
     except UNTOLD:
         return math.nan
 
 
-def _peak_bytes() -> float:
+def _peak_bytes(process: psutil.Process) -> float:
     # not getrusage's ru_maxrss: it begins with the peak of the process that started this one
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0 if process.pid != os.getpid() else math.nan
     except UNTOLD:
         return math.nan
     found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from lstmserve_bundle import Bundle, BundleError, open_bundle
+from lstmserve_bundle import Bundle, BundleError, open_bundle, verify_bundle
 from lstmserve_server.engine.archive import path_of
 from lstmserve_server.engine.decoding.decode_loop import DecodeLoop
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
@@ -72,10 +72,12 @@ def load_version(folder: Path, archive: int, max_rows: int) -> LoadedModel:
     """
     try:
         bundle = open_bundle(folder)
+        with _reported(bundle.model_path):
+            _compile(bundle, archive)
+        verify_bundle(folder)  # what was read since is what was verified
     except BundleError as error:
         raise ModelLoadError(str(error)) from None
     with _reported(bundle.model_path):
-        _compile(bundle, archive)
         loop, facts = _open_archive(archive)
         _check_shapes(loop, bundle)
         difference = find_difference(loop, bundle, max_rows)
@@ -119,7 +121,7 @@ def _warmed_up(
 def _reported(path: Path) -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:  # the only kind that TorchScript raises
+    except (RuntimeError, ValueError) as error:  # what TorchScript raises, and for no file at all
         raise ModelLoadError(f"{path}: not a servable model: {_reason(error)}") from None
 
 
@@ -154,7 +156,7 @@ def _check_shapes(loop: torch.jit.ScriptModule, bundle: Bundle) -> None:
             )
 
 
-def _reason(error: RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     """One line of TorchScript's many: the last for an error at run time, else the first."""
     lines = [line.strip() for line in str(error).strip().splitlines()]
     return lines[-1] if "Traceback" in str(error) else lines[0].rstrip(" :")
