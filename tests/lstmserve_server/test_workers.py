@@ -95,7 +95,8 @@ def ask(server: ServerProcess) -> Asked:
         [os.sched_getaffinity(thread.id) for thread in worker.threads()] for worker in workers
     ]
     maps = [entry.path for entry in supervisor.memory_maps()]
-    resident = sum(process.memory_info().rss for process in (supervisor, *workers))
+    processes = (supervisor, *supervisor.children(recursive=True))
+    resident = sum(process.memory_info().rss for process in processes)
     exit_code = server.stop()
     output = server.read_output()
     return Asked(
@@ -274,7 +275,9 @@ def test_a_worker_whose_engine_cannot_be_kept_alive_is_replaced(
         assert error is not None
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         wait_for_workers(server, num_serving=2, restarts=1)
-        (ended,) = [entry for entry in server.read_entries() if "reason" in entry]
+        (ended,) = [
+            entry for entry in server.read_entries() if "worker has ended" in entry["event"]
+        ]
         assert ended["reason"] == "exit code 1"
         short = pb.GenerateReplyRequest(prompt="hi", stopping=pb.StoppingCriteria(max_tokens=1))
         with connect(server.target) as channel:

@@ -62,6 +62,7 @@ def test_a_request_that_ends_engines_is_refused_and_all_beside_it_go_on(
         connect(server.target) as other,
     ):
         undisturbed = whole_of([*GenerationServiceStub(other).Generate(LONG)])
+        assert whole_of([*GenerationServiceStub(narrow).Generate(LONG)]) == undisturbed
         before = Footprint.of(server)
         for _ in range(2):
             running = GenerationServiceStub(narrow).Generate(LONG)

@@ -89,6 +89,7 @@ class Keeper:
             process.on_lost = lambda: None
             await process.end()
         self._launcher.close()
+        del self._engines  # which knows this, and is to go when nobody else knows it
 
     # --- life of a process -------------------------------------------------------------
 

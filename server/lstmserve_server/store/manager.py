@@ -174,10 +174,10 @@ class ModelManager:
         model.gate.close()
         await model.gate.wait_until_empty()
         record.served = None
-        self._enter(record, VersionState.UNLOADED)
         try:
             await self._loader.unload(model)
         finally:
+            self._enter(record, VersionState.UNLOADED)
             self._observer.on_unloaded(model)
             self._forget(self.inventory.forget_gone())
 

@@ -99,6 +99,7 @@ TABLE: list[tuple[LstmserveError, StatusCode, str, type[Message] | None]] = [
     (errors.ModelNeededError("last"), StatusCode.FAILED_PRECONDITION, "MODEL_NEEDED", None),
     (errors.ModelLoadingError("soon"), StatusCode.UNAVAILABLE, "MODEL_LOADING", RetryInfo),
     (errors.DrainingError("bye"), StatusCode.UNAVAILABLE, "DRAINING", RetryInfo),
+    (errors.PoisonedRequestError("ends"), StatusCode.INTERNAL, "POISONED_REQUEST", None),
     (errors.EngineDeadError("dead"), StatusCode.UNAVAILABLE, "ENGINE_DEAD", RetryInfo),
     (errors.CacheUnavailableError("away"), StatusCode.UNAVAILABLE, "CACHE_UNAVAILABLE", RetryInfo),
     (errors.UnavailableError("busy"), StatusCode.UNAVAILABLE, "UNAVAILABLE", RetryInfo),

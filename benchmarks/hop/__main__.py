@@ -1,0 +1,3 @@
+from benchmarks.hop.cli import main
+
+main()
