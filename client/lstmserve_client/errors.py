@@ -15,6 +15,7 @@
     ├── RequestCancelledError     the call was cancelled before it ended
     ├── BrokenReplyError          the server broke the order of events it promises
     └── ServerError               the server failed, or does not know the method
+        └── PoisonedRequestError  working on this request ends engines: do not repeat it
 
 The texts are the server's where it gave one.
 """
@@ -153,3 +154,10 @@ class BrokenReplyError(LstmserveError):
 
 class ServerError(LstmserveError):
     """The server failed; its operator finds the cause in the log by ``request_id``."""
+
+
+class PoisonedRequestError(ServerError):
+    """Working on this request has ended the server's engine twice, which is a bug of the server.
+
+    Asking again, here or elsewhere, would do the same to everybody who is served beside it.
+    """

@@ -14,8 +14,6 @@ from lstmserve_client import errors
 Detail = TypeVar("Detail", bound=Message)
 
 _REQUEST_ID_KEY = "x-request-id"
-_NOT_CACHED = "NOT_CACHED"  # all else that is not found is a model
-_MODEL_STATES = frozenset({"MODEL_LOAD_FAILED", "MODEL_NEEDED"})  # the rest is about resuming
 _ERROR_OF_CODE: dict[grpc.StatusCode, type[errors.LstmserveError]] = {
     grpc.StatusCode.UNAUTHENTICATED: errors.UnauthenticatedError,
     grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDeniedError,
@@ -24,6 +22,12 @@ _ERROR_OF_CODE: dict[grpc.StatusCode, type[errors.LstmserveError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.OverloadedError,
     grpc.StatusCode.UNAVAILABLE: errors.UnavailableError,
     grpc.StatusCode.CANCELLED: errors.RequestCancelledError,
+}
+_ERROR_OF_REASON: dict[str | None, type[errors.LstmserveError]] = {
+    "NOT_CACHED": errors.NotCachedError,  # all else that is not found is a model
+    "MODEL_LOAD_FAILED": errors.ModelStateError,  # the rest of its code is about resuming
+    "MODEL_NEEDED": errors.ModelStateError,
+    "POISONED_REQUEST": errors.PoisonedRequestError,
 }
 # as gRPC says it on either side; it would be again
 _TOO_LARGE = ("message larger than max", "metadata size exceeds")
@@ -49,17 +53,13 @@ def error_from_rpc(
             return errors.InvalidRequestError(
                 message, violations=details.violations, request_id=request_id, reason=reason
             )
-        case grpc.StatusCode.NOT_FOUND if reason == _NOT_CACHED:
-            return errors.NotCachedError(message, request_id=request_id, reason=reason)
-        case grpc.StatusCode.NOT_FOUND:
+        case grpc.StatusCode.NOT_FOUND if reason not in _ERROR_OF_REASON:
             return errors.ModelNotFoundError(
                 message, resource=details.resource, request_id=request_id, reason=reason
             )
         case grpc.StatusCode.RESOURCE_EXHAUSTED if reason is None and _is_too_large(message):
             return errors.InvalidRequestError(message, request_id=request_id)
-        case grpc.StatusCode.FAILED_PRECONDITION if reason in _MODEL_STATES:
-            return errors.ModelStateError(message, request_id=request_id, reason=reason)
-    kind = _ERROR_OF_CODE.get(code, errors.ServerError)
+    kind = _ERROR_OF_REASON.get(reason) or _ERROR_OF_CODE.get(code, errors.ServerError)
     if reason is None and code in _LOST:
         kind = errors.UnavailableError
     return kind(

@@ -12,6 +12,7 @@ from lstmserve_client import (
     InvalidRequestError,
     LstmserveError,
     OverloadedError,
+    PoisonedRequestError,
     RetryPolicy,
     ServerError,
     UnavailableError,
@@ -62,7 +63,12 @@ def test_a_call_is_tried_as_often_as_the_policy_says(error: LstmserveError) -> N
 
 @pytest.mark.parametrize(
     "error",
-    [InvalidRequestError("no"), ServerError("no"), BrokenReplyError("no")],
+    [
+        InvalidRequestError("no"),
+        ServerError("no"),
+        PoisonedRequestError("no"),
+        BrokenReplyError("no"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_would_fail_again_is_not_tried_again(error: LstmserveError) -> None:

@@ -20,6 +20,7 @@ from lstmserve_client import (
     ModelNotFoundError,
     OverloadedError,
     PermissionDeniedError,
+    PoisonedRequestError,
     RequestCancelledError,
     ResumeError,
     ServerError,
@@ -120,6 +121,19 @@ def test_the_delay_before_a_retry_is_told(
     error = failure_of(call, "reply")
     assert isinstance(error, OverloadedError | UnavailableError)
     assert error.retry_delay_seconds is None
+
+
+@pytest.mark.parametrize("method", ["generate", "reply"])
+def test_a_request_that_ends_engines_is_asked_once(
+    call: Callable[..., Any], fake: FakeServer, method: str
+) -> None:
+    fake.events = []
+    reason = details.ErrorInfo(reason="POISONED_REQUEST", domain="lstmserve")
+    fake.fail(grpc.StatusCode.INTERNAL, "do not repeat it", reason, REQUEST)
+    error = failure_of(call, method)
+    assert type(error) is PoisonedRequestError
+    assert (error.reason, error.request_id) == ("POISONED_REQUEST", "req-2")
+    assert len(fake.requests) == 1
 
 
 def test_a_failure_in_mid_stream_knows_its_request(

@@ -15,10 +15,10 @@ CacheOutcome CachePurged CacheStats CacheStoreStats CacheWarmed CallOptions Chun
 ClientOptions Completion Conversation DeadlineExceededError Event FieldViolation FinishReason
 GenerateOptions HedgePolicy InvalidRequestError LogLevel LstmserveError Model ModelLimits
 ModelNotFoundError ModelSizes ModelState ModelStateError NotCachedError OverloadedError
-PermissionDeniedError Priority Prompt RedisStats Reply ReplyStream RequestCancelledError
-RequestOptions ResumeError RetryPolicy SamplingParams ServerError ServingStatus Started
-StoppingCriteria Timings Tls TokenLogprob TokenLogprobs Turn UnauthenticatedError
-UnavailableError Usage VersionGoneError
+PermissionDeniedError PoisonedRequestError Priority Prompt RedisStats Reply ReplyStream
+RequestCancelledError RequestOptions ResumeError RetryPolicy SamplingParams ServerError
+ServingStatus Started StoppingCriteria Timings Tls TokenLogprob TokenLogprobs Turn
+UnauthenticatedError UnavailableError Usage VersionGoneError
 """
 TESTING_NAMES = ["FakeClock", "FakeReply", "FakeRequest", "FakeService", "make_model"]
 HEAVY = {"pytest", "torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from benchmarks.testbed.server import ServerProcess
 from benchmarks.testbed.waiting import until
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import connect, read_all
+from support.engine_processes import engines_of
 from support.wire_requests import make_request
 
 pytestmark = pytest.mark.system  # Prometheus
@@ -64,6 +66,16 @@ def test_a_killed_redis_wakes_nobody_and_a_killed_server_does(
         server.send_signal(signal.SIGKILL)
         alerts = wait_for_alert(prometheus, "LstmserveDown")
         assert [*alerts.values()].count("page") == 1, alerts
+
+
+def test_a_killed_engine_is_a_ticket_and_wakes_nobody(tiny_store: Path, tmp_path: Path) -> None:
+    with ServerProcess(tiny_store) as server, watch(tmp_path, server) as prometheus:
+        (engine,) = engines_of(server)
+        os.kill(engine.pid, signal.SIGKILL)
+        ask_something(server)
+        assert wait_for_alert(prometheus, "LstmserveEngineRestarts") == {
+            "LstmserveEngineRestarts": "ticket"
+        }
 
 
 def ask_something(server: ServerProcess) -> None:

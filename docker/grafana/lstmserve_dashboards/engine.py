@@ -16,6 +16,7 @@ def make_engine() -> Board:
             Section("Work", [decoding.wasted(), decoding.prompts(), traffic.refusals()]),
             Section("Stages", [room.sequences(), room.waiting_tokens(), latency.queued()]),
             Section("Turns", [latency.prefill(), latency.cancellation(), room.states_memory()]),
-            Section("Processes", [room.workers(), process.restarts(), process.dropped_lines()]),
+            Section("Restarts", [process.engine_restarts(), process.restarts()]),
+            Section("Processes", [room.workers(), process.dropped_lines()]),
         ],
     )

@@ -79,7 +79,7 @@ def prefill() -> Panel:
 def cancellation() -> Panel:
     return lines(
         "From a caller's leaving to the freed row",
-        "How long work goes on for a caller who cancelled or whose deadline passed. More than a few quanta: the engine's thread is starved of CPU. A gap: nobody left.",
+        "How long work goes on for a caller who cancelled or whose deadline passed. More than a few quanta: the engine's process is starved of CPU. A gap: nobody left.",
         "s",
         *quantiles("cancel_seconds", MODEL),
     )

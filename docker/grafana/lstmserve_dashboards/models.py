@@ -5,11 +5,13 @@ from __future__ import annotations
 from lstmserve_dashboards.panels import HALF, Panel, Query, lines, listing, states
 from lstmserve_dashboards.promql import BY_MODEL, MODEL, SERVER, by, or_none, rate, ratio, select
 
+INEXACT = "ready, inexact"  # not a state of its own, but nothing that should be overlooked
 # where workers or servers differ, the later one is shown: what needs attention is last
 STATES = (
     ("none", "text"),
     ("unloaded", "blue"),
     ("ready", "green"),
+    (INEXACT, "purple"),
     ("unloading", "yellow"),
     ("loading", "orange"),
     ("failed", "red"),
@@ -19,16 +21,22 @@ LEGEND = "{{model}} {{version}}"
 
 def states_of_versions() -> Panel:
     numbered = " or ".join(
-        "({} > bool 0) * {}".format(select("model_state", MODEL, f'state="{state}"'), number)
+        f"({_series_of(state)} > bool 0) * {number}"
         for number, (state, _) in enumerate(STATES)
         if number
     )
     return states(
         "States of versions",
-        "What becomes of every version: a new one turns from loading to ready, then the old one from unloading to unloaded. Where servers differ, the state that needs more attention is shown.",
+        "What becomes of every version: a new one turns from loading to ready, then the old one from unloading to unloaded. Inexact ones are served by --allow-inexact. Where servers differ, the state that needs more attention is shown.",
         Query(by(BY_MODEL, numbered, "max"), LEGEND),
         STATES,
     )
+
+
+def _series_of(state: str) -> str:
+    if state == INEXACT:
+        return select("model_inexact", MODEL)
+    return select("model_state", MODEL, f'state="{state}"')
 
 
 def traffic_shares() -> Panel:

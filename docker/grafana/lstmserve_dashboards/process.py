@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lstmserve_dashboards.panels import Limit, Panel, Query, lines, listing, number
-from lstmserve_dashboards.promql import SERVER, by, select, total
+from lstmserve_dashboards.panels import HALF, Limit, Panel, Query, lines, listing, number
+from lstmserve_dashboards.promql import MODEL, SERVER, by, or_none, rate, select, total
 
 FIRING = 'ALERTS{alertname=~"Lstmserve.+",alertstate="firing"}'
 
@@ -50,6 +50,18 @@ def servers() -> Panel:
     )
 
 
+def engine_restarts() -> Panel:
+    restarts = by("reason", rate("engine_restarts_total", MODEL))
+    return lines(
+        "Engines started again",
+        "Per minute, by how the process before ended. Callers saw a pause of a second or two. crash: by a signal of its own. killed: from outside, or where memory ended. error: it failed, or ended by itself. hang: it said nothing for five seconds.",
+        "none",
+        Query(f"60 * ({or_none('reason', restarts)})", "{{reason}}"),
+        stacked=True,
+        width=HALF,
+    )
+
+
 def restarts() -> Panel:
     return _events(
         "Workers started again",
@@ -68,4 +80,5 @@ def dropped_lines() -> Panel:
 
 def _events(title: str, description: str, counter: str) -> Panel:
     per_minute = total(f"rate({select(counter, SERVER)}[$__rate_interval])")
-    return lines(title, description, "none", Query(f"60 * {per_minute}", "per minute"))
+    query = Query(f"60 * {per_minute}", "per minute")
+    return lines(title, description, "none", query, width=HALF)

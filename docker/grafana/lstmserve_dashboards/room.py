@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lstmserve_dashboards.panels import Limit, Panel, Query, lines
+from lstmserve_dashboards.panels import HALF, Limit, Panel, Query, lines
 from lstmserve_dashboards.promql import BY_MODEL, MODEL, SERVER, by, ratio, select
 
 LABELS = ("instance", *BY_MODEL)
@@ -70,7 +70,8 @@ def workers() -> Panel:
     serving = by("instance", select("workers", SERVER))
     return lines(
         "Processes that serve",
-        "Workers that serve now, or 1 for a server without workers. Below --workers, one is being started again.",
+        "Workers that serve now, or 1 for a server without workers; engines, which have processes of their own, do not count. Below --workers, one is being started again.",
         "none",
         Query(f"{serving} or {by('instance', f'up{{{SERVER}}}')}", "{{instance}}"),
+        width=HALF,
     )

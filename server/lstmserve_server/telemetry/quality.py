@@ -1,6 +1,6 @@
 """How good the latest replies of one version were, by those that the engine measures.
 
-Bounded, and O(1) per token. The engine's thread tells, the exporter's threads read: a lock.
+Bounded, and O(1) per token. The event loop tells, the exporter's threads read: a lock.
 """
 
 from __future__ import annotations

@@ -62,6 +62,7 @@ TABLE: list[tuple[LstmserveError, StatusCode, str, type[Message] | None]] = [
         "CALLER_SHARE",
         RetryInfo,
     ),
+    (errors.PoisonedRequestError("twice"), StatusCode.INTERNAL, "POISONED_REQUEST", None),
     (errors.UnauthenticatedError(), StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", None),
     (
         errors.PermissionDeniedError("needs more"),
