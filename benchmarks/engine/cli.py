@@ -12,7 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.engine.contestants import MAX_ROWS, STEPS, Round, make_contestants
+from benchmarks.engine.closed_loop import ClosedLoop
+from benchmarks.engine.contestants import (
+    MAX_ROWS,
+    STEPS,
+    Round,
+    load_newest,
+    make_contestants,
+)
 from benchmarks.load.options import parse_numbers
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
@@ -42,18 +49,28 @@ def run(
     All take turns, so that a busy moment of the machine meets each of them; the figure is the
     median of the rounds of a quantum.
     """
-    contestants = make_contestants(model_store)
+    model = load_newest(model_store)
+    contestants = make_contestants(model)
     found: Found = {}
+    scheduled: Found = {}
     for number in map(int, parse_numbers(rows)):
         if number > MAX_ROWS:
             raise typer.BadParameter(f"at most {MAX_ROWS} rows")
         rounds = {name: prepare(number) for name, prepare in contestants.items()}
         found[number] = {name: 1e6 * s / STEPS for name, s in _time(rounds, seconds).items()}
+        scheduled[number] = {
+            f"engine and scheduler, {lengths} lengths": ClosedLoop(
+                model, number, is_mixed=lengths == "mixed"
+            ).tokens_per_second(seconds / 2)
+            for lengths in ("equal", "mixed")
+        }
     _print("microseconds per step", found, lambda _, step: step)
     _print("tokens per second", found, lambda number, step: 1e6 * number / step)
+    _print("tokens per second with prompts, places and messages", scheduled, lambda _, speed: speed)
     _print_ratios(found)
     if json is not None:
-        write_json(json, describe_run(), {"step_microseconds": found})
+        figures = {"step_microseconds": found, "scheduled_tokens_per_second": scheduled}
+        write_json(json, describe_run(), figures)
 
 
 def _time(rounds: Mapping[str, Round], seconds: float) -> dict[str, float]:

@@ -21,7 +21,14 @@ from benchmarks.compare.servers.stock import (
 )
 from lstmserve_server.engine.archive import make_archive
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
-from lstmserve_server.engine.process.loader import WIDE_ROWS, configure_torch, has_amx, load_version
+from lstmserve_server.engine.decoding.runner import Runner
+from lstmserve_server.engine.process.loader import (
+    WIDE_ROWS,
+    LoadedModel,
+    configure_torch,
+    has_amx,
+    load_version,
+)
 from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.store.repository import ModelRepository
 from lstmserve_training.int8_lstm import Int8Linear
@@ -49,9 +56,19 @@ class Round:
 Contestant = Callable[[int], Round]  # for so many rows
 
 
-def make_contestants(store: Path) -> dict[str, Contestant]:
-    """By name; the first two are the products alone."""
+def load_newest(store: Path) -> LoadedModel:
+    """The default model of a store, as an engine's process loads it."""
     configure_torch(threads=1)
+    newest = next(iter(ModelRepository(store).scan().values()))[0]
+    archive = make_archive()
+    try:
+        return load_version(newest.folder, archive, MAX_ROWS)
+    finally:
+        os.close(archive)
+
+
+def make_contestants(model: LoadedModel) -> dict[str, Contestant]:
+    """By name; the first two are the products alone."""
     products = {
         "products, fbgemm": _products(wide_rows=None),
         "products, as served": _products(wide_rows=WIDE_ROWS if has_amx() else None),
@@ -62,15 +79,11 @@ def make_contestants(store: Path) -> dict[str, Contestant]:
         "stock INT8, multinomial": _loop(stock, sample_multinomial),
         "stock INT8, inverse CDF": _loop(stock, sample_inverse_cdf),
     }
-    return {**products, **dict(_engines(store)), **others}
+    return {**products, **dict(_engines(model.runner)), **others}
 
 
-def _engines(store: Path) -> Iterator[tuple[str, Contestant]]:
-    """The runner as the server uses it, over the default model of a store."""
-    newest = next(iter(ModelRepository(store).scan().values()))[0]
-    archive = make_archive()
-    runner = load_version(newest.folder, archive, MAX_ROWS).runner
-    os.close(archive)
+def _engines(runner: Runner) -> Iterator[tuple[str, Contestant]]:
+    """The runner as an engine uses it."""
 
     def contestant(sampling: SamplingParams) -> Contestant:
         def prepare(num_rows: int) -> Round:

@@ -39,7 +39,7 @@ CODECS: dict[str, Codec] = {
     "msgspec": (
         lambda message: bytes(frame(message)[LENGTH_BYTES:]), COMMANDS.decode, ANSWERS.decode,
     ),
-    "pickle": (pickle.dumps, pickle.loads, pickle.loads),  # noqa: S301 - our own
+    "pickle": (pickle.dumps, pickle.loads, pickle.loads),
 }  # fmt: skip
 
 
@@ -57,9 +57,9 @@ def run(
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
         for transport, connect in TRANSPORTS.items():
-            for codec in CODECS:
-                seconds = _time(*connect(), CODECS[codec], rows, turns)
-                found.setdefault(f"{codec}, {transport}", []).append(seconds)
+            for name, codec in CODECS.items():
+                seconds = _time(*connect(), codec, rows, turns)
+                found.setdefault(f"{name}, {transport}", []).append(seconds)
     table = Table(title=f"µs of the engine's time per turn, {rows} rows", title_justify="left")
     for name in ("", "median", "least", "most"):
         table.add_column(name, justify="right" if name else "left")
@@ -83,17 +83,13 @@ def _time(ours: End, theirs: End, codec: Codec, rows: int, turns: int) -> float:
         started_at = time.perf_counter()
         ours.send(encode(turn))
         spent += time.perf_counter() - started_at
-        data = _wait(ours)
+        data = ours.receive()
         started_at = time.perf_counter()
         decode(data)
         spent += time.perf_counter() - started_at
     ours.send(STOP)
     os.waitpid(server, 0)
     return spent / turns
-
-
-def _wait(end: End) -> bytes:
-    return end.receive()
 
 
 def _serve(end: End, codec: Codec, commands: Sequence[Command]) -> None:

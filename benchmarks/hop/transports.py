@@ -1,10 +1,11 @@
-"""Ways to carry bytes between two processes: each has two ends, of which one waits for the other."""
+"""Ways to carry bytes between two processes; each has two ends."""
 
 from __future__ import annotations
 
 import mmap
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -101,7 +102,7 @@ def memory_pair() -> tuple[MemoryEnd, MemoryEnd]:
     )
 
 
-TRANSPORTS = {
+TRANSPORTS: dict[str, Callable[[], tuple[End, End]]] = {
     "Unix socket": socket_pair,
     "pyzmq over a Unix socket": zmq_pair,
     "shared memory and eventfd": memory_pair,

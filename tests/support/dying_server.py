@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 from lstmserve_server import worker
 from lstmserve_server.cli import main
@@ -38,13 +39,16 @@ def fail_later(how: str) -> None:
     decode, calls = Runner.decode, count()
 
     def failing(
-        self: Runner, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool
+        self: Runner,
+        rows: Sequence[DecodeRow],
+        steps: int,
+        **options: Any,  # noqa: ANN401 - as they are
     ) -> list[Decoded]:
         if next(calls) < NUM_GOOD_CALLS:
-            return decode(self, rows, steps, same_rows=same_rows)
+            return decode(self, rows, steps, **options)
         if how == "torch":
             lost = [replace(row, token_id=NO_TOKEN) for row in rows]
-            return decode(self, lost, steps, same_rows=same_rows)
+            return decode(self, lost, steps, **options)
         if how == "signal":
             os.kill(os.getpid(), signal.SIGSEGV)
         raise RuntimeError(WHY)
@@ -57,11 +61,14 @@ def fail_for_one(*, prefilling: bool) -> None:
     decode, prefill = Runner.decode, Runner.prefill
 
     def poisoned_decode(
-        self: Runner, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool
+        self: Runner,
+        rows: Sequence[DecodeRow],
+        steps: int,
+        **options: Any,  # noqa: ANN401 - as they are
     ) -> list[Decoded]:
         if any(row.sampling.seed == POISON_SEED for row in rows):
             raise RuntimeError(WHY)
-        return decode(self, rows, steps, same_rows=same_rows)
+        return decode(self, rows, steps, **options)
 
     def poisoned_prefill(self: Runner, slots: list[int], chunks: Sequence[Sequence[int]]) -> None:
         if any(len(chunk) >= POISON_TOKENS for chunk in chunks):

@@ -44,6 +44,7 @@ from lstmserve_server.errors import (
     QueueFullError,
 )
 
+MAX_DEATHS = 5  # of engines that had a reply in hand, which did not go on in between
 POISONED = "working on this request has ended the engine twice; do not repeat it"
 RESTART_SECONDS = 1.0  # RetryInfo while there is no process
 Clock = Callable[[], float]
@@ -279,9 +280,12 @@ class EngineClient:
                 self._judge(self._replies[reply_id], ending, is_alone=len(in_hand) == 1)
 
     def _judge(self, reply: Reply, ending: Ending, *, is_alone: bool) -> None:
-        """Refuse a reply that ends engines: the second of them had nothing else in hand."""
+        """Refuse a reply that ends engines: the second of them had nothing else in hand.
+
+        One that ends them only in company is refused after some more, with that company.
+        """
         reply.count_death(may_be_its_fault=ending.may_be_a_requests_fault)
-        if is_alone and reply.num_deaths > 1:
+        if (is_alone and reply.num_deaths > 1) or reply.num_deaths >= MAX_DEATHS:
             log.error(
                 "a request that ends engines is refused", engine=self._name, reason=ending.text
             )

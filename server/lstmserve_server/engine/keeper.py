@@ -9,12 +9,12 @@ import structlog
 
 from lstmserve_server.engine.launcher import Ending, EngineProcess, Launcher
 from lstmserve_server.engine.messages import Command, Turn
-from lstmserve_server.errors import EngineDeadError, ModelLoadError
+from lstmserve_server.errors import EngineDeadError
 from lstmserve_server.failures import backoff_seconds
 
 MAX_FAILURES = 5  # processes in a row that made nothing
 FIRST_PAUSE_SECONDS = 0.1  # before the second of them
-HANG_SECONDS = 5.0  # of silence from an engine that has work; a turn takes a hundredth of that
+HANG_SECONDS = 10.0  # of silence from an engine that has work, on a machine that starves it
 LOOKS_PER_HANG = 10
 
 log = structlog.get_logger()
@@ -128,9 +128,9 @@ class Keeper:
                 await asyncio.sleep(backoff_seconds(self._num_failures - 1, FIRST_PAUSE_SECONDS))
             try:
                 process, _ = await self._launcher.launch()
-            except ModelLoadError as error:
+            except Exception as error:  # whatever it is: without an engine nothing is answered
                 reason = str(error)
-                log.warning("an engine could not be started again", reason=reason)
+                log.exception("an engine could not be started again")
                 self._num_failures += 1
             else:
                 return process

@@ -216,7 +216,10 @@ class Launcher:
             with suppress(OSError):
                 await process.end()
             raise
-        self._order = msgspec.structs.replace(self._order, difference=loaded.difference)
+        # whoever comes after it has callers that wait
+        self._order = msgspec.structs.replace(
+            self._order, difference=loaded.difference, is_beside_others=False
+        )
         return process, loaded
 
     def close(self) -> None:

@@ -44,11 +44,18 @@ class FailingRunner(FakeRunner):
     num_failures = 0
     poison = -1  # a seed
 
-    def decode(self, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool) -> list[Decoded]:
+    def decode(
+        self,
+        rows: Sequence[DecodeRow],
+        steps: int,
+        *,
+        same_rows: bool,
+        least_steps: int | None = None,
+    ) -> list[Decoded]:
         if self.num_failures or self.poison in {row.sampling.seed for row in rows}:
             self.num_failures -= self.num_failures > 0
             raise RuntimeError("out of order")
-        return super().decode(rows, steps, same_rows=same_rows)
+        return super().decode(rows, steps, same_rows=same_rows, least_steps=least_steps)
 
 
 class Running:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lstmserve_server.engine.decoding.decode_row import RowSettings
 from lstmserve_server.engine.decoding.drawing import uniform
+from lstmserve_server.engine.decoding.filters import max_draws
 from lstmserve_server.engine.decoding.row_params import RowParams, to_params
 from lstmserve_server.engine.decoding.sampler import (
     Scores,
@@ -43,35 +44,46 @@ class DecodeLoop(nn.Module):
         positions: list[int],
         params: RowParams,
         steps: int,
+        least_steps: int,
+        arrivals: Tensor,
     ) -> tuple[list[list[int]], list[Scores]]:
         """Decode up to so many tokens for each row, whose next input token is given.
 
+        ``arrivals``, int64 [], grows when something has come: then the least steps are enough.
         -> the tokens of every step taken, and per step the scored rows' scores if any.
         """
+        num_arrivals = int(arrivals)
         where = torch.tensor(slots)
         state = pool.index_select(0, where)
         last, position = torch.tensor(tokens), torch.tensor(positions)
         ended = torch.zeros_like(last, dtype=torch.bool)
-        ahead = position[params.sampled].unsqueeze(1) + torch.arange(steps)
-        random = uniform(params.seed, ahead, 0)  # for all steps at once: [k, steps, 2]
+        # of all steps at once: the random numbers [k, steps, draws, 2], and [rows, steps]
+        random = self._draw_numbers(position, params, steps)
+        is_too_early = torch.arange(steps) < (params.min_tokens - position).unsqueeze(1)
         chosen: list[Tensor] = []
         scores: list[Scores] = []
         for number in range(steps):
             logits, state = self.model.step(state, last)
-            last, some = self._choose(
-                logits, position + number, ahead[:, number], random[:, number], params
-            )
+            last, some = self._choose(logits, is_too_early[:, number], random[:, number], params)
             chosen.append(last)
             scores.extend(some)
             ended = ended | (last == self.end_id)
             if bool(ended.all()):
                 break
+            if number + 1 >= least_steps and int(arrivals) != num_arrivals:
+                break
         pool.index_copy_(0, where, state)
         found: list[list[int]] = torch.stack(chosen).tolist()
         return found, scores
 
+    def _draw_numbers(self, position: Tensor, params: RowParams, steps: int) -> Tensor:
+        """Return the random numbers of all draws that may be needed: [k, steps, draws, 2]."""
+        ahead = position[params.sampled].unsqueeze(1) + torch.arange(steps)
+        draws = 1 + max_draws() if params.filtered.shape[0] > 0 else 1
+        return uniform(params.seed.unsqueeze(2), ahead.unsqueeze(2), torch.arange(draws))
+
     def _choose(
-        self, logits: Tensor, position: Tensor, drawn_at: Tensor, first: Tensor, params: RowParams
+        self, logits: Tensor, early: Tensor, u: Tensor, params: RowParams
     ) -> tuple[Tensor, list[Scores]]:
         raw = logits
         if params.scored.shape[0] > 0:
@@ -79,8 +91,8 @@ class DecodeLoop(nn.Module):
         if params.adjusted.shape[0] > 0:
             adjust(logits, params)
         if params.any_min_tokens:
-            forbid_end(logits, position, params, self.end_id)
-        tokens = choose(logits, drawn_at, first, params)
+            forbid_end(logits, early, self.end_id)
+        tokens = choose(logits, u, params)
         if params.adjusted.shape[0] > 0:
             remember(tokens, params)
         scores: list[Scores] = []

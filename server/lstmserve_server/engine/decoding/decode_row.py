@@ -44,6 +44,7 @@ class RowSettings(NamedTuple):
     top_k: list[int]
     top_p: list[float]
     min_p: list[float]
+    any_ranked: bool
     adjusted: list[int]
     bias_ids: list[list[int]]
     biases: list[list[float]]
@@ -74,6 +75,7 @@ def gather_settings(rows: Sequence[DecodeRow], num_tokens: int) -> RowSettings:
         top_k=[params.top_k or num_tokens for params in kept],
         top_p=[params.top_p if params.top_p < 1 else NO_LIMIT for params in kept],
         min_p=[params.min_p for params in kept],
+        any_ranked=any(params.top_k > 0 or params.top_p < 1 for params in kept),
         adjusted=adjusted,
         bias_ids=[[token_id for token_id, _ in params.logit_bias] for params in changed],
         biases=[[bias for _, bias in params.logit_bias] for params in changed],

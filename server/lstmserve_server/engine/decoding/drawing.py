@@ -16,17 +16,39 @@ def columns() -> int:
     return 64
 
 
-def draw(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw a token per row with odds proportional to its weight; return the total weight too.
+def draw(weights: Tensor, mass: Tensor, u: Tensor) -> Tensor:
+    """Draw tokens with odds proportional to their weights; -> int64 [k, n].
 
-    Weights [k, tokens] of which one is 1, u float64 [k, 2] -> int64 [k, 1], float64 [k, 1].
-    First a column of the row folded into 64 columns, by one number; then one in it.
+    Weights [k, tokens] of which one is 1, their ``column_mass`` and u float64 [k, n, 2]: two
+    numbers for each of n draws. First a column of the row folded into 64 columns, by one number;
+    then one in it.
     """
-    column, total = _pick(fold(weights), u[:, :1])
+    column = _pick(mass, u[:, :, 0])
     blocks = weights.view(weights.shape[0], -1, columns())
-    where = column.unsqueeze(1).expand(-1, blocks.shape[1], 1)
-    block, _ = _pick(blocks.gather(2, where).squeeze(2), u[:, 1:])
-    return block * columns() + column, total
+    where = column.unsqueeze(1).expand(-1, blocks.shape[1], -1)
+    return _pick_inside(blocks.gather(2, where), column, u)
+
+
+def draw_in(weights: Tensor, rows: Tensor, mass: Tensor, u: Tensor) -> Tensor:
+    """Draw as ``draw`` does from these rows of the weights, int64 [r], without a copy of them.
+
+    Mass [r, 64] and u [r, n, 2] are those of the rows -> int64 [r, n].
+    """
+    column = _pick(mass, u[:, :, 0])
+    first = (rows * weights.shape[1]).unsqueeze(1) + column  # in the first block; [r, n]
+    blocks = torch.arange(0, weights.shape[1], columns()).view(1, -1, 1)
+    return _pick_inside(weights.take(blocks + first.unsqueeze(1)), column, u)
+
+
+def _pick_inside(inside: Tensor, column: Tensor, u: Tensor) -> Tensor:
+    """Pick a token by the weights that lie in its column, [r, blocks, n] -> int64 [r, n]."""
+    mass = inside.cumsum(1, dtype=torch.float64).transpose(1, 2).contiguous()
+    return _pick(mass, u[:, :, 1:]).squeeze(2) * columns() + column
+
+
+def column_mass(weights: Tensor) -> Tensor:
+    """Return the running sums of the columns' weights, [k, tokens] -> float64 [k, 64]."""
+    return fold(weights).cumsum(1, dtype=torch.float64)
 
 
 def fold(x: Tensor) -> Tensor:
@@ -34,26 +56,24 @@ def fold(x: Tensor) -> Tensor:
     return x.view(x.shape[0], -1, columns()).sum(dim=1)
 
 
-def _pick(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Pick a place per row, with odds by its weight; [k, n], u [k, 1] -> [k, 1] twice."""
-    mass = weights.cumsum(1, dtype=torch.float64)
-    total = mass[:, -1:]
+def _pick(mass: Tensor, u: Tensor) -> Tensor:
+    """Pick places by running sums of weights [..., places] and numbers u [..., n] -> [..., n]."""
     # right: the first place whose running sum exceeds the target, so never one of weight 0
-    return torch.searchsorted(mass, total * u, right=True), total
+    return torch.searchsorted(mass, mass[..., -1:] * u, right=True)
 
 
-def uniform(seed: Tensor, position: Tensor, number: int) -> Tensor:
-    """Return two numbers in [0, 1) for each seed and position, by halves of the random bits.
+def uniform(seed: Tensor, position: Tensor, number: Tensor) -> Tensor:
+    """Return two numbers in [0, 1) for each seed, position and draw, by halves of the random bits.
 
-    Seed int64 [k, 1], position int64 [k, n] -> float64 [k, n, 2]. The product of one of them
+    Int64 that broadcast to any shape -> float64 of that shape and 2. The product of one of them
     with any total below 2^21 is below the total, as it must be.
     """
     bits = random_bits(seed, position, number)
-    halves = torch.stack([bits >> 32, bits], dim=2) & 0xFFFFFFFF
+    halves = torch.stack([bits >> 32, bits], dim=-1) & 0xFFFFFFFF
     return halves.to(torch.float64) * 2.0**-32
 
 
-def random_bits(seed: Tensor, position: Tensor, number: int) -> Tensor:
+def random_bits(seed: Tensor, position: Tensor, number: Tensor) -> Tensor:
     """Return 64 random bits from only a seed, a position and the number of the draw; int64.
 
     The seed is mixed first: SplitMix64 streams of seeds that differ by a multiple of its

@@ -26,6 +26,7 @@ class RowParams(NamedTuple):
     top_k: Tensor  # int64 [f, 1]; as many as there are tokens for all
     top_p: Tensor  # float64 [f, 1]; infinite for all
     min_p: Tensor  # float32 [f, 1]
+    any_ranked: bool  # any of them has top_k or top_p
     adjusted: Tensor  # int64 [a]: rows
     bias: Tensor  # float32 [a, tokens]
     any_repetition: bool
@@ -41,22 +42,58 @@ class RowParams(NamedTuple):
     scored: Tensor  # int64 [l]: rows
 
 
+class Adjustments(NamedTuple):
+    """What RowParams holds of the rows that have penalties or a bias; its fields are told there."""
+
+    bias: Tensor
+    any_repetition: bool
+    repetition_of_seen: Tensor
+    repetition: Tensor
+    any_counted: bool
+    frequency: Tensor
+    counts: Tensor
+    presence_of_seen: Tensor
+    presence: Tensor
+
+
 def to_params(settings: RowSettings, num_tokens: int) -> RowParams:
     """Return the tensors of lists, for a model of so many tokens; TorchScript."""
-    counts = _counts(settings.reply_ids, num_tokens)
-    seen = counts + _counts(settings.prompt_ids, num_tokens) > 0
-    repetition = _column(settings.repetition)
-    presence = _column(settings.presence)
-    counted = _column(settings.frequency + settings.presence)
+    if len(settings.adjusted) > 0:
+        changed = _adjustments(settings, num_tokens)
+    else:
+        changed = _no_adjustments(num_tokens)
     return RowParams(
         sampled=torch.tensor(settings.sampled, dtype=torch.int64),
         seed=torch.tensor(settings.seed, dtype=torch.int64).unsqueeze(1),
         sharpness=_column(settings.sharpness),
         filtered=torch.tensor(settings.filtered, dtype=torch.int64),
         top_k=torch.tensor(settings.top_k, dtype=torch.int64).unsqueeze(1),
-        top_p=_column(settings.top_p).to(torch.float64),
+        top_p=torch.tensor(settings.top_p, dtype=torch.float32).to(torch.float64).unsqueeze(1),
         min_p=_column(settings.min_p),
+        any_ranked=settings.any_ranked,
         adjusted=torch.tensor(settings.adjusted, dtype=torch.int64),
+        bias=changed.bias,
+        any_repetition=changed.any_repetition,
+        repetition_of_seen=changed.repetition_of_seen,
+        repetition=changed.repetition,
+        any_counted=changed.any_counted,
+        frequency=changed.frequency,
+        counts=changed.counts,
+        presence_of_seen=changed.presence_of_seen,
+        presence=changed.presence,
+        min_tokens=torch.tensor(settings.min_tokens, dtype=torch.int64),
+        any_min_tokens=settings.any_min_tokens,
+        scored=torch.tensor(settings.scored, dtype=torch.int64),
+    )
+
+
+def _adjustments(settings: RowSettings, num_tokens: int) -> Adjustments:
+    counts = _counts(settings.reply_ids, num_tokens)
+    seen = counts + _counts(settings.prompt_ids, num_tokens) > 0
+    repetition = _column(settings.repetition)
+    presence = _column(settings.presence)
+    counted = _column(settings.frequency + settings.presence)
+    return Adjustments(
         bias=_biases(settings.bias_ids, settings.biases, num_tokens),
         any_repetition=bool((repetition != 1).any()),
         repetition_of_seen=repetition,
@@ -66,10 +103,13 @@ def to_params(settings: RowSettings, num_tokens: int) -> RowParams:
         counts=counts,
         presence_of_seen=presence,
         presence=torch.where(counts > 0, presence, 0.0),
-        min_tokens=torch.tensor(settings.min_tokens, dtype=torch.int64),
-        any_min_tokens=settings.any_min_tokens,
-        scored=torch.tensor(settings.scored, dtype=torch.int64),
     )
+
+
+def _no_adjustments(num_tokens: int) -> Adjustments:
+    """Return those of no row: every tensor costs some microseconds, so few are made."""
+    column, table = torch.zeros(0, 1), torch.zeros(0, num_tokens)
+    return Adjustments(table, False, column, table, False, column, table, column, table)
 
 
 def _column(values: list[float]) -> Tensor:

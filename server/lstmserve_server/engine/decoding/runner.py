@@ -35,6 +35,7 @@ class Runner:
     """Runs one loaded decode loop over a pool of slots."""
 
     def __init__(self, loop: torch.jit.ScriptModule, max_rows: int, num_tokens: int) -> None:
+        self.arrivals: Tensor = torch.zeros((), dtype=torch.int64)  # may be others' memory
         self._loop = loop
         self._num_tokens = num_tokens
         self._pool: Tensor = loop.initial_state(max_rows + 1)
@@ -83,11 +84,19 @@ class Runner:
         self._loop.prefill(self._pool, slots, [list(chunk) for chunk in chunks])
 
     @torch.inference_mode()
-    def decode(self, rows: Sequence[DecodeRow], steps: int, *, same_rows: bool) -> list[Decoded]:
+    def decode(
+        self,
+        rows: Sequence[DecodeRow],
+        steps: int,
+        *,
+        same_rows: bool,
+        least_steps: int | None = None,
+    ) -> list[Decoded]:
         """Decode up to ``steps`` tokens for every row.
 
-        It takes fewer steps when every row has chosen the end token before that. ``same_rows`` says
-        that the rows are those of the last call, in the same order, continued.
+        It takes fewer steps when every row has chosen the end token before that, or after the
+        ``least_steps`` when ``arrivals`` has changed meanwhile. ``same_rows`` says that the rows
+        are those of the last call, in the same order, continued.
         """
         if self._params is None or not same_rows:
             self._params = self._loop.prepare(gather_settings(rows, self._num_tokens))
@@ -98,6 +107,8 @@ class Runner:
             [row.position for row in rows],
             self._params,
             steps,
+            steps if least_steps is None else least_steps,
+            self.arrivals,
         )
         logprobs = _read_logprobs(scores, rows)
         return [

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lstmserve_server.engine.decoding.drawing import columns, draw
+from lstmserve_server.engine.decoding.drawing import column_mass, columns, draw
 from lstmserve_server.engine.decoding.filters import keep_drawing
 from lstmserve_server.engine.decoding.row_params import RowParams
 
@@ -47,24 +47,23 @@ def remember(tokens: Tensor, params: RowParams) -> None:
     params.counts.scatter_add_(1, chosen, torch.ones_like(params.presence_of_seen))
 
 
-def forbid_end(logits: Tensor, position: Tensor, params: RowParams, end_id: int) -> None:
-    """Let no row end before its min_tokens; logits [rows, tokens] are overwritten."""
-    logits[:, end_id] = torch.where(position < params.min_tokens, -10000.0, logits[:, end_id])
+def forbid_end(logits: Tensor, is_too_early: Tensor, end_id: int) -> None:
+    """Let these rows not end, bool [rows]; logits [rows, tokens] are overwritten."""
+    logits[:, end_id].masked_fill_(is_too_early, -10000.0)
 
 
-def choose(logits: Tensor, position: Tensor, first: Tensor, params: RowParams) -> Tensor:
+def choose(logits: Tensor, u: Tensor, params: RowParams) -> Tensor:
     """Choose one token per row, the most likely one or a sampled one, int64 [rows].
 
-    Logits [rows, tokens] may be overwritten, position is int64 [k], and the numbers of the
-    first draw are float64 [k, 2].
+    Logits [rows, tokens] may be overwritten; u float64 [k, draws, 2] are random numbers.
     """
     num_sampled = params.sampled.shape[0]
     if num_sampled == logits.shape[0]:
-        return sample(logits, position, first, params)
+        return sample(logits, u, params)
     tokens = most_likely(logits)
     if num_sampled == 0:
         return tokens
-    drawn = sample(logits[params.sampled], position, first, params)
+    drawn = sample(logits[params.sampled], u, params)
     return tokens.index_copy(0, params.sampled, drawn)
 
 
@@ -79,13 +78,14 @@ def most_likely(logits: Tensor) -> Tensor:
     return block.view(-1) * columns() + inside
 
 
-def sample(logits: Tensor, position: Tensor, first: Tensor, params: RowParams) -> Tensor:
+def sample(logits: Tensor, u: Tensor, params: RowParams) -> Tensor:
     """Return tokens int64 [k] of the sampled rows, whose logits [k, tokens] are overwritten."""
     highest = logits.amax(dim=1, keepdim=True)  # a maximum has no order
     weights = logits.sub_(highest).mul_(params.sharpness).exp2_()
-    tokens, total = draw(weights, first)
+    mass = column_mass(weights)
+    tokens = draw(weights, mass, u[:, :1])
     if params.filtered.shape[0] > 0:
-        tokens = keep_drawing(weights, tokens, total, position, params)
+        tokens = keep_drawing(weights, mass, tokens, u, params)
     return tokens.squeeze(1)
 
 

@@ -54,17 +54,20 @@ class Batch:
             self._slots.free(sequence)
         self._aside.pop(sequence, None)
 
-    def decode(self, rows: List[Sequence], steps: int) -> list[Decoded]:
-        """Decode up to so many tokens for each of these sequences, whose prompts are prefilled."""
+    def decode(self, rows: List[Sequence], steps: int, least_steps: int) -> list[Decoded]:
+        """Decode up to so many tokens for each of these sequences, whose prompts are prefilled.
+
+        The least steps are enough when something has come meanwhile.
+        """
         same_rows, self._last_rows = rows == self._last_rows, rows
         asked = [self._to_row(sequence, self._slots[sequence]) for sequence in rows]
         self._page.take_in_hand(sequence.id for sequence in rows)
-        decoded = self._runner.decode(asked, steps, same_rows=same_rows)
+        decoded = self._runner.decode(asked, steps, same_rows=same_rows, least_steps=least_steps)
         self._page.put_down()
         return decoded
 
-    def try_alone(self, sequence: Sequence, known: KnownState | None) -> None:
-        """Prefill a sequence and decode its next token in the spare slot, and forget all of it."""
+    def try_alone(self, sequence: Sequence, known: KnownState | None, steps: int) -> None:
+        """Prefill a sequence and decode so many tokens in the spare slot, and forget all of it."""
         slot = self._runner.spare_slot
         self._page.take_in_hand([sequence.id])
         if known is None:
@@ -74,7 +77,7 @@ class Batch:
         token_ids = sequence.next_to_prefill(sequence.num_to_prefill)
         if token_ids:
             self._runner.prefill([slot], [token_ids])
-        self._runner.decode([self._to_row(sequence, slot)], 1, same_rows=False)
+        self._runner.decode([self._to_row(sequence, slot)], steps, same_rows=False)
         self._last_rows = ()
         self._page.put_down()
 

@@ -40,6 +40,7 @@ class Engine:
     ) -> None:
         self._batch = Batch(runner, page)
         self._end_id = end_id
+        self._config = config
         self._clock = clock
         self._pace = Pace()
         self._scheduler = Scheduler(config, self._pace)
@@ -103,7 +104,8 @@ class Engine:
         if self._suspects:
             submit = self._suspects.popleft()
             alone = msgspec.structs.replace(submit, wanted=())
-            self._batch.try_alone(self._make_sequence(alone), submit.known)
+            steps = self._config.quantum_steps  # as many as it had when it died
+            self._batch.try_alone(self._make_sequence(alone), submit.known, steps)
             self._take(submit)
 
     def _make_way(self) -> None:
@@ -132,7 +134,7 @@ class Engine:
         if not turn.rows:
             return [], None
         started_at = self._clock()
-        decoded = self._batch.decode(turn.rows, turn.steps)
+        decoded = self._batch.decode(turn.rows, turn.steps, turn.least_steps)
         seconds, steps = self._clock() - started_at, len(decoded[0].token_ids)
         self._pace.on_decode(len(decoded), steps, seconds, while_waiting=self._scheduler.has_queue)
         rows = [self._extend(reply, row) for reply, row in zip(turn.rows, decoded, strict=True)]

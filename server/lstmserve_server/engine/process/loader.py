@@ -19,6 +19,7 @@ from lstmserve_server.engine.decoding.runner import Runner
 from lstmserve_server.engine.process.memory import keep_buffers
 from lstmserve_server.engine.process.proof import find_difference
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
+from lstmserve_server.engine.shared_page import SharedPage
 from lstmserve_server.errors import ModelLoadError, StartupError
 
 # enough calls for TorchScript's profiling executor to have specialized the loop
@@ -61,6 +62,11 @@ def configure_torch(threads: int) -> None:
     torch.backends.quantized.engine = "fbgemm"
     # each decode call is short; recompiling for every batch size would cost more than it saves
     torch.jit.set_fusion_strategy([])
+
+
+def watch(page: SharedPage) -> torch.Tensor:
+    """Return the number of messages that the server has sent, as it is at any moment; int64 []."""
+    return torch.frombuffer(page.memory, dtype=torch.int64, count=1)[0]
 
 
 def load_version(folder: Path, archive: int, max_rows: int) -> LoadedModel:

@@ -111,8 +111,11 @@ def _first_to_be_killed(warnings: list[str]) -> Iterator[None]:
 
 
 def _serve(model: LoadedModel, order: Order, channel: Channel, page: SharedPage) -> None:
+    from lstmserve_server.engine.process import loader
     from lstmserve_server.engine.process.engine import Engine
 
+    loader.configure_torch(order.threads)  # of this thread, too
+    model.runner.arrivals = loader.watch(page)
     # nothing may run beside a reply that would change by it
     config = replace(order.config, max_running=1) if model.difference else order.config
     engine = Engine(model.runner, model.facts.end_id, config, page, time.monotonic)

@@ -17,15 +17,17 @@ from lstmserve_server.engine.scheduling.prefill import PromptChunk, cut_chunks
 from lstmserve_server.engine.scheduling.ranking import Ranking
 from lstmserve_server.engine.scheduling.sequence import Sequence, Stage
 
+FEW_ROWS = 16  # so few end their quantum when something comes: to begin another costs a step
 SINGLE_TOKEN_ROWS = 3  # while so few replies run, every token is a message
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Rows to decode, and so many tokens of each."""
+    """Rows to decode, and so many tokens of each; the least are enough when something comes."""
 
     rows: list[Sequence]
     steps: int
+    least_steps: int
 
 
 class Scheduler:
@@ -167,17 +169,18 @@ class Scheduler:
 
         Rows that have shown nothing yet take one step by themselves, so that first tokens go
         out at once and cost the others little; but never two such turns in a row. Otherwise
-        all rows take a quantum, shorter for few rows, or less when no reply has that many
-        tokens left.
+        all rows take a quantum, or less when no reply has that many tokens left. Few rows, for
+        which it costs little, stop when a request comes meanwhile.
         """
         new = [sequence for sequence in self._running if not sequence.has_new_token]
         if len(new) == len(self._running) or (new and not self._was_for_new):
             self._was_for_new = True
-            return Turn(new, 1)
+            return Turn(new, 1, 1)
         self._was_for_new = False
         rows = list(self._running)
         longest = max((sequence.num_remaining for sequence in rows), default=0)
-        return Turn(rows, min(self._config.quantum_steps, 4 * len(rows), longest))
+        steps = min(self._config.quantum_steps, longest)
+        return Turn(rows, steps, 1 if len(rows) <= FEW_ROWS else steps)
 
     @property
     def message_tokens(self) -> int:

@@ -10,8 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmserve_server.engine.decoding.decode_row import DecodeRow, gather_settings
-from lstmserve_server.engine.decoding.drawing import draw, random_bits, uniform
-from lstmserve_server.engine.decoding.filters import is_kept, keep_likely
+from lstmserve_server.engine.decoding.drawing import (
+    column_mass,
+    draw,
+    draw_in,
+    random_bits,
+    uniform,
+)
+from lstmserve_server.engine.decoding.filters import is_kept, keep_likely, max_draws
 from lstmserve_server.engine.decoding.row_params import RowParams, to_params
 from lstmserve_server.engine.decoding.sampler import (
     adjust,
@@ -48,10 +54,11 @@ def _reference_bits(seed: int, position: int, number: int) -> int:
 def test_random_numbers_are_splitmix64_of_seed_position_and_draw(
     seed: int, position: int, number: int
 ) -> None:
-    found = random_bits(torch.tensor([_signed(seed)]), torch.tensor([position]), number)
+    draws = torch.tensor([number])
+    found = random_bits(torch.tensor([_signed(seed)]), torch.tensor([position]), draws)
     expected = _reference_bits(seed, position, number)
     assert found.item() & MASK == expected
-    halves = uniform(torch.tensor([[_signed(seed)]]), torch.tensor([[position]]), number)
+    halves = uniform(torch.tensor([[_signed(seed)]]), torch.tensor([[position]]), draws)
     assert halves.flatten().tolist() == [
         (expected >> 32) / 2**32,
         (expected & 0xFFFFFFFF) / 2**32,
@@ -94,7 +101,8 @@ def test_each_filter_keeps_what_it_should(
     in_order = keep_likely(row, limit, params.top_k, params.min_p)
     assert in_order[0].tolist() == expected
     for token in (0, 1, len(weights) // 2, len(weights)):
-        kept = is_kept(row, torch.tensor([[token]]), limit, params.top_k, params.min_p)
+        chosen = torch.tensor([[token]])
+        kept = is_kept(row, chosen, limit, params.top_k, params.min_p, params.any_ranked)
         assert bool(kept) == (values[token] == expected[token]) or not values[token]
 
 
@@ -104,9 +112,23 @@ def test_each_filter_keeps_what_it_should(
 )
 def test_a_token_of_weight_zero_is_never_drawn(weights: list[int], u: tuple[float, float]) -> None:
     weights += [0] * (NUM_TOKENS - len(weights))
-    token, total = draw(torch.tensor([weights]).float(), torch.tensor([u], dtype=torch.float64))
-    assert weights[int(token)] > 0
-    assert int(total) == sum(weights)
+    row, numbers = torch.tensor([weights]).float(), torch.tensor([[u]], dtype=torch.float64)
+    mass = column_mass(row)
+    assert weights[int(draw(row, mass, numbers))] > 0
+    assert int(mass[0, -1]) == sum(weights)
+
+
+@given(rows=st.lists(st.integers(0, 5), min_size=1, max_size=6, unique=True), seed=st.integers(0))
+def test_a_draw_from_some_rows_is_that_from_a_copy_of_them(rows: list[int], seed: int) -> None:
+    source = torch.Generator().manual_seed(seed % 2**63)
+    weights = torch.rand(6, NUM_TOKENS, generator=source)
+    u = torch.rand(len(rows), 7, 2, generator=source, dtype=torch.float64)
+    where = torch.tensor(rows)
+    mass = column_mass(weights)
+    expected = draw(weights[where], mass[where], u)
+    assert draw_in(weights, where, mass[where], u).equal(expected)
+    one_by_one = [draw(weights[where], mass[where], u[:, n : n + 1]) for n in range(7)]
+    assert torch.cat(one_by_one, dim=1).equal(expected)
 
 
 def make_params(rows: list[DecodeRow], num_tokens: int) -> RowParams:
@@ -120,8 +142,8 @@ def _row(**sampling: object) -> DecodeRow:
 def _choose(logits: torch.Tensor, rows: list[DecodeRow]) -> list[int]:
     params = make_params(rows, logits.shape[1])
     position = torch.tensor([row.position for row in rows])[params.sampled]
-    first = uniform(params.seed, position.unsqueeze(1), 0).squeeze(1)
-    found: list[int] = choose(logits.clone(), position, first, params).tolist()
+    u = uniform(params.seed, position.unsqueeze(1), torch.arange(1 + max_draws()))
+    found: list[int] = choose(logits.clone(), u, params).tolist()
     return found
 
 
@@ -141,7 +163,7 @@ def test_the_end_token_is_impossible_before_min_tokens() -> None:
     logits = torch.zeros(2, NUM_TOKENS)
     logits[:, 5] = 50.0
     params = make_params([_row(temperature=0.0), _row(temperature=0.0)], NUM_TOKENS)
-    forbid_end(logits, torch.tensor([2, 3]), params, 5)
+    forbid_end(logits, torch.tensor([2, 3]) < params.min_tokens, 5)
     assert logits.argmax(dim=1).tolist() == [0, 5]
 
 

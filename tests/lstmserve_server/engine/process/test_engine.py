@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
+import torch
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.messages import Load
@@ -187,3 +189,31 @@ def test_a_prompt_of_4000_tokens_delays_neither_running_replies_nor_first_tokens
         decoded = sum(len(bench.replies[number].token_ids) for number in range(32)) - before
         assert decoded == 32 * config.quantum_steps or bench.replies[32].token_ids or num_steps == 1
     assert num_steps >= 4000 // config.prefill_piece_tokens - 1
+
+
+def test_a_quantum_of_few_rows_ends_when_something_comes(tiny: LoadedModel) -> None:
+    """And what was decoded by then is the same."""
+    request = long_request(tiny, 512)
+    undisturbed = run_together(tiny, [request])[0]
+    arrivals, lengths, is_over = torch.zeros((), dtype=torch.int64), set[int](), threading.Event()
+
+    def keep_coming() -> None:
+        while not is_over.is_set():
+            arrivals.add_(1)
+
+    bench = Bench(tiny, EngineConfig(quantum_steps=64))
+    bench.submit(0, request)
+    before, tiny.runner.arrivals = tiny.runner.arrivals, arrivals
+    coming = threading.Thread(target=keep_coming)
+    coming.start()
+    try:
+        while bench.has_work:
+            num_before = len(bench.replies[0].token_ids)
+            bench.step()
+            lengths.add(len(bench.replies[0].token_ids) - num_before)
+    finally:
+        is_over.set()
+        coming.join()
+        tiny.runner.arrivals = before
+    assert bench.replies[0].essence == undisturbed.essence
+    assert min(lengths) < 64

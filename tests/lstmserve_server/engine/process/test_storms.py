@@ -151,6 +151,11 @@ class Storm(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += seconds
 
+    @rule(is_hurried=st.booleans())
+    def hurry(self, *, is_hurried: bool) -> None:
+        """Whether turns end early from now on."""
+        self.runner.is_hurried = is_hurried
+
     @property
     def unfinished(self) -> list[int]:
         return [number for number, reply in self.replies.items() if not reply.has_ended]

@@ -52,27 +52,28 @@ def test_a_first_token_does_not_wait_for_a_whole_quantum() -> None:
     scheduler = make_scheduler(quantum_steps=8)
     old = submitted(scheduler, 4)
     step(scheduler)
-    assert scheduler.next_turn() == Turn(old, 8)
+    assert scheduler.next_turn() == Turn(old, 8, 1)
     (new,) = submitted(scheduler, 1, first=4)
     scheduler.take_ready()
-    assert scheduler.next_turn() == Turn([new], 1)
+    assert scheduler.next_turn() == Turn([new], 1, 1)
     # one that comes now cannot keep the others waiting: it takes part in their quantum
     (newer,) = submitted(scheduler, 1, first=5)
     scheduler.take_ready()
-    assert scheduler.next_turn() == Turn([*old, new, newer], 8)
+    assert scheduler.next_turn() == Turn([*old, new, newer], 8, 1)
 
 
 @pytest.mark.parametrize(
-    ("rows", "steps", "message_tokens"),
-    [(1, 4, 1), (2, 8, 1), (3, 8, 1), (4, 8, 8), (64, 8, 8)],
+    ("rows", "least_steps", "message_tokens"),
+    [(1, 1, 1), (3, 1, 1), (4, 1, 8), (16, 1, 8), (17, 8, 8), (64, 8, 8)],
 )
-def test_few_rows_have_short_quanta_and_small_messages(
-    rows: int, steps: int, message_tokens: int
+def test_few_rows_end_their_quantum_for_who_comes_and_have_small_messages(
+    rows: int, least_steps: int, message_tokens: int
 ) -> None:
     scheduler = make_scheduler(quantum_steps=8, max_running=64, prefill_budget_tokens=1024)
     submitted(scheduler, rows)
     step(scheduler)
-    assert scheduler.next_turn().steps == steps
+    turn = scheduler.next_turn()
+    assert (turn.steps, turn.least_steps) == (8, least_steps)
     assert scheduler.message_tokens == message_tokens
 
 
