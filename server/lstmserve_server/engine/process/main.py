@@ -113,13 +113,16 @@ def _first_to_be_killed(warnings: list[str]) -> Iterator[None]:
 def _serve(model: LoadedModel, order: Order, channel: Channel, page: SharedPage) -> None:
     from lstmserve_server.engine.process import loader
     from lstmserve_server.engine.process.engine import Engine
+    from lstmserve_server.engine.process.memory import give_back
 
     loader.configure_torch(order.threads)  # of this thread, too
     model.runner.arrivals = loader.watch(page)
     # nothing may run beside a reply that would change by it
     config = replace(order.config, max_running=1) if model.difference else order.config
     engine = Engine(model.runner, model.facts.end_id, config, page, time.monotonic)
+    gc.collect()
     gc.freeze()  # what is loaded stays: no collection looks at it again
+    give_back()
     while True:
         for command in channel.commands(is_waiting=not engine.has_work):
             engine.run(command)
