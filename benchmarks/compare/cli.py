@@ -16,7 +16,7 @@ from benchmarks.compare.contestants import (
     start_contestant,
 )
 from benchmarks.compare.environments import UnavailableError, default_folder
-from benchmarks.compare.table import Result, describe_source, to_markdown
+from benchmarks.compare.table import Result, combine, describe_source, to_markdown
 from benchmarks.load.driver import Closed
 from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
 from benchmarks.load.options import Json, Seconds, ServerArguments, WarmUp, parse_numbers
@@ -41,6 +41,9 @@ def run(
     max_tokens: Annotated[int, typer.Option(min=1)] = 64,
     seconds: Seconds = 10.0,
     warm_up: WarmUp = 3.0,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="All servers take turns so often; medians are told.")
+    ] = 3,
     server_arg: ServerArguments = None,
     connections: Annotated[int, typer.Option(min=1)] = 1,
     environments: Environments = None,
@@ -48,17 +51,22 @@ def run(
     json: Json = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
 ) -> None:
-    """Load lstmserve and other servers of the same architecture, one after the other."""
+    """Load lstmserve and other servers of the same architecture, one after the other.
+
+    Figures of each load are those of the round with the median of tokens/s.
+    """
     kinds = [Lengths(name) for name in lengths.split(",")]
     generator = Generator(connections=connections, timeout_seconds=TIMEOUT_SECONDS)
     workload = Workload(seed=seed, max_tokens=max_tokens)
     plan = Plan(CONTESTANTS[0].dialect, generator, workload, Closed(1), warm_up, seconds)
     loads = [Closed(int(count)) for count in parse_numbers(streams)]
     folder = environments or default_folder()
-    results = [
-        _compare(contestant, folder, server_arg or (), plan, loads, kinds)
-        for contestant in _choose(only)
+    chosen = _choose(only)
+    turns = [
+        [_compare(one, folder, server_arg or (), plan, loads, kinds) for one in chosen]
+        for _ in range(rounds)
     ]
+    results = [combine(each) for each in zip(*turns, strict=True)]
     described = describe_run()
     table = f"{to_markdown(results, kinds)}\n{describe_source(described)}"
     typer.echo(table)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks.load.driver import Closed
 from benchmarks.load.figures import Percentiles
@@ -26,14 +27,41 @@ class Result:
     versions: Mapping[str, str] = field(default_factory=dict)
     measurements: Mapping[Lengths, Sequence[Measurement]] = field(default_factory=dict)
     unavailable: str = ""
+    # of each load in every round, in the order of the measurements
+    rounds: Mapping[Lengths, Sequence[Sequence[float]]] = field(default_factory=dict)
+
+
+def combine(rounds: Sequence[Result]) -> Result:
+    """Return one server's result of several rounds: of each load the median round.
+
+    A round in which it could not be measured makes the whole so.
+    """
+    failed = [one for one in rounds if one.unavailable]
+    if failed:
+        return failed[0]
+    medians, speeds = {}, {}
+    for kind in rounds[0].measurements:
+        loads = [*zip(*(one.measurements[kind] for one in rounds), strict=True)]
+        medians[kind] = [*map(_median, loads)]
+        speeds[kind] = [[*map(_speed, load)] for load in loads]
+    return replace(rounds[0], measurements=medians, rounds=speeds)
+
+
+def _median(measurements: Sequence[Measurement]) -> Measurement:
+    return sorted(measurements, key=_speed)[(len(measurements) - 1) // 2]
+
+
+def _speed(measurement: Measurement) -> float:
+    return measurement.figures.tokens_per_second
 
 
 def to_markdown(results: Sequence[Result], lengths: Sequence[Lengths]) -> str:
     """Return what the columns are, a table for each kind of lengths, and a note on each server."""
     measured = [one for one in results if one.measurements]
-    tables = [_table(measured, kind) for kind in lengths]
+    tables = [show(measured, kind) for kind in lengths for show in (_table, _ratios)]
     notes = [_wrap(f"- **{one.name}**: {_note(one)}", indent="  ") for one in results]
-    return "\n\n".join([*_legend(measured, lengths), *tables, "\n".join(notes)]) + "\n"
+    parts = [*_legend(measured, lengths), *filter(None, tables), "\n".join(notes)]
+    return "\n\n".join(parts) + "\n"
 
 
 def describe_source(run: Mapping[str, object]) -> str:
@@ -75,6 +103,35 @@ def _table(results: Sequence[Result], lengths: Lengths) -> str:
     rows = [_row(one.name, one.measurements[lengths]) for one in results]
     rule = ["---", *(["---:"] * (len(columns) - 1))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
+
+
+def _ratios(results: Sequence[Result], lengths: Lengths) -> str:
+    """Return how the first server stands to the best of the others at each load; "" without any."""
+    ours, *others = [one.measurements[lengths] for one in results] or [[]]
+    if not others:
+        return ""
+    told = []
+    for number, own in enumerate(ours):
+        speed = max(_speed(each[number]) for each in others)
+        first = min(_first(each[number]) for each in others)
+        ratio = _speed(own) / speed if speed else math.nan
+        spread = _spread(results[0], lengths, number)
+        told.append(f"{_streams(own)}: {ratio:.2f}{spread}, {_first(own) / first:.2f}")
+    return _wrap(
+        f"{results[0].name} with {lengths} lengths, the best of the others = 1, as tokens/s and "
+        f"time to the first token (p50), with so many streams: {'; '.join(told)}."
+    )
+
+
+def _first(measurement: Measurement) -> float:
+    return measurement.figures.first_token_ms.p50
+
+
+def _spread(result: Result, lengths: Lengths, number: int) -> str:
+    speeds = result.rounds.get(lengths, [])[number : number + 1]
+    if not speeds or len(speeds[0]) == 1:
+        return ""
+    return f" ({min(speeds[0]):,.0f} to {max(speeds[0]):,.0f} tokens/s)"
 
 
 def _row(name: str, measurements: Sequence[Measurement]) -> list[str]:

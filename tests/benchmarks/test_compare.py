@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,10 @@ from benchmarks.compare.contestants import CONTESTANTS, start_contestant
 from benchmarks.compare.dialects import TorchServeDialect, TritonDialect
 from benchmarks.compare.environments import UnavailableError, prepare_environment
 from benchmarks.compare.servers.free_port import find_free_ports
-from benchmarks.compare.table import Result, describe_source, to_markdown
+from benchmarks.compare.table import Result, combine, describe_source, to_markdown
 from benchmarks.load.dialect import Dialect
 from benchmarks.load.driver import Closed
-from benchmarks.load.figures import compute_figures
+from benchmarks.load.figures import Percentiles, compute_figures
 from benchmarks.load.http2_transport import Http2Transport
 from benchmarks.load.measure import Measurement
 from benchmarks.load.recording import Recording, Window
@@ -97,6 +98,29 @@ def test_the_table_names_what_was_not_measured() -> None:
     assert "| ours | 0 |" in table
     assert "| theirs |" not in table
     assert "- **theirs**: another; not measured: no wheel for this Python" in table
+
+
+def measured(tokens_per_second: float, first_token_seconds: float) -> Measurement:
+    figures = compute_figures(Recording(), Window(0.0, 1.0))
+    waits = Percentiles(*[1e3 * first_token_seconds] * 4)
+    figures = replace(figures, tokens_per_second=tokens_per_second, first_token_ms=waits)
+    return Measurement(Closed(8), figures, 0.25, ServerUsage(2**20, 2**21, 0.5))
+
+
+def test_of_several_rounds_the_median_is_told_with_its_ratio_to_the_best_other() -> None:
+    speeds = {"ours": (300.0, 100.0, 200.0), "good": (100.0, 90.0, 110.0), "bad": (1.0, 2.0, 3.0)}
+    results = [
+        combine([Result(name, name, {}, {Lengths.EQUAL: [measured(n, 1 / n)]}) for n in rounds])
+        for name, rounds in speeds.items()
+    ]
+    table = " ".join(to_markdown(results, [Lengths.EQUAL]).split())
+    assert "| ours | 200 |" in table
+    assert "8: 2.00 (100 to 300 tokens/s), 0.50." in table
+
+
+def test_a_round_that_failed_is_no_median() -> None:
+    good = Result("ours", "", {}, {Lengths.EQUAL: [measured(1.0, 1.0)]})
+    assert combine([good, Result("ours", "", unavailable="died")]).unavailable == "died"
 
 
 def test_the_page_is_written_in_the_form_of_the_one_that_is_kept() -> None:
