@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from benchmarks.endurance.faults import is_at_work
 from benchmarks.endurance.replies import Question
 from benchmarks.testbed.server import Replica
+from benchmarks.testbed.waiting import until
 from lstmserve_client import Client
 from support.metrics_page import MetricsPage
 from support.name_server import NameServer
@@ -31,6 +33,8 @@ def test_all_addresses_are_asked_and_no_stream_notices_that_one_is_gone(
             callers.wait_for_streams()
             callers.wait_for_everyone()
             assert all(have_answered("Generate", pair))
+            until(lambda: is_at_work(pair[0]), "the first replica makes a reply")
+            callers.wait_for_streams()
             pair[0].kill()
             callers.wait_for_everyone()
             assert callers.watch.resumes > 0

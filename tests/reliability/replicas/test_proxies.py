@@ -50,10 +50,10 @@ def test_streams_through_a_proxy_do_not_notice_that_a_replica_was_killed(
     with proxy(targets_of(pair), tmp_path) as target:
         callers = kind([target], questions)
         with callers.asking():
-            # a proxy may find one replica later than the other
-            until(lambda: is_at_work(pair[0]), "the first replica makes a reply")
             callers.wait_for_everyone()
             for _ in range(MAX_KILLS):
+                # a proxy may find one replica later than the other, and again when it is back
+                until(lambda: is_at_work(pair[0]), "the first replica makes a reply")
                 callers.wait_for_streams()
                 pair[0].kill()
                 callers.wait_for_everyone()
