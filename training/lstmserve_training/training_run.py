@@ -1,0 +1,50 @@
+"""The step ``train`` of a recipe: puts corpus, model, samples and reporters together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lstmserve_training.documents import load_corpus
+from lstmserve_training.model import ModelConfig
+from lstmserve_training.reporting import (
+    LogReporter,
+    Reporter,
+    Reporters,
+    TensorBoardReporter,
+    reporter_for,
+)
+from lstmserve_training.samples import make_sampler
+from lstmserve_training.train import Trainer
+from lstmserve_training.work import CORPUS_NAME, LOG_NAME, read_tokenizer, require
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from lstmserve_training.recipe.schema import Recipe
+
+
+def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: str | None) -> None:
+    """Train, or go on with the run that the folder holds."""
+    tokenizer = read_tokenizer(work)
+    sizes = recipe.model
+    model = ModelConfig(tokenizer.num_tokens, sizes.hidden, sizes.layers, sizes.dropout)
+    section = recipe.training
+    if section.start_from:
+        section = section.model_copy(update={"start_from": str(folder / section.start_from)})
+    with reporter_for(console) as shown:
+        reporters: list[Reporter] = [shown, LogReporter(work / LOG_NAME)]
+        if section.tensorboard:
+            reporters.append(TensorBoardReporter(work / "tensorboard"))
+        trainer = Trainer(
+            model,
+            section,
+            recipe.seed,
+            load_corpus(require(work, CORPUS_NAME)),
+            work,
+            device,
+            special_ids=sorted(tokenizer.special_ids),
+            sampler=make_sampler(recipe, work),
+        )
+        trainer.run(Reporters(reporters))
