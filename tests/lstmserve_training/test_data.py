@@ -258,10 +258,10 @@ def some_rows(count: int, label: str = "x") -> str:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (some_rows(3), r"faq\.csv: 3 usable rows; at least 10 different ones are needed"),
+        (some_rows(3), r"faq\.csv: 3 different rows to learn from; at least 10 are needed"),
         (some_rows(12, "Refund") + some_rows(1, " refund "), r"two spellings of one label"),
         (some_rows(12, "get_refund") + some_rows(1, "Get refund"), r"'get_refund' .*line 2\) and"),
-        ("", r"0 usable rows"),
+        ("", r"0 different rows"),
     ],
 )
 def test_data_that_cannot_be_learned_from_is_told(tmp_path: Path, rows: str, said: str) -> None:

@@ -74,7 +74,13 @@ TINY: dict[str, Any] = {
     "license": "Apache-2.0",
     "sources": [
         {"name": "chats", "files": [CHATS], "columns": {"turns": "turns"}, "opening_weight": 0.1},
-        {"name": "asked", "kind": "replies", "files": [QUESTIONS_FILE], "columns": ASKED},
+        {
+            "name": "asked",
+            "kind": "replies",
+            "repeat": 3,
+            "files": [QUESTIONS_FILE],
+            "columns": ASKED,
+        },
         {
             "name": "asked again",
             "kind": "replies",

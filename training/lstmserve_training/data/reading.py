@@ -152,11 +152,11 @@ def _check_amount(texts: Texts) -> None:
         if found < MIN_CHARACTERS:
             raise DataError(f"{found} characters to train on: at least {MIN_CHARACTERS} are needed")
         return
-    usable = len(trained) + len(list(_held(texts)))
+    usable = len({digest(example) for example in [*trained, *_held(texts)]})
     if usable < MIN_EXAMPLES or not trained:
         places = ", ".join(name for text in texts.sources for name in text.files)
         raise DataError(
-            f"{places}: {usable} usable rows; at least {MIN_EXAMPLES} different ones are needed, "
+            f"{places}: {usable} different rows to learn from; at least {MIN_EXAMPLES} are needed, "
             f"of which some are held out ({_dropped(texts)})"
         )
 

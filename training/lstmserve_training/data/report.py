@@ -103,7 +103,7 @@ def _lines(report: dict[str, Any]) -> Iterable[str]:
         yield f"{report['duplicates']:,} rows say the same as one before them; they are kept"
     if report["leaks"]:
         yield (
-            f"leak: {len(report['leaks']):,} validation rows begin as a training row does, such as "
+            f"leak: {len(report['leaks']):,} validation rows ask what a training row does, such as "
             f"{report['leaks'][0]}: what is measured on them is too good"
         )
     if report["new_characters"]:

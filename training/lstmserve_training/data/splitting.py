@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from lstmserve_training.data.examples import Example, Turn
+from lstmserve_training.data.examples import AGENT, Example, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
 def digest(example: Example) -> bytes:
-    """Of what an example begins with, whatever its case and white space."""
-    text = " ".join(example.turns[0].text.lower().split())
+    """Of what is asked in an example, or of its text, whatever its case and white space.
+
+    Many conversations begin with "hello", so all that the user says counts.
+    """
+    asked = [turn.text for turn in example.turns if turn.role != AGENT] or [example.turns[0].text]
+    text = " ".join(" ".join(asked).lower().split())
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def choose_held_out(examples: Iterable[Example], share: float) -> set[bytes]:
-    """The digests of that share of distinct beginnings, one at least: the lowest there are."""
+    """The digests of that share of distinct texts, one at least: the lowest there are."""
     distinct = sorted({digest(example) for example in examples})
     return set(distinct[: max(1, round(share * len(distinct)))])
 
@@ -37,7 +41,7 @@ def split_text(example: Example, share: float) -> tuple[Example, Example]:
 
 
 def find_copies(examples: Sequence[Example], others: Iterable[Example]) -> list[Example]:
-    """Those of ``others`` that begin as one of ``examples`` does."""
+    """Those of ``others`` that ask what one of ``examples`` does."""
     known = set(map(digest, examples))
     return [example for example in others if digest(example) in known]
 
