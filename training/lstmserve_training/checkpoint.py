@@ -38,6 +38,14 @@ class Checkpoint:
     progress: Progress
 
 
+def save_model(
+    path: Path, model: StackedLstm, settings: dict[str, Any], progress: Progress
+) -> None:
+    """Write a model that no further training is to go on with."""
+    saved = {"model": model.state_dict(), "config": asdict(model.config), "train": settings}
+    torch.save({**saved, "progress": asdict(progress)}, path)
+
+
 def save_checkpoint(
     path: Path,
     model: StackedLstm,

@@ -22,12 +22,14 @@ def label_token(name: str, label: str) -> str:
     return f"<|{name}:{label}|>"
 
 
-def make_template(name: str, labels: Iterable[str], *, has_roles: bool) -> TemplateManifest:
+def make_template(
+    name: str, labels: Iterable[str], *, has_roles: bool, end_token: str = END_TOKEN
+) -> TemplateManifest:
     """The template of a model; ``name`` says what its labels are, such as ``intent``."""
     return TemplateManifest(
         role_tokens=ROLE_TOKENS if has_roles else {},
         reply_role=AGENT if has_roles else "",
-        end_token=END_TOKEN,
+        end_token=end_token,
         labels={label_token(name, label): f"{name}:{label}" for label in labels},
     )
 
@@ -51,6 +53,8 @@ class Encoder:
         self._name = name
         self._label_weight = label_weight
         self._has_labels = bool(template.labels)
+        # words that an imported vocabulary does not know are read, and never written
+        self._never = frozenset(never_tokens(template, tokenizer))
 
     def encode(self, example: Example, opening_weight: float = 1.0) -> Document:
         """Turn markers are given, never predicted: their weight is 0.
@@ -78,20 +82,21 @@ class Encoder:
         None of them ends: what a book is cut into goes on.
         """
         start = 0
-        whole = self._encode_text(example.turns[0].text).token_ids
-        words = whole[1:-1]
+        whole = self._encode_text(example.turns[0].text)
+        first, words = whole.token_ids[0], whole.token_ids[1:-1]
         while start < len(words):
             end = start + window - 1
             if end < len(words):
                 end = self._after_line(words, start, end)
-            piece = [whole[0], *words[start:end]]
-            yield Document(piece, [0.0] + [1.0] * (len(piece) - 1))
+            weights = whole.weights[1 + start : 1 + min(end, len(words))]
+            yield Document([first, *words[start:end]], [0.0, *weights])
             start = end
 
     def _encode_text(self, text: str) -> Document:
         [start, *words] = self._template.render_turn(TemplateTurn("", text))
         token_ids = [start, *words, self._template.end_id]
-        return Document(token_ids, [0.0] + [1.0] * (len(token_ids) - 1))
+        weights = [0.0 if token_id in self._never else 1.0 for token_id in token_ids]
+        return Document(token_ids, [0.0, *weights[1:]])
 
     def _after_line(self, words: list[int], start: int, end: int) -> int:
         """The last place in the second half of a window where a line has ended, or its end."""

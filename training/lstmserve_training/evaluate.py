@@ -36,6 +36,7 @@ from lstmserve_training.stepper import FloatLstm, Stepper, stock_int8
 from lstmserve_training.work import (
     BEST_NAME,
     EVALUATION_NAME,
+    IMPORT_NAME,
     MODEL_NAME,
     read_template,
     read_tokenizer,
@@ -81,7 +82,7 @@ def evaluate(
             measures |= {f"{key}_{name}": value for key, value in found.items()}
         say("measuring speed")
         measures |= _speeds(steppers, recipe.evaluation.speed_seconds)
-    measures |= _differences(measures)
+    measures |= _differences(measures) | _parity(work)
     _write(work, measures)
     return measures
 
@@ -113,13 +114,11 @@ def _perplexities(nats: Mapping[str, list[Tensor]], held_out: HeldOut) -> Measur
 
 def _bits(nats: Mapping[str, list[Tensor]], held_out: HeldOut, tokenizer: Tokenizer) -> Measures:
     """Bits per byte of text: what models of other tokenizers can be compared by."""
-    total = sum(float(row.double().sum()) for rows in nats.values() for row in rows)
-    size = sum(
-        len(tokenizer.token_bytes(token_id))
-        for documents in held_out.documents.values()
-        for document in documents
-        for token_id in document.token_ids
-    )
+    total, size = 0.0, 0
+    for kind, documents in held_out.documents.items():
+        for row, document in zip(nats[kind], documents, strict=True):
+            total += float(row[counted_targets(document)].double().sum())
+            size += sum(len(tokenizer.token_bytes(token)) for token in document.token_ids)
     return {"bits_per_byte": total / math.log(2) / max(1, size)}
 
 
@@ -188,6 +187,15 @@ def _differences(measures: Measures) -> Measures:
         for name in names
         for model in (STOCK_INT8, INT8)
     }
+
+
+def _parity(work: Path) -> Measures:
+    """With the original, of weights that were imported."""
+    path = work / IMPORT_NAME
+    if not path.is_file():
+        return {}
+    parity: Measures = json.loads(path.read_text(encoding="utf-8"))["parity"]
+    return parity
 
 
 def _write(work: Path, measures: Measures) -> None:

@@ -58,7 +58,7 @@ def write_recipe(kind: Kind, data: Path, out: Path) -> Recipe:
         raise TrainingError(f"{out} exists: give another name with --output, or remove it")
     if not data.is_file():
         raise MissingInputError(f"{data}: no such file")
-    source = Source(name=data.stem, files=[_relative(data, out.resolve().parent)])
+    source = Source(name=data.stem, files=[relative_path(data, out.resolve().parent)])
     look = _look(kind, data, source)
     text = make_text(kind, data, source.files[0], look)
     recipe = check(_parse(text), str(out))
@@ -79,7 +79,8 @@ def _parse(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def _relative(path: Path, folder: Path) -> str:
+def relative_path(path: Path, folder: Path) -> str:
+    """A path as a recipe in ``folder`` names it."""
     whole = path.resolve()
     return str(whole.relative_to(folder)) if whole.is_relative_to(folder) else str(whole)
 

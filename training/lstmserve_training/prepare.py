@@ -16,8 +16,9 @@ from lstmserve_training.data.lengths import LengthLimit
 from lstmserve_training.data.reading import SourceText, Texts, read_texts
 from lstmserve_training.data.report import make_report
 from lstmserve_training.documents import Corpus, Document, Documents, Part, save_corpus
-from lstmserve_training.encoding import Encoder, make_template, special_tokens
+from lstmserve_training.encoding import END_TOKEN, Encoder, make_template, special_tokens
 from lstmserve_training.errors import DataError
+from lstmserve_training.importing.vocabulary import Vocabulary, read_vocabulary
 from lstmserve_training.tokenizer import train_tokenizer
 from lstmserve_training.work import (
     CORPUS_NAME,
@@ -25,11 +26,14 @@ from lstmserve_training.work import (
     PROMPTS_NAME,
     TEMPLATE_NAME,
     TOKENIZER_NAME,
+    read_tokenizer,
     require,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import tokenizers
 
     from lstmserve_training.data.examples import Example
     from lstmserve_training.recipe.schema import Recipe
@@ -44,18 +48,30 @@ def prepare(recipe: Recipe, folder: Path, work: Path) -> Report:
     """
     texts = read_texts(recipe, folder)
     work.mkdir(parents=True, exist_ok=True)
-    template = make_template(recipe.label_name, texts.labels, has_roles=recipe.has_roles)
+    vocabulary = _read_vocabulary(recipe, folder)
+    template = make_template(
+        recipe.label_name,
+        texts.labels,
+        has_roles=recipe.has_roles,
+        end_token=vocabulary.end_token if vocabulary else END_TOKEN,
+    )
     (work / TEMPLATE_NAME).write_text(template.model_dump_json(indent=2), encoding="utf-8")
     rng = random.Random(recipe.seed)
     versions = _versions(recipe, texts, rng)
-    tokenizer = _tokenizer(recipe, folder, work, template, versions[0])
+    if vocabulary:
+        tokenizer = _save(vocabulary.tokenizer, work)
+    else:
+        tokenizer = _tokenizer(recipe, folder, work, template, versions[0])
     encoder = Encoder(template, tokenizer, recipe.label_name, recipe.training.label_weight)
     limit = LengthLimit(recipe.split.max_tokens, recipe.split.too_long)
     corpus = _make_corpus(recipe, texts, versions, encoder, limit, rng)
     save_corpus(corpus, work / CORPUS_NAME)
     _write_prompts(texts, work)
-    padding = len(tokenizer.special_ids) - len(special_tokens(template))
-    report = make_report(texts, corpus, tokenizer, padding, limit)
+    unknown = (
+        {tokenizer.special_id(vocabulary.unknown)} if vocabulary and vocabulary.unknown else ()
+    )
+    padding = len(tokenizer.special_ids) - len(special_tokens(template)) - len(unknown)
+    report = make_report(texts, corpus, tokenizer, unknown, padding, limit)
     _write_json(work / PREPARATION_NAME, report)
     return report
 
@@ -88,8 +104,20 @@ def _tokenizer(
         for turn in example.turns
     )
     backend = train_tokenizer(all_texts, recipe.tokenizer, special_tokens(template))
+    return _save(backend, work)
+
+
+def _read_vocabulary(recipe: Recipe, folder: Path) -> Vocabulary | None:
+    """Of a model that exists."""
+    weights = recipe.weights
+    if weights is None:
+        return None
+    return read_vocabulary(folder / weights.vocabulary, weights, recipe.tokenizer)
+
+
+def _save(backend: tokenizers.Tokenizer, work: Path) -> Tokenizer:
     backend.save(str(work / TOKENIZER_NAME))
-    return Tokenizer(backend)
+    return read_tokenizer(work)
 
 
 def _take_tokenizer(path: Path, work: Path, template: TemplateManifest) -> Tokenizer:
@@ -151,13 +179,13 @@ def _make_corpus(
         for kind, found in texts.held_out.items()
     }
     corpus = Corpus(parts(versions[0], varied=False), variants, held_out)
-    _check_corpus(corpus)
+    _check_corpus(corpus, is_trained=recipe.weights is None)
     return corpus
 
 
-def _check_corpus(corpus: Corpus) -> None:
+def _check_corpus(corpus: Corpus, *, is_trained: bool) -> None:
     parts = [*corpus.common, *(part for version in corpus.variants for part in version)]
-    if not any(len(part.documents) for part in parts):
+    if is_trained and not any(len(part.documents) for part in parts):
         raise DataError(
             "nothing is left to train on: all documents are longer than split.max_tokens"
         )

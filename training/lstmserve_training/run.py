@@ -18,16 +18,17 @@ from lstmserve_training.errors import TrainingError
 from lstmserve_training.recipe.toml import write_toml
 from lstmserve_training.steps import (
     EVALUATE,
+    IMPORT,
     PREPARE,
     PUBLISH,
     QUANTIZE,
-    STEPS,
     TRAIN,
     Records,
     Step,
     changes,
     digests,
     make_record,
+    steps_of,
 )
 from lstmserve_training.work import (
     BEST_NAME,
@@ -70,7 +71,7 @@ class Run:
         """Take every step that has something to do; return whether there was one."""
         pick_device(self._device)  # before anything long starts
         (self.work / RECIPE_NAME).write_text(write_toml(self.recipe), encoding="utf-8")
-        return sum([self.take(step) for step in STEPS]) > 0
+        return sum([self.take(step) for step in steps_of(self.recipe)]) > 0
 
     def take(self, step: Step) -> bool:
         """Take one step, unless nothing it depends on has changed; return whether it was taken."""
@@ -97,7 +98,8 @@ class Run:
 
     def warn_of_changes(self, step: Step) -> None:
         """Before one step alone: tell which of those before it are of another recipe."""
-        for earlier in STEPS[: STEPS.index(step)]:
+        steps = steps_of(self.recipe)
+        for earlier in steps[: steps.index(step)]:
             before = self._records.get(earlier)
             if before and changes(
                 before, make_record(earlier, self.recipe, self.folder, self.work)
@@ -139,6 +141,7 @@ class Run:
         doers = {
             PREPARE.name: self._prepare,
             TRAIN.name: self._train,
+            IMPORT.name: self._import,
             QUANTIZE.name: self._quantize,
             EVALUATE.name: self._evaluate,
             PUBLISH.name: self._publish,
@@ -157,6 +160,19 @@ class Run:
         train(self.recipe, self.folder, self.work, self._console, self._device)
         device = pick_device(self._device)
         return {"device": describe_device(device), "training_torch": torch.__version__}
+
+    def _import(self) -> None:
+        from lstmserve_training.importing.parity import lines  # noqa: PLC0415
+        from lstmserve_training.importing.step import import_weights  # noqa: PLC0415
+
+        if self.recipe.weights is None:
+            raise TrainingError("the recipe has no section [weights]")
+        weights = self.recipe.weights
+        network, parity = import_weights(self.recipe, weights, self.folder, self.work)
+        for part, name in network.names.items():
+            self._say(f"import: the {part} is {name}")
+        for line in lines(parity):
+            self._say(line)
 
     def _quantize(self) -> None:
         from lstmserve_training.export import quantize_best  # noqa: PLC0415

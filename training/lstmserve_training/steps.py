@@ -17,6 +17,7 @@ from lstmserve_training.work import (
     BEST_NAME,
     CORPUS_NAME,
     EVALUATION_NAME,
+    IMPORT_NAME,
     MODEL_NAME,
     PREPARATION_NAME,
     PROMPTS_NAME,
@@ -49,7 +50,15 @@ def _prepare_keys(recipe: Recipe) -> dict[str, Any]:
     )
     sources = [source.model_dump(exclude=SPOKEN) for source in recipe.sources]
     label_weight = recipe.training.label_weight
-    return {**document, "sources": sources, "training": {"label_weight": label_weight}}
+    found = {**document, "sources": sources, "training": {"label_weight": label_weight}}
+    if recipe.weights is not None:
+        own = {"vocabulary", "tokens", "end", "unknown"}
+        found["weights"] = recipe.weights.model_dump(include=own)
+    return found
+
+
+def _import_keys(recipe: Recipe) -> dict[str, Any]:
+    return {"weights": recipe.weights.model_dump() if recipe.weights else {}}
 
 
 def _train_keys(recipe: Recipe) -> dict[str, Any]:
@@ -86,6 +95,13 @@ TRAIN = Step(
     (BEST_NAME,),
     "training begins anew, because every step depends on these from the first on",
 )
+IMPORT = Step(
+    "import",
+    _import_keys,
+    (CORPUS_NAME, TOKENIZER_NAME),
+    (BEST_NAME, IMPORT_NAME),
+    "the weights are imported again",
+)
 QUANTIZE = Step(
     "quantize",
     lambda _recipe: {},
@@ -107,7 +123,13 @@ PUBLISH = Step(
     (PUBLISHED_NAME,),
     "a further version is published",
 )
-STEPS = (PREPARE, TRAIN, QUANTIZE, EVALUATE, PUBLISH)
+ALL_STEPS = (PREPARE, TRAIN, IMPORT, QUANTIZE, EVALUATE, PUBLISH)
+
+
+def steps_of(recipe: Recipe) -> list[Step]:
+    """The steps of a recipe, in order: weights are trained, or imported."""
+    other = TRAIN if recipe.weights is not None else IMPORT
+    return [step for step in ALL_STEPS if step is not other]
 
 
 @dataclass
@@ -170,6 +192,8 @@ def make_record(step: Step, recipe: Recipe, folder: Path, work: Path) -> Record:
     elif step is TRAIN and recipe.training.start_from:
         first = folder / recipe.training.start_from / BEST_NAME
         inputs |= {f"{recipe.training.start_from}/{BEST_NAME}": _digest(first)}
+    elif step is IMPORT and recipe.weights is not None:
+        inputs[recipe.weights.file] = _digest(folder / recipe.weights.file)
     return Record(flatten(step.keys(recipe)), inputs)
 
 
@@ -193,6 +217,8 @@ def _data_digests(recipe: Recipe, folder: Path) -> dict[str, str]:
     if recipe.tokenizer.file:
         path = folder / recipe.tokenizer.file
         found.append(path / TOKENIZER_NAME if path.is_dir() else path)
+    if recipe.weights is not None:
+        found.append(folder / recipe.weights.vocabulary)
     return {
         str(path.relative_to(folder) if path.is_relative_to(folder) else path): _digest(path)
         for path in found

@@ -22,6 +22,7 @@ LAST_NAME = "last.pt"
 LOG_NAME = "training.jsonl"
 MODEL_NAME = "model.pt"
 EVALUATION_NAME = "evaluation.json"
+IMPORT_NAME = "import.json"
 PUBLISHED_NAME = "published.json"
 STEPS_NAME = "steps.json"
 

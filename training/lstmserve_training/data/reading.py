@@ -77,7 +77,8 @@ def read_texts(recipe: Recipe, folder: Path) -> Texts:
         example for text in sources if text.source.use == "questions" for example in text.examples
     ]
     _check_labels(texts)
-    _check_amount(texts)
+    if recipe.weights is None:
+        _check_amount(texts)
     return texts
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from rich.console import Console
@@ -25,13 +25,22 @@ SHOWN_CHARACTERS = 70
 
 
 def make_report(
-    texts: Texts, corpus: Corpus, tokenizer: Tokenizer, padding: int, limit: LengthLimit
+    texts: Texts,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    unknown: Collection[int],
+    padding: int,
+    limit: LengthLimit,
 ) -> dict[str, Any]:
-    """The account of a preparation, as JSON has it; ``padding`` tokens of the vocabulary are it."""
+    """The account of a preparation, as JSON has it; ``padding`` tokens of the vocabulary are it.
+
+    ``unknown`` are tokens that stand for what the vocabulary does not hold.
+    """
+    unknown_share = _share_of(unknown, corpus)
     parts = [*corpus.common, *(corpus.variants[0] if corpus.variants else [])]
     held_out = [e for found in texts.held_out.values() for _, examples in found for e in examples]
     trained = [e for _, examples in texts.training for e in examples]
-    new, share = _new_characters(trained, held_out)
+    new, share = _new_characters(trained, held_out) if trained else ("", 0.0)
     return {
         "sources": [_describe_source(text) for text in texts.sources],
         "labels": Counter(e.label for e in trained if e.label),
@@ -45,6 +54,7 @@ def make_report(
         "leaks": [example.place for example in texts.leaks],
         "new_characters": new,
         "new_character_share": share,
+        "unknown_share": unknown_share,
         "warnings": texts.warnings,
     }
 
@@ -111,6 +121,8 @@ def _lines(report: dict[str, Any]) -> Iterable[str]:
             f"{report['new_character_share']:.2%} of the held-out characters are not in the "
             f"training text ({report['new_characters']}); they are read as bytes"
         )
+    if report["unknown_share"]:
+        yield f"{report['unknown_share']:.2%} of the held-out tokens are unknown to the vocabulary"
     yield from (f"warning: {warning}" for warning in report["warnings"])
     yield (
         f"{report['documents']:,} documents of {report['tokens']:,} tokens to train on, "
@@ -126,6 +138,16 @@ def _new_characters(trained: list[Example], held_out: list[Example]) -> tuple[st
     new = {letter: count for letter, count in found.items() if letter not in known}
     shown = "".join(sorted(new, key=lambda letter: (-new[letter], letter))[:SHOWN_CHARACTERS])
     return shown, sum(new.values()) / max(1, sum(found.values()))
+
+
+def _share_of(unknown: Collection[int], corpus: Corpus) -> float:
+    """Of the held-out tokens."""
+    total = found = 0
+    for documents in corpus.held_out.values():
+        for document in documents if unknown else ():
+            total += len(document.token_ids)
+            found += sum(token_id in unknown for token_id in document.token_ids)
+    return found / max(1, total)
 
 
 def _cut(text: str) -> str:

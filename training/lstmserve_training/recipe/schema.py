@@ -19,6 +19,7 @@ from lstmserve_training.recipe.sections import (
     Split,
     TokenizerSection,
     TrainingSection,
+    WeightsSection,
     key,
 )
 
@@ -44,6 +45,7 @@ class Recipe(Section):
     split: Split = Split()
     tokenizer: TokenizerSection = TokenizerSection()
     model: ModelSection = ModelSection()
+    weights: WeightsSection | None = None
     training: TrainingSection = TrainingSection()
     augmentation: Augmentation = Augmentation()
     evaluation: EvaluationSection = EvaluationSection()
@@ -68,7 +70,12 @@ class Recipe(Section):
                     f"source {source.name!r} holds {self.kind_of(source)}, the model {self.kind}: "
                     "dialogues and text do not mix"
                 )
-        if not any(source.use == "training" for source in self.sources):
+        if self.weights is not None and self.has_roles:
+            raise ValueError("weights are imported for the kinds 'lines' and 'text' only")
+        needed = "validation" if self.weights is not None else "training"
+        if needed == "validation" and any(source.use != needed for source in self.sources):
+            raise ValueError("beside weights that exist, all sources have the use 'validation'")
+        if not any(source.use == needed for source in self.sources):
             raise ValueError("no source has the use 'training'")
         return self
 

@@ -171,6 +171,23 @@ class TokenizerSection(Section):
         return self
 
 
+class WeightsSection(Section):
+    """Weights that exist, which are taken instead of training."""
+
+    file: str = key("a state dict, safetensors, or a TorchScript module", min_length=1)
+    vocabulary: str = key(
+        "its tokens by id: a JSON object or list, a text file of one token a line, or a byte-level "
+        "tokenizer.json",
+        min_length=1,
+    )
+    tokens: Literal["auto", "words", "characters"] = key("what its tokens are", default="auto")
+    embedding: str = key("the name of the embedding, where its shape does not say", default="")
+    lstm: str = key("the name of the LSTM, where there are several", default="")
+    output: str = key("the name of the output layer, where its shape does not say", default="")
+    end: str = key("the token that ends a text; empty: a usual one, or a new one", default="")
+    unknown: str = key("the token of what is in no vocabulary; empty: a usual one", default="")
+
+
 class ModelSection(Section):
     """The network: an embedding, stacked LSTM layers, and an output layer."""
 
