@@ -211,6 +211,57 @@ def import_model(
             typer.echo("already finished: nothing has changed since")
 
 
+@app.command("try")
+def talk(
+    recipe: RecipePath,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", help="Ask this and end; may be given several times."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the replies.")] = 1,
+    chat: Annotated[
+        bool,
+        typer.Option("--chat/--single", help="Go on with the conversation; /clear starts anew."),
+    ] = True,
+    work: Work = None,
+) -> None:
+    """Talk to a run before it is published; a line each, the end of input ends it."""
+    import sys
+
+    from lstmserve_training.talking import open_talker
+    from lstmserve_training.talking import talk as run_talk
+
+    read = _read(recipe, None)
+    talker = open_talker(read, _where(read, recipe, work))
+    typer.echo(f"talking to {talker.what}", err=True)
+    run_talk(talker, prompts or sys.stdin, seed, lambda text: typer.echo(text, nl=False), chat=chat)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="Folders of runs.")],
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", help="Ask all of them this; may be given several times."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the curves into this file, PNG or SVG.")
+    ] = None,
+) -> None:
+    """Show runs side by side: settings that differ, measures, curves, and replies."""
+    from rich.console import Console
+
+    from lstmserve_training import comparing
+
+    found = [comparing.open_run(folder) for folder in runs]
+    console = Console()
+    console.print(comparing.make_comparison(found))
+    console.print(comparing.compare_replies(found, prompts or ()))
+    if plot:
+        comparing.plot(found, plot)
+        typer.echo(f"wrote {plot}")
+
+
 recipes = typer.Typer(help="The recipes that ship.", no_args_is_help=True)
 app.add_typer(recipes, name="recipes")
 
@@ -263,8 +314,12 @@ def _make_run(
 
     folder = path.resolve().parent
     command = describe_command(path, overrides or ())
-    where = work or folder / "runs" / recipe.name
+    where = _where(recipe, path, work)
     return Run(recipe, folder, where, Console(), command=command, device=device)
+
+
+def _where(recipe: Recipe, path: Path, work: Path | None) -> Path:
+    return work or path.resolve().parent / "runs" / recipe.name
 
 
 def main() -> None:

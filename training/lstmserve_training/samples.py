@@ -67,6 +67,12 @@ class Speaker:
         self._stepper, self._tokenizer = stepper, tokenizer
         self._template, self._sampling = template, sampling
 
+    def without_labels(self, text: str) -> str:
+        """The words of a reply, as a conversation goes on with them."""
+        for label in self._template.label_of_id.values():
+            text = text.replace(f"[{label}] ", "")
+        return text
+
     def reply(self, prompt_ids: Sequence[int], seed: int, max_tokens: int | None = None) -> str:
         """The whole reply, labels in brackets before it."""
         pieces = self.stream(prompt_ids, seed, max_tokens)

@@ -219,7 +219,7 @@ class TrainingSection(Section):
         "share of input tokens replaced by random ones", ge=0, lt=1, default=0.0
     )
     label_weight: float = key(
-        "loss weight of a label's token; one of text has 1", ge=0, default=8.0
+        "loss weight of a label's token; one of text has 1", ge=0, default=3.0
     )
     patience: Positive = key("epochs without gain on held-out text before it stops", default=3)
     start_from: str = key("the folder of a run whose best weights to start from", default="")
