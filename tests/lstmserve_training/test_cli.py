@@ -39,6 +39,7 @@ def test_one_command_leads_from_text_to_a_version(
         "documents of",
         "step 1 of",
         "epoch 2: held-out perplexity: replies",
+        "train: the best weights are those of epoch 2 of 2; it was still gaining",
         "label_accuracy",
         f"published {recipe.parent / 'model_store' / 'faq' / '1'}\n",
         "requests that name no model are answered by faq",

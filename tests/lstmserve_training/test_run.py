@@ -157,6 +157,11 @@ def test_a_run_that_is_killed_five_times_ends_with_the_same_weights(tmp_path: Pa
     assert versions(cut) == ["1"]
 
 
+def test_a_run_that_ends_early_says_why(recipe: Path) -> None:
+    said = run(recipe, "training.epochs=9", "training.patience=1", "training.learning_rate=0.5")
+    assert "ended early, as held-out text gained nothing for 1 epochs" in said
+
+
 def test_steps_know_what_they_depend_on(recipe: Path) -> None:
     read = read_recipe(recipe)
     assert "label_weight" in PREPARE.keys(read)["training"]

@@ -211,6 +211,20 @@ def import_model(
             typer.echo("already finished: nothing has changed since")
 
 
+@app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(help="STORE/NAME/NUMBER, with a manifest.json.")],
+) -> None:
+    """Fill in sizes and checksums of a version that was made by hand."""
+    from lstmserve_training.pack import pack as run_pack
+
+    manifest = run_pack(folder)
+    typer.echo(
+        f"{folder}: {manifest.name} version {manifest.version}, {len(manifest.files)} files, "
+        f"{manifest.size_bytes:,} bytes; a server proves it exact when it loads it"
+    )
+
+
 @app.command("try")
 def talk(
     recipe: RecipePath,

@@ -81,7 +81,7 @@ def make_manifest(
             files=files,
             training=_training(publication, checkpoint),
             evaluation=_evaluation(publication.work),
-            created=_creation(),
+            created=make_creation(),
         )
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
@@ -167,7 +167,8 @@ def _evaluation(work: Path) -> dict[str, float | int | str]:
     return measures
 
 
-def _creation() -> CreationManifest:
+def make_creation() -> CreationManifest:
+    """When and by what a version is made: now, by this."""
     now = datetime.now(tz=UTC).isoformat(timespec="seconds")
     return CreationManifest(
         at=now, tool=f"lstmserve-train {tool_version()}", torch=torch.__version__

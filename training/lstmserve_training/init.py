@@ -27,6 +27,7 @@ LOOKED_AT = 20_000  # rows
 MAX_LABELS = 200
 SPARSE = 0.2  # different labels per row, at most
 MIN_POEMS, SHORT_LINE = 10, 50
+FIRST_OF_MANY = "\u2e80"
 WORDS = {
     "prompt": ("question", "prompt", "query", "ask", "input", "instruction", "utterance", "user"),
     "reply": ("answer", "reply", "response", "output", "completion", "bot", "agent", "solution"),
@@ -245,7 +246,7 @@ class Sizes:
 
 def choose_sizes(kind: Kind, look: Look) -> Sizes:
     """By characters of text; a script of many letters is read letter by letter."""
-    many_letters = len(look.letters) > 1000  # noqa: PLR2004 - Chinese, Japanese
+    many_letters = _has_many_letters(look)
     tokenizer = "characters" if many_letters else "bpe"
     for characters, vocabulary, hidden, epochs, rows in (
         (30_000, 512, 128, 30, 8),
@@ -255,6 +256,12 @@ def choose_sizes(kind: Kind, look: Look) -> Sizes:
         if look.characters < characters:
             return Sizes(tokenizer, 4096 if many_letters else vocabulary, hidden, epochs, rows)
     return Sizes(tokenizer, 4096, 384 if kind == "text" else 256, 8, 64)
+
+
+def _has_many_letters(look: Look) -> bool:
+    """Chinese or Japanese: a letter is a word, and a prompt may end behind any of them."""
+    many = sum(count for letter, count in look.letters.items() if letter >= FIRST_OF_MANY)
+    return 2 * many > sum(look.letters.values())
 
 
 def make_text(kind: Kind, data: Path, file: str, look: Look) -> str:

@@ -155,9 +155,10 @@ class Run:
         show_report(prepare(self.recipe, self.folder, self.work), self.folder, self._console)
 
     def _train(self) -> dict[str, Any]:
-        from lstmserve_training.training_run import train  # noqa: PLC0415
+        from lstmserve_training.training_run import describe_end, train  # noqa: PLC0415
 
         train(self.recipe, self.folder, self.work, self._console, self._device)
+        self._say(describe_end(self.work, self.recipe.training))
         device = pick_device(self._device)
         return {"device": describe_device(device), "training_torch": torch.__version__}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lstmserve_training.checkpoint import Progress, read_checkpoint
 from lstmserve_training.documents import load_corpus
 from lstmserve_training.model import ModelConfig
 from lstmserve_training.reporting import (
@@ -15,7 +16,14 @@ from lstmserve_training.reporting import (
 )
 from lstmserve_training.samples import make_sampler
 from lstmserve_training.train import Trainer
-from lstmserve_training.work import CORPUS_NAME, LOG_NAME, read_tokenizer, require
+from lstmserve_training.work import (
+    BEST_NAME,
+    CORPUS_NAME,
+    LAST_NAME,
+    LOG_NAME,
+    read_tokenizer,
+    require,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +31,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lstmserve_training.recipe.schema import Recipe
+    from lstmserve_training.recipe.sections import TrainingSection
+
+
+def describe_end(work: Path, section: TrainingSection) -> str:
+    """Which weights were kept, and why it ended where it did."""
+    best, last = (Progress(**read_checkpoint(work / n)["progress"]) for n in (BEST_NAME, LAST_NAME))
+    text = f"train: the best weights are those of epoch {best.epoch} of {last.epoch}"
+    if last.epoch < section.epochs:
+        text += f"; it ended early, as held-out text gained nothing for {last.bad_epochs} epochs"
+    elif best.epoch == last.epoch:
+        text += "; it was still gaining: more training.epochs may gain more"
+    return text
 
 
 def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: str | None) -> None:
