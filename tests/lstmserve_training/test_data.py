@@ -110,7 +110,7 @@ def test_parquet_is_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", parquet)
     assert pairs(read(tmp_path, b"PAR1", "faq.parquet")) == [("hello", "hi")]
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataError, match=r"pip install 'lstmserve\[parquet\]'"):
+    with pytest.raises(DataError, match=r"pip install pyarrow"):
         read(tmp_path, b"PAR1", "faq.parquet")
 
 

@@ -115,7 +115,7 @@ def test_drawing_without_its_package_is_told(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(TrainingError, match=r"pip install 'lstmserve\[plots\]'"):
+    with pytest.raises(TrainingError, match=r"pip install matplotlib"):
         plot([open_run(folder / "one")], tmp_path / "curves.png")
 
 

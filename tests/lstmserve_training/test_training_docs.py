@@ -24,7 +24,7 @@ WORDS = ["<unk>", "<eos>", "the", "cat", "sat"]
 
 def commands(title: str) -> list[list[str]]:
     """The commands of a section, word by word."""
-    section = PAGE.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    section = PAGE.partition(f"{title}\n")[2].partition("\n## ")[0]
     lines = re.findall(r"^lstmserve-train .*$", section, re.MULTILINE)
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
@@ -47,10 +47,11 @@ def write_data() -> None:
 @pytest.mark.parametrize(
     ("title", "model"),
     [
-        ("I have questions and answers", "faq"),
-        ("I have lines", "headlines"),
-        ("I have a book, or poems", "poems"),
-        ("I have a model", "poet"),
+        ("# Training: your text, or your model", "demo"),
+        ("## I have questions and answers", "faq"),
+        ("## I have lines", "headlines"),
+        ("## I have a book, or poems", "poems"),
+        ("## I have a model", "poet"),
     ],
 )
 def test_the_commands_of_a_section_lead_to_a_model(

@@ -346,7 +346,7 @@ def main() -> None:
     except KeyboardInterrupt:
         reason = "interrupted; the same command goes on where it stopped"
     except ModuleNotFoundError as error:  # the base install is the client alone
-        reason = f"{error.name} is not installed; run: pip install 'lstmserve[training]'"
+        reason = f"{error.name} is not installed; in a checkout, run: pip install '.[training]'"
     except OSError as error:
         if error.filename is not None:  # no stream has one
             raise

@@ -129,7 +129,7 @@ def plot(runs: Sequence[PastRun], path: Path) -> None:
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
-        raise TrainingError("--plot needs a package; run: pip install 'lstmserve[plots]'") from None
+        raise TrainingError("--plot needs a package; run: pip install matplotlib") from None
     figure = Figure(figsize=(10, 4), layout="constrained")
     loss, perplexity = figure.subplots(1, 2)
     for run in runs:

@@ -177,7 +177,7 @@ class TensorBoardReporter:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra
         except ModuleNotFoundError:
             raise TrainingError(
-                "training.tensorboard needs a package; run: pip install 'lstmserve[tensorboard]'"
+                "training.tensorboard needs a package; run: pip install tensorboard"
             ) from None
         self._writer = SummaryWriter(str(folder))
 

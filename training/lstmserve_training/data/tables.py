@@ -140,9 +140,7 @@ def _read_parquet(path: Path) -> Iterator[Row]:
     try:
         from pyarrow import parquet  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
-        raise DataError(
-            f"{path}: Parquet needs pyarrow; run: pip install 'lstmserve[parquet]'"
-        ) from None
+        raise DataError(f"{path}: Parquet needs pyarrow; run: pip install pyarrow") from None
     try:
         number = 0
         for batch in parquet.ParquetFile(path).iter_batches():

@@ -76,9 +76,7 @@ def _read_safetensors(path: Path) -> Weights:
     try:
         from safetensors.torch import load_file  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
-        raise DataError(
-            f"{path}: needs a package; run: pip install 'lstmserve[safetensors]'"
-        ) from None
+        raise DataError(f"{path}: needs a package; run: pip install safetensors") from None
     return _only_tensors(path, _unwrap(load_file(path)))
 
 
