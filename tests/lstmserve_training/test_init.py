@@ -9,7 +9,7 @@ import pytest
 
 from lstmserve_training.data.reading import read_texts
 from lstmserve_training.errors import TrainingError
-from lstmserve_training.init import make_name, write_recipe
+from lstmserve_training.init.writing import make_name, write_recipe
 from lstmserve_training.recipe.reading import read_recipe
 from lstmserve_training.recipe.schema import Recipe
 from lstmserve_training.recipe.sections import Kind
@@ -100,6 +100,24 @@ def test_poems_are_told_from_a_book(tmp_path: Path) -> None:
     letters = "".join(map(chr, range(0x4E00, 0x4E00 + 1200)))
     recipe, _ = init(tmp_path, "text", "han.txt", letters)
     assert recipe.tokenizer.kind == "characters"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter"),
+    [("cp1252", ";"), ("utf-8-sig", "|"), ("utf-16", "\t"), ("utf-8", ",")],
+)
+def test_what_spreadsheets_write_is_recognized(
+    tmp_path: Path, encoding: str, delimiter: str
+) -> None:
+    rows = [["Frage", "Antwort"], *([f"Wo ist Café {n}?", f"Dort {n} €"] for n in range(30))]
+    text = "\r\n".join(delimiter.join(row) for row in rows)
+    (tmp_path / "fragen.csv").write_bytes(text.encode(encoding))
+    recipe = write_recipe("replies", tmp_path / "fragen.csv", tmp_path / "fragen.toml")
+    texts = read_texts(recipe, tmp_path)
+    assert recipe.sources[0].encoding == encoding.removesuffix("-sig")
+    turns = texts.training[0][1][0].turns
+    assert turns[0].text.startswith("Wo ist Café")
+    assert turns[1].text.endswith("€")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmserve_training.errors import TrainingError
-from lstmserve_training.init import relative_path
+from lstmserve_training.init.writing import relative_path
 from lstmserve_training.recipe.reading import check
 from lstmserve_training.recipe.toml import write_value
 
