@@ -274,6 +274,21 @@ def test_one_label_only_is_worth_a_word(tmp_path: Path) -> None:
     assert "all rows have the label 'x'" in warning
 
 
+def test_labels_of_signs_are_labels_of_their_own(tmp_path: Path) -> None:
+    labels = ("C", "C++", "C#", "-1", "1", "+1")
+    rows = "".join(f"{label} {n},yes,{label}\n" for label in labels for n in range(6))
+    assert texts_of(tmp_path, rows).labels == sorted(labels)
+
+
+def test_a_label_of_a_single_row_is_trained_on(tmp_path: Path) -> None:
+    rows = "".join(f"question {n},answer,label {n}\n" for n in range(30))
+    rows += some_rows(30).replace("question", "prompt")
+    texts = texts_of(tmp_path, rows, split={"held_out": 0.5})
+    assert len(texts.labels) == 31
+    assert len(texts.held_out["replies"][0][1]) >= 1
+    assert "too few rows to hold one out of: label " in texts.warnings[0]
+
+
 def test_labels_in_two_spellings_are_made_one_when_asked_for(tmp_path: Path) -> None:
     rows = some_rows(12, "Refund") + some_rows(1, "refund ")
     texts = texts_of(tmp_path, rows, cleaning={"fold_labels": True})

@@ -103,8 +103,13 @@ def test_only_one_process_works_in_a_folder(tmp_path: Path) -> None:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(TrainingError, match="another lstmserve-train works in this folder"):
             locked(tmp_path).__enter__()
-    with locked(tmp_path):
-        pass
+    with pytest.raises(TrainingError, match="interrupted; the same command goes on"):
+        interrupt(tmp_path)
+
+
+def interrupt(folder: Path) -> None:
+    with locked(folder):
+        raise KeyboardInterrupt
 
 
 def test_a_record_that_cannot_be_read_is_named(recipe: Path) -> None:
@@ -160,6 +165,14 @@ def test_a_run_that_is_killed_five_times_ends_with_the_same_weights(tmp_path: Pa
 def test_a_run_that_ends_early_says_why(recipe: Path) -> None:
     said = run(recipe, "training.epochs=9", "training.patience=1", "training.learning_rate=0.5")
     assert "ended early, as held-out text gained nothing for 1 epochs" in said
+
+
+def test_more_labels_than_there_is_room_for_are_told(recipe: Path) -> None:
+    rows = "".join(f"question {n},answer,label {n}\n" for n in range(90))
+    rows += "".join(f"what {n},answer,label 1\n" for n in range(40))
+    (recipe.parent / "faq.csv").write_text(f"Question,Answer,Topic\n{rows}")
+    with pytest.raises(DataError, match=r"vocabulary = 320 has no room for \d+ labels"):
+        run(recipe)
 
 
 def test_steps_know_what_they_depend_on(recipe: Path) -> None:

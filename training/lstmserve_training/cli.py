@@ -207,8 +207,6 @@ def main() -> None:
         app()
     except TrainingError as error:
         reason = str(error)
-    except KeyboardInterrupt:
-        reason = "interrupted; the same command goes on where it stopped"
     except ModuleNotFoundError as error:  # the base install is the client alone
         reason = f"{error.name} is not installed; in a checkout, run: pip install '.[training]'"
     except OSError as error:

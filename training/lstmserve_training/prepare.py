@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.schema import Recipe
 
 Report = dict[str, object]
+NUM_BYTES = 256
 
 
 def prepare(recipe: Recipe, folder: Path, work: Path) -> Report:
@@ -97,6 +98,7 @@ def _tokenizer(
 ) -> Tokenizer:
     if recipe.tokenizer.kind == "file":
         return _take_tokenizer(folder / recipe.tokenizer.file, work, template)
+    _check_room(recipe, template)
     all_texts = (
         turn.text
         for text, examples in version
@@ -105,6 +107,16 @@ def _tokenizer(
     )
     backend = train_tokenizer(all_texts, recipe.tokenizer, special_tokens(template))
     return _save(backend, work)
+
+
+def _check_room(recipe: Recipe, template: TemplateManifest) -> None:
+    """Every byte, mask and special token is to have a place."""
+    needed = len(special_tokens(template)) + len(recipe.tokenizer.mask) + NUM_BYTES
+    if needed > recipe.tokenizer.vocabulary:
+        raise DataError(
+            f"tokenizer.vocabulary = {recipe.tokenizer.vocabulary} has no room for "
+            f"{len(template.labels)} labels: raise it, or is the column of labels another one?"
+        )
 
 
 def _read_vocabulary(recipe: Recipe, folder: Path) -> Vocabulary | None:

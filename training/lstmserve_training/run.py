@@ -208,7 +208,10 @@ class Run:
 
 @contextmanager
 def locked(work: Path) -> Iterator[None]:
-    """Only one process works in a folder; raises TrainingError where another does."""
+    """Only one process works in a folder; raises TrainingError where another does.
+
+    And where somebody interrupts it, which loses nothing.
+    """
     work.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         lock = stack.enter_context((work / ".lock").open("w"))
@@ -219,7 +222,10 @@ def locked(work: Path) -> Iterator[None]:
                 f"{work}: another lstmserve-train works in this folder; wait for it, or give "
                 "another one with --work"
             ) from None
-        yield
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise TrainingError("interrupted; the same command goes on where it was") from None
 
 
 def describe_command(recipe_path: Path, overrides: Sequence[str]) -> str:

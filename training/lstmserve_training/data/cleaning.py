@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.sections import Cleaning, Sentences
 
 SHOWN = 5
+BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")  # "-1" and "1", "C" and "C++" are two labels
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def check_labels(examples: Iterable[Example]) -> None:
     for example in examples:
         if not example.label:
             continue
-        plain = "".join(c for c in example.label.casefold() if c.isalnum())
+        plain = BETWEEN_WORDS.sub(" ", example.label.casefold())
         first = spellings.setdefault(plain, example)
         if first.label != example.label:
             raise DataError(

@@ -89,7 +89,10 @@ def _read_source(recipe: Recipe, source: Source, folder: Path) -> SourceText:
     kind = recipe.kind_of(source)
     if kind == "conversations":
         examples = drop_hollow(examples, counts)
-    files = {path.name: describe_file(path).sha256 for path in find_files(source, folder)}
+    files: dict[str, str] = {}
+    for path in find_files(source, folder):
+        name = path.name if path.name not in files else f"{path.parent.name}/{path.name}"
+        files[name] = describe_file(path).sha256
     return SourceText(source, kind, examples, counts, cleaner.changes, files)
 
 
@@ -116,6 +119,7 @@ def _hold_out(share: float, texts: Texts, sources: list[SourceText]) -> None:
     for text in sources:
         if not text.is_running and text.examples:
             chosen |= choose_held_out(text.examples, share)
+    chosen -= _rare(sources, chosen, texts.warnings)
     for text in sources:
         if text.is_running:
             halves = [split_text(example, share) for example in text.examples]
@@ -125,6 +129,17 @@ def _hold_out(share: float, texts: Texts, sources: list[SourceText]) -> None:
             held = [example for example in text.examples if digest(example) in chosen]
         texts.training.append((text, kept))
         texts.held_out.setdefault(text.kind, []).append((text, held))
+
+
+def _rare(sources: list[SourceText], chosen: set[bytes], warnings: list[str]) -> set[bytes]:
+    """Of what is chosen, that whose label would be trained on by nothing."""
+    examples = [example for text in sources for example in text.examples if example.label]
+    kept = {example.label for example in examples if digest(example) not in chosen}
+    rare = [example for example in examples if example.label not in kept]
+    labels = sorted({example.label for example in rare})
+    if labels:
+        warnings.append(f"too few rows to hold one out of: {', '.join(labels[:10])}")
+    return {digest(example) for example in rare}
 
 
 def _check_labels(texts: Texts) -> None:
