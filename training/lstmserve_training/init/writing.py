@@ -17,6 +17,14 @@ from lstmserve_training.recipe.schema import Recipe
 from lstmserve_training.recipe.sections import Kind, Source
 from lstmserve_training.recipe.toml import write_value
 
+AUGMENTATION = (
+    "[augmentation]                    # questions as others might have typed them",
+    "variants = 4",
+    "recase = true",
+    "typos = 0.2                       # share of the questions with mistyped words",
+    "leave_out = 0.1                   # share that lose a word",
+    "",
+)
 FIRST_OF_MANY = "\u2e80"
 
 
@@ -117,6 +125,7 @@ def make_text(kind: Kind, data: Path, source: Source, look: Look) -> str:
         f"epochs = {sizes.epochs}",
         f"rows = {sizes.rows}",
         "",
+        *(AUGMENTATION if kind == "replies" and not _has_many_letters(look) else ()),
         "[evaluation]",
         '# prompts = ["…"]               # what the model is asked after each epoch',
         "",
