@@ -274,6 +274,18 @@ def test_characters_are_tokens_of_their_own(tmp_path: Path) -> None:
     assert found.end_token == "<|end|>"
 
 
+def test_a_text_begins_with_what_began_it_in_training(tmp_path: Path) -> None:
+    found = vocabulary(tmp_path, ["<pad>", "<sos>", "<eos>", "a", "b"])
+    assert found.end_token == "<eos>"
+    assert found.borrowed == {2: 1}
+    assert found.tokenizer.encode("ab").ids == [3, 4]  # characters, whatever <sos> is spelled like
+    weights = {"rnn.weight_ih_l0": torch.randn(8, 3), "rnn.weight_hh_l0": torch.randn(8, 2)}
+    weights |= {"emb.weight": torch.randn(5, 3), "out.weight": torch.randn(5, 2)}
+    model = to_model(find_network(weights, SECTION), 64, found.borrowed)
+    assert torch.equal(model.embedding.weight[2], weights["emb.weight"][1])
+    assert torch.equal(model.output_weights[2, :2], weights["out.weight"][2])
+
+
 @pytest.mark.parametrize(
     ("document", "keys", "said"),
     [
@@ -372,6 +384,18 @@ def test_what_cannot_be_imported_is_told(
 ) -> None:
     assert call(monkeypatch, *arguments) == 1
     assert said in capsys.readouterr().err
+
+
+def test_what_is_particular_to_a_model_goes_into_its_recipe(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("text.txt").write_text("THE Cat sat\n" * 12)
+    assert call(monkeypatch, *IMPORT, "--lowercase", "--start", "and") == 0
+    said = capsys.readouterr().out
+    assert "unknown to the vocabulary" not in said
+    assert "the most likely token is the original's in 100.00%" in said
+    bundle = open_bundle(files / "model_store" / "poet" / "1")
+    assert bundle.template.render_prompt("The CAT") == [1, 2, 4]
 
 
 def test_a_vocabulary_of_another_model_is_refused(

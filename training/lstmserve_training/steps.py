@@ -52,7 +52,7 @@ def _prepare_keys(recipe: Recipe) -> dict[str, Any]:
     label_weight = recipe.training.label_weight
     found = {**document, "sources": sources, "training": {"label_weight": label_weight}}
     if recipe.weights is not None:
-        own = {"vocabulary", "tokens", "end", "unknown"}
+        own = {"vocabulary", "tokens", "start", "end", "unknown"}
         found["weights"] = recipe.weights.model_dump(include=own)
     return found
 

@@ -30,6 +30,10 @@ def import_model(
     lstm: Annotated[str, typer.Option(help="Name of the LSTM.")] = "",
     output: Annotated[str, typer.Option(help="Name of the output layer's weights.")] = "",
     tokens: Annotated[str, typer.Option(help="auto, words or characters.")] = "auto",
+    start: Annotated[str, typer.Option(help="The token that begins a text.")] = "",
+    lowercase: Annotated[
+        bool, typer.Option("--lowercase", help="The model was trained on lower-case text.")
+    ] = False,
     end: Annotated[str, typer.Option(help="The token that ends a text.")] = "",
     unknown: Annotated[str, typer.Option(help="The token of unknown words.")] = "",
     work: Work = None,
@@ -48,7 +52,8 @@ def import_model(
     out = Path(f"{name or make_name(file)}.toml")
     weights = {"file": str(file), "vocabulary": str(vocab), "tokens": tokens, "end": end}
     weights |= {"embedding": embedding, "lstm": lstm, "output": output, "unknown": unknown}
-    recipe = write_import_recipe(out, out.stem, license, text, weights)
+    weights["start"] = start
+    recipe = write_import_recipe(out, out.stem, license, text, weights, lowercase=lowercase)
     typer.echo(f"wrote {out}")
     whole = make_run(recipe, out, None, work, "cpu")
     with locked(whole.work):

@@ -194,7 +194,7 @@ def _show(weights: Weights) -> str:
 def to_model(network: Network, num_tokens: int, borrowed: dict[int, int]) -> StackedLstm:
     """The model that is served, of ``num_tokens`` tokens.
 
-    ``borrowed`` are further tokens, to those whose embeddings they are given.
+    ``borrowed`` are tokens that are read as others are, and what those are.
     """
     hidden = round_up(network.hidden)
     width = network.embedding.shape[1]

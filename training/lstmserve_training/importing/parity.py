@@ -13,7 +13,7 @@ from lstmserve_training.speed import one_thread
 from lstmserve_training.stepper import FloatLstm, Stepper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from lstmserve_training.importing.network import Original
     from lstmserve_training.int8_lstm import Int8Lstm
@@ -29,13 +29,15 @@ def measure_parity(
     served: StackedLstm,
     module: Int8Lstm,
     documents: Documents,
+    borrowed: Mapping[int, int],
 ) -> dict[str, float | int | str]:
     """Compare the original with the model that is made of it, in floats and as it is served.
 
-    The original knows no tokens beyond its own: where the one that begins a text is new, all of
-    them read the text from behind it. Unknown words are counted, as training loops do.
+    The original reads the tokens that were borrowed from. It knows none beyond its own: where the
+    one that begins a text is new and nothing is borrowed, all of them read the text from behind
+    it. Unknown words are counted, as training loops do.
     """
-    totals = _Totals()
+    totals = _Totals(borrowed)
     fp32 = FloatLstm(served).eval()
     with one_thread():
         for start in range(0, min(len(documents), MAX_DOCUMENTS), ROWS):
@@ -45,7 +47,8 @@ def measure_parity(
 
 
 class _Totals:
-    def __init__(self) -> None:
+    def __init__(self, borrowed: Mapping[int, int]) -> None:
+        self._borrowed = borrowed
         self._nats = {"original": 0.0, "fp32": 0.0, "int8": 0.0}
         self._agree = {"fp32": 0, "int8": 0}
         self._difference = 0.0
@@ -56,13 +59,15 @@ class _Totals:
         inputs, targets = token_ids[:, :-1], token_ids[0, 1:]
         num_own = original.embedding.num_embeddings
         # tokens of ours stand at the ends alone: the original begins behind them
-        skipped = int(inputs[0, 0] >= num_own)
+        read = inputs.clone()
+        read[0, 0] = self._borrowed.get(int(inputs[0, 0]), int(inputs[0, 0]))
+        skipped = int(read[0, 0] >= num_own)
         targets = targets[skipped:]
         counted = targets < num_own
         if not counted.any():
             return
         inputs = inputs[:, skipped:]
-        expected = original(inputs)[0]
+        expected = original(read[:, skipped:])[0]
         steppers = {"fp32": fp32, "int8": int8}
         found = {name: _read(stepper, inputs)[:, :num_own] for name, stepper in steppers.items()}
         targets = targets[counted]

@@ -56,7 +56,9 @@ def import_weights(
     model = to_model(network, tokenizer.num_tokens, vocabulary.borrowed)
     corpus = load_corpus(require(work, CORPUS_NAME))
     documents = Documents.pack(d for found in corpus.held_out.values() for d in found)
-    parity = measure_parity(Original(network).eval(), model, quantize(model, ()), documents)
+    parity = measure_parity(
+        Original(network).eval(), model, quantize(model, ()), documents, vocabulary.borrowed
+    )
     save_model(work / BEST_NAME, model, {"imported": 1}, Progress())
     report = {"parts": network.names, "sizes": asdict(model.config), "parity": parity}
     (work / IMPORT_NAME).write_text(json.dumps(report, indent=1), encoding="utf-8")

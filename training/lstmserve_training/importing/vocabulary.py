@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end|>", "[EOS]", "<EOS>", "<end>", "[SEP]")
 UNKNOWNS = ("<unk>", "[UNK]", "<UNK>", "UNK", "<|unk|>")
+STARTS = ("<sos>", "<bos>", "<s>", "[BOS]", "<SOS>", "<start>", "<|startoftext|>", "[CLS]")
 PADS = ("<pad>", "[PAD]", "<PAD>", "<|pad|>")
 SPACE = "Ġ"  # how byte-level vocabularies spell it
 
@@ -31,7 +32,7 @@ class Vocabulary:
     num_own: int  # tokens that the model was trained with
     end_token: str
     unknown: str  # empty: there is no such token
-    borrowed: dict[int, int]  # tokens that are new, to those whose embeddings they are given
+    borrowed: dict[int, int]  # tokens that are read as others: they are given their embeddings
 
 
 def read_vocabulary(
@@ -44,7 +45,7 @@ def read_vocabulary(
     tokens = _in_order(path, document)
     kind = section.tokens
     if kind == "auto":
-        plain = [token for token in tokens if token not in (*ENDS, *UNKNOWNS, *PADS)]
+        plain = [t for t in tokens if t not in (*ENDS, *UNKNOWNS, *STARTS, *PADS)]
         kind = "characters" if all(len(token) == 1 for token in plain) else "words"
     return _make(tokens, kind, section, tokenizing)
 
@@ -88,7 +89,8 @@ def _make(
 ) -> Vocabulary:
     end = _pick(tokens, section.end, ENDS, "end")
     unknown = _pick(tokens, section.unknown, UNKNOWNS, "unknown")
-    special = {token for token in (end, unknown, *PADS) if token in tokens}
+    start = _pick(tokens, section.start, STARTS, "start")
+    special = {token for token in (end, unknown, start, *STARTS, *PADS) if token in tokens}
     spelled = {_spell(token, kind, special): number for number, token in enumerate(tokens)}
     end_token = end or END_TOKEN
     backend = tokenizers.Tokenizer(_model(spelled, unknown))
@@ -99,7 +101,10 @@ def _make(
     backend.decoder = decoders.ByteLevel()
     names = [*special, *([] if end else [end_token])]
     backend.add_special_tokens([AddedToken(name, special=True) for name in names])
-    borrowed = {} if end or "\n" not in tokens else {len(tokens): tokens.index("\n")}
+    # where texts begin with the token that ends them, it is read as whatever began them in training
+    end_id = tokens.index(end) if end else len(tokens)
+    first = start or ("" if end else "\n")
+    borrowed = {end_id: tokens.index(first)} if first in tokens else {}
     pad(backend)
     return Vocabulary(backend, len(tokens), end_token, unknown, borrowed)
 

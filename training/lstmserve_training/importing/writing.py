@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def write_import_recipe(
-    out: Path, name: str, license_: str, text: Path, weights: Mapping[str, str]
+    out: Path, name: str, license_: str, text: Path, weights: Mapping[str, str], *, lowercase: bool
 ) -> Recipe:
     """Write it; raises TrainingError where another recipe of that name is there."""
     folder = out.resolve().parent
@@ -31,6 +31,7 @@ def write_import_recipe(
             for key, value in weights.items()
             if value
         },
+        lowercase=lowercase,
     )
     recipe = check(tomllib.loads(content), str(out))
     if out.exists() and out.read_text(encoding="utf-8") != content:
@@ -42,7 +43,9 @@ def write_import_recipe(
     return recipe
 
 
-def make_text(name: str, license_: str, text: str, weights: Mapping[str, str]) -> str:
+def make_text(
+    name: str, license_: str, text: str, weights: Mapping[str, str], *, lowercase: bool
+) -> str:
     lines = [
         "# Recipe of a model that exists. Make it again: lstmserve-train run THIS_FILE",
         "",
@@ -60,6 +63,7 @@ def make_text(name: str, license_: str, text: str, weights: Mapping[str, str]) -
         'use = "validation"',
         'separator = "line"',
         "",
+        *(("[tokenizer]", "lowercase = true", "") if lowercase else ()),
         "[sampling]",
         "temperature = 0.7",
         "max_tokens = 96",

@@ -185,6 +185,10 @@ class WeightsSection(Section):
     lstm: str = key("the name of the LSTM, where there are several", default="")
     output: str = key("the name of the output layer, where its shape does not say", default="")
     end: str = key("the token that ends a text; empty: a usual one, or a new one", default="")
+    start: str = key(
+        "the token that begins a text, where that is not the one that ends it; empty: a usual one",
+        default="",
+    )
     unknown: str = key("the token of what is in no vocabulary; empty: a usual one", default="")
 
 
