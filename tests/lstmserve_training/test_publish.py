@@ -79,6 +79,8 @@ def test_what_a_version_says_is_the_recipe_s_own(publication: Publication) -> No
     first = manifest.training.data[0]
     assert (first.source, first.license) == ("not stated", "not stated")
     assert first.files.keys() == {"chats.jsonl"}
+    assert first.use == "training, 40 rows"
+    assert manifest.training.facts["augmentation.variants"] == 6
     card = (target.parent / "README.md").read_text(encoding="utf-8")
     assert all(words in card for words in ("# toy", "proprietary", "Ours.", "It is a toy."))
     assert "Apache" not in (target / "manifest.json").read_text() + card

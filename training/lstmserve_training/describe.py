@@ -119,11 +119,20 @@ def _data(publication: Publication) -> list[DataManifest]:
             name=source.name,
             source=source.origin or NOT_STATED,
             license=source.license or NOT_STATED,
-            use=f"{source.use}, {read['rows']} rows",
+            use=_describe_use(source.use, read),
             files=read["files"],
         )
         for source, read in zip(publication.recipe.sources, report["sources"], strict=True)
     ]
+
+
+def _describe_use(use: str, read: dict[str, Any]) -> str:
+    """What it was for, how much it was, and how much cleaning made of it."""
+    dropped = sum(found["count"] for found in read["dropped"].values())
+    parts = [f"{use}, {read['rows']} rows"]
+    parts += [f"{read['changed']} texts changed by cleaning"] if read["changed"] else []
+    parts += [f"{dropped} rows dropped"] if dropped else []
+    return ", ".join(parts)
 
 
 def _facts(publication: Publication, checkpoint: Checkpoint) -> dict[str, float | int | str]:
@@ -131,6 +140,7 @@ def _facts(publication: Publication, checkpoint: Checkpoint) -> dict[str, float 
     recipe = publication.recipe
     found: dict[str, Any] = {
         **flatten(recipe.tokenizer.model_dump(exclude={"file"}), "tokenizer"),
+        **_augmentation(recipe),
         **{key: value for key, value in checkpoint.settings.items() if key != "seed"},
         "dropout": checkpoint.model.config.dropout,
         "best_epoch": checkpoint.progress.epoch,
@@ -146,12 +156,20 @@ def _facts(publication: Publication, checkpoint: Checkpoint) -> dict[str, float 
     }
 
 
+def _augmentation(recipe: Recipe) -> dict[str, Any]:
+    """What was switched on."""
+    section = recipe.augmentation.model_dump(exclude_defaults=True)
+    return flatten(section, "augmentation")
+
+
 def _environment(work: Path) -> dict[str, Any]:
     path = work / STEPS_NAME
     if not path.is_file():
         return {}
     steps = json.loads(path.read_text(encoding="utf-8"))
-    facts: dict[str, Any] = steps.get("train", {}).get("facts", {})
+    facts: dict[str, Any] = dict(steps.get("train", {}).get("facts", {}))
+    if "seconds" in facts:
+        facts["training_seconds"] = facts.pop("seconds")
     return facts
 
 
