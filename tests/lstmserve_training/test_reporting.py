@@ -54,14 +54,16 @@ def test_what_is_no_terminal_gets_lines() -> None:
 
 
 def test_a_terminal_gets_a_bar() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
     with reporter_for(console) as reporter:
         assert isinstance(reporter, BarReporter)
         reporter.step(facts(5, total=10))
+        reporter.step(facts(6, total=10))
         reporter.epoch(1, 5, {"lines": 20.0}, [])
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "5/10" in text
-    assert "loss 2.500, learning rate 0.002" in text
+    assert "epoch 1 loss 2.500 rate 2.0e-03 grad 0.40" in text
+    assert "left" in text  # nothing is cut off
+    assert "━" in text
     assert "lines 20.000" in text
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from lstmserve_training.errors import TrainingError
 
@@ -24,6 +24,7 @@ LINE_SECONDS = 10.0
 LOG_SECONDS = 1.0  # between two lines of the file, from which curves are drawn
 SMOOTHING = 0.9
 SHOWN_CHARACTERS = 100
+BAR_WIDTH = 10
 
 
 @dataclass(frozen=True)
@@ -63,23 +64,34 @@ class Pace:
 
     def describe(self, facts: StepFacts) -> str:
         """Loss, learning rate, gradient norm, tokens/s and time left."""
-        now = self._clock()
-        is_first = self._start is None
-        if self._start is None:
-            self._start = (now, facts)
-        before = facts.loss if math.isnan(self._loss) else self._loss
-        self._loss = SMOOTHING * before + (1 - SMOOTHING) * facts.loss
+        speed, left = self._measure(facts)
         text = (
             f"loss {self._loss:.3f}, learning rate {facts.learning_rate:.2g}, "
             f"gradient {facts.gradient_norm:.2f}"
         )
+        return f"{text}, {speed:,.0f} tokens/s, {_show_time(left)} left" if speed else text
+
+    def describe_shortly(self, facts: StepFacts) -> str:
+        """The same for one line of a terminal of 80 columns, beside a bar."""
+        speed, left = self._measure(facts)
+        text = (
+            f"loss {self._loss:.3f} rate {facts.learning_rate:.1e} grad {facts.gradient_norm:.2f}"
+        )
+        return f"{text} {speed / 1000:.1f}k tok/s {_show_time(left)} left" if speed else text
+
+    def _measure(self, facts: StepFacts) -> tuple[float, float]:
+        """Tokens a second and seconds left; 0 where it is too early to tell."""
+        now = self._clock()
+        before = facts.loss if math.isnan(self._loss) else self._loss
+        self._loss = SMOOTHING * before + (1 - SMOOTHING) * facts.loss
+        if self._start is None:
+            self._start = (now, facts)
         began, first = self._start
+        if facts.step == first.step:
+            return 0.0, 0.0
         seconds = max(now - began, 1e-9)
-        if is_first or facts.step == first.step:
-            return text
-        speed = (facts.tokens - first.tokens) / seconds
         left = (facts.total - facts.step) * seconds / (facts.step - first.step)
-        return f"{text}, {speed:,.0f} tokens/s, {_show_time(left)} left"
+        return (facts.tokens - first.tokens) / seconds, left
 
 
 class BarReporter:
@@ -91,7 +103,7 @@ class BarReporter:
         self._pace = Pace(clock)
 
     def step(self, facts: StepFacts) -> None:
-        description = f"epoch {facts.epoch}, {self._pace.describe(facts)}"
+        description = f"epoch {facts.epoch} {self._pace.describe_shortly(facts)}"
         self._progress.update(
             self._task, completed=facts.step, total=facts.total, description=description
         )
@@ -229,7 +241,7 @@ def reporter_for(console: Console) -> Iterator[Reporter]:
     if not console.is_terminal:
         yield LineReporter(console)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (BarColumn(BAR_WIDTH), TextColumn("{task.description}"))
     with Progress(*columns, console=console) as progress:
         yield BarReporter(progress)
 
