@@ -19,7 +19,7 @@ from lstmserve_training.recipe.sections import TrainingSection
 from lstmserve_training.reporting import LogReporter, Reporters, StepFacts
 from lstmserve_training.train import Trainer, add_noise, learning_rate, weighted_loss
 
-MODEL = ModelConfig(64, 64, layers=2, dropout=0.2)
+MODEL = ModelConfig(64, 64, layers=2, dropout=0.1, locked_dropout=True, weight_drop=0.05)
 SEED = 1
 CONFIG = TrainingSection(epochs=4, rows=2, segment=5, warm_up_steps=2, learning_rate=1e-2)
 
@@ -147,7 +147,7 @@ def test_the_loss_counts_targets_by_weight() -> None:
 def test_training_learns_and_keeps_the_best(tmp_path: Path) -> None:
     reports = run(tmp_path)
     assert reports.epochs == [1, 2, 3, 4]
-    assert reports.losses[-1] < reports.losses[0] / 1.5
+    assert sum(reports.losses[-4:]) / 4 < reports.losses[0] / 1.25  # of the last epoch
     lines = [json.loads(line) for line in (tmp_path / "training.jsonl").read_text().splitlines()]
     assert lines[0].keys() >= {"step", "loss", "learning_rate", "gradient_norm", "tokens"}
     log = [line for line in lines if "epoch" in line]

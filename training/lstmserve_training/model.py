@@ -23,6 +23,8 @@ class ModelConfig:
     layers: int = 2
     dropout: float = 0.3
     embedding: int = 0
+    locked_dropout: bool = False
+    weight_drop: float = 0.0
 
     def __post_init__(self) -> None:
         for name, length in (("vocabulary", self.num_tokens), ("hidden", self.hidden)):
@@ -40,11 +42,27 @@ class ModelConfig:
         return math.sqrt(self.hidden) if self.is_tied else 1.0
 
 
+class LockedDropout(nn.Module):
+    """Drops the same values of a row at all its steps (Gal and Ghahramani, 2016)."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values [rows, steps, width]."""
+        if not self.training or not self.share:
+            return values
+        mask = values.new_empty(values.shape[0], 1, values.shape[2]).bernoulli_(1 - self.share)
+        return values * mask / (1 - self.share)
+
+
 class StackedLstm(nn.Module):
     """Embedding, stacked LSTM, and an output layer that may share the embedding's weights.
 
     Weight tying (Press and Wolf, 2017) halves the parameters that a small corpus can
-    overfit; dropout stands only between layers (Zaremba et al., 2014).
+    overfit; dropout stands only between layers (Zaremba et al., 2014), and with
+    ``weight_drop`` on the recurrent weights as well (Merity et al., 2018).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -54,7 +72,8 @@ class StackedLstm(nn.Module):
         self.embedding = nn.Embedding(config.num_tokens, width)
         between = config.dropout if config.layers > 1 else 0.0
         self.lstm = nn.LSTM(width, config.hidden, config.layers, batch_first=True, dropout=between)
-        self.dropout = nn.Dropout(config.dropout)
+        dropout = LockedDropout if config.locked_dropout else nn.Dropout
+        self.dropout = dropout(config.dropout)
         self.output_bias = nn.Parameter(torch.zeros(config.num_tokens))
         if not config.is_tied:
             self.output_weight = nn.Parameter(torch.empty(config.num_tokens, config.hidden))
@@ -81,9 +100,25 @@ class StackedLstm(nn.Module):
     def forward(self, token_ids: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Token ids [rows, steps] -> logits [rows, steps, tokens] and the state after them."""
         embedded = self.embedding(token_ids) * self.config.embedding_scale
-        hidden, state = self.lstm(self.dropout(embedded), state)
+        hidden, state = self._read(self.dropout(embedded), state)
         logits = nn.functional.linear(self.dropout(hidden), self.output_weights, self.output_bias)
         return logits, state
+
+    def _read(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """The LSTM; while it trains, without a share of its recurrent weights."""
+        share = self.config.weight_drop
+        if not self.training or not share or state is None:
+            found: tuple[Tensor, State] = self.lstm(inputs, state)
+            return found
+        weights = [
+            nn.functional.dropout(weight, share) if name.startswith("weight_hh") else weight
+            for name, weight in self.lstm.named_parameters()
+        ]
+        # what nn.LSTM itself calls, with the weights that it has
+        hidden, h, c = torch._VF.lstm(  # noqa: SLF001
+            inputs, state, weights, True, len(state[0]), self.lstm.dropout, True, False, True
+        )
+        return hidden, (h, c)
 
     def zero_state(self, rows: int) -> State:
         """Zeros for h and c of every layer, each [layers, rows, hidden]."""

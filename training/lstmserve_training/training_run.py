@@ -49,7 +49,7 @@ def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: st
     """Train, or go on with the run that the folder holds."""
     tokenizer = read_tokenizer(work)
     sizes = recipe.model
-    model = ModelConfig(tokenizer.num_tokens, sizes.hidden, sizes.layers, sizes.dropout)
+    model = ModelConfig(tokenizer.num_tokens, **sizes.model_dump())
     section = recipe.training
     if section.start_from:
         section = section.model_copy(update={"start_from": str(folder / section.start_from)})

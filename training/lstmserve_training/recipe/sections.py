@@ -204,6 +204,13 @@ class ModelSection(Section):
     )
     layers: int = key("LSTM layers", ge=1, le=8, default=2)
     dropout: float = key("dropout between layers", ge=0, le=0.9, default=0.2)
+    locked_dropout: bool = key(
+        "whether embeddings and outputs lose the same values at all steps of a document's segment",
+        default=False,
+    )
+    weight_drop: float = key(
+        "share of recurrent weights left out of each training step", ge=0, le=0.9, default=0.0
+    )
 
 
 class TrainingSection(Section):
