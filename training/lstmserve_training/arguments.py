@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe, a TOML file.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]…", help="Keys put in force, such as training.epochs=3."),
+    typer.Argument(metavar="KEY=VALUE", help="Keys put in force, such as training.epochs=3."),
 ]
 Work = Annotated[
     Path | None,

@@ -60,6 +60,10 @@ def _root(
     pass  # a callback is typer's way to options of the command itself
 
 
+app.command()(init)
+app.command("import")(import_model)
+
+
 @app.command()
 def run(
     recipe: RecipePath,
@@ -122,6 +126,9 @@ _step("train", "Train, or go on with the run that was stopped.")
 _step("quantize", "Write the best weights as an INT8 TorchScript module, checked bit by bit.")
 _step("evaluate", "Compare fp32, stock INT8 and the exported module on held-out text.")
 _step("publish", "Write a verified version with its card into the model store.")
+
+
+app.add_typer(recipes, name="recipes")
 
 
 def _print(recipe: Recipe) -> None:
@@ -193,11 +200,6 @@ def pack(
         f"{folder}: {manifest.name} version {manifest.version}, {len(manifest.files)} files, "
         f"{manifest.size_bytes:,} bytes; a server proves it exact when it loads it"
     )
-
-
-app.command()(init)
-app.command("import")(import_model)
-app.add_typer(recipes, name="recipes")
 
 
 def main() -> None:
