@@ -1,6 +1,6 @@
 """Writes the reference of the options from their declarations; ``--check`` only compares.
 
-That is all of ``configuration.md``, and the options of the cache in ``cache.md``.
+That is all of ``configuration.md`` and ``recipes.md``, and of ``cache.md`` the options.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from lstmserve_server.options import OPTIONS, Option
+from lstmserve_training.recipe.reference import write_reference as write_recipe_keys
 
 DOCS = Path(__file__).resolve().parent
 HEADER = """\
@@ -87,6 +88,7 @@ def main() -> None:
     texts = {
         DOCS / "configuration.md": write_reference(),
         cache: write_cache_options(cache.read_text()),
+        DOCS / "recipes.md": write_recipe_keys(),
     }
     stale = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
     if "--check" not in sys.argv[1:]:

@@ -13,8 +13,9 @@ Chooser = Callable[[random.Random], str]
 
 def load_prompts() -> list[str]:
     """The questions written for this project, in an order that mixes their intents."""
-    text = files("lstmserve_training").joinpath("phrasings.json").read_text("utf-8")
-    prompts = [phrasing for group in json.loads(text).values() for phrasing in group]
+    recipe = files("lstmserve_training").joinpath("recipes", "support-en")
+    lines = recipe.joinpath("phrasings.jsonl").read_text("utf-8").splitlines()
+    prompts = [json.loads(line)["text"] for line in lines]
     random.Random(0).shuffle(prompts)
     return prompts
 

@@ -73,13 +73,17 @@ class LimitsManifest(StrictModel):
 
 
 def _check_roles(tokens: dict[str, str]) -> dict[str, str]:
-    if tokens.keys() != ROLES:
-        raise ValueError(f"must have the roles {', '.join(sorted(ROLES))}, and no others")
+    if tokens and tokens.keys() != ROLES:
+        raise ValueError(f"must have the roles {', '.join(sorted(ROLES))}, and no others, or none")
     return tokens
 
 
 class TemplateManifest(StrictModel):
-    """Turn markers. ``labels`` names the special tokens a reply may carry (intents)."""
+    """Turn markers. ``labels`` names the special tokens a reply may carry (intents).
+
+    Without roles (``{}`` and an empty ``reply_role``) the model goes on with a text, and
+    ``end_token`` stands before each text as well as after it.
+    """
 
     role_tokens: Annotated[dict[str, str], AfterValidator(_check_roles)]
     reply_role: str
@@ -88,7 +92,8 @@ class TemplateManifest(StrictModel):
 
     @model_validator(mode="after")
     def _reply_role_is_a_role(self) -> TemplateManifest:
-        if self.reply_role not in self.role_tokens:
+        has_roles = bool(self.role_tokens or self.reply_role)
+        if has_roles and self.reply_role not in self.role_tokens:
             raise ValueError(f"reply_role {self.reply_role!r} is not among role_tokens")
         return self
 
@@ -109,22 +114,26 @@ class FileManifest(StrictModel):
 
 
 class DataManifest(StrictModel):
-    """One source of training text."""
+    """One source of training text; ``files`` holds a SHA-256 of each file that was read."""
 
     name: str
     source: str
     license: str
     use: str
+    files: dict[str, Sha256] = {}
 
 
 class TrainingManifest(StrictModel):
-    """Where the weights come from; ``recipe`` is the command that makes them again."""
+    """Where the weights come from; ``recipe`` is the command that makes them again.
+
+    ``steps`` and ``tokens`` are 0 where the weights came from elsewhere.
+    """
 
     data: list[DataManifest]
     recipe: str
     seed: int
-    steps: PositiveInt
-    tokens: PositiveInt
+    steps: Annotated[int, Field(ge=0)]
+    tokens: Annotated[int, Field(ge=0)]
     facts: dict[str, float | int | str] = {}
 
 

@@ -65,6 +65,11 @@ class Tokenizer:
     def num_tokens(self) -> int:
         return len(self._token_bytes)
 
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Tokens that stand for no text."""
+        return self._special
+
     def encode(self, text: str) -> list[int]:
         """Token ids of plain text; special tokens in it lose their meaning.
 

@@ -113,7 +113,7 @@ def test_a_tokenizer_that_is_not_byte_level_is_refused(folder: Path, edit: Edit)
     path = folder / "tokenizer.json"
     document = json.loads(path.read_text(encoding="utf-8"))
     vocabulary = document["model"]["vocab"]
-    vocabulary["字"] = vocabulary.pop("!")
+    vocabulary["字"] = vocabulary.pop("$")  # of no merge
     path.write_text(json.dumps(document), encoding="utf-8")
     described = describe_file(path).model_dump()
     edit(lambda manifest: manifest["files"].update({"tokenizer.json": described}))

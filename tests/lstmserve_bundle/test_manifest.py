@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lstmserve_bundle import Bundle, ManifestError
-from lstmserve_bundle.manifest import Manifest, read_manifest, write_manifest
+from lstmserve_bundle.manifest import Manifest, parse_manifest, read_manifest, write_manifest
 
 Document = dict[str, Any]
 Edit = Callable[[Callable[[Document], object]], None]
@@ -114,3 +114,10 @@ def test_what_cannot_change_a_reply_leaves_the_digest(
     bundle: Bundle, by: Callable[[Document], object]
 ) -> None:
     assert changed(bundle.manifest, by).digest == bundle.manifest.digest
+
+
+def test_the_example_of_the_documents_has_every_key_and_is_read() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "model-format.md").read_text(encoding="utf-8")
+    example = page.partition("```json\n")[2].partition("```")[0]
+    manifest = parse_manifest(example, "the example")
+    assert json.loads(example) == manifest.model_dump()

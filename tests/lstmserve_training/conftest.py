@@ -23,7 +23,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few lines of text in the layout of the public data sets."""
+    """A few lines of text for the tiny recipe."""
     folder = tmp_path_factory.mktemp("data")
     write_tiny_data(folder)
     return folder

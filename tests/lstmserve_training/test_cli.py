@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from benchmarks.testbed.process import run_program
 from lstmserve_bundle import open_bundle
 from lstmserve_training import cli
+from support.small_run import write_small_run
+
+STEPS = ["prepare", "train", "quantize", "evaluate", "publish"]
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -19,77 +23,138 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(caught.value.code or 0)
 
 
-def test_the_verbs_lead_from_text_to_a_version(
-    data: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    return write_small_run(tmp_path)
+
+
+def test_one_command_leads_from_text_to_a_version(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    work, store = tmp_path / "build" / "toy", tmp_path / "store"
-    for verb in (
-        ("prepare", "--work", work, "--data", data, "--vocabulary", 448),
-        ("train", "--work", work, "--hidden", 64, "--epochs", 1, "--device", "cpu"),
-        ("quantize", "--work", work),
-        ("evaluate", "--work", work, "--questions", 2, "--contexts", 2, "--speed-seconds", 0.01),
-        *[("publish", "--work", work, "--store", store, "--name", "toy", "--version", 1)],
-    ):
-        assert call(monkeypatch, *verb) == 0
+    assert call(monkeypatch, "run", recipe) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert "epoch 1: held-out perplexity: chats" in said.out
-    assert "chat_perplexity" in said.out
-    assert (
-        f"published {store / 'toy' / '1'}\nrequests that name no model are answered by toy"
-        in said.out
-    )
-    manifest = open_bundle(store / "toy" / "1").manifest
-    assert manifest.description.startswith("Customer support in English")
-    assert manifest.license == "Apache-2.0"
-    assert (manifest.sampling.temperature, manifest.sampling.min_p) == (0.7, 0.05)
+    for words in (
+        "our questions",
+        "documents of",
+        "step 1 of",
+        "epoch 2: held-out perplexity: replies",
+        "train: the best weights are those of epoch 2 of 2; it was still gaining",
+        "label_accuracy",
+        f"published {recipe.parent / 'model_store' / 'faq' / '1'}\n",
+        "requests that name no model are answered by faq",
+        "serve it: lstmserve-server --model-store",
+    ):
+        assert words in said.out
+    manifest = open_bundle(recipe.parent / "model_store" / "faq" / "1").manifest
+    assert manifest.license == "proprietary"
+    assert set(manifest.template.labels.values()) == {
+        "intent:price",
+        "intent:return",
+        "intent:track",
+    }
+    assert manifest.training.recipe == "lstmserve-train run faq.toml"
 
-    again = ("publish", "--work", work, "--store", store, "--name", "toy", "--version", 1)
-    assert call(monkeypatch, *again) == 1
-    assert "versions are immutable" in capsys.readouterr().err
-    assert call(monkeypatch, "prepare", "--work", work, "--data", data) == 1
-    assert "holds checkpoints of another corpus" in capsys.readouterr().err
+    assert call(monkeypatch, "run", recipe) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        *[f"{step}: unchanged, skipped" for step in STEPS],
+        "already finished: nothing has changed since",
+    ]
+
+
+def test_each_verb_takes_one_step(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = recipe.parent / "elsewhere"
+    for step in STEPS:
+        assert call(monkeypatch, step, recipe, "training.epochs=1", "--work", work) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert open_bundle(recipe.parent / "model_store" / "faq" / "1").manifest.version == 1
+    assert call(monkeypatch, "train", recipe, "training.epochs=1", "--work", work) == 0
+    assert "train: unchanged, skipped\nalready finished" in capsys.readouterr().out
+    assert call(monkeypatch, "evaluate", recipe, "training.epochs=3", "--work", work) == 0
+    assert "note: the recipe or its data has changed for train" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("verb", "message"),
+    ("step", "missing", "first"),
     [
-        (["prepare", "--data", "nowhere"], "nowhere/cucom-ecommerce"),
-        (["prepare", "--data", "nowhere", "--vocabulary", "4000"], "must be a multiple of 64"),
-        (
-            ["train"],
-            "corpus.pt is missing: run 'lstmserve-train prepare --work toy --data …' first",
-        ),
-        (["quantize"], "best.pt is missing: run 'lstmserve-train train --work toy' first"),
-        (["evaluate"], "best.pt is missing"),
-        (["publish", "--store", "s", "--name", "n", "--version", "1"], "model.pt is missing"),
+        ("train", "tokenizer.json", "prepare"),
+        ("quantize", "best.pt", "train"),
+        ("evaluate", "best.pt", "train"),
+        ("publish", "model.pt", "quantize"),
     ],
 )
-def test_what_is_missing_is_told_in_one_line(
-    verb: list[str],
-    message: str,
-    tmp_path: Path,
+def test_a_step_before_its_time_names_the_one_to_take(
+    recipe: Path,
+    step: str,
+    missing: str,
+    first: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert call(monkeypatch, *verb, "--work", "toy") == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("error: ")
-    assert message in said.err
-    assert said.err.count("\n") == 1
+    assert call(monkeypatch, step, recipe) == 1
+    assert f"{missing} is missing: run 'lstmserve-train {first} RECIPE'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["prepare", "train", "quantize", "evaluate", "publish"])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "none.toml"], "none.toml is missing: write a recipe with 'lstmserve-train init"),
+        (["run", "faq.toml", "training.epoch=3"], "did you mean training.epochs?"),
+        (["run", "faq.toml", "sources.0.files=['x.csv']"], "x.csv: no such file"),
+        (["run", "faq.toml", "--device", "gpu"], "--device gpu: not a device"),
+        (["train", "faq.toml", "training.start_from=nowhere"], "is missing"),
+        (["recipes", "cp", "nothing"], "no recipe 'nothing' ships; there are: "),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(
+    recipe: Path,
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(recipe.parent)
+    assert call(monkeypatch, *arguments) == 1
+    found = capsys.readouterr()
+    assert found.err.startswith("error: ")
+    assert said in found.err
+    assert found.err.count("\n") == 1
+    assert not (recipe.parent / "runs" / "faq" / "last.pt").exists()
+
+
+def test_what_is_in_force_is_printed(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "run", recipe, "training.epochs=7", "--print-config") == 0
+    document = tomllib.loads(capsys.readouterr().out)
+    assert document["training"]["epochs"] == 7
+    assert document["training"]["rows"] == 4
+    assert document["tokenizer"]["mask"] == []
+    assert not (recipe.parent / "runs").exists()
+
+
+def test_recipes_are_listed_and_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "recipes", "ls") == 0
+    assert "support-en: conversations. Customer support in English" in capsys.readouterr().out
+    assert call(monkeypatch, "recipes", "cp", "support-en", tmp_path / "mine") == 0
+    assert (tmp_path / "mine" / "support-en.toml").is_file()
+    assert call(monkeypatch, "recipes", "cp", "support-en", tmp_path / "mine") == 1
+    assert "exists: copy into another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["run", *STEPS])
 def test_every_verb_explains_itself(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(monkeypatch, verb, "--help") == 0
-    assert "--work" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("RECIPE", "--work", "--restart", "--print-config"))
 
 
 def test_help_needs_no_torch() -> None:

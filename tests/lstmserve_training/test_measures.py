@@ -98,7 +98,12 @@ def test_reply_targets_are_the_words_of_the_replying_role() -> None:
 
 
 def test_contexts_end_where_a_reply_begins() -> None:
-    assert contexts([document(0, 5, 1, 7, 0, 8, 1, 9)], 1) == [[0, 5, 1], [0, 5, 1, 7, 0, 8, 1]]
+    assert contexts(document(0, 5, 1, 7, 0, 8, 1, 9), 1) == [[0, 5, 1], [0, 5, 1, 7, 0, 8, 1]]
+
+
+def test_a_text_is_gone_on_with_from_nothing_and_from_its_first_words() -> None:
+    assert contexts(document(END, *range(10, 20)), None) == [[END], [END, 10, 11, 12]]
+    assert contexts(document(END, *range(10, 40)), None)[1] == [END, *range(10, 18)]
 
 
 @given(st.lists(st.lists(st.integers(0, 48), min_size=1, max_size=7), min_size=1, max_size=80))

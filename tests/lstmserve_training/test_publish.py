@@ -12,27 +12,34 @@ from lstmserve_bundle.store import DEFAULT_NAME, read_default
 from lstmserve_training import publish as publish_module
 from lstmserve_training.describe import Publication
 from lstmserve_training.errors import MissingInputError, PublishError
-from lstmserve_training.evaluate import EvaluateConfig, evaluate
+from lstmserve_training.evaluate import evaluate
 from lstmserve_training.export import quantize_best
 from lstmserve_training.prepare import prepare
-from lstmserve_training.publish import describe_default, publish
-from support.tiny_checkpoint import TINY_CARD, VOCABULARY, train_tiny
+from lstmserve_training.publish import describe_default, next_version, publish
+from support.tiny_checkpoint import VOCABULARY, tiny_recipe, train_tiny
 
 
 @pytest.fixture(scope="module")
 def work(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that is ready to be published."""
     folder = tmp_path_factory.mktemp("run") / "work"
-    prepare(data, folder, VOCABULARY, seed=2)
-    train_tiny(folder, hidden=64, epochs=1, seed=3)
+    recipe = tiny_recipe("toy", epochs=1, seed=3)
+    prepare(recipe, data, folder)
+    train_tiny(recipe, folder)
     quantize_best(folder)
-    evaluate(folder, EvaluateConfig(questions=3, contexts=3, speed_seconds=0.005))
+    evaluate(recipe, folder)
     return folder
 
 
 @pytest.fixture
 def publication(work: Path, tmp_path: Path) -> Publication:
-    return Publication(work, tmp_path / "store", "toy", 1, TINY_CARD)
+    recipe = tiny_recipe("toy", epochs=1, seed=3)
+    return Publication(recipe, work, tmp_path / "store", 1, "lstmserve-train run toy.toml")
+
+
+def changed(publication: Publication, **keys: object) -> Publication:
+    """The same of a recipe with other keys."""
+    return replace(publication, recipe=publication.recipe.model_copy(update=keys))
 
 
 def test_a_published_version_opens_and_says_where_it_is_from(publication: Publication) -> None:
@@ -48,13 +55,55 @@ def test_a_published_version_opens_and_says_where_it_is_from(publication: Public
     assert (manifest.name, manifest.version) == ("toy", 1)
     assert (manifest.sizes.vocabulary, manifest.sizes.state) == (VOCABULARY, 4 * 64)
     assert manifest.training.seed == 3
-    assert "prepare --work work --data DATA --vocabulary 448 --seed 2" in manifest.training.recipe
-    assert "train --work work --hidden 64 --layers 2" in manifest.training.recipe
-    assert manifest.sampling == TINY_CARD.sampling
+    assert manifest.training.recipe == "lstmserve-train run toy.toml"
+    assert manifest.training.facts["tokenizer.kind"] == "bpe"
+    assert manifest.training.facts["epochs"] == 1
+    assert (manifest.sampling.max_tokens, manifest.limits.max_prompt_tokens) == (48, 256)
     for model in ("fp32", "stock_int8", "int8"):
-        assert float(manifest.evaluation[f"chat_perplexity_{model}"]) > 1
+        assert float(manifest.evaluation[f"conversations_perplexity_{model}"]) > 1
+        assert float(manifest.evaluation[f"reply_perplexity_{model}"]) > 1
         assert float(manifest.evaluation[f"tokens_per_second_1_rows_one_thread_{model}"]) > 0
-    assert abs(float(manifest.evaluation["chat_perplexity_difference_percent_int8"])) < 1
+    assert abs(float(manifest.evaluation["reply_perplexity_difference_percent_int8"])) < 1
+
+
+def test_what_a_version_says_is_the_recipe_s_own(publication: Publication) -> None:
+    """License, sources with the digests of what was read, and the words of the card."""
+    publishing = publication.recipe.publish.model_copy(update={"card": "## Limits\nIt is a toy."})
+    own = changed(publication, license="proprietary", description="Ours.", publish=publishing)
+    target = publish(own)
+    manifest = open_bundle(target).manifest
+    assert (manifest.license, manifest.description) == ("proprietary", "Ours.")
+    assert [source.name for source in manifest.training.data] == [
+        source.name for source in publication.recipe.sources
+    ]
+    first = manifest.training.data[0]
+    assert (first.source, first.license) == ("not stated", "not stated")
+    assert first.files.keys() == {"chats.jsonl"}
+    assert first.use == "training, 40 rows"
+    assert manifest.training.facts["augmentation.variants"] == 6
+    card = (target.parent / "README.md").read_text(encoding="utf-8")
+    assert all(words in card for words in ("# toy", "proprietary", "Ours.", "It is a toy."))
+    assert "Apache" not in (target / "manifest.json").read_text() + card
+
+
+def test_a_card_of_somebody_s_own_is_left_alone(publication: Publication) -> None:
+    target = publish(publication)
+    card = target.parent / "README.md"
+    written = card.read_text(encoding="utf-8")
+    publish(replace(publication, version=2))
+    assert "| version | 2," in card.read_text(encoding="utf-8")
+    card.write_text("Our own words.", encoding="utf-8")
+    publish(replace(publication, version=3))
+    assert card.read_text(encoding="utf-8") == "Our own words."
+    assert "| version | 1," in written
+
+
+def test_versions_are_numbered_one_after_the_other(publication: Publication) -> None:
+    assert next_version(publication.store, "toy") == 1
+    publish(publication)
+    publish(replace(publication, version=7))
+    assert next_version(publication.store, "toy") == 8
+    assert next_version(publication.store, "other") == 1
 
 
 def test_other_users_can_read_it(publication: Publication) -> None:
@@ -73,7 +122,7 @@ def test_a_version_is_never_overwritten(publication: Publication) -> None:
 def test_a_store_names_its_first_model_the_default_and_keeps_it(publication: Publication) -> None:
     """Whatever is published later, and whatever its name."""
     for name, version in (("toy", 1), ("a", 1), ("toy", 1_732_800_000), ("z", 1)):
-        target = publish(replace(publication, name=name, version=version))
+        target = publish(replace(changed(publication, name=name), version=version))
         assert open_bundle(target).manifest.version == version
         assert read_default(publication.store) == "toy"
         said = describe_default(publication.store)
@@ -89,7 +138,7 @@ def test_a_store_that_names_no_default_names_the_model_that_was_alone(
     publish(publication)
     (publication.store / DEFAULT_NAME).unlink()
     shutil.copytree(publication.store / "toy", publication.store / "toy-copy")
-    publish(replace(publication, name=name, version=2))
+    publish(replace(changed(publication, name=name), version=2))
     assert read_default(publication.store) == "toy"
 
 
@@ -97,9 +146,9 @@ def test_a_store_of_several_models_is_not_decided_for_but_asked_about(
     publication: Publication,
 ) -> None:
     for name in ("toy", "a"):
-        publish(replace(publication, name=name))
+        publish(changed(publication, name=name))
     (publication.store / DEFAULT_NAME).unlink()
-    publish(replace(publication, name="b"))
+    publish(changed(publication, name="b"))
     assert read_default(publication.store) == ""
     assert "warning" in (said := describe_default(publication.store))
     assert all(part in said for part in (DEFAULT_NAME, "--default-model", "refused"))
@@ -113,8 +162,9 @@ def test_a_default_that_is_no_name_is_told_and_left_alone(publication: Publicati
 
 
 def test_a_big_file_needs_permission(publication: Publication) -> None:
+    small = publication.recipe.publish.model_copy(update={"max_size_mb": 0.01})
     with pytest.raises(PublishError, match=r"model\.pt has 0\.\d MB, more than 0\.01 MB"):
-        publish(replace(publication, max_size_mb=0.01))
+        publish(changed(publication, publish=small))
     assert not publication.store.exists()
 
 
@@ -134,12 +184,11 @@ def test_a_version_that_would_not_load_never_appears(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "../toy"}, r"name: .*'\.\./toy'"),
         ({"version": 0}, "version: .* 0"),
         ({"version": 2**63}, "version: .* 9223372036854775808"),
     ],
 )
-def test_a_bad_name_or_version_is_told(
+def test_a_bad_version_is_told(
     publication: Publication, change: dict[str, str | int], message: str
 ) -> None:
     with pytest.raises(PublishError, match=message):
@@ -180,5 +229,7 @@ def test_a_missing_file_names_the_verb_to_run(
 ) -> None:
     incomplete = copy_run(publication.work, tmp_path / "incomplete")
     (incomplete / name).unlink()
-    with pytest.raises(MissingInputError, match=f"{name} is missing: run 'lstmserve-train {verb}"):
+    with pytest.raises(
+        MissingInputError, match=f"{name} is missing: run 'lstmserve-train {verb} RECIPE'"
+    ):
         publish(replace(publication, work=incomplete))

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,13 +11,17 @@ import torch
 
 from lstmserve_training import train
 from lstmserve_training.checkpoint import load_best, read_checkpoint
-from lstmserve_training.documents import Corpus, Document
+from lstmserve_training.devices import pick_device, pick_precision
+from lstmserve_training.documents import Corpus, Document, Documents, Part
 from lstmserve_training.errors import DataError, TrainingError
 from lstmserve_training.model import ModelConfig
-from lstmserve_training.train import TrainConfig, Trainer, learning_rate, weighted_loss
+from lstmserve_training.recipe.sections import TrainingSection
+from lstmserve_training.reporting import LogReporter, Reporters, StepFacts
+from lstmserve_training.train import Trainer, add_noise, learning_rate, weighted_loss
 
-MODEL = ModelConfig(64, 64, layers=2, dropout=0.2)
-CONFIG = TrainConfig(epochs=4, rows=4, segment=5, warm_up_steps=4, peak_learning_rate=1e-2)
+MODEL = ModelConfig(64, 64, layers=2, dropout=0.1, locked_dropout=True, weight_drop=0.05)
+SEED = 1
+CONFIG = TrainingSection(epochs=4, rows=2, segment=5, warm_up_steps=2, learning_rate=1e-2)
 
 
 class PowerCutError(Exception):
@@ -33,16 +37,25 @@ class Reports:
         self.epochs: list[int] = []
         self._cut_at_step = cut_at_step
 
-    def step(self, step: int, total: int, epoch: int, loss: float) -> None:
-        assert step <= total
-        assert epoch == len(self.epochs) + 1 or self._cut_at_step is None
-        self.steps.append(step)
-        self.losses.append(loss)
-        if self._cut_at_step is not None and step >= self._cut_at_step:
+    def step(self, facts: StepFacts) -> None:
+        assert facts.step <= facts.total
+        assert facts.gradient_norm >= 0
+        assert facts.tokens > 0
+        self.steps.append(facts.step)
+        self.losses.append(facts.loss)
+        if self._cut_at_step is not None and facts.step >= self._cut_at_step:
             raise PowerCutError
 
-    def epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
-        assert set(measures) == {"chats", "answers"}
+    def epoch(
+        self,
+        epoch: int,
+        step: int,
+        measures: Mapping[str, float],
+        samples: Sequence[tuple[str, str]],
+    ) -> None:
+        assert set(measures) == {"replies", "conversations"}
+        assert step == self.steps[-1]
+        assert list(samples) == [("hello", f"step {step}")]
         self.epochs.append(epoch)
 
 
@@ -52,14 +65,40 @@ def make_corpus() -> Corpus:
         Document([(start + n) % 40 for n in range(8 + start)], [0.0] + [1.0] * (7 + start))
         for start in range(12)
     ]
-    parts = [documents[:6], documents[6:8], documents[8:10]]
-    return Corpus(parts, held_out_chats=documents[10:11], held_out_answers=documents[11:])
+
+    def part(start: int, end: int) -> Part:
+        return Part(Documents.pack(documents[start:end]))
+
+    held_out = {"conversations": documents[10:11], "replies": documents[11:]}
+    return Corpus(
+        [part(0, 6)],
+        [[part(6, 8)], [part(8, 10)]],
+        {kind: Documents.pack(found) for kind, found in held_out.items()},
+    )
 
 
-def run(folder: Path, config: TrainConfig = CONFIG, cut_at_step: int | None = None) -> Reports:
+def run(
+    folder: Path,
+    config: TrainingSection = CONFIG,
+    cut_at_step: int | None = None,
+    clock: Callable[[], float] = lambda: 0.0,
+) -> Reports:
     reports = Reports(cut_at_step)
-    Trainer(MODEL, config, make_corpus(), folder, "cpu").run(reports)
+
+    def sample(_model: object) -> list[tuple[str, str]]:
+        return [("hello", f"step {reports.steps[-1]}")]
+
+    trainer = Trainer(
+        MODEL, config, SEED, make_corpus(), folder, "cpu", sampler=sample, clock=clock
+    )
+    trainer.run(Reporters([reports, LogReporter(folder / "training.jsonl", clock=clock)]))
     return reports
+
+
+def ticking() -> Callable[[], float]:
+    """A clock by which hours pass between any two looks at it."""
+    ticks = itertools.count()
+    return lambda: 3600.0 * next(ticks)
 
 
 def assert_same(one: object, other: object) -> None:
@@ -71,12 +110,16 @@ def assert_same(one: object, other: object) -> None:
         assert one.keys() == other.keys()
         for key in one:
             assert_same(one[key], other[key])
+    elif isinstance(one, list):
+        assert isinstance(other, list)
+        for left, right in zip(one, other, strict=True):
+            assert_same(left, right)
     else:
         assert one == other
 
 
 def test_the_learning_rate_rises_then_falls_to_a_hundredth() -> None:
-    config = TrainConfig(peak_learning_rate=1.0, warm_up_steps=10)
+    config = TrainingSection(learning_rate=1.0, warm_up_steps=10)
     rates = [learning_rate(step, 110, config) for step in range(110)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == pytest.approx(1.0)
@@ -85,6 +128,13 @@ def test_the_learning_rate_rises_then_falls_to_a_hundredth() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert learning_rate(110, 110, config) == pytest.approx(0.01)
     assert learning_rate(500, 110, config) == pytest.approx(0.01)
+
+
+def test_a_short_run_warms_up_for_a_tenth_of_its_steps() -> None:
+    config = TrainingSection(learning_rate=1.0, warm_up_steps=300)
+    assert learning_rate(9, 100, config) == pytest.approx(1.0)
+    assert learning_rate(4, 100, config) == pytest.approx(0.5)
+    assert learning_rate(0, 5, config) == pytest.approx(1.0)
 
 
 def test_the_loss_counts_targets_by_weight() -> None:
@@ -97,28 +147,33 @@ def test_the_loss_counts_targets_by_weight() -> None:
 def test_training_learns_and_keeps_the_best(tmp_path: Path) -> None:
     reports = run(tmp_path)
     assert reports.epochs == [1, 2, 3, 4]
-    assert reports.losses[-1] < reports.losses[0] / 1.5
-    log = [json.loads(line) for line in (tmp_path / "training.jsonl").read_text().splitlines()]
+    assert sum(reports.losses[-4:]) / 4 < reports.losses[0] / 1.25  # of the last epoch
+    lines = [json.loads(line) for line in (tmp_path / "training.jsonl").read_text().splitlines()]
+    assert lines[0].keys() >= {"step", "loss", "learning_rate", "gradient_norm", "tokens"}
+    log = [line for line in lines if "epoch" in line]
     assert [entry["epoch"] for entry in log] == [1, 2, 3, 4]
-    scores = [math.sqrt(entry["chats"] * entry["answers"]) for entry in log]
+    scores = [math.sqrt(math.prod(entry["perplexity"].values())) for entry in log]
     best = load_best(tmp_path)
     assert best.progress.best == pytest.approx(min(scores))
     assert best.progress.epoch == scores.index(min(scores)) + 1
     assert not list(tmp_path.glob("*.partial"))
 
 
-@pytest.mark.parametrize("cut_at_step", [3, 9, 17])
+@pytest.mark.parametrize("clock", [lambda: 0.0, ticking()], ids=["by epoch", "by batch"])
+@pytest.mark.parametrize("cuts", [(3,), (9,), (17,), (3, 6, 9, 13, 18)])
 def test_a_run_that_was_cut_off_ends_with_the_same_weights(
-    tmp_path: Path, cut_at_step: int
+    tmp_path: Path, cuts: tuple[int, ...], clock: Callable[[], float]
 ) -> None:
+    config = CONFIG.model_copy(update={"token_noise": 0.2, "label_smoothing": 0.1})
     (whole := tmp_path / "whole").mkdir()
     (cut := tmp_path / "cut").mkdir()
-    total = run(whole).steps[-1]
-    assert cut_at_step < total
-    with pytest.raises(PowerCutError):
-        run(cut, cut_at_step=cut_at_step)
-    torch.rand(5)  # whatever else drew random numbers since
-    run(cut)
+    total = run(whole, config).steps[-1]
+    assert max(cuts) < total
+    for cut_at_step in cuts:
+        with pytest.raises(PowerCutError):
+            run(cut, config, cut_at_step, clock)
+        torch.rand(5)  # whatever else drew random numbers since
+    run(cut, config, clock=clock)
     for name in ("last.pt", "best.pt"):
         assert_same(read_checkpoint(whole / name), read_checkpoint(cut / name))
 
@@ -130,21 +185,64 @@ def test_a_finished_run_trains_no_further(tmp_path: Path) -> None:
     assert (tmp_path / "last.pt").read_bytes() == before
 
 
+def test_a_checkpoint_is_written_within_an_epoch_when_it_is_time(tmp_path: Path) -> None:
+    with pytest.raises(PowerCutError):
+        run(tmp_path, cut_at_step=3)
+    assert not (tmp_path / "last.pt").exists()
+    with pytest.raises(PowerCutError):
+        run(tmp_path, cut_at_step=6, clock=ticking())
+    progress = read_checkpoint(tmp_path / "last.pt")["progress"]
+    assert progress["epoch"] == 0
+    assert progress["batch"] > 0
+    assert 0 < progress["step"] < 6
+
+
 def test_a_run_may_start_from_the_best_weights_of_another(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
-    Trainer(MODEL, CONFIG, make_corpus(), first, "cpu").run(Reports())
-    config = replace(CONFIG, init=str(first), epochs=1, peak_learning_rate=0.0)
-    Trainer(MODEL, config, make_corpus(), second, "cpu").run(Reports())
+    run(first)
+    still = {"start_from": str(first), "epochs": 1, "learning_rate": 1e-30, "weight_decay": 0.0}
+    run(second, CONFIG.model_copy(update=still))
     before, after = (load_best(folder).model.state_dict() for folder in (first, second))
-    assert all(torch.equal(before[name], after[name]) for name in before)
+    for name in before:
+        torch.testing.assert_close(before[name], after[name])
+
+
+def test_weights_of_other_sizes_are_no_start(tmp_path: Path) -> None:
+    (first := tmp_path / "first").mkdir()
+    run(first)
+    section = CONFIG.model_copy(update={"start_from": str(first)})
+    with pytest.raises(DataError, match=r"2 x 64 and 64 tokens, this run 1 x 64"):
+        Trainer(ModelConfig(64, 64, layers=1), section, SEED, make_corpus(), tmp_path, "cpu")
 
 
 def test_other_settings_do_not_continue_a_run(tmp_path: Path) -> None:
     run(tmp_path)
     with pytest.raises(DataError, match=r"last\.pt was made with other settings"):
-        run(tmp_path, TrainConfig(epochs=5))
+        run(tmp_path, TrainingSection(epochs=5))
+
+
+def test_noise_spares_special_tokens_and_hits_its_share_of_the_rest() -> None:
+    torch.manual_seed(1)
+    inputs = torch.randint(64, (50, 40))
+    spared = torch.tensor([0, 1, 2])
+    noisy = add_noise(inputs, 0.25, spared, 64)
+    is_special = torch.isin(inputs, spared)
+    assert torch.equal(noisy[is_special], inputs[is_special])
+    assert not torch.isin(noisy[~is_special], spared).any()
+    share = (noisy != inputs)[~is_special].double().mean()
+    assert 0.18 < float(share) < 0.28
+    assert add_noise(inputs, 0.0, spared, 64) is inputs
+
+
+def test_smoothing_takes_from_the_right_token_and_gives_to_all() -> None:
+    logits, target, weight = torch.zeros(1, 1, 4), torch.tensor([[2]]), torch.ones(1, 1)
+    logits[0, 0, 2] = 20.0
+    sure = weighted_loss(logits, target, weight)
+    smooth = weighted_loss(logits, target, weight, 0.1)
+    assert float(sure) == pytest.approx(0.0, abs=1e-6)
+    assert float(smooth) == pytest.approx(0.1 * 0.75 * 20, rel=1e-3)
 
 
 def test_training_stops_when_held_out_text_no_longer_gains(
@@ -152,20 +250,20 @@ def test_training_stops_when_held_out_text_no_longer_gains(
 ) -> None:
     found = iter([9.0, 9.0, 5.0, 5.0, 6.0, 6.0, 5.0, 5.0, 4.0, 4.0])
     monkeypatch.setattr(train, "perplexity", lambda _stepper, _documents: next(found))
-    reports = run(tmp_path, TrainConfig(epochs=9, rows=4, patience=2))
+    reports = run(tmp_path, TrainingSection(epochs=9, rows=4, patience=2))
     assert reports.epochs == [1, 2, 3, 4]
     assert load_best(tmp_path).progress.epoch == 2
 
 
 def test_measuring_draws_no_random_numbers(tmp_path: Path) -> None:
-    trainer = Trainer(MODEL, CONFIG, make_corpus(), tmp_path, "cpu")
+    trainer = Trainer(MODEL, CONFIG, SEED, make_corpus(), tmp_path, "cpu")
     before = torch.get_rng_state()
     trainer._measure()
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_a_run_that_explodes_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Trainer, "_run_batch", lambda _self, _documents: math.nan)
+    monkeypatch.setattr(Trainer, "_run_batch", lambda _self, _places: (math.nan, 0.0, 0.0))
     with pytest.raises(TrainingError, match="the loss is nan at step 0"):
         run(tmp_path)
 
@@ -188,10 +286,35 @@ def test_a_cpu_trains_whatever_numbers_it_computes_in(
 ) -> None:
     if capability == "avx2":  # as such a CPU answers; one that has more computes float32 as well
         monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    reports = Reports()
-
-    Trainer(MODEL, replace(CONFIG, epochs=1), make_corpus(), tmp_path, "cpu").run(reports)
+    reports = run(tmp_path, CONFIG.model_copy(update={"epochs": 1}))
 
     assert all(math.isfinite(loss) for loss in reports.losses)
     if capability == "avx2":
-        assert train.pick_precision(torch.device("cpu")) is torch.float32
+        assert pick_precision(torch.device("cpu")) is torch.float32
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ("gpu", "--device gpu: not a device"),
+        ("meta", "--device meta: models are trained on cpu or cuda"),
+    ],
+)
+def test_a_device_that_there_is_not_is_told(device: str, said: str) -> None:
+    with pytest.raises(TrainingError, match=said):
+        pick_device(device)
+
+
+def test_a_gpu_on_a_build_for_cpus_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.version, "hip", None)
+    with pytest.raises(TrainingError, match="is a build for CPUs; install one for GPUs"):
+        pick_device("cuda")
+
+
+def test_a_gpu_that_torch_does_not_see_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(TrainingError, match="torch sees 1 GPUs"):
+        pick_device("cuda:3")

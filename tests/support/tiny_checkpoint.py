@@ -1,7 +1,7 @@
 """A real small model version, made in seconds by the code that makes the big ones.
 
-The text is written here in the formats of the public data sets: English, Chinese and
-emoji, so that replies vary, end, and hold characters of several bytes.
+The text is written here and read by a recipe: English, Chinese and emoji, so that replies vary,
+end, and hold characters of several bytes.
 """
 
 # ruff: noqa: RUF001 - Chinese punctuation is meant
@@ -9,31 +9,29 @@ emoji, so that replies vary, end, and hold characters of several bytes.
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from lstmserve_bundle.manifest import DataManifest, LimitsManifest, SamplingManifest
-from lstmserve_training import support
-from lstmserve_training.card import Card
 from lstmserve_training.describe import Publication
 from lstmserve_training.documents import load_corpus
-from lstmserve_training.evaluate import EvaluateConfig, evaluate
+from lstmserve_training.evaluate import evaluate
 from lstmserve_training.export import quantize_best
 from lstmserve_training.model import ModelConfig
 from lstmserve_training.prepare import prepare
-from lstmserve_training.prepared import read_tokenizer
 from lstmserve_training.publish import publish
+from lstmserve_training.recipe.reading import check
+from lstmserve_training.recipe.schema import Recipe
 from lstmserve_training.speed import one_thread
-from lstmserve_training.train import TrainConfig, Trainer
-from lstmserve_training.work import CORPUS_NAME
+from lstmserve_training.train import Trainer
+from lstmserve_training.work import CORPUS_NAME, read_tokenizer
 
 VOCABULARY = 448
+MASKED = ["links", "emails", "numbers"]
 
-# "track_order" is an intent of support-en too, so its own phrasings come in as well
 FIXED_REPLIES = {
     "track_order": "请稍等，您的包裹正在路上 🚚。",
     "say_hello": "你好 👋！请问有什么可以帮您？",
@@ -66,13 +64,54 @@ OFFERS = ("We will send a new one today 🎁.", "我们马上为您退款。", "
 THANKS = ("thank you", "谢谢 😊", "ok, how long does it take?", "great 👍")
 ENDINGS = ("You are welcome! 😊", "不客气，祝您生活愉快！", "Two days at most. Have a nice day 🌞!")
 
-TINY_CARD = Card(
-    description="A toy for tests: a few words of customer service, English and Chinese.",
-    license="Apache-2.0",
-    data=(DataManifest(name="inline text", source="tests", license="Apache-2.0", use="all of it"),),
-    sampling=SamplingManifest(max_tokens=48),
-    limits=LimitsManifest(max_prompt_tokens=256, max_tokens=512),
-)
+CHATS, QUESTIONS_FILE, FIXED, VARIED = "chats.jsonl", "questions.csv", "fixed.csv", "varied.csv"
+ASKED = {"prompt": "utterance", "label": "intent"}
+ANSWERED = {"reply": "response", "label": "intent"}
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "kind": "conversations",
+    "description": "A toy for tests: a few words of customer service, English and Chinese.",
+    "license": "Apache-2.0",
+    "sources": [
+        {"name": "chats", "files": [CHATS], "columns": {"turns": "turns"}, "opening_weight": 0.1},
+        {
+            "name": "asked",
+            "kind": "replies",
+            "repeat": 3,
+            "files": [QUESTIONS_FILE],
+            "columns": ASKED,
+        },
+        {
+            "name": "asked again",
+            "kind": "replies",
+            "use": "validation",
+            "files": ["validation.csv"],
+            "columns": ASKED,
+        },
+        {
+            "name": "fixed",
+            "kind": "replies",
+            "use": "reply-pool",
+            "weight": 0.3,
+            "files": [FIXED],
+            "columns": ANSWERED,
+        },
+        {
+            "name": "varied",
+            "kind": "replies",
+            "use": "reply-pool",
+            "weight": 0.7,
+            "files": [VARIED],
+            "columns": ANSWERED,
+        },
+    ],
+    "tokenizer": {"vocabulary": VOCABULARY, "normalize": "NFC", "mask": MASKED},
+    "training": {"rows": 32, "learning_rate": 0.02, "warm_up_steps": 10, "label_weight": 8.0},
+    "augmentation": {"variants": 6, "typos": 0.2, "greetings": ["hi", "hello"], "recase": True},
+    "evaluation": {"replies": 8, "speed_seconds": 0.005},
+    "sampling": {"max_tokens": 48},
+    "limits": {"max_prompt_tokens": 256, "max_tokens": 512},
+}
 
 
 def make_tiny_checkpoint(
@@ -85,48 +124,53 @@ def make_tiny_checkpoint(
     seed: int = 1,
 ) -> Path:
     """Publish a small trained model; the same arguments give the same weights."""
+    recipe = tiny_recipe(name, hidden, epochs, seed)
     with tempfile.TemporaryDirectory() as folder, one_thread():
         data, work = Path(folder, "data"), Path(folder, "tiny")
         write_tiny_data(data)
-        prepare(data, work, VOCABULARY, seed)
-        train_tiny(work, hidden, epochs, seed)
+        prepare(recipe, data, work)
+        train_tiny(recipe, work)
         quantize_best(work)
-        evaluate(work, EvaluateConfig(questions=4, contexts=4, speed_seconds=0.005))
-        return publish(Publication(work, store, name, version, TINY_CARD))
+        evaluate(recipe, work)
+        return publish(Publication(recipe, work, store, version, "make_tiny_checkpoint"))
 
 
-def train_tiny(work: Path, hidden: int, epochs: int, seed: int) -> None:
-    model = ModelConfig(read_tokenizer(work).num_tokens, hidden, layers=2, dropout=0.1)
-    config = TrainConfig(
-        epochs, rows=32, peak_learning_rate=0.02, warm_up_steps=10, patience=epochs, seed=seed
-    )
-    Trainer(model, config, load_corpus(work / CORPUS_NAME), work, "cpu").run(Silence())
+def tiny_recipe(name: str, hidden: int = 64, epochs: int = 14, seed: int = 1) -> Recipe:
+    """The recipe of a tiny model, of the text that ``write_tiny_data`` writes."""
+    training = {**TINY["training"], "epochs": epochs, "patience": epochs}
+    model = {"hidden": hidden, "layers": 2, "dropout": 0.1}
+    return check({**TINY, "name": name, "seed": seed, "model": model, "training": training}, "tiny")
+
+
+def train_tiny(recipe: Recipe, work: Path) -> None:
+    sizes = recipe.model
+    num_tokens = read_tokenizer(work).num_tokens
+    model = ModelConfig(num_tokens, sizes.hidden, sizes.layers, sizes.dropout)
+    corpus = load_corpus(work / CORPUS_NAME)
+    Trainer(model, recipe.training, recipe.seed, corpus, work, "cpu").run(Silence())
 
 
 class Silence:
     """A reporter that says nothing."""
 
-    def step(self, step: int, total: int, epoch: int, loss: float) -> None:
+    def step(self, facts: object) -> None:
         pass
 
-    def epoch(self, epoch: int, measures: object) -> None:
+    def epoch(self, epoch: int, step: int, measures: object, samples: object) -> None:
         pass
 
 
 def write_tiny_data(data: Path) -> None:
-    """Write the text above as the public data sets lay theirs out."""
+    """Write the text above as the recipe reads it."""
+    data.mkdir(parents=True, exist_ok=True)
     chats = [json.dumps({"turns": turns}, ensure_ascii=False) for turns in _chats()]
-    for file in (support.CHATS, support.FIXED, support.QUESTIONS):
-        (data / file).parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(data / support.CHATS, "wt", encoding="utf-8") as lines:
-        lines.write("\n".join(chats))
-    fixed = list(FIXED_REPLIES.items())
-    varied = [("?", intent, text) for intent, texts in VARIED_REPLIES.items() for text in texts]
-    _write_rows(data / support.FIXED, ("intent", "response"), fixed)
-    _write_rows(data / support.VARIED, ("instruction", "intent", "response"), varied)
+    (data / CHATS).write_text("\n".join(chats), encoding="utf-8")
+    varied = [(intent, text) for intent, texts in VARIED_REPLIES.items() for text in texts]
     asked = list(_questions())
-    _write_rows(data / support.QUESTIONS, ("utterance", "intent"), asked)
-    _write_rows(data / support.VALIDATION, ("utterance", "intent"), asked[::5])
+    _write_rows(data / FIXED, ("intent", "response"), list(FIXED_REPLIES.items()))
+    _write_rows(data / VARIED, ("intent", "response"), varied)
+    _write_rows(data / QUESTIONS_FILE, ("utterance", "intent"), asked)
+    _write_rows(data / "validation.csv", ("utterance", "intent"), asked[::5])
 
 
 def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,53 +1,70 @@
-"""What is published with a model beside its weights: words, sources and defaults."""
+"""The model's card: what a store tells people about a model, written from its manifest."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lstmserve_bundle.manifest import DataManifest, LimitsManifest, SamplingManifest
+if TYPE_CHECKING:
+    from lstmserve_bundle.manifest import DataManifest, Manifest
 
-
-@dataclass(frozen=True)
-class Card:
-    description: str
-    license: str
-    data: tuple[DataManifest, ...]
-    sampling: SamplingManifest
-    limits: LimitsManifest
+CARD_NAME = "README.md"
+MARK = "<!-- written by lstmserve-train publish; remove this line to keep your own words -->"
+MODELS = ("fp32", "stock_int8", "int8")
 
 
-SUPPORT_CARD = Card(
-    description=(
-        "Customer support in English: names the intent of a question, then answers it, and "
-        "goes on with a conversation."
-    ),
-    license="Apache-2.0",
-    data=(
-        DataManifest(
-            name="CUCOM e-commerce conversations v0.1",
-            source="https://github.com/vakyansh/cucom",
-            license="Apache-2.0",
-            use="shop chats, brands replaced, numbers and addresses masked",
-        ),
-        DataManifest(
-            name="Bitext customer support training dataset",
-            source="https://github.com/bitext/customer-support-llm-chatbot-training-dataset",
-            license="CDLA-Sharing-1.0",
-            use="replies by intent, fixed and varied, shortened",
-        ),
-        DataManifest(
-            name="Bitext customer support intent detection training dataset",
-            source="https://github.com/bitext/customer-support-intent-detection-training-dataset",
-            license="CDLA-Sharing-1.0",
-            use="questions and their intents; the validation questions are held out",
-        ),
-        DataManifest(
-            name="lstmserve phrasings",
-            source="training/lstmserve_training/phrasings.json of this project",
-            license="Apache-2.0",
-            use="questions of the same intents in other words",
-        ),
-    ),
-    sampling=SamplingManifest(temperature=0.7, min_p=0.05, max_tokens=96),
-    limits=LimitsManifest(max_prompt_tokens=1024, max_tokens=512),
-)
+def write_card(folder: Path, manifest: Manifest, words: str) -> Path | None:
+    """Write ``README.md`` of a model; None where somebody has written one of their own."""
+    path = folder / CARD_NAME
+    if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
+        return None
+    path.write_text(make_card(manifest, words), encoding="utf-8")
+    return path
+
+
+def make_card(manifest: Manifest, words: str) -> str:
+    """Markdown; ``words`` are the recipe's own."""
+    sizes, training = manifest.sizes, manifest.training
+    network = f"{sizes.layers} x {sizes.hidden} LSTM, {sizes.vocabulary:,} tokens"
+    parts = [
+        MARK,
+        f"# {manifest.name}\n",
+        f"{manifest.description or 'No description was given.'}\n",
+        "| | |\n|---|---|",
+        f"| version | {manifest.version}, made {manifest.created.at} |",
+        f"| license | {_cell(manifest.license)} |",
+        f"| network | {network}, {sizes.parameters:,} parameters |",
+        f"| trained | {training.steps:,} steps, {training.tokens:,} tokens, seed {training.seed} |",
+        f"| made by | `{training.recipe}` |\n",
+        "## Text\n",
+        *[_describe_source(source) for source in training.data],
+        "\n## Measured\n",
+        "| measure | fp32 | stock dynamic INT8 | this (INT8) |\n|---|---:|---:|---:|",
+        *_rows(manifest.evaluation),
+        "",
+    ]
+    return "\n".join(parts) + (f"\n{words.strip()}\n" if words.strip() else "")
+
+
+def _describe_source(source: DataManifest) -> str:
+    return f"- {source.name}: {source.source}; license: {source.license}; {source.use}"
+
+
+def _rows(evaluation: dict[str, float | int | str]) -> list[str]:
+    names = [key.removesuffix("_fp32") for key in evaluation if key.endswith("_fp32")]
+    return [
+        f"| {name.replace('_', ' ')} | "
+        + " | ".join(_show(evaluation.get(f"{name}_{model}", "")) for model in MODELS)
+        + " |"
+        for name in names
+    ]
+
+
+def _show(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if float(value).is_integer() else f"{value:,.4g}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from lstmserve_training.errors import DataError
 from lstmserve_training.model import ModelConfig, StackedLstm
@@ -21,6 +22,7 @@ class Progress:
     """How far a run came; ``tokens`` counts targets of weight above 0, over all epochs."""
 
     epoch: int = 0
+    batch: int = 0  # of the epoch that is under way
     step: int = 0
     tokens: int = 0
     best: float = math.inf
@@ -34,6 +36,14 @@ class Checkpoint:
     model: StackedLstm
     settings: dict[str, Any]
     progress: Progress
+
+
+def save_model(
+    path: Path, model: StackedLstm, settings: dict[str, Any], progress: Progress
+) -> None:
+    """Write a model that no further training is to go on with."""
+    saved = {"model": model.state_dict(), "config": asdict(model.config), "train": settings}
+    torch.save({**saved, "progress": asdict(progress)}, path)
 
 
 def save_checkpoint(
@@ -52,11 +62,23 @@ def save_checkpoint(
             "config": asdict(model.config),
             "train": settings,
             "progress": asdict(progress),
-            "random": torch.get_rng_state(),
+            "random": random_state(),
         },
         partial,
     )
     partial.replace(path)
+
+
+def random_state() -> list[Tensor]:
+    """Of the CPU, and of every GPU."""
+    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+
+
+def set_random_state(states: list[Tensor]) -> None:
+    """What ``random_state`` gave; other GPUs than there were go on as they are."""
+    torch.set_rng_state(states[0])
+    if len(states) - 1 == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states[1:])
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -64,7 +86,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises a dozen unrelated types for a damaged file
-        raise DataError(f"{path} cannot be read ({error}): train again") from error
+        raise DataError(f"{path} cannot be read; it is damaged: train again") from error
     return saved
 
 

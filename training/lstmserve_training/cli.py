@@ -1,34 +1,48 @@
-"""``lstmserve-train``: from public text to a published checkpoint, one verb per step."""
+"""``lstmserve-train``: from anybody's text to a published model, by one file and one command."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as find_version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lstmserve_training.arguments import (
+    Device,
+    Overrides,
+    PrintConfig,
+    RecipePath,
+    Resume,
+    Work,
+    make_run,
+    read,
+    where_of,
+)
 from lstmserve_training.errors import TrainingError
+from lstmserve_training.importing.cli import import_model
+from lstmserve_training.init.cli import init
+from lstmserve_training.recipe.cli import recipes
+
+if TYPE_CHECKING:
+    from lstmserve_training.recipe.schema import Recipe
 
 app = typer.Typer(
-    help="Train, quantize, evaluate and publish models for lstmserve, in this order of verbs: "
-    "prepare, train, quantize, evaluate, publish.",
+    help="From text to a served model. 'init' writes a recipe after a look at a file, 'run' does "
+    "everything the recipe says: prepare, train, quantize, evaluate, publish.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Work = Annotated[Path, typer.Option("--work", help="Folder of this run: corpus and checkpoints.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
-            typer.echo(f"lstmserve-train {find_version('lstmserve')}")
+            typer.echo(f"lstmserve-train {version('lstmserve')}")
         except PackageNotFoundError:
             typer.echo("lstmserve-train (run from its source, not installed)")
         raise typer.Exit
@@ -46,138 +60,146 @@ def _root(
     pass  # a callback is typer's way to options of the command itself
 
 
-@app.command()
-def prepare(
-    work: Work,
-    data: Annotated[Path, typer.Option(help="Folder that holds the public data sets.")],
-    vocabulary: Annotated[
-        int, typer.Option(min=320, help="Number of tokens, a multiple of 64.")
-    ] = 4096,
-    seed: Seed = 1,
-    fixed_reply_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of questions answered by the fixed reply.")
-    ] = 0.3,
-    tokenizer_of: Annotated[
-        Path | None, typer.Option(help="Folder of a run whose tokenizer is used again.")
-    ] = None,
-) -> None:
-    """Clean the data sets, train the tokenizer, write the token documents."""
-    from lstmserve_training.prepare import prepare as run
-
-    run(data, work, vocabulary, seed, fixed_reply_share, tokenizer_of)
-    typer.echo(f"wrote {work}")
+app.command()(init)
+app.command("import")(import_model)
 
 
 @app.command()
-def train(
-    work: Work,
-    hidden: Annotated[
-        int, typer.Option(min=64, help="Hidden values per layer, a multiple of 64.")
-    ] = 512,
-    layers: Annotated[int, typer.Option(min=1, help="Number of LSTM layers.")] = 2,
-    dropout: Annotated[float, typer.Option(min=0, max=0.9, help="Dropout between layers.")] = 0.3,
-    epochs: Annotated[
-        int, typer.Option(min=1, help="Epochs; the learning rate falls over all.")
-    ] = 10,
-    rows: Annotated[int, typer.Option(min=1, help="Documents side by side in a batch.")] = 64,
-    peak_learning_rate: Annotated[float, typer.Option(help="Learning rate after warm-up.")] = 2e-3,
-    seed: Seed = 1,
-    chat_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the chats that each epoch draws.")
-    ] = 1.0,
-    init: Annotated[
-        Path | None, typer.Option(help="Folder of a run whose best weights to start from.")
+def run(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    work: Work = None,
+    device: Device = None,
+    resume: Resume = True,
+    print_config: PrintConfig = False,
+) -> None:
+    """Do everything the recipe says; what has not changed since the last time is skipped."""
+    given = read(recipe, overrides)
+    if print_config:
+        _print(given)
+        return
+    from lstmserve_training.run import locked
+
+    whole = make_run(given, recipe, overrides, work, device)
+    with locked(whole.work):
+        if not resume:
+            whole.set_weights_aside()
+        if not whole.run_all():
+            typer.echo("already finished: nothing has changed since")
+
+
+def _step(name: str, text: str) -> None:
+    """Define the verb that takes one step alone."""
+
+    def take(
+        recipe: RecipePath,
+        overrides: Overrides = None,
+        work: Work = None,
+        device: Device = None,
+        resume: Resume = True,
+        print_config: PrintConfig = False,
+    ) -> None:
+        given = read(recipe, overrides)
+        if print_config:
+            _print(given)
+            return
+        from lstmserve_training.run import locked
+        from lstmserve_training.steps import steps_of
+
+        whole = make_run(given, recipe, overrides, work, device)
+        step = next((step for step in steps_of(given) if step.name == name), None)
+        if step is None:
+            raise TrainingError(f"{recipe}: has weights that exist; take 'run' instead of '{name}'")
+        with locked(whole.work):
+            whole.warn_of_changes(step)
+            if name == "train" and not resume:
+                whole.set_weights_aside()
+            if not whole.take(step):
+                typer.echo("already finished: nothing has changed since")
+
+    take.__doc__ = text
+    app.command(name)(take)
+
+
+_step("prepare", "Read, clean and split the text, make the tokenizer, and report what was done.")
+_step("train", "Train, or go on with the run that was stopped.")
+_step("quantize", "Write the best weights as an INT8 TorchScript module, checked bit by bit.")
+_step("evaluate", "Compare fp32, stock INT8 and the exported module on held-out text.")
+_step("publish", "Write a verified version with its card into the model store.")
+
+
+app.add_typer(recipes, name="recipes")
+
+
+def _print(recipe: Recipe) -> None:
+    from lstmserve_training.recipe.toml import write_toml
+
+    typer.echo(write_toml(recipe), nl=False)
+
+
+@app.command("try")
+def talk(
+    recipe: RecipePath,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", help="Ask this and end; may be given several times."),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Device to train on; a GPU where there is one.")
+    seed: Annotated[int, typer.Option(help="Seed of the replies.")] = 1,
+    chat: Annotated[
+        bool,
+        typer.Option("--chat/--single", help="Go on with the conversation; /clear starts anew."),
+    ] = True,
+    work: Work = None,
+) -> None:
+    """Talk to a run before it is published; a line each, the end of input ends it."""
+    import sys
+
+    from lstmserve_training.talking import open_talker
+    from lstmserve_training.talking import talk as run_talk
+
+    given = read(recipe, ())
+    talker = open_talker(given, where_of(given, recipe, work))
+    typer.echo(f"talking to {talker.what}", err=True)
+    run_talk(talker, prompts or sys.stdin, seed, lambda text: typer.echo(text, nl=False), chat=chat)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN…", help="Folders of runs.")],
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", help="Ask all of them this; may be given several times."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the curves into this file, PNG or SVG.")
     ] = None,
 ) -> None:
-    """Train, or go on with the run that the folder holds."""
+    """Show runs side by side: settings that differ, measures, curves, and replies."""
     from rich.console import Console
 
-    from lstmserve_training.documents import load_corpus
-    from lstmserve_training.model import ModelConfig
-    from lstmserve_training.prepared import read_tokenizer
-    from lstmserve_training.reporting import reporter_for
-    from lstmserve_training.train import TrainConfig, Trainer
-    from lstmserve_training.work import CORPUS_NAME, require
+    from lstmserve_training import comparing
 
-    corpus = load_corpus(require(work, CORPUS_NAME))
-    model = ModelConfig(read_tokenizer(work).num_tokens, hidden, layers, dropout)
-    config = TrainConfig(
-        epochs,
-        rows,
-        peak_learning_rate=peak_learning_rate,
-        seed=seed,
-        chat_share=chat_share,
-        init=str(init or ""),
-    )
-    with reporter_for(Console()) as reporter:
-        Trainer(model, config, corpus, work, device).run(reporter)
-
-
-@app.command()
-def quantize(work: Work) -> None:
-    """Write the best checkpoint as an INT8 TorchScript module, checked bit by bit."""
-    from lstmserve_training.export import quantize_best
-
-    path = quantize_best(work)
-    typer.echo(f"wrote {path}: {path.stat().st_size:,} bytes, the bits of the eager INT8 module")
-
-
-@app.command()
-def evaluate(
-    work: Work,
-    questions: Annotated[
-        int, typer.Option(min=1, help="Questions to reply to when variety is measured.")
-    ] = 200,
-    contexts: Annotated[
-        int, typer.Option(min=1, help="Held-out chats to go on with when variety is measured.")
-    ] = 200,
-    speed_seconds: Annotated[
-        float, typer.Option(min=0.01, help="Time for each of the six measures of speed.")
-    ] = 1.5,
-    seed: Seed = 1,
-) -> None:
-    """Compare fp32, stock INT8 and the exported module; write evaluation.json."""
-    from rich.console import Console
-
-    from lstmserve_training.evaluate import MODELS, EvaluateConfig
-    from lstmserve_training.evaluate import evaluate as run
-    from lstmserve_training.report import make_table
-
+    found = [comparing.open_run(folder) for folder in runs]
     console = Console()
-    config = EvaluateConfig(questions, contexts, speed_seconds, seed)
-    with console.status("reading") as status:
-        measures = run(work, config, status.update)
-    console.print(make_table(measures, MODELS))
+    console.print(comparing.make_comparison(found))
+    console.print(comparing.compare_replies(found, prompts or ()))
+    if plot:
+        comparing.plot(found, plot)
+        typer.echo(f"wrote {plot}")
 
 
 @app.command()
-def publish(
-    work: Work,
-    store: Annotated[Path, typer.Option(help="Model store; made when it does not exist.")],
-    name: Annotated[str, typer.Option(help="Name of the model.")],
-    version: Annotated[int, typer.Option(min=1, help="Version; must not exist yet.")],
-    description: Annotated[
-        str | None, typer.Option(help="What the model is for; the recipe's words otherwise.")
-    ] = None,
-    max_size_mb: Annotated[
-        float, typer.Option(help="Largest model.pt allowed, in units of 1,000,000 bytes.")
-    ] = 16.0,
+def pack(
+    folder: Annotated[Path, typer.Argument(help="STORE/NAME/NUMBER, with a manifest.json.")],
 ) -> None:
-    """Write a verified version, with its evaluation, into a model store."""
-    from dataclasses import replace
+    """Fill in sizes and checksums of a version that was made by hand."""
+    from lstmserve_training.pack import pack as run_pack
 
-    from lstmserve_training.card import SUPPORT_CARD
-    from lstmserve_training.describe import Publication
-    from lstmserve_training.publish import describe_default
-    from lstmserve_training.publish import publish as run
-
-    card = replace(SUPPORT_CARD, description=description) if description else SUPPORT_CARD
-    target = run(Publication(work, store, name, version, card, max_size_mb))
-    typer.echo(f"published {target}")
-    typer.echo(describe_default(store))
+    manifest = run_pack(folder)
+    typer.echo(
+        f"{folder}: {manifest.name} version {manifest.version}, {len(manifest.files)} files, "
+        f"{manifest.size_bytes:,} bytes; a server proves it exact when it loads it"
+    )
 
 
 def main() -> None:
@@ -188,7 +210,7 @@ def main() -> None:
     except TrainingError as error:
         reason = str(error)
     except ModuleNotFoundError as error:  # the base install is the client alone
-        reason = f"{error.name} is not installed; run: pip install 'lstmserve[training]'"
+        reason = f"{error.name} is not installed; in a checkout, run: pip install '.[training]'"
     except OSError as error:
         if error.filename is not None:  # no stream has one
             raise

@@ -1,13 +1,14 @@
-"""The manifest of a version, from what the verbs before left in the work folder."""
+"""The manifest of a version, from the recipe and what the steps left in the work folder."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
@@ -15,69 +16,72 @@ from pydantic import ValidationError
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_bundle.manifest import (
     CreationManifest,
+    DataManifest,
     FileManifest,
+    LimitsManifest,
     Manifest,
     QuantizationManifest,
+    SamplingManifest,
     SizesManifest,
     TrainingManifest,
 )
-from lstmserve_training.checkpoint import load_best
 from lstmserve_training.errors import PublishError
 from lstmserve_training.int8_lstm import ACTIVATION_SCALE, ACTIVATION_ZERO_POINT
-from lstmserve_training.prepared import read_template
+from lstmserve_training.recipe.toml import flatten, write_toml
 from lstmserve_training.work import (
     BEST_NAME,
     EVALUATION_NAME,
     MODEL_NAME,
     PREPARATION_NAME,
+    STEPS_NAME,
+    read_template,
     require,
 )
 
 if TYPE_CHECKING:
-    from lstmserve_training.card import Card
     from lstmserve_training.checkpoint import Checkpoint
+    from lstmserve_training.recipe.schema import Recipe
 
-MAX_SIZE_MB = 16.0
+NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What to publish, where, and under which name."""
+    """What to publish: a run of a recipe, in which store, as which version."""
 
+    recipe: Recipe
     work: Path
     store: Path
-    name: str
     version: int
-    card: Card
-    max_size_mb: float = MAX_SIZE_MB
+    command: str  # that makes it again
 
 
 def make_manifest(
     publication: Publication, checkpoint: Checkpoint, files: dict[str, FileManifest]
 ) -> Manifest:
     """The manifest of a version; raises PublishError when a field breaks the schema."""
-    card = publication.card
+    recipe = publication.recipe
     try:
         return Manifest(
             schema_version=1,
-            name=publication.name,
+            name=recipe.name,
             version=publication.version,
             family="stacked-lstm",
-            description=card.description,
-            license=card.license,
+            description=recipe.description,
+            license=recipe.license,
             sizes=_sizes(checkpoint),
             quantization=QuantizationManifest(
                 scheme="static-7bit-activations-int8-weights",
                 activation_scale=ACTIVATION_SCALE,
                 activation_zero_point=ACTIVATION_ZERO_POINT,
             ),
-            limits=card.limits,
+            limits=LimitsManifest(**recipe.limits.model_dump()),
             template=read_template(publication.work),
-            sampling=card.sampling,
+            sampling=SamplingManifest(**recipe.sampling.model_dump()),
             files=files,
             training=_training(publication, checkpoint),
             evaluation=_evaluation(publication.work),
-            created=_creation(),
+            created=make_creation(),
         )
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
@@ -97,65 +101,100 @@ def _sizes(checkpoint: Checkpoint) -> SizesManifest:
 
 
 def _training(publication: Publication, checkpoint: Checkpoint) -> TrainingManifest:
-    settings = checkpoint.settings
     return TrainingManifest(
-        data=list(publication.card.data),
-        recipe=_recipe(publication.work, checkpoint),
-        seed=settings["seed"],
+        data=_data(publication),
+        recipe=publication.command,
+        seed=checkpoint.settings.get("seed", 0),
         steps=checkpoint.progress.step,
         tokens=checkpoint.progress.tokens,
-        facts={
-            **{key: value for key, value in settings.items() if key != "seed"},
-            "dropout": checkpoint.model.config.dropout,
-            "best_epoch": checkpoint.progress.epoch,
-        },
+        facts=_facts(publication, checkpoint),
     )
 
 
-def _recipe(work: Path, checkpoint: Checkpoint) -> str:
-    """The commands that make the weights again, with every setting spelled out."""
-    config, settings = checkpoint.model.config, checkpoint.settings
-    train = (
-        f"lstmserve-train train --work {work.name} --hidden {config.hidden}"
-        f" --layers {config.layers} --dropout {config.dropout} --epochs {settings['epochs']}"
-        f" --rows {settings['rows']} --peak-learning-rate {settings['peak_learning_rate']}"
-        f" --seed {settings['seed']}"
-    )
-    if settings.get("init"):  # not in runs of before there was a choice
-        first = Path(settings["init"])
-        train += f" --chat-share {settings['chat_share']} --init {first.name}"
-        return f"{_recipe(first, load_best(first))} && {_prepare_command(work)} && {train}"
-    return f"{_prepare_command(work)} && {train}"
+def _data(publication: Publication) -> list[DataManifest]:
+    """The recipe's sources, with the files as they were when they were read."""
+    report = json.loads(require(publication.work, PREPARATION_NAME).read_text(encoding="utf-8"))
+    return [
+        DataManifest(
+            name=source.name,
+            source=source.origin or NOT_STATED,
+            license=source.license or NOT_STATED,
+            use=_describe_use(source.use, read),
+            files=read["files"],
+        )
+        for source, read in zip(publication.recipe.sources, report["sources"], strict=True)
+    ]
 
 
-def _prepare_command(work: Path) -> str:
-    settings = json.loads(require(work, PREPARATION_NAME).read_text())
-    command = (
-        f"lstmserve-train prepare --work {work.name} --data DATA"
-        f" --vocabulary {settings['vocabulary']} --seed {settings['seed']}"
-    )
-    if settings.get("tokenizer_of"):
-        command += f" --fixed-reply-share {settings['fixed_reply_share']}"
-        command += f" --tokenizer-of {Path(settings['tokenizer_of']).name}"
-    return command
+def _describe_use(use: str, read: dict[str, Any]) -> str:
+    """What it was for, how much it was, and how much cleaning made of it."""
+    dropped = sum(found["count"] for found in read["dropped"].values())
+    parts = [f"{use}, {read['rows']} rows"]
+    parts += [f"{read['changed']} texts changed by cleaning"] if read["changed"] else []
+    parts += [f"{dropped} rows dropped"] if dropped else []
+    return ", ".join(parts)
+
+
+def _facts(publication: Publication, checkpoint: Checkpoint) -> dict[str, float | int | str]:
+    """Settings and environment, flat; lists and what is not set are left out."""
+    recipe = publication.recipe
+    found: dict[str, Any] = {
+        **flatten(recipe.tokenizer.model_dump(exclude={"file"}), "tokenizer"),
+        **_augmentation(recipe),
+        **{key: value for key, value in checkpoint.settings.items() if key != "seed"},
+        "dropout": checkpoint.model.config.dropout,
+        "best_epoch": checkpoint.progress.epoch,
+        "recipe_sha256": hashlib.sha256(write_toml(recipe).encode()).hexdigest(),
+        **_environment(publication.work),
+    }
+    if found.get("start_from"):  # where it lay is nobody's business
+        found["start_from"] = Path(found["start_from"]).name
+    return {
+        key: int(value) if isinstance(value, bool) else value
+        for key, value in found.items()
+        if isinstance(value, str | int | float) and value != ""
+    }
+
+
+def _augmentation(recipe: Recipe) -> dict[str, Any]:
+    """What was switched on."""
+    section = recipe.augmentation.model_dump(exclude_defaults=True)
+    return flatten(section, "augmentation")
+
+
+def _environment(work: Path) -> dict[str, Any]:
+    path = work / STEPS_NAME
+    if not path.is_file():
+        return {}
+    steps = json.loads(path.read_text(encoding="utf-8"))
+    facts: dict[str, Any] = dict(steps.get("train", {}).get("facts", {}))
+    if "seconds" in facts:
+        facts["training_seconds"] = facts.pop("seconds")
+    return facts
 
 
 def _evaluation(work: Path) -> dict[str, float | int | str]:
-    report = json.loads(require(work, EVALUATION_NAME).read_text())
+    report = json.loads(require(work, EVALUATION_NAME).read_text(encoding="utf-8"))
     for name in (BEST_NAME, MODEL_NAME):
-        if report["sha256"][name] != describe_file(work / name).sha256:
+        if report["sha256"][name] != describe_file(require(work, name)).sha256:
             raise PublishError(
-                f"{work / EVALUATION_NAME} is not of this {name}: run "
-                f"'lstmserve-train quantize --work {work}' and 'evaluate' again"
+                f"{work / EVALUATION_NAME} is not of this {name}: run the steps quantize and "
+                "evaluate again"
             )
     measures: dict[str, float | int | str] = report["measures"]
     return measures
 
 
-def _creation() -> CreationManifest:
-    try:
-        version = importlib.metadata.version("lstmserve")
-    except importlib.metadata.PackageNotFoundError:
-        version = "from a source tree"
+def make_creation() -> CreationManifest:
+    """When and by what a version is made: now, by this."""
     now = datetime.now(tz=UTC).isoformat(timespec="seconds")
-    return CreationManifest(at=now, tool=f"lstmserve-train {version}", torch=torch.__version__)
+    return CreationManifest(
+        at=now, tool=f"lstmserve-train {tool_version()}", torch=torch.__version__
+    )
+
+
+def tool_version() -> str:
+    try:
+        return importlib.metadata.version("lstmserve")
+    except importlib.metadata.PackageNotFoundError:
+        return "from a source tree"

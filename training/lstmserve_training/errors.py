@@ -4,7 +4,8 @@ TrainingError
 ├── MissingInputError   a file that an earlier verb writes, or the data, is not there
 ├── DataError           a data set, or what a folder holds, is not what the verb needs
 ├── ExportError         the exported module does not give the bits of the eager one
-└── PublishError        the version exists, or may not be published as it is
+├── PublishError        the version exists, or may not be published as it is
+└── RecipeError         a recipe breaks its schema
 """
 
 
@@ -26,3 +27,7 @@ class ExportError(TrainingError):
 
 class PublishError(TrainingError):
     """The version exists already, or may not be published as it is."""
+
+
+class RecipeError(TrainingError):
+    """A recipe breaks its schema, or an override names no key."""

@@ -1,15 +1,18 @@
-"""The verb ``evaluate``: how much of the trained model the served module keeps.
+"""The step ``evaluate``: how much of the trained model the served module keeps.
 
 Three models go through the same measures: the trained one (``fp32``), what stock dynamic
 quantization makes of it (``stock_int8``) and the exported module (``int8``). None may write
-turn markers, as in service. Keys of the report end in the name of the model.
+turn markers, as in service. Keys of the report end in the name of the model; what is measured
+fits the kind of model.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,24 +25,30 @@ from lstmserve_training.held_out import read_held_out
 from lstmserve_training.int8_lstm import known_deprecations
 from lstmserve_training.perplexity import (
     counted_targets,
-    perplexity,
     perplexity_of,
     reply_targets,
     target_nats,
 )
-from lstmserve_training.prepared import read_template, read_tokenizer
 from lstmserve_training.quantize import quantize
 from lstmserve_training.replies import accuracy, distinct, next_logits, sample_replies
 from lstmserve_training.speed import one_thread, tokens_per_second
 from lstmserve_training.stepper import FloatLstm, Stepper, stock_int8
-from lstmserve_training.work import BEST_NAME, EVALUATION_NAME, MODEL_NAME, require
+from lstmserve_training.work import (
+    BEST_NAME,
+    EVALUATION_NAME,
+    IMPORT_NAME,
+    MODEL_NAME,
+    read_template,
+    read_tokenizer,
+    require,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from torch import Tensor
 
     from lstmserve_bundle.tokenizer import Tokenizer
-    from lstmserve_training.held_out import HeldOut
+    from lstmserve_training.held_out import AskedLabels, HeldOut
+    from lstmserve_training.recipe.schema import Recipe
 
 Measures = dict[str, float | int | str]
 
@@ -49,23 +58,14 @@ SPEED_ROWS = (1, 32)
 SPEED_ROUNDS = 5
 
 
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """Sizes of the samples of prompts, and the time given to each measure of speed."""
-
-    questions: int = 200
-    contexts: int = 200
-    speed_seconds: float = 1.5
-    seed: int = 1
-
-
 def evaluate(
-    work: Path, config: EvaluateConfig, say: Callable[[str], None] = lambda _text: None
+    recipe: Recipe, work: Path, say: Callable[[str], None] = lambda _text: None
 ) -> Measures:
     """Measure the three models and write ``evaluation.json``; ``say`` is told what is under way."""
     checkpoint = load_best(work)
     tokenizer = read_tokenizer(work)
-    held_out = read_held_out(work, tokenizer, config.questions, config.contexts, config.seed)
+    replies = recipe.evaluation.replies
+    held_out = read_held_out(work, tokenizer, recipe.label_name, replies, recipe.seed)
     never = never_tokens(read_template(work), tokenizer)
     module = load_module(require(work, MODEL_NAME))
     # the figures are those of the best checkpoint only if the exported module is its own
@@ -77,55 +77,70 @@ def evaluate(
     with one_thread():
         for name, stepper in steppers.items():
             say(f"measuring {name}")
-            found = measure(stepper, held_out, tokenizer, config.seed)
+            found = measure(stepper, held_out, tokenizer, recipe.seed)
             found["torchscript_bytes"] = _torchscript_bytes(stepper)
             measures |= {f"{key}_{name}": value for key, value in found.items()}
         say("measuring speed")
-        measures |= _speeds(steppers, config.speed_seconds)
-    measures |= _differences(measures)
+        measures |= _speeds(steppers, recipe.evaluation.speed_seconds)
+    measures |= _differences(measures) | _parity(work)
     _write(work, measures)
     return measures
 
 
 def measure(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: int) -> Measures:
-    """Perplexities, intent accuracy (shares) and Distinct-n (shares) of one model."""
-    nats = target_nats(stepper, held_out.chats)
-    replies = [reply_targets(chat, held_out.reply_id, held_out.role_ids) for chat in held_out.chats]
+    """Perplexities, shares of labels that are right, and Distinct-n of one model."""
+    nats = {kind: target_nats(stepper, docs) for kind, docs in held_out.documents.items()}
     return {
-        "chat_perplexity": perplexity_of(nats, map(counted_targets, held_out.chats)),
-        "chat_agent_turn_perplexity": perplexity_of(nats, replies),
-        "answer_perplexity": perplexity(stepper, held_out.answers),
-        **_intents(stepper, held_out),
+        **_perplexities(nats, held_out),
+        **(_bits(nats, held_out, tokenizer) if held_out.reply_id is None else {}),
+        **_labels(stepper, held_out),
         **_variety(stepper, held_out, tokenizer, seed),
     }
 
 
-def _intents(stepper: Stepper, held_out: HeldOut) -> Measures:
-    """Shares of questions whose intent is named: patterned ones, and those in unseen words."""
+def _perplexities(nats: Mapping[str, list[Tensor]], held_out: HeldOut) -> Measures:
+    """Of each kind of text; in dialogues also of what the model is to write."""
+    found: Measures = {
+        f"{kind}_perplexity": perplexity_of(nats[kind], map(counted_targets, documents))
+        for kind, documents in held_out.documents.items()
+    }
+    if held_out.reply_id is not None:
+        rows = [row for kind in held_out.documents for row in nats[kind]]
+        documents = [d for found in held_out.documents.values() for d in found]
+        masks = [reply_targets(d, held_out.reply_id, held_out.role_ids) for d in documents]
+        found["reply_perplexity"] = perplexity_of(rows, masks)
+    return found
+
+
+def _bits(nats: Mapping[str, list[Tensor]], held_out: HeldOut, tokenizer: Tokenizer) -> Measures:
+    """Bits per byte of text: what models of other tokenizers can be compared by."""
+    total, size = 0.0, 0
+    for kind, documents in held_out.documents.items():
+        for row, document in zip(nats[kind], documents, strict=True):
+            total += float(row[counted_targets(document)].double().sum())
+            size += sum(len(tokenizer.token_bytes(token)) for token in document.token_ids)
+    return {"bits_per_byte": total / math.log(2) / max(1, size)}
+
+
+def _labels(stepper: Stepper, held_out: HeldOut) -> Measures:
+    """Shares of prompts whose label is named: held-out ones, and the recipe's `questions`."""
     found: Measures = {}
-    kinds = {"": held_out.questions, "_unseen_wording": held_out.unseen_questions}
-    for suffix, questions in kinds.items():
-        if questions.prompts:
-            logits = next_logits(stepper, questions.prompts)
-            found[f"intent_accuracy{suffix}"] = accuracy(logits, questions.right, None)
-            found[f"intent_accuracy_among_intents{suffix}"] = accuracy(
-                logits, questions.right, held_out.intents
+    kinds: dict[str, AskedLabels] = {"": held_out.labelled, "_questions": held_out.questions}
+    for suffix, asked in kinds.items():
+        if asked.prompts:
+            logits = next_logits(stepper, asked.prompts)
+            found[f"label_accuracy{suffix}"] = accuracy(logits, asked.right, None)
+            found[f"label_accuracy_among_labels{suffix}"] = accuracy(
+                logits, asked.right, held_out.labels
             )
     return found
 
 
 def _variety(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: int) -> Measures:
-    """Distinct-n of replies at temperature 1: to questions and chats, and to questions alone."""
-    prompts = [*held_out.sampled_questions, *held_out.sampled_contexts]
-    token_ids = sample_replies(stepper, prompts, held_out.end_id, REPLY_TOKENS, seed)
+    """Distinct-n of replies at temperature 1."""
+    token_ids = sample_replies(stepper, held_out.sampled, held_out.end_id, REPLY_TOKENS, seed)
     replies = list(map(tokenizer.decode, token_ids))
-    to_questions = replies[: len(held_out.sampled_questions)]
-    return {
-        "distinct_1": distinct(replies, 1),
-        "distinct_2": distinct(replies, 2),
-        "distinct_1_questions": distinct(to_questions, 1),
-        "distinct_2_questions": distinct(to_questions, 2),
-    }
+    return {"distinct_1": distinct(replies, 1), "distinct_2": distinct(replies, 2)}
 
 
 def _speeds(steppers: Mapping[str, Stepper], seconds: float) -> Measures:
@@ -149,33 +164,42 @@ def _torchscript_bytes(stepper: Stepper) -> int:
 
 
 def _facts(epoch: int, held_out: HeldOut) -> Measures:
+    targets = {
+        f"{kind}_targets": sum(int(counted_targets(document).sum()) for document in documents)
+        for kind, documents in held_out.documents.items()
+    }
     return {
         "epoch": epoch,
-        "chat_targets": sum(int(counted_targets(chat).sum()) for chat in held_out.chats),
-        "questions": len(held_out.questions.right),
-        "unseen_questions": len(held_out.unseen_questions.right),
-        "sampled_question_replies": len(held_out.sampled_questions),
-        "sampled_chat_replies": len(held_out.sampled_contexts),
+        **targets,
+        "labelled_prompts": len(held_out.labelled.right),
+        "labelled_questions": len(held_out.questions.right),
+        "sampled_replies": len(held_out.sampled),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
 
 
 def _differences(measures: Measures) -> Measures:
     """How far each INT8 model's perplexity is from fp32's, in percent of fp32's."""
+    names = [key.removesuffix(f"_{FP32}") for key in measures if key.endswith(f"perplexity_{FP32}")]
     return {
-        f"{kind}_perplexity_difference_percent_{name}": 100
-        * (
-            float(measures[f"{kind}_perplexity_{name}"])
-            / float(measures[f"{kind}_perplexity_{FP32}"])
-            - 1
-        )
-        for kind in ("chat", "chat_agent_turn", "answer")
-        for name in (STOCK_INT8, INT8)
+        f"{name}_difference_percent_{model}": 100
+        * (float(measures[f"{name}_{model}"]) / float(measures[f"{name}_{FP32}"]) - 1)
+        for name in names
+        for model in (STOCK_INT8, INT8)
     }
+
+
+def _parity(work: Path) -> Measures:
+    """With the original, of weights that were imported."""
+    path = work / IMPORT_NAME
+    if not path.is_file():
+        return {}
+    parity: Measures = json.loads(path.read_text(encoding="utf-8"))["parity"]
+    return parity
 
 
 def _write(work: Path, measures: Measures) -> None:
     """The measures, and which files they are of."""
     digests = {name: describe_file(work / name).sha256 for name in (BEST_NAME, MODEL_NAME)}
     report = {"sha256": digests, "measures": measures}
-    (work / EVALUATION_NAME).write_text(json.dumps(report, indent=2))
+    (work / EVALUATION_NAME).write_text(json.dumps(report, indent=2), encoding="utf-8")

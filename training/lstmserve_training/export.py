@@ -1,4 +1,4 @@
-"""The verb ``quantize``: the served module as a TorchScript file, checked bit by bit."""
+"""The step ``quantize``: the served module as a TorchScript file, checked bit by bit."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from lstmserve_training.checkpoint import load_best
 from lstmserve_training.encoding import never_tokens
 from lstmserve_training.errors import DataError, ExportError
 from lstmserve_training.int8_lstm import Int8Lstm, known_deprecations
-from lstmserve_training.prepared import read_template, read_tokenizer
 from lstmserve_training.quantize import quantize, use_quantized_engine
 from lstmserve_training.speed import one_thread
-from lstmserve_training.work import MODEL_NAME
+from lstmserve_training.work import MODEL_NAME, read_template, read_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

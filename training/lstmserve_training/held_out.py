@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lstmserve_bundle.template import PromptTemplate
-from lstmserve_training.documents import Document, load_corpus
-from lstmserve_training.encoding import intent_token
-from lstmserve_training.prepared import read_questions, read_template
-from lstmserve_training.support import Question, read_unseen_questions
-from lstmserve_training.work import CORPUS_NAME, require
+from lstmserve_bundle.template import PromptTemplate, Turn
+from lstmserve_training.documents import Document, Documents, load_corpus
+from lstmserve_training.encoding import label_token
+from lstmserve_training.work import CORPUS_NAME, PROMPTS_NAME, read_template, require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from lstmserve_bundle.tokenizer import Tokenizer
 
+QUESTIONS = "questions"
+BEGINNING = 8  # tokens of a text that the model is to go on with, at most a third of it
+
 
 @dataclass(frozen=True)
-class AskedIntents:
-    """Prompts, and the intent token that is right for each."""
+class AskedLabels:
+    """Prompts, and the label's token that is right for each."""
 
     prompts: list[list[int]]
     right: list[int]
@@ -30,61 +32,85 @@ class AskedIntents:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Everything held out, as token ids; ``intents`` are all intent tokens."""
+    """Everything held out, as token ids; ``labels`` are all labels' tokens."""
 
-    chats: list[Document]
-    answers: list[Document]
-    questions: AskedIntents
-    unseen_questions: AskedIntents
-    sampled_questions: list[list[int]]
-    sampled_contexts: list[list[int]]
-    intents: list[int]
+    documents: Mapping[str, Documents]  # by kind
+    labelled: AskedLabels
+    questions: AskedLabels
+    sampled: list[list[int]]
+    labels: list[int]
     role_ids: frozenset[int]
-    reply_id: int
+    reply_id: int | None  # None: the model has no roles
     end_id: int
 
 
 def read_held_out(
-    work: Path, tokenizer: Tokenizer, num_questions: int, num_contexts: int, seed: int
+    work: Path, tokenizer: Tokenizer, label_name: str, num_prompts: int, seed: int
 ) -> HeldOut:
-    """The held-out text of a run, with seeded samples of prompts to reply to."""
+    """The held-out text of a run, with a seeded sample of prompts to reply to."""
     corpus = load_corpus(require(work, CORPUS_NAME))
     manifest = read_template(work)
     template = PromptTemplate(manifest, tokenizer)
+    prompts = json.loads(require(work, PROMPTS_NAME).read_text(encoding="utf-8"))
 
-    def ask(questions: Sequence[Question]) -> AskedIntents:
-        return AskedIntents(
-            [template.render_prompt(question.text) for question in questions],
-            [tokenizer.special_id(intent_token(question.intent)) for question in questions],
+    def ask(entries: Sequence[dict[str, Any]]) -> AskedLabels:
+        return AskedLabels(
+            [template.render_conversation(_asking(entry)) for entry in entries],
+            [tokenizer.special_id(label_token(label_name, entry["label"])) for entry in entries],
         )
 
-    questions = ask(read_questions(work))
-    intents = {label.removeprefix("intent:") for label in manifest.labels.values()}
-    reply_id = tokenizer.special_id(manifest.role_tokens[manifest.reply_role])
-    rng = random.Random(seed)
+    with_label = [entry for entry in prompts if entry["label"]]
+    reply_id = (
+        tokenizer.special_id(manifest.role_tokens[manifest.reply_role])
+        if template.has_roles
+        else None
+    )
+    found = [
+        context
+        for documents in corpus.held_out.values()
+        for document in documents
+        for context in contexts(document, reply_id)
+    ]
     return HeldOut(
-        corpus.held_out_chats,
-        corpus.held_out_answers,
-        questions,
-        ask(read_unseen_questions(intents)),
-        sampled_questions=_sample(questions.prompts, num_questions, rng),
-        sampled_contexts=_sample(contexts(corpus.held_out_chats, reply_id), num_contexts, rng),
-        intents=list(template.label_of_id),
+        corpus.held_out,
+        ask([entry for entry in with_label if entry["kind"] != QUESTIONS]),
+        ask([entry for entry in with_label if entry["kind"] == QUESTIONS]),
+        sampled=random.Random(seed).sample(found, min(num_prompts, len(found))),
+        labels=list(template.label_of_id),
         role_ids=frozenset(map(tokenizer.special_id, manifest.role_tokens.values())),
         reply_id=reply_id,
         end_id=template.end_id,
     )
 
 
-def contexts(chats: Sequence[Document], reply_id: int) -> list[list[int]]:
-    """Every beginning of a chat after which the replying role speaks."""
+def read_prompts(work: Path, template: PromptTemplate, count: int) -> list[tuple[str, list[int]]]:
+    """The first held-out prompts: as a person reads them, and as token ids."""
+    entries = json.loads(require(work, PROMPTS_NAME).read_text(encoding="utf-8"))[:count]
+    if not template.has_roles:
+        return [("(nothing)", template.render_prompt(""))] + [
+            (text, template.render_prompt(text))
+            for text in (_beginning(entry["turns"][0][1]) for entry in entries[: count - 1])
+        ]
     return [
-        chat.token_ids[: at + 1]
-        for chat in chats
-        for at, token_id in enumerate(chat.token_ids)
-        if token_id == reply_id
+        (_asking(entry)[-1].text, template.render_conversation(_asking(entry))) for entry in entries
     ]
 
 
-def _sample(prompts: Sequence[list[int]], count: int, rng: random.Random) -> list[list[int]]:
-    return rng.sample(prompts, min(count, len(prompts)))
+def contexts(document: Document, reply_id: int | None) -> list[list[int]]:
+    """Every beginning after which the replying role speaks; or nothing, and the first words."""
+    ids = document.token_ids
+    if reply_id is None:
+        return [ids[:1], ids[: 1 + min(BEGINNING, (len(ids) - 1) // 3)]]
+    return [ids[: at + 1] for at, token_id in enumerate(ids) if token_id == reply_id]
+
+
+def _asking(entry: dict[str, Any]) -> list[Turn]:
+    """The turns before the last reply."""
+    turns = [Turn(role, text) for role, text in entry["turns"]]
+    return turns[:-1] if len(turns) > 1 else turns
+
+
+def _beginning(text: str) -> str:
+    """The first third of a text, up to the end of a word, where it has such."""
+    third = text[: max(1, min(40, len(text) // 3))]
+    return third.rpartition(" ")[0] or third

@@ -1,137 +1,229 @@
-"""The verb ``prepare``: from public data sets to a tokenizer and token documents."""
+"""The step ``prepare``: from a recipe's text to a tokenizer, token documents and a report."""
 
 from __future__ import annotations
 
 import json
 import random
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lstmserve_bundle.errors import TokenizerError
 from lstmserve_bundle.manifest import ROW_STEP, TemplateManifest
 from lstmserve_bundle.tokenizer import Tokenizer
-from lstmserve_training import support
-from lstmserve_training.documents import Corpus, save_corpus
-from lstmserve_training.encoding import Encoder, evaluation_weight, make_template, training_weight
+from lstmserve_training.data.augmentation import Augmenter, fill
+from lstmserve_training.data.lengths import LengthLimit
+from lstmserve_training.data.reading import SourceText, Texts, read_texts
+from lstmserve_training.data.report import make_report
+from lstmserve_training.documents import Corpus, Document, Documents, Part, save_corpus
+from lstmserve_training.encoding import END_TOKEN, Encoder, make_template, special_tokens
 from lstmserve_training.errors import DataError
-from lstmserve_training.prepared import read_tokenizer
-from lstmserve_training.support import Chat, Question
+from lstmserve_training.importing.vocabulary import Vocabulary, read_vocabulary
 from lstmserve_training.tokenizer import train_tokenizer
 from lstmserve_training.work import (
     CORPUS_NAME,
-    LAST_NAME,
     PREPARATION_NAME,
-    QUESTIONS_NAME,
+    PROMPTS_NAME,
     TEMPLATE_NAME,
     TOKENIZER_NAME,
+    read_tokenizer,
     require,
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
-NUM_VARIANTS = 6
-FIXED_REPLY_SHARE = 0.3
+    import tokenizers
 
+    from lstmserve_training.data.examples import Example
+    from lstmserve_training.recipe.schema import Recipe
 
-@dataclass(frozen=True)
-class Texts:
-    """The public text of a recipe, sorted by what it is for."""
-
-    intents: list[str]
-    training_chats: list[Chat]
-    variants: list[list[Chat]]  # the same questions, asked and answered differently
-    held_out_chats: list[Chat]
-    held_out_questions: list[Question]
-    held_out_answers: list[Chat]
+Report = dict[str, object]
+NUM_BYTES = 256
 
 
-def prepare(
-    data: Path,
-    out: Path,
-    num_tokens: int,
-    seed: int,
-    fixed_reply_share: float = FIXED_REPLY_SHARE,
-    tokenizer_of: Path | None = None,
-) -> None:
-    """Write tokenizer, template, corpus and validation questions into ``out``.
+def prepare(recipe: Recipe, folder: Path, work: Path) -> Report:
+    """Write tokenizer, template, corpus, prompts and a report into ``work``; return the report.
 
-    ``tokenizer_of`` is the folder of a run whose tokenizer is to be used again.
-
-    Raises DataError when ``out`` holds checkpoints: they belong to the corpus that is there.
+    ``folder`` is that of the recipe, from which its paths start. Raises DataError.
     """
-    if (out / LAST_NAME).exists():
-        raise DataError(f"{out} holds checkpoints of another corpus: use another folder")
-    if num_tokens % ROW_STEP:
-        raise DataError(f"--vocabulary is {num_tokens}: it must be a multiple of {ROW_STEP}")
-    texts = _read_texts(data, fixed_reply_share, random.Random(seed))
-    out.mkdir(parents=True, exist_ok=True)
-    template = make_template(texts.intents)
-    (out / TEMPLATE_NAME).write_text(template.model_dump_json(indent=2))
-    if tokenizer_of is None:
-        tokenizer = _make_tokenizer(texts, template, num_tokens, out)
+    texts = read_texts(recipe, folder)
+    work.mkdir(parents=True, exist_ok=True)
+    vocabulary = _read_vocabulary(recipe, folder)
+    template = make_template(
+        recipe.label_name,
+        texts.labels,
+        has_roles=recipe.has_roles,
+        end_token=vocabulary.end_token if vocabulary else END_TOKEN,
+    )
+    (work / TEMPLATE_NAME).write_text(template.model_dump_json(indent=2), encoding="utf-8")
+    rng = random.Random(recipe.seed)
+    versions = _versions(recipe, texts, rng)
+    if vocabulary:
+        tokenizer = _save(vocabulary.tokenizer, work)
     else:
-        shutil.copy(require(tokenizer_of, TOKENIZER_NAME), out)
-        tokenizer = read_tokenizer(out)
-    save_corpus(_make_corpus(texts, Encoder(template, tokenizer)), out / CORPUS_NAME)
-    _write_questions(texts.held_out_questions, out)
-    settings = {
-        "vocabulary": num_tokens,
-        "seed": seed,
-        "fixed_reply_share": fixed_reply_share,
-        "tokenizer_of": str(tokenizer_of or ""),
-    }
-    (out / PREPARATION_NAME).write_text(json.dumps(settings))
-
-
-def _read_texts(data: Path, fixed_reply_share: float, rng: random.Random) -> Texts:
-    chats = support.read_chats(data)
-    held_out_chats = [chat for chat in chats if support.is_held_out(chat)]
-    if not held_out_chats:
-        raise DataError(f"{data / support.CHATS}: too few chats, none of them is held out")
-    questions = support.read_questions(data, support.QUESTIONS)
-    intents = {question.intent for question in questions}
-    asked = [*questions, *support.read_phrasings(intents)]
-    validation = support.read_questions(data, support.VALIDATION)
-
-    def answer(questions: Sequence[Question]) -> list[Chat]:
-        return list(support.answer_questions(questions, data, fixed_reply_share, rng))
-
-    return Texts(
-        intents=sorted(intents),
-        training_chats=[chat for chat in chats if not support.is_held_out(chat)],
-        variants=[answer(asked) for _ in range(NUM_VARIANTS)],
-        held_out_chats=held_out_chats,
-        held_out_questions=validation,
-        held_out_answers=answer(validation),
+        tokenizer = _tokenizer(recipe, folder, work, template, versions[0])
+    encoder = Encoder(template, tokenizer, recipe.label_name, recipe.training.label_weight)
+    limit = LengthLimit(recipe.split.max_tokens, recipe.split.too_long)
+    corpus = _make_corpus(recipe, texts, versions, encoder, limit, rng)
+    save_corpus(corpus, work / CORPUS_NAME)
+    _write_prompts(texts, work)
+    unknown = (
+        {tokenizer.special_id(vocabulary.unknown)} if vocabulary and vocabulary.unknown else ()
     )
+    padding = len(tokenizer.special_ids) - len(special_tokens(template)) - len(unknown)
+    report = make_report(texts, corpus, tokenizer, unknown, padding, limit)
+    _write_json(work / PREPARATION_NAME, report)
+    return report
 
 
-def _make_corpus(texts: Texts, encoder: Encoder) -> Corpus:
-    return Corpus(
-        parts=[
-            [encoder.encode(chat, training_weight) for chat in part]
-            for part in (texts.training_chats, *texts.variants)
-        ],
-        held_out_chats=[encoder.encode(chat, evaluation_weight) for chat in texts.held_out_chats],
-        held_out_answers=[encoder.encode(chat, training_weight) for chat in texts.held_out_answers],
-    )
+Version = list[tuple[SourceText, list["Example"]]]
 
 
-def _make_tokenizer(
-    texts: Texts, template: TemplateManifest, num_tokens: int, out: Path
+def _versions(recipe: Recipe, texts: Texts, rng: random.Random) -> list[Version]:
+    """Every training example in as many versions as are asked for, with a reply each."""
+    augmenter = Augmenter(recipe.augmentation, texts.pools)
+
+    def vary(text: SourceText, examples: list[Example]) -> list[Example]:
+        return augmenter.vary(examples, rng) if text.kind == "replies" else examples
+
+    return [
+        [(text, vary(text, examples)) for text, examples in texts.training]
+        for _ in range(recipe.augmentation.variants)
+    ]
+
+
+def _tokenizer(
+    recipe: Recipe, folder: Path, work: Path, template: TemplateManifest, version: Version
 ) -> Tokenizer:
-    special = [*template.role_tokens.values(), template.end_token, *template.labels]
-    chats = [*texts.training_chats, *texts.variants[0]]
-    backend = train_tokenizer((turn.text for chat in chats for turn in chat), num_tokens, special)
-    found = backend.get_vocab_size(with_added_tokens=True)
-    if found != num_tokens:
-        raise DataError(f"the text is enough for {found} tokens only: lower --vocabulary")
-    backend.save(str(out / TOKENIZER_NAME))
-    return Tokenizer(backend)
+    if recipe.tokenizer.kind == "file":
+        return _take_tokenizer(folder / recipe.tokenizer.file, work, template)
+    _check_room(recipe, template)
+    all_texts = (
+        turn.text
+        for text, examples in version
+        for example in examples * text.source.repeat
+        for turn in example.turns
+    )
+    backend = train_tokenizer(all_texts, recipe.tokenizer, special_tokens(template))
+    return _save(backend, work)
 
 
-def _write_questions(questions: Sequence[Question], out: Path) -> None:
-    rows = [{"text": question.text, "intent": question.intent} for question in questions]
-    (out / QUESTIONS_NAME).write_text(json.dumps(rows, indent=1), encoding="utf-8")
+def _check_room(recipe: Recipe, template: TemplateManifest) -> None:
+    """Every byte, mask and special token is to have a place."""
+    needed = len(special_tokens(template)) + len(recipe.tokenizer.mask) + NUM_BYTES
+    if needed > recipe.tokenizer.vocabulary:
+        raise DataError(
+            f"tokenizer.vocabulary = {recipe.tokenizer.vocabulary} has no room for "
+            f"{len(template.labels)} labels: raise it, or is the column of labels another one?"
+        )
+
+
+def _read_vocabulary(recipe: Recipe, folder: Path) -> Vocabulary | None:
+    """Of a model that exists."""
+    weights = recipe.weights
+    if weights is None:
+        return None
+    return read_vocabulary(folder / weights.vocabulary, weights, recipe.tokenizer)
+
+
+def _save(backend: tokenizers.Tokenizer, work: Path) -> Tokenizer:
+    backend.save(str(work / TOKENIZER_NAME))
+    return read_tokenizer(work)
+
+
+def _take_tokenizer(path: Path, work: Path, template: TemplateManifest) -> Tokenizer:
+    """A tokenizer that exists, with the special tokens that this model needs."""
+    found = require(path, TOKENIZER_NAME) if path.is_dir() else path
+    try:
+        tokenizer = Tokenizer.from_file(found)
+        for token in special_tokens(template):
+            tokenizer.special_id(token)
+    except OSError:
+        raise DataError(f"tokenizer.file: {found} cannot be read") from None
+    except TokenizerError as error:
+        raise DataError(
+            f"tokenizer.file: {error}: it needs {', '.join(special_tokens(template)[:5])} …; "
+            "take one that a run with the same labels made"
+        ) from None
+    if tokenizer.num_tokens % ROW_STEP:
+        raise DataError(
+            f"tokenizer.file: {found} has {tokenizer.num_tokens} tokens, which is no multiple of "
+            f"{ROW_STEP}"
+        )
+    shutil.copyfile(found, work / TOKENIZER_NAME)
+    return tokenizer
+
+
+def _make_corpus(
+    recipe: Recipe,
+    texts: Texts,
+    versions: Sequence[Version],
+    encoder: Encoder,
+    limit: LengthLimit,
+    rng: random.Random,
+) -> Corpus:
+    def encode(text: SourceText, examples: Sequence[Example], opening: float) -> Iterator[Document]:
+        for example in examples:
+            if text.is_running:
+                yield from encoder.encode_windows(example, recipe.split.window)
+            elif (document := limit.apply(encoder.encode(example, opening), example)) is not None:
+                yield document
+
+    def parts(version: Version, *, varied: bool) -> list[Part]:
+        return [
+            Part(
+                Documents.pack(encode(text, examples, text.source.opening_weight)),
+                text.source.share,
+                text.source.repeat,
+            )
+            for text, examples in version
+            if (len(versions) > 1 and text.kind == "replies") is varied
+        ]
+
+    variants = [parts(version, varied=True) for version in versions] if len(versions) > 1 else []
+    held_out = {
+        kind: Documents.pack(
+            document
+            for text, examples in found
+            for document in encode(text, fill(examples, texts.pools, rng), 1.0)
+        )
+        for kind, found in texts.held_out.items()
+    }
+    corpus = Corpus(parts(versions[0], varied=False), variants, held_out)
+    _check_corpus(corpus, is_trained=recipe.weights is None)
+    return corpus
+
+
+def _check_corpus(corpus: Corpus, *, is_trained: bool) -> None:
+    parts = [*corpus.common, *(part for version in corpus.variants for part in version)]
+    if is_trained and not any(len(part.documents) for part in parts):
+        raise DataError(
+            "nothing is left to train on: all documents are longer than split.max_tokens"
+        )
+    empty = [kind for kind, documents in corpus.held_out.items() if not len(documents)]
+    if empty:
+        raise DataError(f"nothing is held out of the {empty[0]}: raise split.held_out")
+
+
+def _write_prompts(texts: Texts, work: Path) -> None:
+    """What evaluation asks: held-out turns, and the label that is right, where there is one."""
+    held_out = [
+        {
+            "kind": kind,
+            "turns": [[turn.role, turn.text] for turn in example.turns],
+            "label": example.label,
+        }
+        for kind, parts in texts.held_out.items()
+        for _, examples in parts
+        for example in examples
+    ]
+    questions = [
+        {"kind": "questions", "turns": [[e.turns[0].role, e.turns[0].text]], "label": e.label}
+        for e in texts.questions
+    ]
+    _write_json(work / PROMPTS_NAME, [*held_out, *questions])
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The verb ``publish``: a verified, immutable version in a model store."""
+"""The step ``publish``: a verified, immutable version in a model store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from lstmserve_bundle.errors import BundleError, DefaultModelError
 from lstmserve_bundle.fingerprint import FINGERPRINT_NAME, take_fingerprint, write_fingerprint
 from lstmserve_bundle.manifest import write_manifest
 from lstmserve_bundle.store import DEFAULT_NAME, look_into, only_model, read_default, write_default
+from lstmserve_training.card import write_card
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.describe import Publication, make_manifest
 from lstmserve_training.errors import PublishError
-from lstmserve_training.export import load_module
+from lstmserve_training.export import check_same_bits, load_module
 from lstmserve_training.speed import one_thread
 from lstmserve_training.work import MODEL_NAME, TOKENIZER_NAME, require
 
@@ -28,31 +29,38 @@ if TYPE_CHECKING:
 BYTES_PER_MB = 1_000_000
 
 
+def next_version(store: Path, name: str) -> int:
+    """One more than the newest version that a store has of a model."""
+    versions = look_into(store).versions.get(name, []) if store.is_dir() else []
+    return max(versions, default=0) + 1
+
+
 def publish(publication: Publication) -> Path:
-    """Write ``<store>/<name>/<version>/``, whole or not at all.
+    """Write ``<store>/<name>/<version>/``, whole or not at all, and the model's card.
 
     A store that names no default model names the one that has answered so far, or the first.
     Raises PublishError when the version exists, a file is too big, or the evaluation is not
-    of these files; MissingInputError when an earlier verb has not been run.
+    of these files; MissingInputError when an earlier step has not been taken.
     """
-    target = publication.store / publication.name / str(publication.version)
+    recipe, work, store = publication.recipe, publication.work, publication.store
+    target = store / recipe.name / str(publication.version)
     if target.exists():
         raise PublishError(f"{target} exists: versions are immutable, publish the next one")
-    work = publication.work
-    _check_size(require(work, MODEL_NAME), publication.max_size_mb)
+    _check_size(require(work, MODEL_NAME), recipe.publish.max_size_mb)
     names = [MODEL_NAME, TOKENIZER_NAME, *_write_fingerprint(work)]
     files = {name: describe_file(require(work, name)) for name in names}
     manifest = make_manifest(publication, load_best(work), files)
-    default = _unnamed_default(publication.store, publication.name)
-    if default and default != publication.name:  # before it is no longer alone
-        write_default(publication.store, default)
+    default = _unnamed_default(store, recipe.name)
+    if default and default != recipe.name:  # before it is no longer alone
+        write_default(store, default)
     with _appearing_folder(target) as folder:
         for name in names:
             shutil.copyfile(work / name, folder / name)
         write_manifest(folder, manifest)
         _verify(folder)
-    if default == publication.name:
-        write_default(publication.store, default)
+    if default == recipe.name:
+        write_default(store, default)
+    write_card(target.parent, manifest, recipe.publish.card)
     return target
 
 
@@ -123,10 +131,12 @@ def _write_fingerprint(work: Path) -> list[str]:
 
 
 def _verify(folder: Path) -> None:
+    """As a server would: the files, and that no row's numbers depend on anything else."""
     try:
-        open_bundle(folder)
+        bundle = open_bundle(folder)
     except BundleError as error:
         raise PublishError(f"the version would not load: {error}") from error
+    check_same_bits(load_module(bundle.model_path), load_module(bundle.model_path))
 
 
 def _check_size(path: Path, max_size_mb: float) -> None:
@@ -134,5 +144,5 @@ def _check_size(path: Path, max_size_mb: float) -> None:
     if size_mb > max_size_mb:
         raise PublishError(
             f"{path} has {size_mb:.1f} MB, more than {max_size_mb:g} MB: train a smaller model, "
-            "or allow it with --max-size-mb"
+            "or allow it with publish.max_size_mb"
         )

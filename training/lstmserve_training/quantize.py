@@ -45,7 +45,7 @@ def quantize(model: StackedLstm, never: Sequence[int]) -> Int8Lstm:
     def bias(layer: int) -> Tensor:
         return gates("bias_ih", layer) + gates("bias_hh", layer)
 
-    embedded = model.embedding.weight.float() * hidden**0.5
+    embedded = model.embedding.weight.float() * model.config.embedding_scale
     tokens = TokenRows(*_quantize_rows(embedded @ gates("weight_ih", 0).T + bias(0)))
     layers = range(model.config.layers)
     products = [_linear(gates("weight_ih", layer), bias(layer)) for layer in layers[1:]]
@@ -54,7 +54,7 @@ def quantize(model: StackedLstm, never: Sequence[int]) -> Int8Lstm:
     ]
     output_bias = model.output_bias.detach().clone()
     output_bias[list(never)] = NEVER
-    output = _linear(model.embedding.weight.float(), output_bias)
+    output = _linear(model.output_weights.float(), output_bias)
     return Int8Lstm(tokens, products, cells, output)
 
 

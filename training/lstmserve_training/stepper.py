@@ -4,7 +4,6 @@ The floating-point model, its stock quantization and the served module are read 
 same loop, so that a difference between their figures is a difference between models.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -40,14 +39,14 @@ class FloatLstm(nn.Module):
         """Tokens in ``never`` are given no probability, as in the served module."""
         super().__init__()
         config = model.config
-        self.scale = math.sqrt(config.hidden)
+        self.scale = config.embedding_scale
         self.layers = config.layers
         self.hidden = config.hidden
         self.embedding = model.embedding
         self.lstm = model.lstm
         # "meta": no memory, and no random numbers drawn in the middle of a training run
         self.output = nn.Linear(config.hidden, config.num_tokens, device="meta")
-        self.output.weight = model.embedding.weight
+        self.output.weight = model.output_weights
         bias = model.output_bias.detach().clone()
         bias[list(never)] = NEVER
         self.output.bias = nn.Parameter(bias)

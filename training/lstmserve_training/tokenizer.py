@@ -1,39 +1,101 @@
-"""Trains the byte-level BPE tokenizer of a model."""
+"""Makes the tokenizer of a model: every token is a run of bytes, so no text is unknown."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
 
-from lstmserve_training.cleaning import MASK_PATTERNS, MASKS
+from lstmserve_bundle.manifest import ROW_STEP
+from lstmserve_training.masks import MASKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from lstmserve_training.recipe.sections import TokenizerSection
+
+ANY_CHARACTER = Regex(r"[\s\S]")
+
 
 def train_tokenizer(
-    texts: Iterable[str], num_tokens: int, special_tokens: Sequence[str]
+    texts: Iterable[str], section: TokenizerSection, special_tokens: Sequence[str]
 ) -> Tokenizer:
-    """A tokenizer of exactly ``num_tokens`` tokens, special tokens first.
+    """A tokenizer of ``section.vocabulary`` tokens at most, special tokens first.
 
-    Its normalizer masks numbers and addresses, so that a prompt is masked when it is
-    served just as it was in training; a mask is one token and decodes to itself.
+    Text that gives fewer makes a smaller one; tokens that mean nothing fill its last vector.
     """
+    masks = [MASKS[name][1] for name in MASKS if name in section.mask]
+    wanted = round_up(section.vocabulary)
+    room = wanted - len(masks)
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.Sequence(
+    tokenizer.normalizer = normalizer(section)
+    if section.kind == "bpe":
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.train_from_iterator(texts, _trainer(room, special_tokens))
+    else:
+        tokenizer.pre_tokenizer = _pre_tokenizer(section.kind)
+        _learn_whole(tokenizer, texts, room, special_tokens)
+    tokenizer.decoder = decoders.ByteLevel()
+    # matched after normalization, which is what writes them
+    tokenizer.add_tokens([AddedToken(mask, normalized=True) for mask in masks])
+    pad(tokenizer)
+    return tokenizer
+
+
+def normalizer(section: TokenizerSection) -> normalizers.Normalizer | None:
+    """What is done to text before it is cut into tokens, when it is trained on and served."""
+    steps: list[normalizers.Normalizer] = []
+    if section.normalize != "none":
+        steps.append(getattr(normalizers, section.normalize)())
+    if section.lowercase:
+        steps.append(normalizers.Lowercase())
+    chosen = [MASKS[name] for name in MASKS if name in section.mask]
+    steps += [normalizers.Replace(Regex(pattern), mask) for pattern, mask in chosen]
+    return normalizers.Sequence(steps) if steps else None
+
+
+def pad(tokenizer: Tokenizer) -> None:
+    """Fill the vocabulary up to whole vectors with special tokens that no reply may contain."""
+    found = tokenizer.get_vocab_size(with_added_tokens=True)
+    names = (f"<|pad:{number}|>" for number in range(round_up(found) - found))
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in names])
+
+
+def round_up(number: int) -> int:
+    """To whole vectors."""
+    return -(-number // ROW_STEP) * ROW_STEP
+
+
+def _pre_tokenizer(kind: str) -> pre_tokenizers.PreTokenizer:
+    if kind == "words":
+        return pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return pre_tokenizers.Sequence(
         [
-            normalizers.NFC(),
-            *(normalizers.Replace(Regex(pattern), mask) for pattern, mask in MASK_PATTERNS),
+            pre_tokenizers.Split(ANY_CHARACTER, "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(texts, _trainer(num_tokens - len(MASKS), special_tokens))
-    # matched after normalization, which is what writes them
-    tokenizer.add_tokens([AddedToken(mask, normalized=True) for mask in MASKS])
-    return tokenizer
+
+
+def _learn_whole(
+    tokenizer: Tokenizer, texts: Iterable[str], room: int, special_tokens: Sequence[str]
+) -> None:
+    """Words or characters as whole tokens, the most frequent ones; all others are bytes."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        normal = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
+        counts.update(piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal))
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    single = set(alphabet)
+    pieces = [piece for piece, _ in ranked if piece not in single]
+    names = [*special_tokens, *alphabet]
+    names += pieces[: max(0, room - len(names))]
+    vocabulary = {name: number for number, name in enumerate(names)}
+    tokenizer.model = models.BPE(vocab=vocabulary, merges=[], ignore_merges=True)
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in special_tokens])
 
 
 def _trainer(num_tokens: int, special_tokens: Sequence[str]) -> BpeTrainer:

@@ -1,4 +1,4 @@
-"""The verb ``train``: teacher forcing with truncated back-propagation through time.
+"""The step ``train``: teacher forcing with truncated back-propagation through time.
 
 State is carried from segment to segment of a document and starts from zero with each
 document. A run that is stopped goes on, when started again, from its last checkpoint: on
@@ -7,77 +7,75 @@ a CPU, with the same number of threads, to exactly the same weights.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from lstmserve_training.checkpoint import Progress, load_best, read_checkpoint, save_checkpoint
-from lstmserve_training.documents import Corpus, Document, collate, make_batches, segments
+from lstmserve_training.checkpoint import (
+    Progress,
+    load_best,
+    read_checkpoint,
+    save_checkpoint,
+    set_random_state,
+)
+from lstmserve_training.devices import pick_device, pick_precision
+from lstmserve_training.documents import Corpus, Places, collate, make_batches, segments
 from lstmserve_training.errors import DataError, TrainingError
 from lstmserve_training.model import ModelConfig, StackedLstm, State
 from lstmserve_training.perplexity import perplexity
+from lstmserve_training.reporting import StepFacts
 from lstmserve_training.speed import one_thread
 from lstmserve_training.stepper import FloatLstm
-from lstmserve_training.work import BEST_NAME, LAST_NAME, LOG_NAME
+from lstmserve_training.work import BEST_NAME, LAST_NAME
 
 if TYPE_CHECKING:
+    from lstmserve_training.recipe.sections import TrainingSection
     from lstmserve_training.reporting import Reporter
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides the weights, beside the corpus."""
-
-    epochs: int = 10
-    rows: int = 64
-    segment: int = 64
-    peak_learning_rate: float = 2e-3
-    warm_up_steps: int = 300
-    weight_decay: float = 0.01
-    clip_norm: float = 0.5
-    patience: int = 3
-    seed: int = 1
-    chat_share: float = 1.0  # of the chats, drawn anew for each epoch
-    init: str = ""  # the folder of the run whose best weights this one starts from
+# keys that change no weight
+UNRELATED = {"checkpoint_minutes", "tensorboard", "label_weight"}
+Samples = list[tuple[str, str]]
+Sampler = Callable[[StackedLstm], Samples]
 
 
-def learning_rate(step: int, total: int, config: TrainConfig) -> float:
+def learning_rate(step: int, total: int, section: TrainingSection) -> float:
     """Linear warm-up, then a half cosine down to a hundredth of the peak."""
-    if step < config.warm_up_steps:
-        return config.peak_learning_rate * (step + 1) / config.warm_up_steps
-    done = (step - config.warm_up_steps) / max(1, total - config.warm_up_steps)
+    warm_up = min(section.warm_up_steps, total // 10)
+    if step < warm_up:
+        return section.learning_rate * (step + 1) / warm_up
+    done = (step - warm_up) / max(1, total - warm_up)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    return config.peak_learning_rate * (0.01 + 0.99 * cosine)
+    return section.learning_rate * (0.01 + 0.99 * cosine)
 
 
-def weighted_loss(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def weighted_loss(
+    logits: Tensor, targets: Tensor, weights: Tensor, label_smoothing: float = 0.0
+) -> Tensor:
     """Mean negative log-likelihood in nats; logits [rows, steps, tokens]."""
     losses = nn.functional.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), reduction="none"
+        logits.float().flatten(0, 1),
+        targets.flatten(),
+        reduction="none",
+        label_smoothing=label_smoothing,
     )
     return (losses * weights.flatten()).sum() / weights.sum().clamp(min=1.0)
 
 
-def pick_device(name: str | None) -> torch.device:
-    """The named device, or a GPU where there is one."""
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-
-
-def pick_precision(device: torch.device) -> torch.dtype:
-    """Return bfloat16 where the device computes an LSTM in it, else float32.
-
-    A CPU without AVX-512 has no such kernel: oneDNN raises at the first step.
-    """
-    if device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001 - torch has no other way
-        return torch.bfloat16
-    return torch.float32
+def add_noise(inputs: Tensor, share: float, spared: Tensor, num_tokens: int) -> Tensor:
+    """Token ids [rows, steps], of which a share are random ones; never those in ``spared``."""
+    if not share:
+        return inputs
+    is_hit = (torch.rand(inputs.shape) < share) & ~torch.isin(inputs, spared)
+    drawn = torch.randint(num_tokens, inputs.shape)
+    is_hit &= ~torch.isin(drawn, spared)
+    return torch.where(is_hit, drawn, inputs)
 
 
 class Trainer:
@@ -86,130 +84,176 @@ class Trainer:
     def __init__(
         self,
         model: ModelConfig,
-        config: TrainConfig,
+        section: TrainingSection,
+        seed: int,
         corpus: Corpus,
         out: Path,
         device: str | None = None,
+        *,
+        special_ids: Sequence[int] = (),
+        sampler: Sampler = lambda _model: [],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        torch.manual_seed(config.seed)
-        self._config = config
-        self._corpus = corpus
-        self._out = out
+        """``special_ids`` are tokens that stand for no text; ``sampler`` shows what is learned."""
+        torch.manual_seed(seed)
+        self._section, self._seed = section, seed
+        self._corpus, self._out = corpus, out
+        self._sampler, self._clock = sampler, clock
+        self._spared = torch.tensor(list(special_ids), dtype=torch.int64)
         self._device = pick_device(device)
         self._precision = pick_precision(self._device)
         self._model = StackedLstm(model).to(self._device)
-        if config.init:
-            self._model.load_state_dict(load_best(Path(config.init)).model.state_dict())
+        if section.start_from:
+            self._start_from(Path(section.start_from))
         self._optimizer = torch.optim.AdamW(
-            self._model.parameters(), weight_decay=config.weight_decay
+            self._model.parameters(), weight_decay=section.weight_decay
         )
         self._progress = Progress()
         self._total_steps = self._count_steps()
+        self._saved_at = clock()
 
     def run(self, reporter: Reporter) -> None:
         """Train to the end, or until held-out perplexity has stopped falling."""
         self._resume()
+        self._saved_at = self._clock()
         while not self.is_done:
             self._run_epoch(reporter)
             self._finish_epoch(reporter)
 
     @property
     def is_done(self) -> bool:
-        progress = self._progress
-        return progress.epoch >= self._config.epochs or progress.bad_epochs >= self._config.patience
+        progress, section = self._progress, self._section
+        return progress.epoch >= section.epochs or progress.bad_epochs >= section.patience
 
     def _run_epoch(self, reporter: Reporter) -> None:
         self._model.train()
         progress = self._progress
-        for documents in self._batches(progress.epoch):
-            loss = self._run_batch(documents)
+        for places in self._batches(progress.epoch)[progress.batch :]:
+            loss, norm, rate = self._run_batch(places)
             if not math.isfinite(loss):
                 raise TrainingError(
-                    f"the loss is {loss} at step {progress.step}: lower --peak-learning-rate"
+                    f"the loss is {loss} at step {progress.step}: lower training.learning_rate"
                 )
-            reporter.step(progress.step, self._total_steps, progress.epoch + 1, loss)
+            progress.batch += 1
+            epoch, total = progress.epoch + 1, self._total_steps
+            reporter.step(StepFacts(progress.step, total, epoch, loss, rate, norm, progress.tokens))
+            self._save_now_and_then()
 
-    def _run_batch(self, documents: list[Document]) -> float:
-        batch = collate(documents)
-        state = self._model.zero_state(len(documents))
-        losses = []
-        for inputs, targets, weights in segments(batch, self._config.segment):
+    def _run_batch(self, places: Places) -> tuple[float, float, float]:
+        """Return the mean loss, the largest norm of the gradient, and the learning rate."""
+        batch = collate(documents[at] for documents, at in places)
+        state = self._model.zero_state(len(places))
+        losses, norms, rate = [], [], 0.0
+        for inputs, targets, weights in segments(batch, self._section.segment):
             if not weights.any():
                 continue
-            loss, state = self._run_segment(inputs, targets, weights, state)
+            rate = self._set_learning_rate()
+            loss, norm, state = self._run_segment(inputs, targets, weights, state)
             losses.append(loss)
+            norms.append(norm)
             self._progress.tokens += int((weights > 0).sum())
-        return float(torch.stack(losses).mean())
+        if not losses:
+            return 0.0, 0.0, rate
+        return float(torch.stack(losses).mean()), float(torch.stack(norms).max()), rate
 
     def _run_segment(
         self, inputs: Tensor, targets: Tensor, weights: Tensor, state: State
-    ) -> tuple[Tensor, State]:
-        rate = learning_rate(self._progress.step, self._total_steps, self._config)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+    ) -> tuple[Tensor, Tensor, State]:
+        section = self._section
+        noisy = add_noise(inputs, section.token_noise, self._spared, self._model.config.num_tokens)
         with torch.autocast(
             self._device.type, torch.bfloat16, enabled=self._precision is torch.bfloat16
         ):
-            logits, state = self._model(inputs.to(self._device), state)
-        loss = weighted_loss(logits, targets.to(self._device), weights.to(self._device))
+            logits, state = self._model(noisy.to(self._device), state)
+        targets, weights = targets.to(self._device), weights.to(self._device)
+        loss = weighted_loss(logits, targets, weights, section.label_smoothing)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._model.parameters(), self._config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self._model.parameters(), section.clip_norm)
         self._optimizer.step()
         self._progress.step += 1
-        return loss.detach(), (state[0].float().detach(), state[1].float().detach())
+        return loss.detach(), norm.detach(), (state[0].float().detach(), state[1].float().detach())
+
+    def _set_learning_rate(self) -> float:
+        rate = learning_rate(self._progress.step, self._total_steps, self._section)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        return rate
 
     def _finish_epoch(self, reporter: Reporter) -> None:
-        found = self._measure()
+        found, samples = self._measure()
         progress = self._progress
-        progress.epoch += 1
-        score = math.sqrt(found["chats"] * found["answers"])
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        score = math.exp(sum(map(math.log, found.values())) / len(found))
         progress.bad_epochs = 0 if score < progress.best else progress.bad_epochs + 1
         if score < progress.best:
             progress.best = score
             self._save(BEST_NAME)
         self._save(LAST_NAME)
-        reporter.epoch(progress.epoch, found)
-        self._log({"epoch": progress.epoch, "step": progress.step, "at": time.time(), **found})
+        reporter.epoch(progress.epoch, progress.step, found, samples)
 
-    def _measure(self) -> dict[str, float]:
-        stepper = FloatLstm(self._model).eval()
+    def _measure(self) -> tuple[dict[str, float], Samples]:
+        """Perplexity of each kind of held-out text, and what the model says."""
         self._model.eval()
+        stepper = FloatLstm(self._model).eval()
+        held_out = self._corpus.held_out.items()
         with one_thread():
-            return {
-                "chats": perplexity(stepper, self._corpus.held_out_chats),
-                "answers": perplexity(stepper, self._corpus.held_out_answers),
-            }
+            found = {kind: perplexity(stepper, documents) for kind, documents in held_out}
+            return found, self._sampler(self._model)
 
-    def _batches(self, epoch: int) -> list[list[Document]]:
-        rng = random.Random(f"{self._config.seed}:{epoch}")
-        documents = self._corpus.epoch(epoch, self._config.chat_share, rng)
-        return make_batches(documents, self._config.rows, rng)
+    def _batches(self, epoch: int) -> list[Places]:
+        rng = random.Random(f"{self._seed}:{epoch}")
+        return make_batches(self._corpus.epoch(epoch, rng), self._section.rows, rng)
 
     def _count_steps(self) -> int:
         longest = (
-            max(len(document.token_ids) for document in batch) - 1
-            for epoch in range(self._config.epochs)
+            max(documents.length(at) for documents, at in batch) - 1
+            for epoch in range(self._section.epochs)
             for batch in self._batches(epoch)
         )
-        return sum(math.ceil(length / self._config.segment) for length in longest)
+        return sum(math.ceil(length / self._section.segment) for length in longest)
+
+    # --- checkpoints ----------------------------------------------------------------------
+
+    def _save_now_and_then(self) -> None:
+        """So that a kill costs minutes."""
+        if self._clock() - self._saved_at >= 60 * self._section.checkpoint_minutes:
+            self._save(LAST_NAME)
 
     def _save(self, name: str) -> None:
-        settings = asdict(self._config)
+        settings = settings_of(self._section, self._seed)
         save_checkpoint(self._out / name, self._model, self._optimizer, settings, self._progress)
+        self._saved_at = self._clock()
 
     def _resume(self) -> None:
         path = self._out / LAST_NAME
         if not path.exists():
             return
         saved = read_checkpoint(path)
-        if saved["train"] != asdict(self._config) or saved["config"] != asdict(self._model.config):
+        is_same = saved["train"] == settings_of(self._section, self._seed)
+        if not is_same or saved["config"] != asdict(self._model.config):
             raise DataError(f"{path} was made with other settings: use another folder")
         self._model.load_state_dict(saved["model"])
         self._optimizer.load_state_dict(saved["optimizer"])
-        torch.set_rng_state(saved["random"])
+        set_random_state(saved["random"])
         self._progress = Progress(**saved["progress"])
 
-    def _log(self, facts: dict[str, float]) -> None:
-        with (self._out / LOG_NAME).open("a") as log:
-            log.write(json.dumps(facts) + "\n")
+    def _start_from(self, folder: Path) -> None:
+        first = load_best(folder).model
+        sizes, other = self._model.config, first.config
+        if (sizes.num_tokens, sizes.hidden, sizes.layers) != (
+            other.num_tokens,
+            other.hidden,
+            other.layers,
+        ):
+            raise DataError(
+                f"training.start_from: {folder} has a model of {other.layers} x {other.hidden} and "
+                f"{other.num_tokens} tokens, this run {sizes.layers} x {sizes.hidden} and "
+                f'{sizes.num_tokens}: take its sizes, and its tokenizer (tokenizer.kind = "file")'
+            )
+        self._model.load_state_dict(first.state_dict())
+
+
+def settings_of(section: TrainingSection, seed: int) -> dict[str, Any]:
+    """Everything that decides the weights, beside the corpus and the sizes."""
+    return {"seed": seed, **section.model_dump(exclude=UNRELATED)}

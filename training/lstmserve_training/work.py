@@ -1,26 +1,32 @@
-"""The folder of one run: what each verb leaves there for the next."""
+"""The folder of one run: what each step leaves there for the next."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lstmserve_bundle.manifest import TemplateManifest
+from lstmserve_bundle.tokenizer import Tokenizer
 from lstmserve_training.errors import MissingInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+RECIPE_NAME = "recipe.toml"
 CORPUS_NAME = "corpus.pt"
 TOKENIZER_NAME = "tokenizer.json"
 TEMPLATE_NAME = "template.json"
-QUESTIONS_NAME = "questions.json"
+PROMPTS_NAME = "prompts.json"
 PREPARATION_NAME = "prepare.json"
 BEST_NAME = "best.pt"
 LAST_NAME = "last.pt"
 LOG_NAME = "training.jsonl"
 MODEL_NAME = "model.pt"
 EVALUATION_NAME = "evaluation.json"
+IMPORT_NAME = "import.json"
+PUBLISHED_NAME = "published.json"
+STEPS_NAME = "steps.json"
 
-_VERBS = {
+_STEPS = {
     BEST_NAME: "train",
     LAST_NAME: "train",
     MODEL_NAME: "quantize",
@@ -29,11 +35,22 @@ _VERBS = {
 
 
 def require(work: Path, name: str) -> Path:
-    """The path of a file in the folder; raises MissingInputError naming the verb to run."""
+    """The path of a file in the folder; raises MissingInputError naming the step that makes it."""
     path = work / name
     if path.is_file():
         return path
-    verb = _VERBS.get(name, "prepare")
-    data = " --data …" if verb == "prepare" else ""
-    command = f"lstmserve-train {verb} --work {work}{data}"
-    raise MissingInputError(f"{path} is missing: run '{command}' first")
+    step = _STEPS.get(name, "prepare")
+    raise MissingInputError(
+        f"{path} is missing: run 'lstmserve-train {step} RECIPE' first, or 'run RECIPE' for all"
+    )
+
+
+def read_tokenizer(work: Path) -> Tokenizer:
+    """The tokenizer that ``prepare`` wrote."""
+    return Tokenizer.from_file(require(work, TOKENIZER_NAME))
+
+
+def read_template(work: Path) -> TemplateManifest:
+    """The template that ``prepare`` wrote."""
+    text = require(work, TEMPLATE_NAME).read_text(encoding="utf-8")
+    return TemplateManifest.model_validate_json(text)

@@ -72,7 +72,9 @@ def check_request(request: Request, manifest: Manifest) -> None:
     check_priority(checks, request)
     check_sampling(checks, request.sampling, manifest)
     check_stopping(checks, request.stopping, manifest, _max_tokens(request.stopping, manifest))
-    check_input(checks, request, manifest.limits.max_prompt_tokens)
+    has_roles = bool(manifest.template.role_tokens)
+    longest = manifest.limits.max_prompt_tokens
+    check_input(checks, request, longest, may_be_empty=not has_roles)
     checks.finish()
 
 

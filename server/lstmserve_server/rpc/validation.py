@@ -162,7 +162,10 @@ def check_stopping(
             )
 
 
-def check_input(checks: FieldChecks, request: Request, max_prompt_tokens: int) -> None:
+def check_input(
+    checks: FieldChecks, request: Request, max_prompt_tokens: int, *, may_be_empty: bool = False
+) -> None:
+    """A model without roles just writes: ``may_be_empty`` says that a prompt may be empty."""
     kind = request.WhichOneof("input")
     if kind is None:
         checks.refuse("input", "is missing; set prompt or conversation")
@@ -177,7 +180,8 @@ def check_input(checks: FieldChecks, request: Request, max_prompt_tokens: int) -
         return
     num_bytes = count_bytes(request)
     if kind == "prompt":
-        _check_text(checks, "prompt", request.prompt)
+        if not may_be_empty:
+            _check_text(checks, "prompt", request.prompt)
     else:
         _check_turns(checks, request.conversation.turns)
     if num_bytes > max_prompt_tokens * MAX_BYTES_PER_TOKEN:

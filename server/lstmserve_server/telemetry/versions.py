@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # telling them needs neither
     from lstmserve_server.engine.messages import Load
 
 # of the turns that the model is to write, by the module that is served
-REFERENCE = "chat_agent_turn_perplexity_int8"
+REFERENCE = "reply_perplexity_int8"
+OLDER_REFERENCE = "chat_agent_turn_perplexity_int8"  # what support-en 2 calls it
 
 
 def describe_version(
@@ -29,7 +30,8 @@ def describe_version(
     models.state_bytes.labels(*labels).set(state_bytes)
     models.inexact.labels(*labels).set(is_inexact)
     models.info.labels(*labels).info({"digest": manifest.digest, "family": manifest.family})
-    reference = manifest.evaluation.get(REFERENCE)
+    measures = manifest.evaluation
+    reference = measures.get(REFERENCE, measures.get(OLDER_REFERENCE))
     # whoever publishes may write there what they like: it must not keep a good model from callers
     if isinstance(reference, int | float) and reference > 0:
         metrics.quality.reference_log_perplexity.labels(*labels).set(math.log(reference))

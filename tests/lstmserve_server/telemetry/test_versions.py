@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from lstmserve_bundle.manifest import read_manifest
 from lstmserve_server.telemetry.metrics import Metrics
-from lstmserve_server.telemetry.versions import REFERENCE, describe_version
+from lstmserve_server.telemetry.versions import OLDER_REFERENCE, REFERENCE, describe_version
 from support.stores import copy_version, edit_manifest
 
 
@@ -19,6 +19,8 @@ from support.stores import copy_version, edit_manifest
     [
         ({REFERENCE: 12.5}, math.log(12.5)),
         ({REFERENCE: 12}, math.log(12)),
+        ({OLDER_REFERENCE: 12.5}, math.log(12.5)),
+        ({OLDER_REFERENCE: 12.5, REFERENCE: 3.0}, math.log(3.0)),
         ({REFERENCE: 0}, None),
         ({REFERENCE: -1.5}, None),
         ({REFERENCE: "not measured"}, None),

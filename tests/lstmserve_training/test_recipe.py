@@ -1,0 +1,134 @@
+"""A recipe is read strictly, and what is wrong in it is named."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmserve_training.errors import MissingInputError, RecipeError
+from lstmserve_training.recipe.reading import check, known_keys, read_recipe
+from lstmserve_training.recipe.toml import differences, flatten, write_toml, write_value
+
+SMALL = """\
+name = "faq"
+kind = "replies"
+license = "proprietary"
+
+[[sources]]
+name = "ours"
+files = ["faq.csv"]
+columns = { prompt = "Q", reply = "A" }
+
+[training]
+epochs = 5
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "faq.toml"
+    path.write_text(SMALL, encoding="utf-8")
+    return path
+
+
+def test_what_is_left_out_has_defaults(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert (recipe.training.epochs, recipe.training.rows) == (5, 64)
+    assert recipe.sources[0].columns.prompt == "Q"
+    assert not recipe.cleaning.one_line
+    assert recipe.tokenizer.mask == []
+
+
+def test_keys_are_overridden_in_order(path: Path) -> None:
+    given = ["training.epochs=3", "training.epochs=2", "sources.0.name=it's", "model.dropout = 0"]
+    given += ['sources.0.files=["a.csv", "b.csv"]', "description=no quotes needed"]
+    recipe = read_recipe(path, given)
+    assert (recipe.training.epochs, recipe.model.dropout) == (2, 0)
+    assert (recipe.sources[0].name, recipe.sources[0].files) == ("it's", ["a.csv", "b.csv"])
+    assert recipe.description == "no quotes needed"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("training.epoch=3", r"training\.epoch: unknown key; did you mean training\.epochs\?"),
+        ("trainig.epochs=3", r"trainig: unknown key; did you mean training\?"),
+        ("learning_rate=1", r"learning_rate: unknown key; did you mean training\.learning_rate\?"),
+        ("model.xyzzy=1", r"model\.xyzzy: unknown key; known here: hidden, layers, dropout"),
+        ("sources.0.column=1", r"sources\.0\.column: unknown key; did you mean sources\.columns"),
+        ("training.epochs=many", r"training\.epochs: .*integer \(found 'many'\)"),
+        ("training.epochs=0", r"training\.epochs: .*greater than 0 \(found 0\)"),
+        ("training.epochs=2.5", r"training\.epochs: .*integer \(found 2.5\)"),
+        ("model.hidden=100", r"model\.hidden: .*multiple of 64 \(found 100\)"),
+        ("model.hidden=4096", r"model\.hidden: .*less than or equal to 2048"),
+        ("kind=poems", r"kind: .*'replies', 'conversations', 'lines' or 'text' \(found 'poems'\)"),
+        ("license=", r"license: .*at least 1 character"),
+        ("sources.3.name=x", r"'3' is not one of the numbers 0 to 0"),
+        ("training.epochs.x=1", r"'epochs' is a value, and holds no keys"),
+        ("training.epochs", r"an override is KEY=VALUE, such as training\.epochs=3"),
+        ("kind=lines", ""),
+        ("sources.0.kind=text", r"'ours' holds text, the model replies: dialogues and text do not"),
+        ("sources.0.use=validation", r"no source has the use 'training'"),
+        ("sampling.max_tokens=600", r"sampling\.max_tokens is above limits\.max_tokens"),
+        ('cleaning.drop_matching="("', r"cleaning\.drop_matching: is no regular expression"),
+        ("tokenizer.kind=file", r"tokenizer: kind 'file' and the key 'file' belong together"),
+    ],
+)
+def test_what_is_wrong_is_named(path: Path, override: str, said: str) -> None:
+    if not said:
+        assert read_recipe(path, [override]).kind == "lines"
+        return
+    with pytest.raises(RecipeError, match=said):
+        read_recipe(path, [override])
+
+
+def test_everything_that_is_wrong_is_told_at_once(path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path, ["training.epoch=3", "model.hidden=7", "colour=blue"])
+    for word in ("training.epoch:", "model.hidden:", "colour:"):
+        assert f"{path}: {word}" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["name = \nkind", "[a]\n[a]\n", "= 1"])
+def test_a_file_that_is_no_toml_is_told_with_its_line(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"faq\.toml: not TOML: .*line \d"):
+        read_recipe(path)
+
+
+def test_a_missing_recipe_says_how_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match="lstmserve-train init KIND FILE"):
+        read_recipe(tmp_path / "none.toml")
+
+
+def test_a_mark_at_the_start_of_the_file_is_no_text(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_recipe(path).name == "faq"
+
+
+def test_what_is_in_force_is_a_recipe_again(path: Path) -> None:
+    recipe = read_recipe(path, ['cleaning.replace=[{pattern="a\\\\d", by="\\"\\n"}]'])
+    assert check(tomllib.loads(write_toml(recipe)), "printed") == recipe
+
+
+@given(st.text() | st.lists(st.text() | st.integers() | st.booleans()) | st.floats(allow_nan=False))
+def test_any_value_comes_back(value: object) -> None:
+    text = write_value(value)
+    assert "\n" not in text
+    assert tomllib.loads(f"value = {text}")["value"] == value
+
+
+def test_differences_name_keys(path: Path) -> None:
+    one, other = (flatten(read_recipe(path, given).model_dump()) for given in ([], ["seed=2"]))
+    assert differences(one, other) == ["seed: 1 -> 2"]
+    assert differences({"a": 1}, {"b": True}) == ["a: 1 -> nothing", "b: nothing -> true"]
+    assert differences(one, one) == []
+
+
+def test_every_key_says_what_it_means() -> None:
+    names = set(known_keys())
+    assert {"sources.columns.prompt", "cleaning.replace.pattern", "training.epochs"} <= names

@@ -1,0 +1,287 @@
+"""The sections of a recipe. Each key is declared once: its type, bounds, default and help.
+
+``docs/recipes.md`` is written from these declarations, and ``init`` takes its comments from them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from lstmserve_bundle.manifest import ROW_STEP
+
+Kind = Literal["replies", "conversations", "lines", "text"]
+Mask = Literal["numbers", "emails", "links"]
+
+MAX_HIDDEN = 2048  # 64 * 127 * hidden, the largest sum, stays below 2^24: exact as a float
+MIN_VOCABULARY = 320  # every byte is a token, and the special ones are
+
+
+class Section(BaseModel):
+    """A part of a recipe: nothing is coerced, and an unknown key is an error."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
+
+
+def key(help_text: str, **bounds: Any) -> Any:  # noqa: ANN401 - it is pydantic's own signature
+    """A key of a section, with what it means."""
+    return Field(description=help_text, **bounds)
+
+
+def _check_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Columns(Section):
+    """Where a table, or the objects of JSON lines, hold what."""
+
+    prompt: str = key("what is asked", default="")
+    reply: str = key("the answer to it", default="")
+    label: str = key("what the prompt is about; the model names it before it answers", default="")
+    text: str = key("the text of a line or a document; of a turn, where a row is one", default="")
+    conversation: str = key(
+        "which conversation a row belongs to, where a row is a turn", default=""
+    )
+    role: str = key("who speaks, in a row or in an object of `turns`", default="role")
+    turns: str = key("the list of turns, where a row is a whole conversation", default="")
+    content: str = key("the text of a turn in `turns`", default="content")
+
+
+class Replace(Section):
+    """One replacement; cleaning carries them out in order."""
+
+    pattern: Pattern = key("a regular expression (Python's)")
+    by: str = key("what takes its place; `\\1` is the first group", default="")
+    ignore_case: bool = key("whether case makes no difference", default=False)
+
+
+class Sentences(Section):
+    """Shortens replies to their first whole sentences."""
+
+    max_words: Positive = key("no further sentence is taken beyond that many words")
+    drop: Pattern = key("sentences in which this is found are left out", default="")
+
+
+class Cleaning(Section):
+    """Changes of text, none of which is made unless it stands in the recipe."""
+
+    strip: bool = key("remove white space around each text", default=False)
+    one_line: bool = key("make every run of white space one space", default=False)
+    replace: list[Replace] = key("replacements, in order", default=[])
+    sentences: Sentences | None = key("shorten replies to whole sentences", default=None)
+    drop_matching: Pattern = key("leave out rows in one of whose texts this is found", default="")
+    fold_labels: bool = key("write labels in lower case, without space around", default=False)
+
+
+class Source(Section):
+    """Files of one origin and one form."""
+
+    name: str = key("what the model's card calls it", min_length=1)
+    files: list[str] = key("paths from the recipe's folder; `*` stands for any names", min_length=1)
+    origin: str = key("where it is from: a link, or a word about it", default="")
+    license: str = key("the license of the text, as the model's card tells it", default="")
+    use: Literal["training", "validation", "questions", "reply-pool"] = key(
+        "`training`, of which `split.held_out` is held out; `validation`: never trained on; "
+        "`questions`: prompts with labels, never trained on, that only measure how well labels "
+        "are named; `reply-pool`: replies by label, for prompts that have none",
+        default="training",
+    )
+    kind: Kind | None = key(
+        "what it holds, where that differs from the recipe's kind", default=None
+    )
+    format: Literal["auto", "csv", "tsv", "json-lines", "text", "parquet"] = key(
+        "the form of the files; `auto` looks at their names", default="auto"
+    )
+    encoding: str = key("the encoding of the text", default="utf-8")
+    delimiter: str = key("what separates columns; empty: by the form", default="", max_length=1)
+    separator: Literal["line", "blank-line", "file"] = key(
+        "what ends a document of a text file: `line` for kind `lines`; for kind `text` a blank "
+        "line (poems) or the file's end (a book)",
+        default="file",
+    )
+    columns: Columns = key("the names of the columns", default=Columns())
+    users: list[str] = key(
+        "roles that ask, in any case", default=["user", "customer", "human", "client"]
+    )
+    agents: list[str] = key(
+        "roles that the model is to speak as", default=["agent", "assistant", "bot", "support"]
+    )
+    repeat: Positive = key("how often each epoch reads it", default=1)
+    share: Share = key("share of its documents that each epoch draws anew", default=1.0)
+    weight: float = key(
+        "of a reply pool: how often it is drawn from, beside others", gt=0, default=1
+    )
+    opening_weight: Share = key(
+        "loss weight of the first word of a conversation's first reply that has no label",
+        default=1.0,
+    )
+    cleaning: Cleaning = key("steps for this source, before the recipe's own", default=Cleaning())
+
+
+class Split(Section):
+    """What is held out, and how long a document may be."""
+
+    held_out: float = key("share of the documents that is held out", ge=0.001, le=0.5, default=0.05)
+    max_tokens: int = key("longest document in tokens", ge=8, le=100_000, default=1024)
+    too_long: Literal["drop", "cut", "stop"] = key(
+        "what happens to longer ones: left out, cut after so many tokens, or an error",
+        default="drop",
+    )
+    window: int = key("of running text: tokens that are read from a fresh state", ge=8, default=256)
+
+
+class TokenizerSection(Section):
+    """How text becomes tokens, in training and in serving alike."""
+
+    kind: Literal["bpe", "words", "characters", "file"] = key(
+        "pieces of words; whole words; characters of any script; or one that exists", default="bpe"
+    )
+    vocabulary: int = key(
+        f"tokens at most, special ones included; padded to a multiple of {ROW_STEP}",
+        ge=MIN_VOCABULARY,
+        le=65_536,
+        default=4096,
+    )
+    file: str = key("of kind `file`: a tokenizer.json, byte-level; or a run's folder", default="")
+    normalize: Literal["none", "NFC", "NFKC"] = key("Unicode normal form", default="none")
+    lowercase: bool = key("whether case is dropped", default=False)
+    mask: list[Mask] = key(
+        "what becomes `[number]`, `[email]` or `[link]`: numbers of five digits and more, "
+        "addresses, links; in prompts that are served, too",
+        default=[],
+    )
+
+    @model_validator(mode="after")
+    def _a_file_is_named(self) -> TokenizerSection:
+        if (self.kind == "file") != bool(self.file):
+            raise ValueError("kind 'file' and the key 'file' belong together")
+        return self
+
+
+class WeightsSection(Section):
+    """Weights that exist, which are taken instead of training."""
+
+    file: str = key("a state dict, safetensors, or a TorchScript module", min_length=1)
+    vocabulary: str = key(
+        "its tokens by id: a JSON object or list, a text file of one token a line, or a byte-level "
+        "tokenizer.json",
+        min_length=1,
+    )
+    tokens: Literal["auto", "words", "characters"] = key("what its tokens are", default="auto")
+    embedding: str = key("the name of the embedding, where its shape does not say", default="")
+    lstm: str = key("the name of the LSTM, where there are several", default="")
+    output: str = key("the name of the output layer, where its shape does not say", default="")
+    end: str = key("the token that ends a text; empty: a usual one, or a new one", default="")
+    start: str = key(
+        "the token that begins a text, where that is not the one that ends it; empty: a usual one",
+        default="",
+    )
+    unknown: str = key("the token of what is in no vocabulary; empty: a usual one", default="")
+
+
+class ModelSection(Section):
+    """The network: an embedding, stacked LSTM layers, and an output layer."""
+
+    hidden: int = key(
+        f"values per layer, a multiple of {ROW_STEP}",
+        ge=ROW_STEP,
+        le=MAX_HIDDEN,
+        multiple_of=ROW_STEP,
+        default=256,
+    )
+    layers: int = key("LSTM layers", ge=1, le=8, default=2)
+    dropout: float = key("dropout between layers", ge=0, le=0.9, default=0.2)
+    locked_dropout: bool = key(
+        "whether embeddings and outputs lose the same values at all steps of a document's segment",
+        default=False,
+    )
+    weight_drop: float = key(
+        "share of recurrent weights left out of each training step", ge=0, le=0.9, default=0.0
+    )
+
+
+class TrainingSection(Section):
+    """How the weights are found."""
+
+    epochs: Positive = key(
+        "times that the text is read; the learning rate falls over all", default=10
+    )
+    rows: Positive = key("documents side by side in a batch", default=64)
+    segment: Positive = key("steps of back-propagation through time", default=64)
+    learning_rate: float = key("the highest, after warm-up", gt=0, le=1, default=2e-3)
+    warm_up_steps: int = key("steps until then, at most a tenth of all", ge=0, default=300)
+    weight_decay: float = key("AdamW's", ge=0, le=1, default=0.01)
+    clip_norm: float = key("gradients are clipped to this norm", gt=0, default=0.5)
+    label_smoothing: float = key("probability spread over all tokens", ge=0, lt=1, default=0.0)
+    token_noise: float = key(
+        "share of input tokens replaced by random ones", ge=0, lt=1, default=0.0
+    )
+    label_weight: float = key(
+        "loss weight of a label's token; one of text has 1", ge=0, default=3.0
+    )
+    patience: Positive = key("epochs without gain on held-out text before it stops", default=3)
+    start_from: str = key("the folder of a run whose best weights to start from", default="")
+    checkpoint_minutes: float = key("time between checkpoints within an epoch", gt=0, default=2.0)
+    tensorboard: bool = key("write TensorBoard files into the run's folder", default=False)
+
+
+class Augmentation(Section):
+    """Prompts as other people might have typed them; nothing is changed unless asked for."""
+
+    variants: Positive = key("different versions; each epoch reads one", default=1)
+    openings: list[str] = key("words put before a quarter of the prompts", default=[])
+    greetings: list[str] = key("greetings put before 30 % of the prompts", default=[])
+    closings: list[str] = key("words put after a quarter of the prompts", default=[])
+    recase: bool = key("vary the case, and leave out final punctuation", default=False)
+    typos: Share = key("share of prompts with mistyped words", default=0.0)
+    leave_out: Share = key("share of prompts that lose a word", default=0.0)
+    earlier_exchange: Share = key("share of replies that follow another exchange", default=0.0)
+
+
+class EvaluationSection(Section):
+    """What is measured beside perplexity."""
+
+    prompts: list[str] = key(
+        "what the model is asked after each epoch and at the end; empty: held-out ones", default=[]
+    )
+    sample_tokens: Positive = key("tokens of such a sample", default=40)
+    replies: Positive = key("replies sampled to measure variety", default=200)
+    speed_seconds: float = key("time for each measure of speed", gt=0, le=60, default=1.0)
+
+
+class SamplingSection(Section):
+    """The model's own defaults for what a request leaves out."""
+
+    temperature: float = key("0: the most likely token", ge=0, le=2, default=0.7)
+    top_k: int = key("0: off", ge=0, default=0)
+    top_p: float = key("1: off", gt=0, le=1, default=1.0)
+    min_p: float = key("0: off", ge=0, lt=1, default=0.05)
+    max_tokens: Positive = key("tokens of a reply", default=96)
+
+
+class LimitsSection(Section):
+    """The most that one request may ask for."""
+
+    max_prompt_tokens: Positive = key("tokens of a prompt", default=1024)
+    max_tokens: Positive = key("tokens of a reply", default=512)
+
+
+class Publishing(Section):
+    """Where the model goes."""
+
+    store: str = key("the model store; made where there is none", default="model_store")
+    max_size_mb: float = key("the largest model.pt, in units of 1,000,000 bytes", gt=0, default=64)
+    card: str = key("Markdown for the end of the model's card: limits, advice", default="")

@@ -1,0 +1,70 @@
+"""The step ``train`` of a recipe: puts corpus, model, samples and reporters together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lstmserve_training.checkpoint import Progress, read_checkpoint
+from lstmserve_training.documents import load_corpus
+from lstmserve_training.model import ModelConfig
+from lstmserve_training.reporting import (
+    LogReporter,
+    Reporter,
+    Reporters,
+    TensorBoardReporter,
+    reporter_for,
+)
+from lstmserve_training.samples import make_sampler
+from lstmserve_training.train import Trainer
+from lstmserve_training.work import (
+    BEST_NAME,
+    CORPUS_NAME,
+    LAST_NAME,
+    LOG_NAME,
+    read_tokenizer,
+    require,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from lstmserve_training.recipe.schema import Recipe
+    from lstmserve_training.recipe.sections import TrainingSection
+
+
+def describe_end(work: Path, section: TrainingSection) -> str:
+    """Which weights were kept, and why it ended where it did."""
+    best, last = (Progress(**read_checkpoint(work / n)["progress"]) for n in (BEST_NAME, LAST_NAME))
+    text = f"train: the best weights are those of epoch {best.epoch} of {last.epoch}"
+    if last.epoch < section.epochs:
+        text += f"; it ended early, as held-out text gained nothing for {last.bad_epochs} epochs"
+    elif best.epoch == last.epoch:
+        text += "; it was still gaining: more training.epochs may gain more"
+    return text
+
+
+def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: str | None) -> None:
+    """Train, or go on with the run that the folder holds."""
+    tokenizer = read_tokenizer(work)
+    sizes = recipe.model
+    model = ModelConfig(tokenizer.num_tokens, **sizes.model_dump())
+    section = recipe.training
+    if section.start_from:
+        section = section.model_copy(update={"start_from": str(folder / section.start_from)})
+    with reporter_for(console) as shown:
+        reporters: list[Reporter] = [shown, LogReporter(work / LOG_NAME)]
+        if section.tensorboard:
+            reporters.append(TensorBoardReporter(work / "tensorboard"))
+        trainer = Trainer(
+            model,
+            section,
+            recipe.seed,
+            load_corpus(require(work, CORPUS_NAME)),
+            work,
+            device,
+            special_ids=sorted(tokenizer.special_ids),
+            sampler=make_sampler(recipe, work),
+        )
+        trainer.run(Reporters(reporters))
