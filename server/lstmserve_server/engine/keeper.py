@@ -80,13 +80,14 @@ class Keeper:
 
     async def close(self) -> None:
         """End the process, and launch no other."""
+        if self._process is not None:
+            self._process.on_lost = lambda: None
         tasks = [task for task in (self._watching, self._restarting) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         process, self._process = self._process, None
         if process is not None:
-            process.on_lost = lambda: None
             await process.end()
         self._launcher.close()
         del self._engines  # which knows this, and is to go when nobody else knows it
@@ -95,6 +96,8 @@ class Keeper:
 
     def _listen(self, process: EngineProcess) -> None:
         process.on_turn, process.on_lost = self._hear, self._lose
+        if process.is_lost:  # between its launch and now, when nobody listened
+            self._lose()
 
     def _hear(self, turn: Turn) -> None:
         self._heard_at = self._clock()

@@ -429,6 +429,18 @@ async def test_a_poisoned_request_does_not_wear_the_server_out() -> None:
         assert not run.deaths
 
 
+async def test_an_engine_that_has_ended_before_it_is_used_is_replaced() -> None:
+    run = Running(CONFIG)
+    process, loaded = await run.launcher.launch()
+    process.die()
+    await asyncio.sleep(0)  # nobody listens yet
+    run.engine.start(cast("Launcher", run.launcher), cast("EngineProcess", process), loaded)
+    async with asyncio.timeout(5):
+        assert await read_all(run.engine.generate(make_request(1)))
+    assert run.recorder.restarts == ["killed"]
+    await run.engine.close()
+
+
 async def test_an_engine_that_says_nothing_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "HANG_SECONDS", 0.2)
     request = make_request(3, max_tokens=200, min_tokens=200)
