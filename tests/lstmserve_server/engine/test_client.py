@@ -455,6 +455,24 @@ async def test_an_engine_that_says_nothing_is_killed(monkeypatch: pytest.MonkeyP
         assert len(run.launcher.launched) == 2
 
 
+async def test_an_engine_that_was_frozen_with_its_server_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "HANG_SECONDS", 0.5)
+    request = make_request(3, max_tokens=200, min_tokens=200)
+    async with running(PATIENT) as run:
+        stream = run.engine.generate(request)
+        await anext(stream)
+        run.process.is_stopped = True
+        for _ in range(3):  # one look each
+            time.sleep(1.0)  # noqa: ASYNC251 - nothing runs
+            await asyncio.sleep(0.01)
+        run.process.is_stopped = False
+        run.process.send([])
+        await read_all(stream)
+        assert len(run.launcher.launched) == 1
+
+
 async def test_an_engine_that_has_nothing_to_do_may_be_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import sys
@@ -278,6 +279,7 @@ async def test_no_file_is_left_open_where_there_are_too_few(
     def refuse_file(*_: object) -> int:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
+    gc.collect()  # what other tests have left
     before = psutil.Process().num_fds()
     for name in ("make_archive", "make_page", "SharedPage"):
         with monkeypatch.context() as patch:
@@ -285,7 +287,7 @@ async def test_no_file_is_left_open_where_there_are_too_few(
             error = await refuse(order_for(version))
         assert isinstance(error, ModelTrialError)
         assert "Too many open files" in str(error)
-        assert psutil.Process().num_fds() == before
+        assert psutil.Process().num_fds() <= before
 
 
 async def test_a_process_that_never_stops_talking_fills_no_memory(
