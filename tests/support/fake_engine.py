@@ -41,6 +41,10 @@ class FakeProcess:
             self.engine.run(command)
         self._schedule()
 
+    @property
+    def is_lost(self) -> bool:
+        return self._is_dead
+
     def kill(self) -> None:
         self.die()
 

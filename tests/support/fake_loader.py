@@ -25,6 +25,7 @@ class FakeLoader:
 
     def __init__(self) -> None:
         self.log: list[tuple[str, VersionId]] = []
+        self.finished: list[tuple[str, VersionId]] = []  # of it, in the order in which it ended
         self.untried: list[VersionId] = []  # loaded without a trial
         self.errors: dict[VersionId, Exception] = {}
         self.began: asyncio.Queue[VersionId] = asyncio.Queue()
@@ -68,6 +69,7 @@ class FakeLoader:
         self.log.append((what, version))
         self.began.put_nowait(version)
         await self._locks[version].wait()
+        self.finished.append((what, version))
 
 
 class StoreLog:

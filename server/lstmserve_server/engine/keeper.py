@@ -50,8 +50,7 @@ class Keeper:
         self._num_failures = 0
         self._is_hanging = False
         self._restarting: asyncio.Task[None] | None = None
-        self._clock = asyncio.get_running_loop().time
-        self._heard_at = self._clock()
+        self._num_silent = 0  # looks in a row at a process that should have said something
         self._watching = asyncio.create_task(self._watch())
         self._listen(process)
 
@@ -72,7 +71,7 @@ class Keeper:
 
     def expect(self) -> None:
         """Note that the engine, which had nothing to do, is to say something from now on."""
-        self._heard_at = self._clock()
+        self._num_silent = 0
 
     def count_progress(self) -> None:
         """Note that something came of the process."""
@@ -80,13 +79,14 @@ class Keeper:
 
     async def close(self) -> None:
         """End the process, and launch no other."""
+        if self._process is not None:
+            self._process.on_lost = lambda: None
         tasks = [task for task in (self._watching, self._restarting) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         process, self._process = self._process, None
         if process is not None:
-            process.on_lost = lambda: None
             await process.end()
         self._launcher.close()
         del self._engines  # which knows this, and is to go when nobody else knows it
@@ -95,9 +95,11 @@ class Keeper:
 
     def _listen(self, process: EngineProcess) -> None:
         process.on_turn, process.on_lost = self._hear, self._lose
+        if process.is_lost:  # between its launch and now, when nobody listened
+            self._lose()
 
     def _hear(self, turn: Turn) -> None:
-        self._heard_at = self._clock()
+        self._num_silent = 0
         self._engines.on_turn(turn)
 
     def _lose(self) -> None:
@@ -137,12 +139,16 @@ class Keeper:
         raise EngineDeadError(f"its process has ended {self._num_failures} times: {reason}")
 
     async def _watch(self) -> None:
-        """Kill a process that says nothing though it should."""
+        """Kill a process that says nothing though it should.
+
+        Looks are counted and not seconds: a container that is frozen freezes both processes.
+        """
         while True:
             await asyncio.sleep(HANG_SECONDS / LOOKS_PER_HANG)
-            is_silent = self._clock() - self._heard_at > HANG_SECONDS
             if self._process is None or not self._engines.is_waiting:
                 self.expect()
-            elif is_silent and not self._is_hanging:
+            elif self._num_silent < LOOKS_PER_HANG:
+                self._num_silent += 1
+            elif not self._is_hanging:
                 self._is_hanging = True
                 self._process.kill()

@@ -81,11 +81,22 @@ class EngineProcess(asyncio.Protocol):
     async def start(self, archive: int) -> None:
         """Start the program; raises OSError when there is no memory, process or file for it."""
         ours, theirs = socket.socketpair()
-        page = make_page()
-        self.page = SharedPage(page)
-        passed = (theirs.fileno(), archive, page)
         try:
-            self._process = await asyncio.create_subprocess_exec(
+            self._process = await self._run(theirs.fileno(), archive)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._listening = asyncio.create_task(self._listen())
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+
+    async def _run(self, connection: int, archive: int) -> asyncio.subprocess.Process:
+        page = make_page()
+        try:
+            self.page = SharedPage(page)
+            passed = (connection, archive, page)
+            return await asyncio.create_subprocess_exec(
                 sys.executable,
                 *PROGRAM,
                 *map(str, (os.getpid(), *passed)),
@@ -96,14 +107,8 @@ class EngineProcess(asyncio.Protocol):
                 pass_fds=passed,
                 process_group=0,  # Ctrl-C on the terminal is for the server alone
             )
-        except BaseException:
-            ours.close()
-            raise
         finally:
-            theirs.close()
             os.close(page)
-        self._listening = asyncio.create_task(self._listen())
-        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
 
     async def load(self, order: Order) -> Loaded:
         """Let it load a version; raises ModelLoadError."""
@@ -152,6 +157,11 @@ class EngineProcess(asyncio.Protocol):
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has ended already; ``on_lost`` is called for what happens later."""
+        return self._is_lost
+
     def send(self, commands: Sequence[Command]) -> None:
         """Send commands; they are lost when it has ended."""
         self._write(frame(list(commands)))
@@ -195,8 +205,14 @@ class Launcher:
     """Starts processes that all run the same version, out of one archive."""
 
     def __init__(self, order: Order) -> None:
+        """Raises ModelTrialError when there is no memory or file for the archive."""
         self._order = order
-        self._archive = make_archive()
+        try:
+            self._archive = make_archive()
+        except OSError as error:
+            raise ModelTrialError(
+                f"{order.folder}: no file in memory can be made: {error.strerror}"
+            ) from None
 
     async def launch(self) -> tuple[EngineProcess, Loaded]:
         """Return a process that has loaded the version; raises ModelLoadError.

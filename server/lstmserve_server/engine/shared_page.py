@@ -7,6 +7,7 @@ dies, whose work that was.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ WORD_BYTES = 8
 ARRIVALS, NUM_IN_HAND, FIRST_IN_HAND = 0, 1, 2  # words
 MAX_IN_HAND = 1024  # replies: as many as may run
 NUM_WORDS = FIRST_IN_HAND + MAX_IN_HAND
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 class SharedPage:
@@ -58,6 +60,8 @@ class SharedPage:
 
 def make_page() -> int:
     """Return the descriptor of a new page, for the caller to close."""
-    descriptor = os.memfd_create("lstmserve-page")
+    descriptor = os.memfd_create("lstmserve-page", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, NUM_WORDS * WORD_BYTES)
+    # to read where a file was cut off is SIGBUS: what an engine does must not end the server
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
     return descriptor

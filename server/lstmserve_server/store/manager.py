@@ -175,7 +175,8 @@ class ModelManager:
         await model.gate.wait_until_empty()
         record.served = None
         try:
-            await self._loader.unload(model)
+            # it has begun, and who wants the version again must not leave half of it there
+            await asyncio.shield(self._loader.unload(model))
         finally:
             self._enter(record, VersionState.UNLOADED)
             self._observer.on_unloaded(model)

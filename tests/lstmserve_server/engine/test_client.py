@@ -429,6 +429,18 @@ async def test_a_poisoned_request_does_not_wear_the_server_out() -> None:
         assert not run.deaths
 
 
+async def test_an_engine_that_has_ended_before_it_is_used_is_replaced() -> None:
+    run = Running(CONFIG)
+    process, loaded = await run.launcher.launch()
+    process.die()
+    await asyncio.sleep(0)  # nobody listens yet
+    run.engine.start(cast("Launcher", run.launcher), cast("EngineProcess", process), loaded)
+    async with asyncio.timeout(5):
+        assert await read_all(run.engine.generate(make_request(1)))
+    assert run.recorder.restarts == ["killed"]
+    await run.engine.close()
+
+
 async def test_an_engine_that_says_nothing_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "HANG_SECONDS", 0.2)
     request = make_request(3, max_tokens=200, min_tokens=200)
@@ -441,6 +453,24 @@ async def test_an_engine_that_says_nothing_is_killed(monkeypatch: pytest.MonkeyP
         assert got + await read_all(stream) == expected
         assert stopped.is_hanging
         assert len(run.launcher.launched) == 2
+
+
+async def test_an_engine_that_was_frozen_with_its_server_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "HANG_SECONDS", 0.5)
+    request = make_request(3, max_tokens=200, min_tokens=200)
+    async with running(PATIENT) as run:
+        stream = run.engine.generate(request)
+        await anext(stream)
+        run.process.is_stopped = True
+        for _ in range(3):  # one look each
+            time.sleep(1.0)  # noqa: ASYNC251 - nothing runs
+            await asyncio.sleep(0.01)
+        run.process.is_stopped = False
+        run.process.send([])
+        await read_all(stream)
+        assert len(run.launcher.launched) == 1
 
 
 async def test_an_engine_that_has_nothing_to_do_may_be_silent(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import gc
 import os
 import signal
 import sys
@@ -269,6 +271,23 @@ async def test_a_process_that_cannot_be_started_is_named(
 ) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     assert "No such file" in str(await refuse(order_for(version)))
+
+
+async def test_no_file_is_left_open_where_there_are_too_few(
+    monkeypatch: pytest.MonkeyPatch, version: Path
+) -> None:
+    def refuse_file(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    gc.collect()  # what other tests have left
+    before = psutil.Process().num_fds()
+    for name in ("make_archive", "make_page", "SharedPage"):
+        with monkeypatch.context() as patch:
+            patch.setattr(launcher, name, refuse_file)
+            error = await refuse(order_for(version))
+        assert isinstance(error, ModelTrialError)
+        assert "Too many open files" in str(error)
+        assert psutil.Process().num_fds() <= before
 
 
 async def test_a_process_that_never_stops_talking_fills_no_memory(

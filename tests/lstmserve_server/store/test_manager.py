@@ -98,6 +98,22 @@ async def test_a_version_that_is_wanted_again_too_late_is_loaded_again(bench: St
     assert bench.log.unloaded == [ONE]
 
 
+async def test_what_is_wanted_again_while_it_is_unloaded_is_unloaded_all_the_same(
+    bench: StoreBench,
+) -> None:
+    await bench.start(ONE)
+    bench.put(TWO)
+    lock = bench.loader.hold(ONE)
+    await bench.follow()
+    await bench.until_begun(ONE)  # its unloading
+    bench.manager.direct(Directives().with_requested(ONE))
+    following = asyncio.create_task(bench.follow())
+    await bench.until_begun(ONE)  # its loading
+    lock.set()
+    await following
+    assert bench.loader.finished == [("load", ONE), ("load", TWO), ("unload", ONE), ("load", ONE)]
+
+
 async def test_another_model_that_comes_does_not_take_the_default_models_place(
     bench: StoreBench,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 
@@ -23,6 +24,7 @@ from lstmserve_server.engine.messages import (
 )
 from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.engine.process.batch import Batch
+from lstmserve_server.engine.request import Claim
 from lstmserve_server.engine.scheduling.pace import Pace
 from lstmserve_server.engine.scheduling.scheduler import Scheduler
 from lstmserve_server.engine.scheduling.sequence import Sequence, Stage
@@ -161,8 +163,8 @@ class Engine:
                 self._take(command)
             case Cancel(reply_id):
                 self._cancel(reply_id)
-            case Amend(reply_id, claim) if reply_id in self._replies:
-                self._scheduler.amend(self._replies[reply_id], claim)
+            case Amend(reply_id, claim):
+                self._amend(reply_id, claim)
             case Park(reply_id) if reply_id in self._replies:
                 self._park(self._replies[reply_id])
             case Unpark(reply_id) if reply_id in self._replies:
@@ -204,6 +206,14 @@ class Engine:
         else:
             kept = [submit for submit in self._suspects if submit.reply_id != reply_id]
             self._suspects = deque(kept)
+
+    def _amend(self, reply_id: int, claim: Claim) -> None:
+        if reply_id in self._replies:
+            self._scheduler.amend(self._replies[reply_id], claim)
+        for number, submit in enumerate(self._suspects):
+            if submit.reply_id == reply_id:
+                amended = replace(claim, caller=submit.claim.caller)
+                self._suspects[number] = msgspec.structs.replace(submit, claim=amended)
 
     def _park(self, reply: Sequence) -> None:
         if reply.stage is not Stage.PARKED:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.messages import Load
+from lstmserve_server.engine.messages import Amend, Load, Submit
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import Claim, GenerationRequest, SamplingParams
 from lstmserve_server.errors import DeadlineError, QueueFullError, ResumeMismatchError
@@ -42,6 +42,25 @@ def test_a_long_prompt_of_one_does_not_stall_another(tiny: LoadedModel) -> None:
         bench.step()
         is_first_token = len(bench.replies[1].token_ids) == 1
         assert len(bench.replies[0].token_ids) > before or bench.replies[0].finish or is_first_token
+
+
+def test_a_suspect_that_waits_can_have_another_deadline(tiny: LoadedModel) -> None:
+    engine, late = Bench(tiny).engine, Claim("a", deadline=0.0)
+    suspects = [
+        Submit(n, long_request(tiny), late, 0.0, is_admitted=True, is_suspect=True)
+        for n in range(2)
+    ]
+    for submit in suspects:
+        engine.run(submit)
+    engine.run(Amend(1, Claim("b")))
+    found: dict[int, str] = {}
+    num_tokens = 0
+    while engine.has_work:
+        turn = engine.turn()
+        found |= {refusal.reply_id: refusal.kind for refusal in turn.refusals}
+        num_tokens += sum(len(row.token_ids) for row in turn.rows if row.reply_id == 1)
+    assert found == {0: "DeadlineError"}
+    assert num_tokens == 64
 
 
 def test_a_cancelled_reply_decodes_nothing_more(tiny: LoadedModel) -> None:
