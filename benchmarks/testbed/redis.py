@@ -125,11 +125,12 @@ def start_cluster(*nodes: RedisProcess, without_slots: Sequence[RedisProcess] = 
     for node in members[1:]:
         node.read_text("CLUSTER", "MEET", HOST, str(members[0].port))
     until(
-        lambda: all(_is_serving(node, len(members)) for node in members),
+        lambda: all(is_serving(node, len(members)) for node in members),
         lambda: [node.read_text("CLUSTER", "INFO") for node in members],
     )
 
 
-def _is_serving(node: RedisProcess, num_nodes: int) -> bool:
+def is_serving(node: RedisProcess, num_nodes: int) -> bool:
+    """Return whether a node knows so many nodes of a cluster, which serves all slots."""
     info = node.read_text("CLUSTER", "INFO")
     return "cluster_state:ok" in info and f"cluster_known_nodes:{num_nodes}" in info

@@ -5,6 +5,7 @@ LstmserveError
 ├── ModelNotFoundError      no such model, or no such version of it
 ├── ModelLoadError          a version in the store that cannot be served
 │   └── ModelTrialError     nobody knows: loading it has crashed or taken too long
+│       └── NoProcessError      the system has no process, memory or file for it
 ├── ModelNeededError        a version that cannot go, or a default that cannot answer
 ├── NotCachedError          only a cached reply was wanted, and there is none
 ├── NotServedError          a method that this server does not serve
@@ -66,6 +67,10 @@ class ModelLoadError(LstmserveError):
 
 class ModelTrialError(ModelLoadError):
     """Loading ended without a verdict: another time it may do better."""
+
+
+class NoProcessError(ModelTrialError):
+    """The system lets no further process be started: for now."""
 
 
 class ModelNeededError(LstmserveError):

@@ -37,7 +37,7 @@ def file_limit(soft: int | None = None) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def served(tiny_store: Path) -> Iterator[Served]:
     """A server started with a usual limit, and room for the connections on this side."""
     with ExitStack() as stack:

@@ -11,7 +11,7 @@ from lstmserve_server.engine.launcher import CRASH, KILLED, Ending
 from lstmserve_server.engine.messages import ANSWERS, COMMANDS, Command, Loaded, Turn, frame
 from lstmserve_server.engine.process.engine import Engine
 from lstmserve_server.engine.shared_page import SharedPage, make_page
-from lstmserve_server.errors import ModelTrialError
+from lstmserve_server.errors import ModelTrialError, NoProcessError
 from support.fake_runner import END_ID, FakeRunner
 
 LENGTH_BYTES = 4
@@ -89,12 +89,16 @@ class FakeLauncher:
         self._config = config
         self.launched: list[FakeProcess] = []
         self.num_failures = 0  # to come
+        self.num_refusals = 0  # by the system
         self.may_launch = asyncio.Event()
         self.may_launch.set()
         self.is_closed = False
 
     async def launch(self) -> tuple[FakeProcess, Loaded]:
         await self.may_launch.wait()
+        if self.num_refusals:
+            self.num_refusals -= 1
+            raise NoProcessError("no process")
         if self.num_failures:
             self.num_failures -= 1
             raise ModelTrialError("cannot be loaded")

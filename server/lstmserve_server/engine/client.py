@@ -46,6 +46,7 @@ from lstmserve_server.errors import (
 
 MAX_DEATHS = 5  # of engines that had a reply in hand, which did not go on in between
 POISONED = "working on this request has ended the engine twice; do not repeat it"
+LATE = "the deadline passed before the reply ended"
 RESTART_SECONDS = 1.0  # RetryInfo while there is no process
 Clock = Callable[[], float]
 
@@ -206,6 +207,8 @@ class EngineClient:
 
     def on_turn(self, turn: Turn) -> None:
         """Deliver what a turn has made."""
+        if turn.decoded is not None:  # whatever comes of it here
+            self._keeper.count_progress()
         for reply_id, state in turn.states:
             if reply_id in self._replies:
                 self._replies[reply_id].take_state(state)
@@ -217,7 +220,6 @@ class EngineClient:
             self._forget(reply_id)
         self.load = turn.load
         if turn.decoded is not None:
-            self._keeper.count_progress()
             self._observer.on_decode(*turn.decoded)
         self._observer.on_wasted(turn.num_wasted, "finished")
 
@@ -291,6 +293,13 @@ class EngineClient:
             )
             self._keeper.count_progress()
             self._refuse(reply.id, PoisonedRequestError(POISONED))
+
+    def drop_late(self) -> None:
+        """Refuse the replies whose deadline has passed, as an engine would."""
+        now = self._clock()
+        for reply in [*self._replies.values()]:
+            if reply.claim.deadline <= now:
+                self._refuse(reply.id, DeadlineError(LATE))
 
     def on_back(self) -> None:
         """Let the new process go on with every reply."""

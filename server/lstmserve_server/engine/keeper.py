@@ -9,7 +9,7 @@ import structlog
 
 from lstmserve_server.engine.launcher import Ending, EngineProcess, Launcher
 from lstmserve_server.engine.messages import Command, Turn
-from lstmserve_server.errors import EngineDeadError
+from lstmserve_server.errors import EngineDeadError, NoProcessError
 from lstmserve_server.failures import backoff_seconds
 
 MAX_FAILURES = 5  # processes in a row that made nothing
@@ -32,6 +32,9 @@ class Engines(Protocol):
 
     def on_ended(self, in_hand: list[int], ending: Ending) -> None:
         """The process has ended while it worked on these replies."""
+
+    def drop_late(self) -> None:
+        """Refuse the replies whose deadline has passed: there is no engine that would."""
 
     def on_back(self) -> None:
         """Another process is there, which knows of no reply yet."""
@@ -124,12 +127,16 @@ class Keeper:
 
     async def _launch(self, ending: Ending) -> EngineProcess:
         """Launch until it works; raises EngineDeadError when it has failed too often."""
-        reason = ending.text
+        reason, num_refused = ending.text, 0
         while self._num_failures <= MAX_FAILURES:
             if self._num_failures > 1:
                 await asyncio.sleep(backoff_seconds(self._num_failures - 1, FIRST_PAUSE_SECONDS))
             try:
                 process, _ = await self._launcher.launch()
+            except NoProcessError as error:  # which says nothing of the version, and may pass
+                num_refused += 1
+                log.warning("an engine cannot be started again for now", reason=str(error))
+                await asyncio.sleep(backoff_seconds(num_refused, FIRST_PAUSE_SECONDS))
             except Exception as error:  # whatever it is: without an engine nothing is answered
                 reason = str(error)
                 log.exception("an engine could not be started again")
@@ -145,6 +152,8 @@ class Keeper:
         """
         while True:
             await asyncio.sleep(HANG_SECONDS / LOOKS_PER_HANG)
+            if self._process is None:
+                self._engines.drop_late()
             if self._process is None or not self._engines.is_waiting:
                 self.expect()
             elif self._num_silent < LOOKS_PER_HANG:

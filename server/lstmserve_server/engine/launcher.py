@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from lstmserve_server.children import environment, send_signal
-from lstmserve_server.engine.archive import make_archive
+from lstmserve_server.engine.archive import make_archive, seal
 from lstmserve_server.engine.messages import (
     ANSWERS,
     Command,
@@ -28,7 +28,7 @@ from lstmserve_server.engine.messages import (
     frame,
 )
 from lstmserve_server.engine.shared_page import SharedPage, make_page
-from lstmserve_server.errors import ModelLoadError, ModelTrialError
+from lstmserve_server.errors import ModelLoadError, ModelTrialError, NoProcessError
 
 # -P: the folder in which the server was started is no place to import from
 PROGRAM = ("-P", "-m", "lstmserve_server.engine.process.main")
@@ -114,7 +114,8 @@ class EngineProcess(asyncio.Protocol):
         """Let it load a version; raises ModelLoadError."""
         self._write(frame(order))
         try:
-            answer = await asyncio.wait_for(self._first, LOAD_SECONDS)
+            async with asyncio.timeout(LOAD_SECONDS):
+                answer = await self._first
         except TimeoutError:
             raise ModelTrialError(
                 f"{order.folder}: did not load and run within {LOAD_SECONDS:g} seconds"
@@ -127,6 +128,7 @@ class EngineProcess(asyncio.Protocol):
         if not isinstance(answer, Loaded):
             raise TypeError(f"an engine answered an order with {answer!r}")
         _warn_once(answer.warnings)
+        self._said = b""  # what it said so far has no part in how it may end
         return answer
 
     def kill(self) -> None:
@@ -135,10 +137,12 @@ class EngineProcess(asyncio.Protocol):
 
     async def end(self, *, is_hanging: bool = False) -> Ending:
         """End it at once, however it is; return how it ended. ``is_hanging``: we killed it."""
-        await self._give_time()
-        if self._transport is not None:
-            self._transport.abort()
-        self.kill()
+        try:
+            await self._give_time()
+        finally:
+            if self._transport is not None:
+                self._transport.abort()
+            self.kill()
         code = await self._process.wait()
         await self._listening
         last_line = (self._said.decode(errors="replace").strip().splitlines() or [""])[-1]
@@ -217,13 +221,14 @@ class Launcher:
     async def launch(self) -> tuple[EngineProcess, Loaded]:
         """Return a process that has loaded the version; raises ModelLoadError.
 
-        The first one proves the version and fills the archive, from which all others load.
+        It is a NoProcessError where the system lacks memory, processes or files. The first
+        process proves the version and fills the archive, from which all others load.
         """
         process = EngineProcess()
         try:
             await process.start(self._archive)
         except OSError as error:
-            raise ModelTrialError(
+            raise NoProcessError(
                 f"{self._order.folder}: no process can be started: {error.strerror}"
             ) from None
         try:
@@ -232,6 +237,7 @@ class Launcher:
             with suppress(OSError):
                 await process.end()
             raise
+        seal(self._archive)
         # whoever comes after it has callers that wait
         self._order = msgspec.structs.replace(
             self._order, difference=loaded.difference, is_beside_others=False

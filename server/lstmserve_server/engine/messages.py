@@ -24,6 +24,7 @@ from lstmserve_server.errors import (
 )
 
 LENGTH_BYTES = 4  # before every message: how many bytes it has
+MAX_BYTES = 64 << 20  # of a message; a full turn with the most log-probabilities has a third of it
 BYTE_ORDER: Final = "little"
 
 
@@ -190,12 +191,18 @@ class Unframer:
         self._received = bytearray()
 
     def add(self, data: bytes) -> list[bytes]:
-        """Return the messages that these further bytes complete."""
+        """Return the messages that these further bytes complete.
+
+        Raises ValueError for one that is too long: its sender is not what it should be.
+        """
         self._received += data
         messages, start = [], 0
         while len(self._received) - start >= LENGTH_BYTES:
             begin = start + LENGTH_BYTES
-            end = begin + int.from_bytes(self._received[start:begin], BYTE_ORDER)
+            size = int.from_bytes(self._received[start:begin], BYTE_ORDER)
+            if size > MAX_BYTES:
+                raise ValueError(f"a message of {size} bytes; at most {MAX_BYTES} are taken")
+            end = begin + size
             if len(self._received) < end:
                 break
             messages.append(bytes(self._received[begin:end]))

@@ -46,8 +46,8 @@ class ReplyText:
 
     def push(self, token_id: int) -> str:
         """Add one token; return the text that it makes safe to send."""
+        self._held += self._detokenizer.push([token_id])  # raises for no token of the vocabulary
         self.num_tokens += 1
-        self._held += self._detokenizer.push([token_id])
         if self._stops and self._cut_at_stop():
             return self._release(len(self._held))
         if token_id == self._end_id:

@@ -516,3 +516,28 @@ async def test_an_engine_that_fails_to_start_and_then_does_is_used() -> None:
         await asyncio.sleep(0)
         assert await read_all(run.engine.generate(make_request(2))) == expected
         assert not run.deaths
+
+
+async def test_a_system_without_processes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "FIRST_PAUSE_SECONDS", 0.0)
+    async with running(CONFIG) as run:
+        run.launcher.num_refusals = 100
+        expected = await read_all(run.engine.generate(make_request(2)))
+        run.process.die()
+        await asyncio.sleep(0)
+        assert await read_all(run.engine.generate(make_request(2))) == expected
+        assert not run.deaths
+
+
+async def test_a_deadline_that_passes_while_there_is_no_engine_ends_a_reply(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper, "HANG_SECONDS", 0.1)
+    async with running(PATIENT) as run:
+        run.launcher.may_launch.clear()
+        run.process.die()
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlineError):
+            await read_all(run.engine.generate(LONG, Claim(deadline=time.monotonic() + 0.05)))
+        run.launcher.may_launch.set()
+        assert await read_all(run.engine.generate(make_request(2)))

@@ -97,6 +97,7 @@ TABLE: list[tuple[LstmserveError, StatusCode, str, type[Message] | None]] = [
     ),
     (errors.ModelLoadError("bad"), StatusCode.FAILED_PRECONDITION, "MODEL_LOAD_FAILED", None),
     (errors.ModelTrialError("hm"), StatusCode.FAILED_PRECONDITION, "MODEL_LOAD_FAILED", None),
+    (errors.NoProcessError("full"), StatusCode.FAILED_PRECONDITION, "MODEL_LOAD_FAILED", None),
     (errors.ModelNeededError("last"), StatusCode.FAILED_PRECONDITION, "MODEL_NEEDED", None),
     (errors.ModelLoadingError("soon"), StatusCode.UNAVAILABLE, "MODEL_LOADING", RetryInfo),
     (errors.DrainingError("bye"), StatusCode.UNAVAILABLE, "DRAINING", RetryInfo),

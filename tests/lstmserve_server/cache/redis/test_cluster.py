@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.testbed.ports import HOST
-from benchmarks.testbed.redis import RedisProcess, start_cluster
+from benchmarks.testbed.redis import RedisProcess, is_serving, start_cluster
 from benchmarks.testbed.tcp_proxy import TcpProxy
-from benchmarks.testbed.waiting import until_so
+from benchmarks.testbed.waiting import until, until_so
 from lstmserve_server.cache.entry_key import EntryKey, Selection
 from lstmserve_server.cache.observer import Problem
 from lstmserve_server.cache.redis.store import RedisStore
@@ -41,6 +41,8 @@ def nodes() -> Iterator[Sequence[RedisProcess]]:
 
 @pytest.fixture
 def replica(nodes: Sequence[RedisProcess]) -> RedisProcess:
+    """Of a cluster that serves, whatever has been done to it before."""
+    until(lambda: all(is_serving(node, len(nodes)) for node in nodes), "the cluster serves")
     return next(node for node in nodes if is_replica(node))
 
 
