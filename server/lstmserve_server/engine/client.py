@@ -18,6 +18,7 @@ from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.keeper import Keeper
 from lstmserve_server.engine.launcher import Ending, EngineProcess, Launcher
 from lstmserve_server.engine.messages import (
+    LATE,
     Amend,
     Cancel,
     Command,
@@ -46,7 +47,6 @@ from lstmserve_server.errors import (
 
 MAX_DEATHS = 5  # of engines that had a reply in hand, which did not go on in between
 POISONED = "working on this request has ended the engine twice; do not repeat it"
-LATE = "the deadline passed before the reply ended"
 RESTART_SECONDS = 1.0  # RetryInfo while there is no process
 Clock = Callable[[], float]
 

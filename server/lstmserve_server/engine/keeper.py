@@ -72,10 +72,6 @@ class Keeper:
         if self._process is not None:
             self._process.send(commands)
 
-    def expect(self) -> None:
-        """Note that the engine, which had nothing to do, is to say something from now on."""
-        self._num_silent = 0
-
     def count_progress(self) -> None:
         """Note that something came of the process."""
         self._num_failures = 0
@@ -121,8 +117,8 @@ class Keeper:
         except EngineDeadError as error:
             self._engines.on_dead(error)
             return
+        self._num_silent = 0
         self._listen(self._process)
-        self.expect()
         self._engines.on_back()
 
     async def _launch(self, ending: Ending) -> EngineProcess:
@@ -155,7 +151,7 @@ class Keeper:
             if self._process is None:
                 self._engines.drop_late()
             if self._process is None or not self._engines.is_waiting:
-                self.expect()
+                self._num_silent = 0
             elif self._num_silent < LOOKS_PER_HANG:
                 self._num_silent += 1
             elif not self._is_hanging:

@@ -23,6 +23,7 @@ from lstmserve_server.errors import (
     QueueTokensFullError,
 )
 
+LATE = "the deadline passed before the reply ended"
 LENGTH_BYTES = 4  # before every message: how many bytes it has
 MAX_BYTES = 64 << 20  # of a message; a full turn with the most log-probabilities has a third of it
 BYTE_ORDER: Final = "little"

@@ -464,8 +464,9 @@ async def test_an_engine_that_was_frozen_with_its_server_goes_on(
         stream = run.engine.generate(request)
         await anext(stream)
         run.process.is_stopped = True
-        for _ in range(3):  # one look each
-            time.sleep(1.0)  # noqa: ASYNC251 - nothing runs
+        loop = asyncio.get_running_loop()
+        for seconds in (100.0, 200.0, 300.0):  # pass while nothing runs, and bring one look each
+            monkeypatch.setattr(loop, "time", lambda passed=seconds: time.monotonic() + passed)
             await asyncio.sleep(0.01)
         run.process.is_stopped = False
         run.process.send([])

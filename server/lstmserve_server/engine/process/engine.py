@@ -11,6 +11,7 @@ import msgspec
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.decoding.runner import Decoded, Runner
 from lstmserve_server.engine.messages import (
+    LATE,
     Amend,
     Cancel,
     Command,
@@ -96,7 +97,7 @@ class Engine:
     def _drop_late(self) -> None:
         while (reply := self._scheduler.find_late(self._clock())) is not None:
             self._remove(reply)
-            self._refuse(reply.id, DeadlineError("the deadline passed before the reply ended"))
+            self._refuse(reply.id, DeadlineError(LATE))
 
     def _try_suspect(self) -> None:
         """Begin a reply that an engine may have died of, for nothing and with nobody beside it.

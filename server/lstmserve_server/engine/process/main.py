@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> None:
             tuple(warnings),
         )
     )
-    with suppress(EOFError, OSError):  # the server has closed it, or has ended
+    with suppress(EOFError, ConnectionError):  # the server has closed it, or has ended
         _serve(model, order, channel, SharedPage(page))
     _end(0)
 
