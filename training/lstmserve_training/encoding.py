@@ -64,14 +64,17 @@ class Encoder:
         if not self._template.has_roles:
             return self._encode_text(example.turns[0].text)
         document = Document([], [])
+        is_asked = bool(example.label)
         for turn in example.turns:
             marker, *words = self._template.render_turn(TemplateTurn(turn.role, turn.text))
-            weights = [1.0] * len(words)
+            # replies before the one with the label are read: others may have written them
+            is_read = is_asked and turn.role == AGENT and not turn.label
+            weights = [0.0 if is_read else 1.0] * len(words)
             if turn.label:
                 words.insert(0, self._tokenizer.special_id(label_token(self._name, turn.label)))
                 weights.insert(0, self._label_weight)
             elif turn.role == AGENT and self._has_labels:
-                weights[0] = _first_word_weight(example, turn, opening_weight)
+                weights[0] *= _first_word_weight(example, turn, opening_weight)
             document.token_ids.extend([marker, *words])
             document.weights.extend([0.0, *weights])
         return document

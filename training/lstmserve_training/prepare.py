@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 from lstmserve_bundle.errors import TokenizerError
 from lstmserve_bundle.manifest import ROW_STEP, TemplateManifest
 from lstmserve_bundle.tokenizer import Tokenizer
-from lstmserve_training.data.augmentation import Augmenter, fill
+from lstmserve_training.data.augmentation import Augmenter
 from lstmserve_training.data.lengths import LengthLimit
+from lstmserve_training.data.pools import give_reply
 from lstmserve_training.data.reading import SourceText, Texts, read_texts
 from lstmserve_training.data.report import make_report
 from lstmserve_training.documents import Corpus, Document, Documents, Part, save_corpus
 from lstmserve_training.encoding import END_TOKEN, Encoder, make_template, special_tokens
 from lstmserve_training.errors import DataError
 from lstmserve_training.importing.vocabulary import Vocabulary, read_vocabulary
-from lstmserve_training.tokenizer import train_tokenizer
+from lstmserve_training.tokenizer import add_labels, train_tokenizer
 from lstmserve_training.work import (
     CORPUS_NAME,
     PREPARATION_NAME,
@@ -137,6 +138,7 @@ def _take_tokenizer(path: Path, work: Path, template: TemplateManifest) -> Token
     found = require(path, TOKENIZER_NAME) if path.is_dir() else path
     try:
         tokenizer = Tokenizer.from_file(found)
+        tokenizer = _save(add_labels(found, template.labels), work)
         for token in special_tokens(template):
             tokenizer.special_id(token)
     except OSError:
@@ -151,7 +153,6 @@ def _take_tokenizer(path: Path, work: Path, template: TemplateManifest) -> Token
             f"tokenizer.file: {found} has {tokenizer.num_tokens} tokens, which is no multiple of "
             f"{ROW_STEP}"
         )
-    shutil.copyfile(found, work / TOKENIZER_NAME)
     return tokenizer
 
 
@@ -186,7 +187,7 @@ def _make_corpus(
         kind: Documents.pack(
             document
             for text, examples in found
-            for document in encode(text, fill(examples, texts.pools, rng), 1.0)
+            for document in encode(text, [give_reply(e, texts.pools, rng) for e in examples], 1.0)
         )
         for kind, found in texts.held_out.items()
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_training.data.files import find_files
 from lstmserve_training.errors import DataError
+from lstmserve_training.importing.published import is_published
 from lstmserve_training.recipe.toml import Flat, differences, flatten
 from lstmserve_training.train import UNRELATED
 from lstmserve_training.work import (
@@ -190,8 +191,9 @@ def make_record(step: Step, recipe: Recipe, folder: Path, work: Path) -> Record:
     if step is PREPARE:
         inputs = _data_digests(recipe, folder)
     elif step is TRAIN and recipe.training.start_from:
-        first = folder / recipe.training.start_from / BEST_NAME
-        inputs |= {f"{recipe.training.start_from}/{BEST_NAME}": _digest(first)}
+        first = folder / recipe.training.start_from
+        name = MODEL_NAME if is_published(first) else BEST_NAME
+        inputs |= {f"{recipe.training.start_from}/{name}": _digest(first / name)}
     elif step is IMPORT and recipe.weights is not None:
         inputs[recipe.weights.file] = _digest(folder / recipe.weights.file)
     return Record(flatten(step.keys(recipe)), inputs)

@@ -13,6 +13,7 @@ from lstmserve_training.masks import MASKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from lstmserve_training.recipe.sections import TokenizerSection
 
@@ -56,10 +57,21 @@ def normalizer(section: TokenizerSection) -> normalizers.Normalizer | None:
     return normalizers.Sequence(steps) if steps else None
 
 
+def add_labels(path: Path, labels: Iterable[str]) -> Tokenizer:
+    """The tokenizer in a file, with the special tokens of further labels behind its own."""
+    tokenizer = Tokenizer.from_file(str(path))
+    missing = [label for label in labels if tokenizer.token_to_id(label) is None]
+    if missing:
+        tokenizer.add_special_tokens([AddedToken(label, special=True) for label in missing])
+        pad(tokenizer)
+    return tokenizer
+
+
 def pad(tokenizer: Tokenizer) -> None:
     """Fill the vocabulary up to whole vectors with special tokens that no reply may contain."""
     found = tokenizer.get_vocab_size(with_added_tokens=True)
-    names = (f"<|pad:{number}|>" for number in range(round_up(found) - found))
+    taken = sum(name.startswith("<|pad:") for name in tokenizer.get_vocab())
+    names = (f"<|pad:{taken + number}|>" for number in range(round_up(found) - found))
     tokenizer.add_special_tokens([AddedToken(name, special=True) for name in names])
 
 

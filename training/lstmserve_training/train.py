@@ -28,6 +28,7 @@ from lstmserve_training.checkpoint import (
 from lstmserve_training.devices import pick_device, pick_precision
 from lstmserve_training.documents import Corpus, Places, collate, make_batches, segments
 from lstmserve_training.errors import DataError, TrainingError
+from lstmserve_training.importing.published import is_published, read_published
 from lstmserve_training.model import ModelConfig, StackedLstm, State
 from lstmserve_training.perplexity import perplexity
 from lstmserve_training.reporting import StepFacts
@@ -239,19 +240,25 @@ class Trainer:
         self._progress = Progress(**saved["progress"])
 
     def _start_from(self, folder: Path) -> None:
-        first = load_best(folder).model
+        first = read_published(folder) if is_published(folder) else load_best(folder).model
         sizes, other = self._model.config, first.config
-        if (sizes.num_tokens, sizes.hidden, sizes.layers) != (
-            other.num_tokens,
-            other.hidden,
-            other.layers,
-        ):
+        is_same = (sizes.hidden, sizes.layers) == (other.hidden, other.layers)
+        if not is_same or other.num_tokens > sizes.num_tokens:
             raise DataError(
                 f"training.start_from: {folder} has a model of {other.layers} x {other.hidden} and "
                 f"{other.num_tokens} tokens, this run {sizes.layers} x {sizes.hidden} and "
                 f'{sizes.num_tokens}: take its sizes, and its tokenizer (tokenizer.kind = "file")'
             )
-        self._model.load_state_dict(first.state_dict())
+        self._model.load_state_dict(_with_new_tokens(self._model, first))
+
+
+def _with_new_tokens(model: StackedLstm, first: StackedLstm) -> dict[str, Tensor]:
+    """The weights of ``first``; tokens that it has not keep what ``model`` begins with."""
+    found = first.state_dict()
+    for name, fresh in model.state_dict().items():
+        if fresh.shape != found[name].shape:
+            found[name] = torch.cat([found[name], fresh[len(found[name]) :]])
+    return found
 
 
 def settings_of(section: TrainingSection, seed: int) -> dict[str, Any]:

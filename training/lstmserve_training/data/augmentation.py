@@ -1,13 +1,12 @@
-"""Prompts as other people might have typed them, and replies from pools."""
+"""Prompts as other people might have typed them, with a reply each."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lstmserve_training.data.examples import AGENT, USER, Example, Turn
-from lstmserve_training.errors import DataError
+from lstmserve_training.data.examples import USER, Example
+from lstmserve_training.data.pools import ReplyPools, give_reply
 
 if TYPE_CHECKING:
     import random
@@ -15,44 +14,10 @@ if TYPE_CHECKING:
 
     from lstmserve_training.recipe.sections import Augmentation
 
+PAIR = 2  # turns of a question with its answer
 MIN_WORDS_TO_LEAVE_ONE_OUT = 5
 MIN_LETTERS_TO_MISTYPE = 4
 MISTYPED_WORDS = 0.12  # of a prompt that has any
-
-
-class ReplyPools:
-    """Replies by label, each pool with a weight."""
-
-    def __init__(self) -> None:
-        self._pools: dict[str, list[tuple[float, list[str]]]] = defaultdict(list)
-
-    def add(self, weight: float, examples: Sequence[Example]) -> None:
-        """A source of replies with their labels; equal ones count once."""
-        by_label: dict[str, dict[str, None]] = defaultdict(dict)
-        for example in examples:
-            by_label[example.label][example.turns[-1].text] = None
-        for label, replies in by_label.items():
-            self._pools[label].append((weight, list(replies)))
-
-    def draw(self, label: str, rng: random.Random) -> str:
-        """A reply for a label that ``check`` has found."""
-        pools = self._pools[label]
-        _, replies = rng.choices(pools, [weight for weight, _ in pools])[0]
-        return rng.choice(replies)
-
-    def check(self, examples: Sequence[Example]) -> None:
-        """Raise DataError for a prompt that has no reply and no pool to take one from."""
-        for example in examples:
-            if needs_reply(example) and example.label not in self._pools:
-                raise DataError(
-                    f"{example.place}: no reply, and no source of use 'reply-pool' has one for the "
-                    f"label {example.label!r}"
-                )
-
-
-def needs_reply(example: Example) -> bool:
-    """Whether a pool is to give its reply."""
-    return example.turns[-1].role == AGENT and not example.turns[-1].text
 
 
 class Augmenter:
@@ -67,34 +32,21 @@ class Augmenter:
         return [self._vary(example, examples, rng) for example in examples]
 
     def _vary(self, example: Example, others: Sequence[Example], rng: random.Random) -> Example:
-        turns = self._exchange(example, rng)
-        if _chance(rng, self._config.earlier_exchange):
-            # read back as the server would: without its label
-            earlier = self._exchange(rng.choice(others), rng)
-            turns = tuple(replace(turn, label="") for turn in earlier) + turns
-        return replace(example, turns=turns)
-
-    def _exchange(self, example: Example, rng: random.Random) -> tuple[Turn, ...]:
-        prompt, reply = example.turns[0], example.turns[-1]
-        if needs_reply(example):
-            reply = replace(reply, text=self._pools.draw(example.label, rng))
-        return Turn(USER, roughen(prompt.text, self._config, rng)), reply
-
-
-def fill(examples: Sequence[Example], pools: ReplyPools, rng: random.Random) -> list[Example]:
-    """The examples as they are, with replies from the pools where they have none."""
-    return [
-        replace(
-            example,
-            turns=(
-                *example.turns[:-1],
-                replace(example.turns[-1], text=pools.draw(example.label, rng)),
-            ),
+        varied = self._roughen(give_reply(example, self._pools, rng), rng)
+        if len(example.turns) > PAIR or not _chance(rng, self._config.earlier_exchange):
+            return varied
+        earlier = self._roughen(give_reply(rng.choice(others), self._pools, rng), rng)
+        # read back as the server would: without its label
+        return replace(
+            varied, turns=(*(replace(turn, label="") for turn in earlier.turns), *varied.turns)
         )
-        if needs_reply(example)
-        else example
-        for example in examples
-    ]
+
+    def _roughen(self, example: Example, rng: random.Random) -> Example:
+        turns = tuple(
+            replace(turn, text=roughen(turn.text, self._config, rng)) if turn.role == USER else turn
+            for turn in example.turns
+        )
+        return replace(example, turns=turns)
 
 
 def roughen(text: str, config: Augmentation, rng: random.Random) -> str:

@@ -102,6 +102,8 @@ def _from_text(path: Path, source: Source, kind: str, counts: RowCounts) -> Iter
 
 def _converter(kind: str, source: Source) -> Callable[[Row], Example]:
     columns = source.columns
+    if kind == "replies" and columns.turns:
+        return lambda row: _question(row, source)
     if kind == "replies":
         return lambda row: _reply(row, source)
     if kind == "conversations":
@@ -119,6 +121,17 @@ def _reply(row: Row, source: Source) -> Example:
         reply = value(row, columns.reply, "reply")
     turns = (Turn(USER, prompt), Turn(AGENT, reply, label.strip()))
     return Example(turns, row.place)
+
+
+def _question(row: Row, source: Source) -> Example:
+    """A conversation whose last turn is to be answered; its label may be found later."""
+    found = _conversation(row, source)
+    if not source.columns.label:
+        return found
+    if found.turns[-1:] and found.turns[-1].role != USER:
+        raise DataError(f"{row.place}: the last turn must be the user's: a reply-pool answers it")
+    label = value(row, source.columns.label, "label").strip()
+    return Example((*found.turns, Turn(AGENT, "", label)), row.place)
 
 
 def _conversation(row: Row, source: Source) -> Example:
@@ -175,6 +188,9 @@ def _missing(row: Row, column: str, name: str) -> NoReturn:
 
 
 def _why_empty(example: Example, source: Source) -> str:
+    if source.columns.turns:
+        is_whole = example.turns and all(turn.text.strip() for turn in example.turns[:-1])
+        return "" if is_whole else "an empty turn"
     if len(example.turns) == 1:
         return "" if example.turns[0].text.strip() else "empty"
     prompt, reply = example.turns[0], example.turns[-1]

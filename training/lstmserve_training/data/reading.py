@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lstmserve_bundle.bundle import describe_file
-from lstmserve_training.data.augmentation import ReplyPools
 from lstmserve_training.data.cleaning import Changes, Cleaner, check_labels
 from lstmserve_training.data.examples import Example, RowCounts, drop_hollow, read_examples
 from lstmserve_training.data.files import find_files
+from lstmserve_training.data.labeling import label_examples
+from lstmserve_training.data.pools import ReplyPools
+from lstmserve_training.data.slots import fill_slots, read_slots
 from lstmserve_training.data.splitting import (
     choose_held_out,
     count_duplicates,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lstmserve_training.recipe.schema import Recipe
-    from lstmserve_training.recipe.sections import Source
+    from lstmserve_training.recipe.sections import Source, Split
 
 MIN_EXAMPLES = 10
 MIN_CHARACTERS = 500  # of a running text
@@ -71,7 +73,7 @@ def read_texts(recipe: Recipe, folder: Path) -> Texts:
     texts = Texts(sources, ReplyPools())
     for text in sources:
         if text.source.use == "reply-pool":
-            texts.pools.add(text.source.weight, text.examples)
+            texts.pools.add(text.source, text.examples)
     _split(recipe, texts)
     texts.questions = [
         example for text in sources if text.source.use == "questions" for example in text.examples
@@ -85,7 +87,10 @@ def read_texts(recipe: Recipe, folder: Path) -> Texts:
 def _read_source(recipe: Recipe, source: Source, folder: Path) -> SourceText:
     counts = RowCounts()
     cleaner = Cleaner(source.cleaning, recipe.cleaning)
-    examples = cleaner.clean(read_examples(recipe, source, folder, counts), counts)
+    found = label_examples(read_examples(recipe, source, folder, counts), source, counts)
+    if source.slots:
+        found = fill_slots(found, read_slots(folder / source.slots), source.fillings, recipe.seed)
+    examples = cleaner.clean(found, counts)
     kind = recipe.kind_of(source)
     if kind == "conversations":
         examples = drop_hollow(examples, counts)
@@ -102,44 +107,59 @@ def _split(recipe: Recipe, texts: Texts) -> None:
     for text in given:
         texts.held_out.setdefault(text.kind, []).append((text, text.examples))
     training = [text for text in texts.sources if text.source.use == "training"]
+    chosen: set[bytes] = set()
     for kind in {text.kind for text in training}:
         same = [text for text in training if text.kind == kind]
         if kind in texts.held_out:
             texts.training += [(text, text.examples) for text in same]
         else:
-            _hold_out(recipe.split.held_out, texts, same)
+            chosen |= _hold_out(recipe.split, texts, same)
+    _drop_held_out(texts, chosen, recipe.split.by)
     everything = [example for _, examples in texts.training for example in examples]
     texts.duplicates = count_duplicates(everything)
     for text in given:
         texts.leaks += find_copies(everything, text.examples)
 
 
-def _hold_out(share: float, texts: Texts, sources: list[SourceText]) -> None:
+def _hold_out(split: Split, texts: Texts, sources: list[SourceText]) -> set[bytes]:
+    """Split sources of one kind; return the digests of what is held out."""
+    share, by = split.held_out, split.by
     chosen: set[bytes] = set()
     for text in sources:
         if not text.is_running and text.examples:
-            chosen |= choose_held_out(text.examples, share)
-    chosen -= _rare(sources, chosen, texts.warnings)
+            chosen |= choose_held_out(text.examples, share, by)
+    chosen -= _rare(sources, chosen, by, texts.warnings)
     for text in sources:
         if text.is_running:
             halves = [split_text(example, share) for example in text.examples]
             kept, held = [half[0] for half in halves], [half[1] for half in halves]
         else:
-            kept = [example for example in text.examples if digest(example) not in chosen]
-            held = [example for example in text.examples if digest(example) in chosen]
+            kept = [example for example in text.examples if digest(example, by) not in chosen]
+            held = [example for example in text.examples if digest(example, by) in chosen]
         texts.training.append((text, kept))
         texts.held_out.setdefault(text.kind, []).append((text, held))
+    return chosen
 
 
-def _rare(sources: list[SourceText], chosen: set[bytes], warnings: list[str]) -> set[bytes]:
+def _drop_held_out(texts: Texts, chosen: set[bytes], by: str) -> None:
+    """A text that is held out of one source is in no other that is trained on."""
+    texts.training = [
+        (text, [example for example in examples if digest(example, by) not in chosen])
+        for text, examples in texts.training
+    ]
+
+
+def _rare(
+    sources: list[SourceText], chosen: set[bytes], by: str, warnings: list[str]
+) -> set[bytes]:
     """Of what is chosen, that whose label would be trained on by nothing."""
     examples = [example for text in sources for example in text.examples if example.label]
-    kept = {example.label for example in examples if digest(example) not in chosen}
+    kept = {example.label for example in examples if digest(example, by) not in chosen}
     rare = [example for example in examples if example.label not in kept]
     labels = sorted({example.label for example in rare})
     if labels:
         warnings.append(f"too few rows to hold one out of: {', '.join(labels[:10])}")
-    return {digest(example) for example in rare}
+    return {digest(example, by) for example in rare}
 
 
 def _check_labels(texts: Texts) -> None:

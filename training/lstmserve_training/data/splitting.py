@@ -11,19 +11,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-def digest(example: Example) -> bytes:
+def digest(example: Example, by: str = "user") -> bytes:
     """Of what is asked in an example, or of its text, whatever its case and white space.
 
-    Many conversations begin with "hello", so all that the user says counts.
+    Many conversations begin with "hello", so all that the user says counts, unless the recipe
+    splits ``by`` the first turn.
     """
-    asked = [turn.text for turn in example.turns if turn.role != AGENT] or [example.turns[0].text]
+    asked = [turn.text for turn in example.turns if turn.role != AGENT]
+    if by == "first-turn" or not asked:
+        asked = [example.turns[0].text]
     text = " ".join(" ".join(asked).lower().split())
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
-def choose_held_out(examples: Iterable[Example], share: float) -> set[bytes]:
+def choose_held_out(examples: Iterable[Example], share: float, by: str = "user") -> set[bytes]:
     """The digests of that share of distinct texts, one at least: the lowest there are."""
-    distinct = sorted({digest(example) for example in examples})
+    distinct = sorted({digest(example, by) for example in examples})
     return set(distinct[: max(1, round(share * len(distinct)))])
 
 

@@ -59,7 +59,9 @@ def read_rows(path: Path, source: Source) -> Iterator[Row]:
         return
     check_bytes(path, source.encoding)
     with open_text(path, source.encoding, newline="") as file:
-        if form == "json-lines":
+        if source.lists:
+            yield from _read_lists(path, file.read(), source.lists)
+        elif form == "json-lines":
             yield from _read_json(path, file)
         else:
             delimiter = source.delimiter or ("\t" if form == "tsv" else ",")
@@ -121,6 +123,17 @@ def _read_json(path: Path, file: IO[str]) -> Iterator[Row]:
         if whole.strip():
             place = f"{path}, line {number}"
             yield _object(_parse(whole, place), place)
+
+
+def _read_lists(path: Path, text: str, names: list[str]) -> Iterator[Row]:
+    """The rows of some of the lists in one object; a row may be a list itself."""
+    whole = _object(_parse(text, str(path)), str(path)).values
+    for name in names:
+        if not isinstance(whole.get(name), list):
+            raise DataError(f"{path}: has no list {name!r}; there are: {', '.join(whole)}")
+        for number, row in enumerate(whole[name], start=1):
+            named = dict(zip(map(str, range(len(row))), row)) if isinstance(row, list) else row
+            yield _object(named, f"{path}, {name}, row {number}")
 
 
 def _parse(text: str, place: str) -> Any:  # noqa: ANN401 - of JSON

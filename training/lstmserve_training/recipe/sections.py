@@ -86,6 +86,13 @@ class Cleaning(Section):
     fold_labels: bool = key("write labels in lower case, without space around", default=False)
 
 
+class LabelRule(Section):
+    """A label for conversations that begin in a certain way."""
+
+    pattern: Pattern = key("a regular expression (Python's), found in the first turn in any case")
+    label: str = key("the label", min_length=1)
+
+
 class Source(Section):
     """Files of one origin and one form."""
 
@@ -113,6 +120,31 @@ class Source(Section):
         default="file",
     )
     columns: Columns = key("the names of the columns", default=Columns())
+    lists: list[str] = key(
+        "of a JSON file that is one object: the names of its lists that hold the rows; columns of "
+        "a row that is a list are called `0`, `1`, …",
+        default=[],
+    )
+    labels: dict[str, str] = key(
+        "our labels by those of the source; empty: labels are as they are", default={}
+    )
+    other_label: str = key(
+        "the label of rows whose own is not in `labels`; empty: they are left out", default=""
+    )
+    label_rules: list[LabelRule] = key(
+        "labels by how a conversation begins; those on which no rule, or no two rules, agree are "
+        "left out",
+        default=[],
+    )
+    contexts: Positive = key(
+        "with `label_rules`: a reply is asked for after each of so many first turns of the user",
+        default=1,
+    )
+    slots: str = key(
+        "a JSON file of lists by name, whose values take the place of `{name}` in the texts",
+        default="",
+    )
+    fillings: Positive = key("with `slots`: how often each row is filled", default=1)
     users: list[str] = key(
         "roles that ask, in any case", default=["user", "customer", "human", "client"]
     )
@@ -123,6 +155,13 @@ class Source(Section):
     share: Share = key("share of its documents that each epoch draws anew", default=1.0)
     weight: float = key(
         "of a reply pool: how often it is drawn from, beside others", gt=0, default=1
+    )
+    place: Literal["any", "first", "later"] = key(
+        "of a reply pool: whether it answers first turns, later ones, or both", default="any"
+    )
+    when: Pattern = key("of a reply pool: must be found in what the user has said", default="")
+    unless: Pattern = key(
+        "of a reply pool: must not be found in what the user has said", default=""
     )
     opening_weight: Share = key(
         "loss weight of the first word of a conversation's first reply that has no label",
@@ -135,6 +174,11 @@ class Split(Section):
     """What is held out, and how long a document may be."""
 
     held_out: float = key("share of the documents that is held out", ge=0.001, le=0.5, default=0.05)
+    by: Literal["user", "first-turn"] = key(
+        "what decides whether a conversation is held out: all that the user says, or the first "
+        "turn, so that conversations that begin alike stay together",
+        default="user",
+    )
     max_tokens: int = key("longest document in tokens", ge=8, le=100_000, default=1024)
     too_long: Literal["drop", "cut", "stop"] = key(
         "what happens to longer ones: left out, cut after so many tokens, or an error",
@@ -233,7 +277,10 @@ class TrainingSection(Section):
         "loss weight of a label's token; one of text has 1", ge=0, default=3.0
     )
     patience: Positive = key("epochs without gain on held-out text before it stops", default=3)
-    start_from: str = key("the folder of a run whose best weights to start from", default="")
+    start_from: str = key(
+        "the folder of a run whose best weights to start from, or of a published version",
+        default="",
+    )
     checkpoint_minutes: float = key("time between checkpoints within an epoch", gt=0, default=2.0)
     tensorboard: bool = key("write TensorBoard files into the run's folder", default=False)
 
