@@ -216,6 +216,7 @@ def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 def _data_digests(recipe: Recipe, folder: Path) -> dict[str, str]:
     found = [path for source in recipe.sources for path in find_files(source, folder)]
+    found += [folder / source.slots for source in recipe.sources if source.slots]
     if recipe.tokenizer.file:
         path = folder / recipe.tokenizer.file
         found.append(path / TOKENIZER_NAME if path.is_dir() else path)

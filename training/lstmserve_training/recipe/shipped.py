@@ -8,6 +8,8 @@ from pathlib import Path
 
 from lstmserve_training.errors import MissingInputError, TrainingError
 
+HELD_OUT = "heldout"
+
 
 def list_recipes() -> list[str]:
     """Their names."""
@@ -24,13 +26,17 @@ def find_recipe(name: str) -> Path:
 
 def copy_recipe(name: str, folder: Path) -> list[Path]:
     """Copy a recipe's files into a folder; raises TrainingError rather than overwrite one."""
-    # folders stay: held-out sets are for judging, and a copy of a recipe is for training
-    found = sorted(path for path in find_recipe(name).iterdir() if path.is_file())
+    source = find_recipe(name)
+    whole = (path.relative_to(source) for path in sorted(source.rglob("*")) if path.is_file())
+    # held-out sets are for judging, and a copy of a recipe is for training
+    found = [path for path in whole if path.parts[0] != HELD_OUT]
     for path in found:
-        if (folder / path.name).exists():
-            raise TrainingError(f"{folder / path.name} exists: copy into another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    return [Path(shutil.copyfile(path, folder / path.name)) for path in found]
+        if (folder / path).exists():
+            raise TrainingError(f"{folder / path} exists: copy into another folder")
+    for path in found:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / path, folder / path)
+    return [folder / path for path in found]
 
 
 def _folder() -> Path:

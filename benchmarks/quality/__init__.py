@@ -1,0 +1,1 @@
+"""How well a served support model understands and answers, on held-out sets."""

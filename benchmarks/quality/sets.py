@@ -1,0 +1,55 @@
+"""The held-out sets of a recipe, as what is asked and which labels are right."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lstmserve_client import Role, Turn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SINGLE = ("questions", "typos", "long", "tweets", "smalltalk", "out_of_scope", "languages")
+IN_SCOPE = ("questions", "typos", "long", "tweets", "smalltalk")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A conversation up to its last question, and all labels that an honest judge accepts."""
+
+    turns: tuple[Turn, ...]
+    labels: frozenset[str] = frozenset()
+    expected: dict[str, str] = field(default_factory=dict)  # values that the reply should hold
+
+    @property
+    def text(self) -> str:
+        """The last question."""
+        return self.turns[-1].text
+
+
+def read_set(folder: Path, name: str) -> list[Asked]:
+    """The rows of one set; raises OSError or ValueError for a file that cannot be read."""
+    lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [_asked(json.loads(line)) for line in lines]
+
+
+def read_rules(path: Path) -> dict[str, list[str]]:
+    """The patterns that no reply may match, by what is wrong with them."""
+    found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _asked(row: dict[str, Any]) -> Asked:
+    if "turns" in row:
+        turns = tuple(_turn(turn) for turn in row["turns"])
+    else:
+        turns = (Turn(Role.USER, row["text"]),)
+    labels = {row["label"], *row.get("also", ())} if "label" in row else set()
+    return Asked(turns, frozenset(labels), row.get("variables_expected", {}))
+
+
+def _turn(turn: Any) -> Turn:  # noqa: ANN401 - of JSON
+    role, text = turn.values() if isinstance(turn, dict) else turn
+    return Turn(Role.AGENT if role == "agent" else Role.USER, text)

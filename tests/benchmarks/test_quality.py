@@ -1,0 +1,106 @@
+"""What ``benchmarks.quality`` computes, and that the vetted replies obey its rules."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmarks.quality.measures import CHANGES, auroc, find_faults, let_through, spread
+from benchmarks.quality.sets import read_rules, read_set
+from benchmarks.quality.topics import TopicJudge, check
+from lstmserve_bundle.answers import PLACEHOLDER, names_in
+from lstmserve_training.recipe.shipped import find_recipe
+
+SUPPORT = find_recipe("support-en")
+SMALL_TALK = {"greeting", "thanks", "goodbye", "bot_question", "abuse"}
+SHORT = SMALL_TALK | {"out_of_scope", "other_language"}
+
+
+@pytest.fixture(scope="module")
+def replies() -> list[tuple[str, str]]:
+    paths = sorted((SUPPORT / "replies").glob("*.jsonl"))
+    rows = [json.loads(line) for path in paths for line in path.open(encoding="utf-8")]
+    return [(row["reply"], row["label"]) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def rules() -> dict[str, list[str]]:
+    return read_rules(SUPPORT / "forbidden.json")
+
+
+def test_ranks_and_thresholds_are_those_of_the_definitions() -> None:
+    assert auroc([0.9, 0.8, 0.5], [0.5, 0.1]) == pytest.approx((2 + 2 + 1.5) / 6)
+    inside = [0.1, *(0.5 + n / 100 for n in range(9))]
+    assert let_through(inside, [0.05, 0.49, 0.5, 0.9]) == 2
+    assert spread([0.5, 0.7]) == pytest.approx(0.1)
+
+
+def test_a_change_leaves_the_question_as_it_is() -> None:
+    changed = {name: change("Where's it, #4821?") for name, change in CHANGES.items()}
+    assert changed == {
+        "please": "please Where's it, #4821?",
+        "thanks": "Where's it, #4821? Thanks",
+        "upper case": "WHERE'S IT, #4821?",
+        "lower case": "where's it, #4821?",
+        "no punctuation": "Where's it #4821",
+    }
+
+
+@pytest.mark.parametrize(
+    ("reply", "faults"),
+    [
+        ("Your order [number] is late.", ["brackets"]),
+        ("Open {{Order Number}}.", ["brackets"]),
+        ("We will refund you.", ["promises"]),
+        ("I have cancelled your order.", ["claims"]),
+        ("It has been refunded within 24 hours.", ["claims", "deadlines"]),
+        ("It takes 3-5 business days.", ["deadlines"]),
+        ("You get $20 for your Freemium account.", ["amounts", "foreign"]),
+        ("Call (555) 123-4567.", ["phone numbers"]),
+        ("Open 'My orders' and press 'Cancel order'.", []),
+        ("We are sorry. You can ask our team.", []),
+    ],
+)
+def test_a_reply_that_says_too_much_is_found(
+    rules: dict[str, list[str]], reply: str, faults: list[str]
+) -> None:
+    assert find_faults(reply, rules) == faults
+
+
+def test_vetted_replies_obey_the_rules(
+    replies: list[tuple[str, str]], rules: dict[str, list[str]]
+) -> None:
+    for reply, _ in replies:
+        assert set(names_in(reply)) <= {"order_number"}
+        assert find_faults(PLACEHOLDER.sub("4821", reply), rules) == []
+
+
+def test_every_label_has_replies_for_first_and_later_turns() -> None:
+    for name in ("first", "later"):
+        lines = (SUPPORT / "replies" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        counts = Counter(json.loads(line)["label"] for line in lines)
+        assert len(counts) == 39
+        least = 24 if name == "first" else 10
+        assert all(count >= (10 if label in SHORT else least) for label, count in counts.items())
+
+
+def test_the_judge_names_the_label_of_a_reply(replies: list[tuple[str, str]]) -> None:
+    judge = TopicJudge(replies)
+    assert sum(judge.judge(reply)[0] == label for reply, label in replies) > 0.99 * len(replies)
+    assert check([("a b", "x"), ("c d", "y")] * 5, parts=5) == 1.0
+
+
+def test_sets_hold_the_turns_and_every_label_that_is_right(tmp_path: Path) -> None:
+    rows = [
+        {"text": "hi", "label": "x", "also": ["y"]},
+        {"turns": [{"role": "user", "content": "q"}, {"role": "agent", "content": "a"}]},
+        {"turns": [["user", "q"]], "variables_expected": {"order_number": "4821"}},
+    ]
+    (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    one, two, three = read_set(tmp_path, "s")
+    assert (one.text, one.labels) == ("hi", {"x", "y"})
+    assert [(turn.role, turn.text) for turn in two.turns] == [("user", "q"), ("agent", "a")]
+    assert three.expected == {"order_number": "4821"}
