@@ -37,14 +37,13 @@ from lstmserve_server.telemetry.auth import AuthMetrics, CertificateMetrics
 from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.call_log import CallLog
 from lstmserve_server.telemetry.calls import CallMetrics
-from lstmserve_server.telemetry.engine import EngineMetrics
+from lstmserve_server.telemetry.engine import EngineMetrics, watch_engine
 from lstmserve_server.telemetry.exporter import MetricsExporter
 from lstmserve_server.telemetry.logging import ProcessLog
 from lstmserve_server.telemetry.metrics import Metrics
-from lstmserve_server.telemetry.models import ModelMetrics
+from lstmserve_server.telemetry.models import ModelMetrics, describe_version
 from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.tracing import make_tracer
-from lstmserve_server.telemetry.versions import describe_version, watch_engine
 from lstmserve_server.tls.certificates import Certificates
 
 log = structlog.get_logger()
