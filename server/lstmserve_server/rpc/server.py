@@ -26,6 +26,7 @@ from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.cache import CacheServicer
 from lstmserve_server.rpc.call import CallEndObserver, CallObserver
 from lstmserve_server.rpc.channel_options import Options
+from lstmserve_server.rpc.classifying import Classifying
 from lstmserve_server.rpc.door import Door, OpenDoor
 from lstmserve_server.rpc.foreign import ForeignInterceptor
 from lstmserve_server.rpc.generation import Exchanges, GenerationServicer
@@ -74,7 +75,7 @@ class RpcServer:
         self._health = HealthServicer(("", *SERVICES))
         exchanges = Exchanges(service, observer)
         generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
-            GenerationServicer(exchanges), self._server
+            GenerationServicer(exchanges, Classifying(service, observer)), self._server
         )
         inference_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
             OpenInferenceServicer(service.catalog, exchanges, self._health), self._server
