@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.load.findings import Finding, print_findings
+from benchmarks.load.findings import print_findings
 from benchmarks.load.options import Json, ServerArguments, Start, Target, errors_told, open_server
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
 from benchmarks.quality.asking import Respondent
 from benchmarks.quality.judging import Judge
 from benchmarks.quality.sets import read_rules
-from benchmarks.quality.topics import TopicJudge, check
+from benchmarks.quality.topics import TopicJudge
 from lstmserve_client import Client
 from lstmserve_training.recipe.shipped import find_recipe
 
@@ -41,28 +41,29 @@ def quality(
     """Print how well a served version understands and answers; the sets are for nothing else."""
     folder = find_recipe(recipe)
     known = _read_replies(folder / "replies")
-    with open_server(target, start=start, arguments=server_arg) as server, errors_told():
-        with Client(server.address) as client:
-            judge = Judge(
-                Respondent(client, model, version),
-                folder / "heldout",
-                read_rules(folder / "forbidden.json"),
-                TopicJudge(known),
-                seeds,
-            )
-            parts = {"understanding": [*judge.understanding()]}
-            if replies:
-                parts["replies"] = [*judge.replies()]
-                note = "vetted replies that the judge of topics names right without having seen"
-                parts["replies"].append(Finding(note, check(known)))
+    with (
+        open_server(target, start=start, arguments=server_arg) as server,
+        errors_told(),
+        Client(server.address) as client,
+    ):
+        judge = Judge(
+            Respondent(client, model, version),
+            folder / "heldout",
+            read_rules(folder / "forbidden.json"),
+            TopicJudge(known),
+            seeds,
+        )
+        parts = {"understanding": [*judge.understanding()]}
+        if replies:
+            parts["replies"] = [*judge.replies()]
     print_findings(parts)
     figures = {name: [each.to_json() for each in part] for name, part in parts.items()}
     write_json(json, describe_run(), {"findings": figures})
 
 
 def _read_replies(folder: Path) -> list[tuple[str, str]]:
-    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.open("rb")]
-    rows = [json_format.loads(line) for line in lines]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.jsonl"))]
+    rows = [json_format.loads(line) for text in texts for line in text.splitlines()]
     return [(row["reply"], row["label"]) for row in rows]
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,15 +133,10 @@ def _accuracy(
     return Finding(f"{name}, label right", share(hits), "", _least(least), f"n = {len(hits)}")
 
 
-def _change(asked: Asked, change: object) -> Asked:
+def _change(asked: Asked, change: Callable[[str], str]) -> Asked:
     *before, last = asked.turns
-    return replace(asked, turns=(*before, Turn(last.role, change(last.text))))  # type: ignore[operator]
+    return replace(asked, turns=(*before, Turn(last.role, change(last.text))))
 
 
 def _least(limit: float) -> Target:
     return Target(limit, is_least=True)
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a reply."""
-    return re.split(r"(?<=[.!?]) ", text)

@@ -33,7 +33,9 @@ def let_through(inside: Sequence[float], outside: Sequence[float]) -> int:
 def find_faults(reply: str, rules: Mapping[str, Sequence[str]]) -> list[str]:
     """What is wrong with a reply, by the names of the rules."""
     return [
-        name for name, patterns in rules.items() if any(re.search(p, reply) for p in patterns)
+        name
+        for name, patterns in rules.items()
+        if any(re.search(p, reply, re.IGNORECASE) for p in patterns)
     ]
 
 

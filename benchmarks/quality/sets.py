@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lstmserve_client import Role, Turn
+from lstmserve_client import Turn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,11 +45,11 @@ def _asked(row: dict[str, Any]) -> Asked:
     if "turns" in row:
         turns = tuple(_turn(turn) for turn in row["turns"])
     else:
-        turns = (Turn(Role.USER, row["text"]),)
+        turns = (Turn("user", row["text"]),)
     labels = {row["label"], *row.get("also", ())} if "label" in row else set()
     return Asked(turns, frozenset(labels), row.get("variables_expected", {}))
 
 
 def _turn(turn: Any) -> Turn:  # noqa: ANN401 - of JSON
     role, text = turn.values() if isinstance(turn, dict) else turn
-    return Turn(Role.AGENT if role == "agent" else Role.USER, text)
+    return Turn("agent" if role == "agent" else "user", text)

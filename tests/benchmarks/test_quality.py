@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.quality.asking import Respondent
+from benchmarks.quality.judging import Judge
 from benchmarks.quality.measures import CHANGES, auroc, find_faults, let_through, spread
-from benchmarks.quality.sets import read_rules, read_set
-from benchmarks.quality.topics import TopicJudge, check
+from benchmarks.quality.sets import IN_SCOPE, read_rules, read_set
+from benchmarks.quality.topics import TopicJudge
 from lstmserve_bundle.answers import PLACEHOLDER, names_in
+from lstmserve_client import Classification, Label
+from lstmserve_client.testing import FakeReply, FakeRequest, FakeService
 from lstmserve_training.recipe.shipped import find_recipe
 
 SUPPORT = find_recipe("support-en")
@@ -22,7 +26,8 @@ SHORT = SMALL_TALK | {"out_of_scope", "other_language"}
 @pytest.fixture(scope="module")
 def replies() -> list[tuple[str, str]]:
     paths = sorted((SUPPORT / "replies").glob("*.jsonl"))
-    rows = [json.loads(line) for path in paths for line in path.open(encoding="utf-8")]
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    rows = [json.loads(line) for text in texts for line in text.splitlines()]
     return [(row["reply"], row["label"]) for row in rows]
 
 
@@ -90,7 +95,6 @@ def test_every_label_has_replies_for_first_and_later_turns() -> None:
 def test_the_judge_names_the_label_of_a_reply(replies: list[tuple[str, str]]) -> None:
     judge = TopicJudge(replies)
     assert sum(judge.judge(reply)[0] == label for reply, label in replies) > 0.99 * len(replies)
-    assert check([("a b", "x"), ("c d", "y")] * 5, parts=5) == 1.0
 
 
 def test_sets_hold_the_turns_and_every_label_that_is_right(tmp_path: Path) -> None:
@@ -104,3 +108,62 @@ def test_sets_hold_the_turns_and_every_label_that_is_right(tmp_path: Path) -> No
     assert (one.text, one.labels) == ("hi", {"x", "y"})
     assert [(turn.role, turn.text) for turn in two.turns] == [("user", "q"), ("agent", "a")]
     assert three.expected == {"order_number": "4821"}
+
+
+# --- the table, of a scripted service ----------------------------------------------------------
+
+WORDS = {"cancel": "cancel_order", "track": "track_order", "weather": "out_of_scope"}
+REPLIES = {
+    "cancel_order": "Press 'Cancel' for the order.",
+    "track_order": "Open the tracking page, 4821.",
+    "out_of_scope": "I do not know that.",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Every set, with two rows of two labels."""
+    for name in (*IN_SCOPE, "followups", "memory", "languages", "out_of_scope"):
+        inside = name != "out_of_scope"
+        texts = ("Cancel it.", "track it") if inside else ("weather?", "the weather, please track")
+        rows = [
+            {
+                "turns": [["user", text]],
+                "label": WORDS[text.lower().split()[0]] if inside else "out_of_scope",
+                "variables_expected": {"order_number": "4821"},
+            }
+            for text in texts
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path
+
+
+def answer(request: FakeRequest) -> FakeReply:
+    """What a model does that is misled by "track" in capitals, and knows two topics."""
+    text = request.text if request.text.isupper() else request.text.lower()
+    word = next((word for word in WORDS if word in text), "cancel")
+    label, scope = WORDS[word], 0.1 if "weather?" in text else 0.9
+    named = Classification(Label(f"intent:{label}", 0.9), (), scope)
+    return FakeReply(REPLIES[label], (f"intent:{label}",), classification=named)
+
+
+def test_the_table_tells_what_a_model_does(folder: Path) -> None:
+    service = FakeService()
+    service.answer_with(answer)
+    topics = TopicJudge((reply, label) for label, reply in REPLIES.items())
+    rules = {"brackets": [r"\["], "numbers": [r"\d"]}
+    with service.client() as client:
+        judge = Judge(Respondent(client, "", ""), folder, rules, topics, num_seeds=3)
+        found = {each.what: each.value for each in (*judge.understanding(), *judge.replies())}
+    assert found["questions, label right"] == 1.0
+    assert found["label unchanged under five changes"] == 0.5
+    assert found["in or out of scope, AUROC"] == pytest.approx(0.75)
+    assert found["out of scope answered at 90 % of in scope answered"] == 0.5
+    assert found["greedy, reply on what was asked"] == 1.0
+    assert found["defaults, reply on the topic of its label"] == 1.0
+    assert (found["greedy, replies with brackets"], found["greedy, replies with numbers"]) == (0, 5)
+    assert found["on topic over seeds, spread"] == 0.0
+    assert found["what was said before is used"] == 0.5
+    sampled = [request.sampling for request in service.requests]
+    assert {each.seed for each in sampled} == {None, 0, 1, 2}
+    assert {each.temperature for each in sampled} == {None, 0.0}

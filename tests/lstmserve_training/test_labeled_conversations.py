@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lstmserve_bundle.tokenizer import Tokenizer
 from lstmserve_training.data.examples import AGENT, USER, Example, RowCounts, Turn
 from lstmserve_training.data.labeling import label_examples
 from lstmserve_training.data.reading import read_texts
@@ -17,7 +18,6 @@ from lstmserve_training.errors import DataError
 from lstmserve_training.recipe.reading import check
 from lstmserve_training.recipe.sections import Source
 from lstmserve_training.tokenizer import train_tokenizer
-from lstmserve_bundle.tokenizer import Tokenizer
 
 TURNS = {"turns": "turns", "role": "role", "content": "content"}
 

@@ -47,7 +47,9 @@ def test_a_pool_may_depend_on_what_the_user_has_said() -> None:
     rng = random.Random(1)
     found = pools(({"when": r"\d{4}"}, ["number"]), ({"unless": r"\d{4}"}, ["none"]))
     assert found.draw(asked("my order 4821", "and?", "yes"), rng) == "number"
-    assert found.draw(asked("my order", "4821?", "yes"), rng) == "none"  # the agent's does not count
+    assert (
+        found.draw(asked("my order", "4821?", "yes"), rng) == "none"
+    )  # the agent's does not count
 
 
 def test_a_prompt_that_no_pool_answers_is_named() -> None:

@@ -1,4 +1,4 @@
-"""The labels of examples in our words: by a table of the source, or by how a conversation begins."""
+"""The labels of examples in our words: by a table, or by how a conversation begins."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def label_examples(
         yield from examples
 
 
-def _by_table(
-    examples: Iterable[Example], source: Source, counts: RowCounts
-) -> Iterator[Example]:
+def _by_table(examples: Iterable[Example], source: Source, counts: RowCounts) -> Iterator[Example]:
     for example in examples:
         label = source.labels.get(example.label, source.other_label)
         if label:
@@ -39,9 +37,7 @@ def _by_table(
             counts.drop("its label is not in 'labels'", example.place)
 
 
-def _by_rules(
-    examples: Iterable[Example], source: Source, counts: RowCounts
-) -> Iterator[Example]:
+def _by_rules(examples: Iterable[Example], source: Source, counts: RowCounts) -> Iterator[Example]:
     """Each conversation as questions: after its first turn, its second one, and so on."""
     rules = [(re.compile(rule.pattern, re.IGNORECASE), rule) for rule in source.label_rules]
     for example in examples:

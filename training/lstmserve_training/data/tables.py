@@ -132,7 +132,7 @@ def _read_lists(path: Path, text: str, names: list[str]) -> Iterator[Row]:
         if not isinstance(whole.get(name), list):
             raise DataError(f"{path}: has no list {name!r}; there are: {', '.join(whole)}")
         for number, row in enumerate(whole[name], start=1):
-            named = dict(zip(map(str, range(len(row))), row)) if isinstance(row, list) else row
+            named = {str(at): cell for at, cell in enumerate(row)} if isinstance(row, list) else row
             yield _object(named, f"{path}, {name}, row {number}")
 
 
