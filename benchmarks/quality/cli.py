@@ -44,7 +44,7 @@ def quality(
     with (
         open_server(target, start=start, arguments=server_arg) as server,
         errors_told(),
-        Client(server.address) as client,
+        Client(server.target) as client,
     ):
         judge = Judge(
             Respondent(client, model, version),

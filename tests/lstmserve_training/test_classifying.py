@@ -169,7 +169,7 @@ def test_the_report_tells_each_set(said: str) -> None:
 def test_the_same_recipe_gives_the_same_bytes(folder: Path, classifier: Classifier) -> None:
     recipe = read(folder)
     assert recipe.classifier is not None
-    assert classifier.labels == ("cancel", "other", "track")
+    assert classifier.labels == ("intent:cancel", "intent:other", "intent:track")
     classify(recipe, recipe.classifier, folder, folder / "again", print)
     first, second = (folder / name / CLASSIFIER_NAME for name in ("run", "again"))
     assert first.read_bytes() == second.read_bytes()
@@ -210,7 +210,7 @@ def test_a_version_carries_its_classifier(tmp_path: Path) -> None:
     bundle = open_bundle(newest)
     found = bundle.read_classifier()
     assert found is not None
-    assert found.labels == ("cancel", "other", "track")
+    assert found.labels == ("intent:cancel", "intent:other", "intent:track")
     assert "classifier_accuracy_new_questions" in bundle.manifest.evaluation
     sources = {source.name: source for source in bundle.manifest.training.data}
     assert (sources["asked"].source, sources["asked"].license) == ("ours", "MIT")

@@ -15,6 +15,7 @@ from lstmserve_training.data.reading import read_texts
 from lstmserve_training.data.slots import fill_slots, read_slots
 from lstmserve_training.encoding import Encoder, make_template, special_tokens
 from lstmserve_training.errors import DataError
+from lstmserve_training.prepare import prepare
 from lstmserve_training.recipe.reading import check
 from lstmserve_training.recipe.sections import Source
 from lstmserve_training.tokenizer import train_tokenizer
@@ -160,3 +161,22 @@ def test_replies_before_the_labeled_one_are_read_and_not_learned(tmp_path: Path)
     turns = (Turn(USER, "a"), Turn(AGENT, "bb"), Turn(USER, "c"), Turn(AGENT, "d", "x"))
     weights = encoder.encode(Example(turns)).weights
     assert weights == [0, 1, 0, 0, 0, 0, 0, 1, 0, 2, 1, 1]
+    weights = encoder.encode(Example(turns), prompt_weight=0.25).weights
+    assert weights == [0, 0.25, 0, 0, 0, 0, 0, 0.25, 0, 2, 1, 1]
+
+
+def test_what_has_a_label_is_left_for_a_classifier(tmp_path: Path) -> None:
+    rows = [{"turns": chat(f"my {{item}} {n}"), "label": "x"} for n in range(12)]
+    write_lines(tmp_path / "asked.jsonl", rows)
+    write_lines(tmp_path / "pool.jsonl", [{"reply": "Here.", "label": "x"}])
+    (tmp_path / "slots.json").write_text('{"item": ["mug"]}')
+    asked = {"files": ["asked.jsonl"], "kind": "replies", "columns": {**TURNS, "label": "label"}}
+    asked |= {"slots": "slots.json", "fillings": 2}
+    recipe = make_recipe(asked, tokenizer={"vocabulary": 320})
+    prepare(recipe, tmp_path, tmp_path / "work")
+    lines = (tmp_path / "work" / "labeled.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["label"] for line in lines} == {"x"}
+    texts = [json.loads(line)["turns"] for line in lines]
+    assert all(turns == chat(turns[0]["content"]) for turns in texts)
+    assert 20 <= len(texts) <= 22  # one question is held out, in both fillings
+    assert all(turns[0]["content"].startswith("my mug ") for turns in texts)

@@ -56,25 +56,25 @@ class Encoder:
         # words that an imported vocabulary does not know are read, and never written
         self._never = frozenset(never_tokens(template, tokenizer))
 
-    def encode(self, example: Example, opening_weight: float = 1.0) -> Document:
+    def encode(
+        self, example: Example, opening_weight: float = 1.0, prompt_weight: float = 1.0
+    ) -> Document:
         """Turn markers are given, never predicted: their weight is 0.
 
-        ``opening_weight`` is that of the first word of the first reply, where it has no label.
+        ``opening_weight`` is that of the first word of the first reply, where it has no label;
+        ``prompt_weight`` that of what the user says, where a reply has one.
         """
         if not self._template.has_roles:
             return self._encode_text(example.turns[0].text)
         document = Document([], [])
-        is_asked = bool(example.label)
         for turn in example.turns:
             marker, *words = self._template.render_turn(TemplateTurn(turn.role, turn.text))
-            # replies before the one with the label are read: others may have written them
-            is_read = is_asked and turn.role == AGENT and not turn.label
-            weights = [0.0 if is_read else 1.0] * len(words)
+            weights = [_word_weight(example, turn, prompt_weight)] * len(words)
             if turn.label:
                 words.insert(0, self._tokenizer.special_id(label_token(self._name, turn.label)))
                 weights.insert(0, self._label_weight)
-            elif turn.role == AGENT and self._has_labels:
-                weights[0] *= _first_word_weight(example, turn, opening_weight)
+            elif turn.role == AGENT and self._has_labels and not example.label:
+                weights[0] = _first_word_weight(example, turn, opening_weight)
             document.token_ids.extend([marker, *words])
             document.weights.extend([0.0, *weights])
         return document
@@ -109,9 +109,14 @@ class Encoder:
         return end
 
 
+def _word_weight(example: Example, turn: Turn, prompt_weight: float) -> float:
+    if not example.label or turn.label:
+        return 1.0
+    # a reply before the labeled one is read: others may have written it
+    return prompt_weight if turn.role == USER else 0.0
+
+
 def _first_word_weight(example: Example, turn: Turn, opening_weight: float) -> float:
-    if any(other.label for other in example.turns):
-        return 0.0  # the label was left out on purpose; the words are no alternative to it
     first_reply = next(other for other in example.turns if other.role == AGENT)
     return opening_weight if turn is first_reply else 1.0
 

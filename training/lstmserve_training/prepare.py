@@ -22,6 +22,7 @@ from lstmserve_training.importing.vocabulary import Vocabulary, read_vocabulary
 from lstmserve_training.tokenizer import add_labels, train_tokenizer
 from lstmserve_training.work import (
     CORPUS_NAME,
+    LABELED_NAME,
     PREPARATION_NAME,
     PROMPTS_NAME,
     TEMPLATE_NAME,
@@ -68,6 +69,7 @@ def prepare(recipe: Recipe, folder: Path, work: Path) -> Report:
     corpus = _make_corpus(recipe, texts, versions, encoder, limit, rng)
     save_corpus(corpus, work / CORPUS_NAME)
     _write_prompts(texts, work)
+    _write_labeled(texts, work)
     unknown = (
         {tokenizer.special_id(vocabulary.unknown)} if vocabulary and vocabulary.unknown else ()
     )
@@ -165,9 +167,12 @@ def _make_corpus(
 ) -> Corpus:
     def encode(text: SourceText, examples: Sequence[Example], opening: float) -> Iterator[Document]:
         for example in examples:
+            prompt = text.source.prompt_weight
             if text.is_running:
                 yield from encoder.encode_windows(example, recipe.split.window)
-            elif (document := limit.apply(encoder.encode(example, opening), example)) is not None:
+            elif (
+                document := limit.apply(encoder.encode(example, opening, prompt), example)
+            ) is not None:
                 yield document
 
     def parts(version: Version, *, varied: bool) -> list[Part]:
@@ -223,6 +228,17 @@ def _write_prompts(texts: Texts, work: Path) -> None:
         for e in texts.questions
     ]
     _write_json(work / PROMPTS_NAME, [*held_out, *questions])
+
+
+def _write_labeled(texts: Texts, work: Path) -> None:
+    """All that is trained on and has a label, up to the question: a classifier's documents."""
+    with (work / LABELED_NAME).open("w", encoding="utf-8") as file:
+        for _, examples in texts.training:
+            for example in examples:
+                if example.label:
+                    asked = [{"role": t.role, "content": t.text} for t in example.turns[:-1]]
+                    row = {"turns": asked, "label": example.label}
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from lstmserve_bundle.answers import ANSWERS_NAME, read_answers, write_answers
 from lstmserve_bundle.bundle import describe_file, open_bundle
 from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.errors import BundleError, DefaultModelError
@@ -19,7 +20,7 @@ from lstmserve_bundle.store import DEFAULT_NAME, look_into, only_model, read_def
 from lstmserve_training.card import write_card
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.describe import Publication, make_manifest
-from lstmserve_training.errors import PublishError
+from lstmserve_training.errors import MissingInputError, PublishError
 from lstmserve_training.export import check_same_bits, load_module
 from lstmserve_training.speed import one_thread
 from lstmserve_training.work import MODEL_NAME, TOKENIZER_NAME, require
@@ -50,6 +51,7 @@ def publish(publication: Publication) -> Path:
     _check_size(require(work, MODEL_NAME), recipe.publish.max_size_mb)
     names = [MODEL_NAME, TOKENIZER_NAME, *_write_fingerprint(work)]
     names += [CLASSIFIER_NAME] if recipe.classifier is not None else []
+    names += [ANSWERS_NAME] if recipe.publish.answers else []
     files = {name: describe_file(require(work, name)) for name in names}
     manifest = make_manifest(publication, load_best(work), files)
     default = _unnamed_default(store, recipe.name)
@@ -64,6 +66,17 @@ def publish(publication: Publication) -> Path:
         write_default(store, default)
     write_card(target.parent, manifest, recipe.publish.card)
     return target
+
+
+def take_answers(path: Path, work: Path) -> None:
+    """Check a recipe's answers.json and put it beside what was made; raises PublishError."""
+    if not path.is_file():
+        raise MissingInputError(f"{path} is missing: publish.answers names it")
+    try:
+        answers = read_answers(path)
+    except BundleError as error:
+        raise PublishError(f"publish.answers: {error}") from None
+    write_answers(work / ANSWERS_NAME, answers)
 
 
 def describe_default(store: Path) -> str:
@@ -136,7 +149,9 @@ def _verify(folder: Path) -> None:
     """As a server would: the files, and that no row's numbers depend on anything else."""
     try:
         bundle = open_bundle(folder)
-        bundle.read_classifier()
+        classifier = bundle.read_classifier()
+        if bundle.answers is not None:
+            bundle.answers.check_labels(set(classifier.labels) if classifier else set())
     except BundleError as error:
         raise PublishError(f"the version would not load: {error}") from error
     check_same_bits(load_module(bundle.model_path), load_module(bundle.model_path))

@@ -203,8 +203,15 @@ class Run:
 
     def _publish(self) -> None:
         from lstmserve_training.describe import Publication  # noqa: PLC0415
-        from lstmserve_training.publish import describe_default, next_version, publish  # noqa: PLC0415
+        from lstmserve_training.publish import (  # noqa: PLC0415
+            describe_default,
+            next_version,
+            publish,
+            take_answers,
+        )
 
+        if self.recipe.publish.answers:
+            take_answers(self.folder / self.recipe.publish.answers, self.work)
         version = next_version(self.store, self.recipe.name)
         publication = Publication(self.recipe, self.work, self.store, version, self._command)
         target = publish(publication)

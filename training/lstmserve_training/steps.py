@@ -21,6 +21,7 @@ from lstmserve_training.work import (
     CORPUS_NAME,
     EVALUATION_NAME,
     IMPORT_NAME,
+    LABELED_NAME,
     MODEL_NAME,
     PREPARATION_NAME,
     PROMPTS_NAME,
@@ -99,7 +100,14 @@ PREPARE = Step(
     "prepare",
     _prepare_keys,
     (),
-    (TOKENIZER_NAME, TEMPLATE_NAME, CORPUS_NAME, PROMPTS_NAME, PREPARATION_NAME),
+    (
+        TOKENIZER_NAME,
+        TEMPLATE_NAME,
+        CORPUS_NAME,
+        PROMPTS_NAME,
+        LABELED_NAME,
+        PREPARATION_NAME,
+    ),
     "the text is prepared anew",
 )
 TRAIN = Step(
@@ -217,6 +225,8 @@ def make_record(step: Step, recipe: Recipe, folder: Path, work: Path) -> Record:
         inputs |= {f"{recipe.training.start_from}/{name}": _digest(first / name)}
     elif step is CLASSIFY and recipe.classifier is not None:
         inputs = _digests_of(recipe.classifier.sources, folder)
+    elif step is PUBLISH and recipe.publish.answers:
+        inputs[recipe.publish.answers] = _digest(folder / recipe.publish.answers)
     elif step is IMPORT and recipe.weights is not None:
         inputs[recipe.weights.file] = _digest(folder / recipe.weights.file)
     return Record(flatten(step.keys(recipe)), inputs)

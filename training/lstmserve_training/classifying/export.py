@@ -68,6 +68,14 @@ def export(learned: Learned, section: ClassifierSection) -> ClassifierFile:
     )
 
 
+def named(file: ClassifierFile, name: str) -> ClassifierFile:
+    """The same file with labels as the model's template tells them: ``intent:track_order``."""
+    labels = [f"{name}:{label}" for label in file.header.labels]
+    out_of_scope = [f"{name}:{label}" for label in file.header.out_of_scope]
+    update = {"labels": labels, "out_of_scope": out_of_scope}
+    return replace(file, header=file.header.model_copy(update=update))
+
+
 def calibrated(
     file: ClassifierFile, temperature: float, scope: ScopeHeader | None
 ) -> ClassifierFile:

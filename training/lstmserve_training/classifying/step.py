@@ -9,7 +9,7 @@ from lstmserve_bundle.bundle import describe_file
 from lstmserve_bundle.classifier import Classifier
 from lstmserve_bundle.classifier_file import CLASSIFIER_NAME, ClassifierFile
 from lstmserve_training.classifying.calibrating import calibrate
-from lstmserve_training.classifying.export import calibrated, export
+from lstmserve_training.classifying.export import calibrated, export, named
 from lstmserve_training.classifying.fitting import Fitting
 from lstmserve_training.classifying.measuring import answer, by_label, confusions, measure
 from lstmserve_training.classifying.questions import read_questions
@@ -52,8 +52,9 @@ def classify(
     whole = _fit(recipe, section, everything, questions, say)
     work.mkdir(parents=True, exist_ok=True)
     path = work / CLASSIFIER_NAME
-    path.write_bytes(calibrated(whole, temperature, scope).to_bytes())
-    classifier = Classifier.read(path)
+    final = calibrated(whole, temperature, scope)
+    path.write_bytes(named(final, recipe.label_name).to_bytes())
+    classifier = Classifier(final)
     for name, asked in questions.asked.items():
         report["sets"][name] = _report(classifier, asked, recipe.seed)
     report |= _describe(questions, classifier, path)

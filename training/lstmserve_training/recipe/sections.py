@@ -169,6 +169,9 @@ class Source(FileSource):
     unless: Pattern = key(
         "of a reply pool: must not be found in what the user has said", default=""
     )
+    prompt_weight: Share = key(
+        "loss weight of what the user says, in conversations with a labeled reply", default=1.0
+    )
     opening_weight: Share = key(
         "loss weight of the first word of a conversation's first reply that has no label",
         default=1.0,
@@ -336,4 +339,8 @@ class Publishing(Section):
 
     store: str = key("the model store; made where there is none", default="model_store")
     max_size_mb: float = key("the largest model.pt, in units of 1,000,000 bytes", gt=0, default=64)
+    answers: str = key(
+        "an answers.json for the version: its own words, what fills gaps, what must not be said",
+        default="",
+    )
     card: str = key("Markdown for the end of the model's card: limits, advice", default="")
