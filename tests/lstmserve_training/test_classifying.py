@@ -21,7 +21,7 @@ from lstmserve_training.classifying.questions import Question, read_questions
 from lstmserve_training.classifying.report import show_report
 from lstmserve_training.classifying.step import classify
 from lstmserve_training.classifying.variation import Variation
-from lstmserve_training.errors import DataError, RecipeError
+from lstmserve_training.errors import DataError, PublishError, RecipeError
 from lstmserve_training.recipe.reading import read_recipe
 from lstmserve_training.recipe.schema import Recipe
 from lstmserve_training.run import Run
@@ -206,10 +206,21 @@ def test_a_version_carries_its_classifier(tmp_path: Path) -> None:
     assert run() == []
     assert run("classifier.epochs=3") == ["classify", "publish"]
     assert run("classifier.epochs=3", "classifier.sources.0.origin=ours") == ["publish"]
+    words = {"labels": {"intent:cancel": {"answers": ["Press Cancel."]}}}
+    (tmp_path / "words.json").write_text(json.dumps(words))
+    taken = ("classifier.sources.0.origin=ours", "publish.answers=words.json")
+    assert run("classifier.epochs=3", *taken) == ["publish"]
+    (tmp_path / "words.json").write_text(json.dumps(words).replace("Press", "Choose"))
+    assert run("classifier.epochs=3", *taken) == ["publish"]
+    (tmp_path / "words.json").write_text(json.dumps(words).replace("intent:cancel", "cancel"))
+    with pytest.raises(PublishError, match=r"the version has no 'cancel'; it has intent:cancel"):
+        run("classifier.epochs=3", *taken)
     newest = max((tmp_path / "model_store").glob("*/[0-9]*"), key=lambda found: found.name)
     bundle = open_bundle(newest)
     found = bundle.read_classifier()
     assert found is not None
+    assert bundle.answers is not None
+    assert bundle.answers.labels["intent:cancel"].answers == ["Choose Cancel."]
     assert found.labels == ("intent:cancel", "intent:other", "intent:track")
     assert "classifier_accuracy_new_questions" in bundle.manifest.evaluation
     sources = {source.name: source for source in bundle.manifest.training.data}
