@@ -231,10 +231,13 @@ def _write_prompts(texts: Texts, work: Path) -> None:
 
 
 def _write_labeled(texts: Texts, work: Path) -> None:
-    """All that is trained on and has a label, up to the question: a classifier's documents."""
+    """All that is trained on and has a label, up to the question: a classifier's documents.
+
+    Each is there as often as an epoch reads it.
+    """
     with (work / LABELED_NAME).open("w", encoding="utf-8") as file:
-        for _, examples in texts.training:
-            for example in examples:
+        for text, examples in texts.training:
+            for example in examples * text.source.repeat:
                 if example.label:
                     asked = [{"role": t.role, "content": t.text} for t in example.turns[:-1]]
                     row = {"turns": asked, "label": example.label}
