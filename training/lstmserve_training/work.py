@@ -23,12 +23,16 @@ LOG_NAME = "training.jsonl"
 MODEL_NAME = "model.pt"
 EVALUATION_NAME = "evaluation.json"
 IMPORT_NAME = "import.json"
+REWRITES_NAME = "rewrites.json"
+FISHER_NAME = "fisher.pt"
+EARLIER_NAME = "earlier.json"
 PUBLISHED_NAME = "published.json"
 STEPS_NAME = "steps.json"
 
 _STEPS = {
     BEST_NAME: "train",
     LAST_NAME: "train",
+    EARLIER_NAME: "train",
     MODEL_NAME: "quantize",
     EVALUATION_NAME: "evaluate",
 }

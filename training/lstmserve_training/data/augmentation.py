@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
+    from lstmserve_training.data.rewriting import Rewrites
+    from lstmserve_training.data.synonyms import Synonyms
     from lstmserve_training.recipe.sections import Augmentation
 
 MIN_WORDS_TO_LEAVE_ONE_OUT = 5
@@ -58,9 +60,17 @@ def needs_reply(example: Example) -> bool:
 class Augmenter:
     """Makes versions of question-and-answer pairs."""
 
-    def __init__(self, config: Augmentation, pools: ReplyPools) -> None:
+    def __init__(
+        self,
+        config: Augmentation,
+        pools: ReplyPools,
+        synonyms: Synonyms | None = None,
+        rewrites: Rewrites | None = None,
+    ) -> None:
+        """Without ``synonyms`` and ``rewrites`` there are none, whatever ``config`` says."""
         self._config = config
         self._pools = pools
+        self._synonyms, self._rewrites = synonyms, rewrites
 
     def vary(self, examples: Sequence[Example], rng: random.Random) -> list[Example]:
         """One version of all of them."""
@@ -78,7 +88,16 @@ class Augmenter:
         prompt, reply = example.turns[0], example.turns[-1]
         if needs_reply(example):
             reply = replace(reply, text=self._pools.draw(example.label, rng))
-        return Turn(USER, roughen(prompt.text, self._config, rng)), reply
+        text = self._reword(prompt.text, example.label, rng)
+        return Turn(USER, roughen(text, self._config, rng)), reply
+
+    def _reword(self, text: str, label: str, rng: random.Random) -> str:
+        """The prompt in other words, before anything happens to their letters."""
+        if self._rewrites is not None and _chance(rng, self._config.rewritten):
+            text = self._rewrites.draw(text, rng)
+        if self._synonyms is not None and _chance(rng, self._config.synonyms):
+            text = self._synonyms.replace(text, label, rng)
+        return text
 
 
 def fill(examples: Sequence[Example], pools: ReplyPools, rng: random.Random) -> list[Example]:
