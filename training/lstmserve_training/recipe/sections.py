@@ -245,7 +245,7 @@ class Continuation(Section):
         "`NAME/VERSION` in the store, whose run is in `runs`; or that run's folder",
         min_length=1,
     )
-    replay: Share = key("share of the earlier text that each epoch reads again", default=0.5)
+    replay: Share = key("share of the earlier text that each epoch reads again", default=1.0)
     consolidation: float = key(
         "elastic weight consolidation: how dear it is to move the weights that the earlier text "
         "depends on; 0: off",
