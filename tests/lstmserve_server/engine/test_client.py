@@ -22,6 +22,7 @@ from lstmserve_server.engine.launcher import EngineProcess, Launcher
 from lstmserve_server.engine.prefix import KnownState, PromptStates
 from lstmserve_server.engine.reply_stream import ReplyStream
 from lstmserve_server.engine.request import Claim, GenerationRequest, Priority
+from lstmserve_server.engine.scheduling.scheduler import ALONE_QUANTA
 from lstmserve_server.errors import (
     DeadlineError,
     DeadlineInfeasibleError,
@@ -128,7 +129,7 @@ async def test_a_slow_reader_gives_its_place_up_and_loses_nothing() -> None:
             others = [run.engine.generate(make_request(7, max_tokens=30)) for _ in range(2)]
             assert all([await read_all(other) for other in others])
             piece = (await anext(slow)).token_ids
-            assert len(piece) <= CONFIG.park_after_tokens + CONFIG.quantum_steps
+            assert len(piece) <= CONFIG.park_after_tokens + ALONE_QUANTA * CONFIG.quantum_steps
             got += piece
         assert got == undisturbed
         await run.until_idle()
@@ -144,7 +145,7 @@ async def test_what_is_kept_for_a_reader_who_always_lags_is_bounded() -> None:
             # until the engine has run ahead as far as it may
             await run.until(lambda: run.counts in {(0, 0, 1), (0, 0, 0)})
             kept = [reply.outbox.num_tokens for reply in run.engine._replies.values()]
-            assert sum(kept) <= CONFIG.park_after_tokens + CONFIG.quantum_steps
+            assert sum(kept) <= CONFIG.park_after_tokens + ALONE_QUANTA * CONFIG.quantum_steps
 
 
 async def test_a_cancelled_reply_frees_its_place_and_the_time_it_took_is_told() -> None:
@@ -325,7 +326,7 @@ async def test_a_deadline_that_passes_ends_a_reply() -> None:
 
 
 async def test_a_reply_goes_on_at_its_next_token_however_often_its_engine_dies() -> None:
-    request = make_request(3, max_tokens=300, min_tokens=300)
+    request = make_request(3, max_tokens=500, min_tokens=500)
     async with running(PATIENT) as run:
         expected = await read_all(run.engine.generate(request))
         stream, got = run.engine.generate(request), list[int]()

@@ -22,6 +22,11 @@ def table_size() -> int:
     return 65521
 
 
+def least_count() -> int:
+    """Return how often something must have followed to be guessed: once is no evidence."""
+    return 2
+
+
 def place_of(a: int, b: int, c: int, d: int) -> int:
     """Return where the table has what follows these tokens, the last one last; TorchScript."""
     return (((a * 7919 + b) * 7919 + c) * 7919 + d) % table_size()
@@ -37,7 +42,7 @@ def guess(table: Tensor, recent: list[int], most: int, end_id: int) -> list[int]
     while len(found) < most:
         entry = int(table[place_of(a, b, c, d)])
         token = entry >> 3
-        if (entry & 7) < 2 or token == end_id:  # seen once is no evidence
+        if (entry & 7) < least_count() or token == end_id:
             break
         found.append(token)
         a, b, c, d = b, c, d, token
