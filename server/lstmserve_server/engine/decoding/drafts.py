@@ -2,7 +2,7 @@
 
 Replies of a model repeat each other. A guess is read ahead together with the token before it, and
 kept when the very same token is chosen there: every choice is a function of seed and position, so
-guesses change how fast a reply is made and never what it says (docs/adr/0010-drafts.md).
+guesses change how fast a reply is made and never what it says (docs/adr/0012-drafts.md).
 """
 
 from __future__ import annotations
