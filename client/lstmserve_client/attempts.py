@@ -7,8 +7,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lstmserve_client.backoff import backoff_seconds, jitter
-from lstmserve_client.budget import RetryBudget
 from lstmserve_client.call import Call
 from lstmserve_client.errors import (
     DeadlineExceededError,
@@ -18,6 +16,7 @@ from lstmserve_client.errors import (
     VersionGoneError,
 )
 from lstmserve_client.policies import RetryPolicy
+from lstmserve_client.retries import RetryBudget, backoff_seconds, jitter
 from lstmserve_client.targets import Targets
 from lstmserve_client.transport import Attempt
 

@@ -10,7 +10,7 @@ from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
-from lstmserve_client import convert, convert_cache, convert_operations, methods, types
+from lstmserve_client import convert, convert_administration, methods, types
 from lstmserve_client.checks import check_names
 from lstmserve_client.methods import Method
 from lstmserve_client.request import fill_request, purge_request, traffic_request
@@ -88,14 +88,14 @@ def split_traffic(name: str, weights: Mapping[str, int]) -> UnaryCall[list[types
 
 def cache_stats() -> UnaryCall[types.CacheStats]:
     request = cache_pb.GetCacheStatsRequest()
-    return UnaryCall(methods.GET_CACHE_STATS, request, convert_cache.cache_stats)
+    return UnaryCall(methods.GET_CACHE_STATS, request, convert_administration.cache_stats)
 
 
 def purge_cache(
     model: str | None, model_version: str | None, caller: str | None
 ) -> UnaryCall[types.CachePurged]:
     request = purge_request(model, model_version, caller)
-    return UnaryCall(methods.PURGE_CACHE, request, convert_cache.cache_purged)
+    return UnaryCall(methods.PURGE_CACHE, request, convert_administration.cache_purged)
 
 
 def warm_cache(
@@ -103,21 +103,21 @@ def warm_cache(
 ) -> UnaryCall[types.CacheWarmed]:
     request = cache_pb.WarmCacheRequest()
     fill_request(request.request, prompt, **request_options(options))
-    return UnaryCall(methods.WARM_CACHE, request, convert_cache.cache_warmed)
+    return UnaryCall(methods.WARM_CACHE, request, convert_administration.cache_warmed)
 
 
 def log_level() -> UnaryCall[types.LogLevel]:
     request = operations_pb.GetLogLevelRequest()
     return UnaryCall(
-        methods.GET_LOG_LEVEL, request, lambda found: convert_operations.log_level(found.level)
+        methods.GET_LOG_LEVEL, request, lambda found: convert_administration.log_level(found.level)
     )
 
 
 def set_log_level(level: types.LogLevel) -> UnaryCall[types.LogLevel]:
     return UnaryCall(
         methods.SET_LOG_LEVEL,
-        convert_operations.set_log_level_request(level),
-        lambda answer: convert_operations.log_level(answer.previous_level),
+        convert_administration.set_log_level_request(level),
+        lambda answer: convert_administration.log_level(answer.previous_level),
     )
 
 

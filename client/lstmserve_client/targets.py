@@ -4,7 +4,7 @@ import threading
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from lstmserve_client.backoff import backoff_seconds
+from lstmserve_client.retries import backoff_seconds
 
 _MAX_REST_SECONDS = 20.0
 _FIRST_REST_SECONDS = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -37,14 +38,13 @@ from lstmserve_server.telemetry.auth import AuthMetrics, CertificateMetrics
 from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.call_log import CallLog
 from lstmserve_server.telemetry.calls import CallMetrics
-from lstmserve_server.telemetry.engine import EngineMetrics
+from lstmserve_server.telemetry.engine import EngineMetrics, watch_engine
 from lstmserve_server.telemetry.exporter import MetricsExporter
 from lstmserve_server.telemetry.logging import ProcessLog
 from lstmserve_server.telemetry.metrics import Metrics
-from lstmserve_server.telemetry.models import ModelMetrics
+from lstmserve_server.telemetry.models import ModelMetrics, describe_version
 from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.tracing import make_tracer
-from lstmserve_server.telemetry.versions import describe_version, watch_engine
 from lstmserve_server.tls.certificates import Certificates
 
 log = structlog.get_logger()
@@ -135,6 +135,8 @@ class App:
             options=make_options(self._config),
             credentials=make_credentials(certificates) if certificates else None,
         )
+        gc.collect()
+        gc.freeze()  # what was imported and built stays: no collection looks at it again
         listen = await server.start(self._config.listen)
         if register is not None:
             parts.callback(asyncio.create_task(register.follow()).cancel)

@@ -19,9 +19,9 @@ from lstmserve_client import (
     VersionGoneError,
 )
 from lstmserve_client.attempts import Attempts, Patience
-from lstmserve_client.budget import RetryBudget
 from lstmserve_client.call import make_call
 from lstmserve_client.config import make_config
+from lstmserve_client.retries import RetryBudget
 from lstmserve_client.targets import Targets
 from lstmserve_client.testing import FakeClock
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_client.backoff import backoff_seconds, jitter
+from lstmserve_client.retries import backoff_seconds, jitter
 
 SECONDS = st.floats(0.001, 100.0)
 BOUNDS = st.tuples(SECONDS, SECONDS).map(sorted)

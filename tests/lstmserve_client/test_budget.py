@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmserve_client import RetryPolicy
-from lstmserve_client.budget import RetryBudget
+from lstmserve_client.retries import RetryBudget
 
 
 def spend_all(budget: RetryBudget, now: float) -> int:

@@ -143,6 +143,7 @@ def test_recipes_are_listed_and_copied(
     assert call(monkeypatch, "recipes", "ls") == 0
     assert "support-en: conversations. Customer support in English" in capsys.readouterr().out
     assert call(monkeypatch, "recipes", "cp", "support-en", tmp_path / "mine") == 0
+    assert not (tmp_path / "mine" / "heldout").exists()
     assert (tmp_path / "mine" / "support-en.toml").is_file()
     assert call(monkeypatch, "recipes", "cp", "support-en", tmp_path / "mine") == 1
     assert "exists: copy into another folder" in capsys.readouterr().err

@@ -33,5 +33,14 @@ def scrape_until(url: str, condition: Callable[[MetricsPage], bool]) -> MetricsP
         seen[:] = [MetricsPage(url)]
         return condition(seen[0])
 
-    until(look, lambda: f"a metrics page, the last of which was {seen[0].samples}")
+    until(look, lambda: f"a metrics page, the last of which counted {_counted(seen[0])}")
     return seen[0]
+
+
+def _counted(page: MetricsPage) -> list[str]:
+    """What is not zero, in short: a whole page has hundreds of lines."""
+    return [
+        f"{sample.name}{sample.labels} {sample.value:g}"
+        for sample in page.samples
+        if sample.value and not sample.name.endswith(("_bucket", "_sum"))
+    ]

@@ -213,7 +213,8 @@ class EngineClient:
                 self._replies[reply_id].take_state(state)
         for refusal in turn.refusals:
             self._refuse(refusal.reply_id, refusal.to_error())
-        for row in turn.rows:
+        # first tokens first: who waits for them does not wait for the messages of all others
+        for row in sorted(turn.rows, key=lambda row: row.begun is None):
             self._deliver(row, turn)
         for reply_id in turn.gone:
             self._forget(reply_id)

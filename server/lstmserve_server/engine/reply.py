@@ -73,19 +73,10 @@ class Reply:
         if not self.token_ids:
             self._first_token_at = now
             self._started_at, self._prefilled_at = row.begun or (now, now)
-        token_ids, text = self._push(row.token_ids)
+        token_ids, text = self.text.extend(row.token_ids)
+        self.token_ids += token_ids
         scores = self._asked_for(row.logprobs[: len(token_ids)])
         return Output(text, token_ids, scores, self._finish(now))
-
-    def _push(self, token_ids: list[int]) -> tuple[list[int], str]:
-        """Return those of the tokens that are part of the reply, and their text."""
-        text = ""
-        for number, token_id in enumerate(token_ids, start=1):
-            text += self.text.push(token_id)
-            self.token_ids.append(token_id)  # with its text, whatever comes of the next one
-            if self.text.finish_reason is not None:
-                return token_ids[:number], text
-        return token_ids, text
 
     def _asked_for(self, scores: list[TokenLogprobs]) -> list[TokenLogprobs]:
         return scores if self.request.sampling.num_logprobs is not None else []

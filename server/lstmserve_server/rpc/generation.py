@@ -70,7 +70,9 @@ class Exchange:
 
     def to_reply(self, parts: Sequence[Part]) -> pb.GenerateReplyResponse:
         """Return the whole reply: the same events folded. The last part has ``finish``."""
-        whole = replace(parts[-1], output=merge([part.output for part in parts]))
+        whole = parts[-1]
+        if len(parts) > 1:
+            whole = replace(whole, output=merge([part.output for part in parts]))
         self._count(whole)
         chunk = to_chunk(whole.output, self._model.bundle.tokenizer)
         return pb.GenerateReplyResponse(

@@ -1,10 +1,15 @@
-"""Counts what the engines do: the server's answer to ``engine.observer.EngineObserver``."""
+"""Counts what engines do (``engine.observer.EngineObserver``), and tells how busy they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import weakref
+from collections.abc import Callable, Sequence
 
+from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.engine.launcher import REASONS
+from lstmserve_server.engine.messages import Load
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.telemetry.metrics import Metrics, QualityFamilies
 from lstmserve_server.telemetry.quality import QualityWindow
@@ -58,6 +63,29 @@ class EngineMetrics:
     def on_cancelled(self, seconds: float) -> None:
         """A reply is gone, so long after its caller left or its deadline passed."""
         self._cancel_seconds.observe(seconds)
+
+
+def watch_engine(
+    metrics: Metrics,
+    model: str,
+    version: str,
+    busy: EngineClient,
+    bounds: EngineConfig,
+) -> None:
+    """How busy its engine is, and how busy it may be."""
+    engine, labels = metrics.engine, (model, version)
+    # a gauge with a function is a cycle: an engine in it would stay until somebody collects those
+    known = weakref.ref(busy)
+
+    def read(number: Callable[[Load], int]) -> Callable[[], float]:
+        return lambda: math.nan if (engine := known()) is None else number(engine.load)
+
+    engine.running_sequences.labels(*labels).set_function(read(lambda load: load.running))
+    engine.waiting_sequences.labels(*labels).set_function(read(lambda load: load.waiting))
+    engine.waiting_tokens.labels(*labels).set_function(read(lambda load: load.waiting_tokens))
+    engine.parked_sequences.labels(*labels).set_function(read(lambda load: load.parked))
+    engine.max_running_sequences.labels(*labels).set(bounds.max_running)
+    engine.max_waiting_sequences.labels(*labels).set(bounds.max_waiting)
 
 
 def _watch_quality(

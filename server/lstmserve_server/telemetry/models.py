@@ -1,12 +1,14 @@
-"""Counts and logs what becomes of versions."""
+"""Tells what is known of each version that is served, and counts and logs what becomes of it."""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 
 import structlog
 
+from lstmserve_bundle import Manifest
 from lstmserve_server.store.directives import VersionId
 from lstmserve_server.store.served_model import ServedModel
 from lstmserve_server.store.version_record import VersionState
@@ -16,6 +18,10 @@ from lstmserve_server.telemetry.metrics import MODEL_STATES, Metrics
 LEVELS = {"unloading": logging.INFO, "failed": logging.ERROR}
 # with a reason: it waits for its files to settle; they are no longer what is served
 REASON_LEVELS = {"unloaded": logging.INFO, "ready": logging.WARNING}
+
+# of the turns that the model is to write, by the module that is served
+REFERENCE = "reply_perplexity_int8"
+OLDER_REFERENCE = "chat_agent_turn_perplexity_int8"  # what support-en 2 calls it
 
 log = structlog.get_logger()
 
@@ -60,3 +66,20 @@ class ModelMetrics:
         """A version's engine has ended."""
         self._metrics.forget(model.name, model.version)
         log.info("unloaded", model=model.name, version=model.version)
+
+
+def describe_version(
+    metrics: Metrics, manifest: Manifest, state_bytes: int, *, is_inexact: bool = False
+) -> None:
+    """What stays the same while it is served."""
+    labels = (manifest.name, str(manifest.version))
+    models = metrics.models
+    models.bytes.labels(*labels).set(manifest.size_bytes)
+    models.state_bytes.labels(*labels).set(state_bytes)
+    models.inexact.labels(*labels).set(is_inexact)
+    models.info.labels(*labels).info({"digest": manifest.digest, "family": manifest.family})
+    measures = manifest.evaluation
+    reference = measures.get(REFERENCE, measures.get(OLDER_REFERENCE))
+    # whoever publishes may write there what they like: it must not keep a good model from callers
+    if isinstance(reference, int | float) and reference > 0:
+        metrics.quality.reference_log_perplexity.labels(*labels).set(math.log(reference))

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -18,7 +19,9 @@ from lstmserve_server.engine import keeper
 from lstmserve_server.engine.client import EngineClient, Vocabulary
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.runner import Decoded
+from lstmserve_server.engine.keeper import Keeper
 from lstmserve_server.engine.launcher import EngineProcess, Launcher
+from lstmserve_server.engine.messages import Cancel, Load, Row, Turn
 from lstmserve_server.engine.prefix import KnownState, PromptStates
 from lstmserve_server.engine.reply_stream import ReplyStream
 from lstmserve_server.engine.request import Claim, GenerationRequest, Priority
@@ -105,6 +108,10 @@ async def running(config: EngineConfig = CONFIG) -> AsyncIterator[Running]:
     assert found.launcher.is_closed
 
 
+def make_turn(*rows: Row) -> Turn:
+    return Turn(2.0, [*rows], [], [], [], (len(rows), 1, 0.1), 0, Load(), 1)
+
+
 async def read_all(outputs: ReplyStream) -> list[int]:
     async with aclosing(outputs):
         return [token_id async for output in outputs for token_id in output.token_ids]
@@ -115,6 +122,27 @@ async def begin(run: Running, request: GenerationRequest = LONG) -> ReplyStream:
     outputs = run.engine.generate(request)
     assert (await anext(outputs)).token_ids
     return outputs
+
+
+async def test_first_tokens_go_out_before_the_rest_of_a_turn() -> None:
+    engine = Running(PATIENT).engine
+    engine._keeper = cast("Keeper", SimpleNamespace(is_up=True, count_progress=lambda: None))
+    engine._commands.append(Cancel(-1))  # what is to be sent waits for more
+    old, new = engine.generate(LONG), engine.generate(LONG)
+    told: list[str] = []
+
+    async def read(name: str, outputs: ReplyStream) -> None:
+        await anext(outputs)
+        told.append(name)
+
+    engine.on_turn(make_turn(Row(0, [1], [], (1.0, 1.0))))
+    await read("begun", old)
+    async with asyncio.TaskGroup() as readers:
+        readers.create_task(read("old", old))
+        readers.create_task(read("new", new))
+        await asyncio.sleep(0)
+        engine.on_turn(make_turn(Row(0, [2], [], None), Row(1, [1], [], (1.0, 1.0))))
+    assert told == ["begun", "new", "old"]
 
 
 async def test_a_slow_reader_gives_its_place_up_and_loses_nothing() -> None:

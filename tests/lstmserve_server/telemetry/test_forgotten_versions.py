@@ -10,9 +10,8 @@ from lstmserve_server.engine.messages import Load
 from lstmserve_server.engine.output import FinishReason, Timings
 from lstmserve_server.rpc.call import Call, CallOutcome, Served
 from lstmserve_server.telemetry.calls import CallMetrics
-from lstmserve_server.telemetry.engine import EngineMetrics
+from lstmserve_server.telemetry.engine import EngineMetrics, watch_engine
 from lstmserve_server.telemetry.metrics import MODEL_STATES, Metrics
-from lstmserve_server.telemetry.versions import watch_engine
 
 LOAD = Load(running=1, waiting=2, waiting_tokens=3, parked=4)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,13 @@ from lstmserve_training.recipe.schema import Recipe
 from lstmserve_training.recipe.sections import Kind, Source
 from lstmserve_training.recipe.toml import write_value
 
+CLEANING = (
+    "[cleaning]                        # nothing of this is done unless it is switched on",
+    "# strip = true                    # remove white space around each text",
+    "# one_line = true                 # white space, newlines too, becomes one space",
+    '# replace = [{ pattern = "Acme", by = "our shop" }]',
+    "",
+)
 AUGMENTATION = (
     "[augmentation]                    # questions as others might have typed them",
     "variants = 4",
@@ -25,6 +32,12 @@ AUGMENTATION = (
     "leave_out = 0.1                   # share that lose a word",
     "",
 )
+EVALUATION = (
+    "[evaluation]",
+    '# prompts = ["…"]               # what the model is asked after each epoch',
+    "",
+)
+PUBLISHING = ("[publish]", 'store = "model_store"', "")
 FIRST_OF_MANY = "\u2e80"
 
 
@@ -87,17 +100,36 @@ def _has_many_letters(look: Look) -> bool:
 
 
 def make_text(kind: Kind, data: Path, source: Source, look: Look) -> str:
-    """The recipe, with a comment at every key that somebody may want to change."""
-    sizes = choose_sizes(kind, look)
-    lines = [
-        f"# Recipe of a model for lstmserve. Make it: lstmserve-train run {make_name(data)}.toml",
+    """Return the recipe, with a comment at every key that somebody may want to change."""
+    sections = (
+        _head(kind, make_name(data)),
+        _source(source, look),
+        CLEANING,
+        _sizes(choose_sizes(kind, look)),
+        AUGMENTATION if kind == "replies" and not _has_many_letters(look) else (),
+        EVALUATION,
+        _sampling(kind),
+        PUBLISHING,
+    )
+    return "\n".join(_align(line) for section in sections for line in section)
+
+
+def _head(kind: Kind, name: str) -> Sequence[str]:
+    return (
+        f"# Recipe of a model for lstmserve. Make it: lstmserve-train run {name}.toml",
         "# Only what differs from the defaults has to stand here; --print-config shows everything.",
         "",
-        f"name = {json.dumps(make_name(data))}",
+        f"name = {json.dumps(name)}",
         f'kind = "{kind}"',
         'description = ""                  # what the model is for; callers read it',
         'license = "proprietary"           # of the model: whoever gets a copy reads it',
         "",
+    )
+
+
+def _source(source: Source, look: Look) -> Sequence[str]:
+    """Tell what was found in the file, and ask for what only its owner knows."""
+    return (
         "[[sources]]                       # repeat this section for further files",
         *_settings({"name": source.name, "files": source.files}),
         'origin = ""                       # where the text is from, such as a link',
@@ -107,11 +139,12 @@ def make_text(kind: Kind, data: Path, source: Source, look: Look) -> str:
         *_columns(look.columns),
         *[f"# {note}" for note in look.notes],
         "",
-        "[cleaning]                        # nothing of this is done unless it is switched on",
-        "# strip = true                    # remove white space around each text",
-        "# one_line = true                 # white space, newlines too, becomes one space",
-        '# replace = [{ pattern = "Acme", by = "our shop" }]',
-        "",
+    )
+
+
+def _sizes(sizes: Sizes) -> Sequence[str]:
+    """Size the tokenizer, the network and its training."""
+    return (
         "[tokenizer]",
         f'kind = "{sizes.tokenizer}"       # bpe, words, or characters (any script)',
         f"vocabulary = {sizes.vocabulary}  # tokens at most",
@@ -125,19 +158,16 @@ def make_text(kind: Kind, data: Path, source: Source, look: Look) -> str:
         f"epochs = {sizes.epochs}",
         f"rows = {sizes.rows}",
         "",
-        *(AUGMENTATION if kind == "replies" and not _has_many_letters(look) else ()),
-        "[evaluation]",
-        '# prompts = ["…"]               # what the model is asked after each epoch',
-        "",
+    )
+
+
+def _sampling(kind: Kind) -> Sequence[str]:
+    return (
         "[sampling]                        # the model's defaults; every request may choose others",
         f"temperature = {0.3 if kind == 'replies' else 0.7}",
         "max_tokens = 96",
         "",
-        "[publish]",
-        'store = "model_store"',
-        "",
-    ]
-    return "\n".join(map(_align, lines))
+    )
 
 
 def _settings(values: Mapping[str, Any]) -> list[str]:

@@ -24,7 +24,8 @@ def find_recipe(name: str) -> Path:
 
 def copy_recipe(name: str, folder: Path) -> list[Path]:
     """Copy a recipe's files into a folder; raises TrainingError rather than overwrite one."""
-    found = sorted(find_recipe(name).iterdir())
+    # folders stay: held-out sets are for judging, and a copy of a recipe is for training
+    found = sorted(path for path in find_recipe(name).iterdir() if path.is_file())
     for path in found:
         if (folder / path.name).exists():
             raise TrainingError(f"{folder / path.name} exists: copy into another folder")

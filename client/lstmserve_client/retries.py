@@ -1,8 +1,28 @@
-"""How many further attempts a client may make, for all of its calls together."""
+"""When a client may try again: how long it pauses, and how many attempts all its calls have."""
 
 import threading
 
 from lstmserve_client.policies import RetryPolicy
+
+
+def backoff_seconds(
+    failures: int, first_seconds: float, max_seconds: float, multiplier: float = 2.0
+) -> float:
+    """Return the longest pause after so many failures in a row, of which there was at least one."""
+    try:
+        return min(max_seconds, first_seconds * multiplier ** (failures - 1))
+    except OverflowError:  # far beyond the maximum
+        return max_seconds
+
+
+def jitter(seconds: float, draw: float) -> float:
+    """Return a pause of at most so long; ``draw`` is uniform in [0, 1).
+
+    "Equal jitter" (M. Brooker, "Exponential Backoff And Jitter", 2015): half of it is certain, so
+    that a server gets its rest, and half is drawn, so that the callers it lost together do not
+    come back together.
+    """
+    return seconds * (1 + draw) / 2
 
 
 class RetryBudget:
