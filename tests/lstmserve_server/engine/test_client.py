@@ -109,7 +109,7 @@ async def running(config: EngineConfig = CONFIG) -> AsyncIterator[Running]:
 
 
 def make_turn(*rows: Row) -> Turn:
-    return Turn(2.0, [*rows], [], [], [], (len(rows), 1, 0.1), 0, Load(), 1)
+    return Turn(2.0, [*rows], [], [], [], (len(rows), 1, 0.1), 0, Load(), (0, 0))
 
 
 async def read_all(outputs: ReplyStream) -> list[int]:
