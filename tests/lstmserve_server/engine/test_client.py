@@ -141,7 +141,9 @@ async def test_first_tokens_go_out_before_the_rest_of_a_turn() -> None:
         readers.create_task(read("old", old))
         readers.create_task(read("new", new))
         await asyncio.sleep(0)
-        engine.on_turn(make_turn(Row(0, [2], [], None), Row(1, [1], [], (1.0, 1.0))))
+        engine.on_turn(
+            make_turn(Row(0, [2] * PATIENT.quantum_steps, [], None), Row(1, [1], [], (1.0, 1.0)))
+        )
     assert told == ["begun", "new", "old"]
 
 

@@ -22,7 +22,7 @@ from lstmserve_server.engine.output import TokenLogprobs
 
 State = Tensor
 FORMAT = "<f4"  # of a state as bytes
-MAX_DRAFTS = 7  # tokens guessed at a time; see docs/adr/0012-drafts.md
+MAX_DRAFTS = 11  # tokens guessed at a time; see docs/adr/0012-drafts.md
 
 
 @dataclass(frozen=True, slots=True)
