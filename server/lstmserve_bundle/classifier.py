@@ -57,20 +57,25 @@ class Classifier:
 
     def classify(self, turns: Sequence[Turn]) -> Classification:
         """Name what the customer's last turn is about, given the turns before it."""
+        return self._calibration.tell(*self.score(turns))
+
+    def score(self, turns: Sequence[Turn]) -> tuple[list[float], float]:
+        """A score in nats for each label, and one for being in scope where that is told.
+
+        Also the share of the question's words that training has seen.
+        """
         question, *context = split_turns(turns)
         sums, num_words, num_known = self._table.sum_text(question)
-        known_share = num_known / num_words if num_words else 0.0
         blocks = [sums, *(self._table.sum_text(text)[0] for text in context)]
-        scores = self._score([value for block in blocks for value in self._to_length(block)])
-        return self._calibration.tell(scores, known_share)
+        inputs = [value for block in blocks for value in self._to_length(block)]
+        return self._apply(inputs), num_known / num_words if num_words else 0.0
 
     def _to_length(self, sums: list[int]) -> list[int]:
         """A vector of length 2^11, shorter where little speaks for anything."""
         length = isqrt(sum(map(mul, sums, sums)) + self._evidence)
         return [(value << INPUT_BITS) // length for value in sums]
 
-    def _score(self, inputs: list[int]) -> list[float]:
-        """In nats."""
+    def _apply(self, inputs: list[int]) -> list[float]:
         hidden = [max(value, 0) >> WEIGHT_BITS for value in self._hidden.apply(inputs)]
         return [value * SCORE_UNIT for value in self._output.apply(hidden + inputs)]
 
