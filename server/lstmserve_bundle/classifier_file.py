@@ -88,7 +88,7 @@ class ClassifierFile:
     def to_bytes(self) -> bytes:
         header = self.header.model_dump_json().encode()
         parts = (self.hashes, self.rows, self.hidden, self.hidden_bias, self.output)
-        data = [_little_endian(part) for part in (*parts, self.output_bias)]
+        data = [little_endian(part) for part in (*parts, self.output_bias)]
         return b"".join([_MAGIC, len(header).to_bytes(_LENGTH_BYTES, "little"), header, *data])
 
 
@@ -128,26 +128,28 @@ def parse_classifier(data: bytes) -> ClassifierFile:
     hashes, rows, hidden, hidden_bias, output, output_bias = parts
     found = ClassifierFile(
         header,
-        _array("I", hashes),
+        native_array("I", hashes),
         rows,
-        _array("h", hidden),
-        _array("i", hidden_bias),
-        _array("h", output),
-        _array("i", output_bias),
+        native_array("h", hidden),
+        native_array("i", hidden_bias),
+        native_array("h", output),
+        native_array("i", output_bias),
     )
     if any(low >= high for low, high in zip(found.hashes, found.hashes[1:], strict=False)):
         raise ValueError("the hashes do not ascend")
     return found
 
 
-def _array(code: str, data: bytes) -> array[int]:
+def native_array(code: str, data: bytes) -> array[int]:
+    """Little-endian numbers as this machine has them."""
     found = array(code, data)
     if sys.byteorder == "big":
         found.byteswap()
     return found
 
 
-def _little_endian(part: array[int] | bytes) -> bytes:
+def little_endian(part: array[int] | bytes) -> bytes:
+    """The inverse of ``native_array``; bytes stay as they are."""
     if isinstance(part, bytes) or sys.byteorder == "little":
         return bytes(part)
     swapped = array(part.typecode, part)

@@ -5,6 +5,7 @@ BundleError
 ├── ChecksumError      a file is missing or is not the one that was published
 ├── TokenizerError     tokenizer.json cannot serve this manifest
 ├── ClassifierError    classifier.bin is none
+├── FaqError           faq.bin is none
 └── DefaultModelError  the store's DEFAULT_MODEL names no model
 """
 
@@ -27,6 +28,10 @@ class TokenizerError(BundleError):
 
 class ClassifierError(BundleError):
     """A classifier cannot be read."""
+
+
+class FaqError(BundleError):
+    """An index of questions cannot be read."""
 
 
 class DefaultModelError(BundleError):
