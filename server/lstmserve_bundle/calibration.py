@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import fsum
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -41,15 +42,22 @@ class Calibration:
 
     def tell(self, scores: Sequence[float], known_share: float) -> Classification:
         """The classification of scores in nats: one for each label, and one for the scope."""
-        probabilities = softmax(
-            [score / self._temperature for score in scores[: len(self._labels)]]
-        )
-        ranking = sorted(
-            zip(self._labels, probabilities, strict=True), key=itemgetter(1), reverse=True
-        )
-        (label, probability), *others = ranking
+        of_labels = [score / self._temperature for score in scores[: len(self._labels)]]
+        probabilities = softmax(of_labels)
         in_scope = self._tell_scope(scores, probabilities, known_share)
+        if self._outside:
+            self._share_out(probabilities, self._inside, in_scope)
+            self._share_out(probabilities, self._outside, 1.0 - in_scope)
+        pairs = zip(self._labels, probabilities, strict=True)
+        (label, probability), *others = sorted(pairs, key=itemgetter(1), reverse=True)
         return Classification(label, probability, tuple(others), in_scope)
+
+    @staticmethod
+    def _share_out(probabilities: list[float], places: Sequence[int], total: float) -> None:
+        """Labels in scope are together as likely as it is that one of them fits; so are others."""
+        factor = total / fsum(probabilities[n] for n in places)
+        for n in places:
+            probabilities[n] *= factor
 
     def _tell_scope(
         self, scores: Sequence[float], probabilities: Sequence[float], known_share: float

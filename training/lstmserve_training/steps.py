@@ -89,7 +89,8 @@ def _publish_keys(recipe: Recipe) -> dict[str, Any]:
     document = recipe.model_dump(
         include={"name", "description", "license", "sampling", "limits", "publish"}
     )
-    sources = [source.model_dump(include=SPOKEN) for source in recipe.sources]
+    of_classifier = recipe.classifier.sources if recipe.classifier is not None else []
+    sources = [source.model_dump(include=SPOKEN) for source in [*recipe.sources, *of_classifier]]
     return {**document, "sources": sources}
 
 

@@ -63,9 +63,10 @@ class Fitting:
         section, network = self._section, self._network
         optimizer = torch.optim.AdamW(network.parameters(), section.learning_rate, weight_decay=0)
         steps = section.epochs * -(-len(self._questions) // section.rows)
+        warm_up = min(WARM_UP_STEPS, 1 + steps // 10)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
-            lambda step: min(1.0, (step + 1) / WARM_UP_STEPS) * max(LOWEST_RATE, 1 - step / steps),
+            lambda step: min(1.0, (step + 1) / warm_up) * max(LOWEST_RATE, 1 - step / steps),
         )
         network.train()
         started = time.monotonic()
