@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.manifest import TemplateManifest
 from lstmserve_bundle.tokenizer import Tokenizer
 from lstmserve_training.errors import MissingInputError
@@ -23,6 +24,7 @@ LOG_NAME = "training.jsonl"
 MODEL_NAME = "model.pt"
 EVALUATION_NAME = "evaluation.json"
 IMPORT_NAME = "import.json"
+CLASSIFICATION_NAME = "classification.json"
 PUBLISHED_NAME = "published.json"
 STEPS_NAME = "steps.json"
 
@@ -31,6 +33,8 @@ _STEPS = {
     LAST_NAME: "train",
     MODEL_NAME: "quantize",
     EVALUATION_NAME: "evaluate",
+    CLASSIFIER_NAME: "classify",
+    CLASSIFICATION_NAME: "classify",
 }
 
 
