@@ -1,8 +1,16 @@
 """A model version on disk: written by training, read by the server."""
 
 from lstmserve_bundle.bundle import Bundle, open_bundle, verify_bundle
+from lstmserve_bundle.calibration import Classification
+from lstmserve_bundle.classifier import Classifier
 from lstmserve_bundle.detokenizer import IncrementalDetokenizer
-from lstmserve_bundle.errors import BundleError, ChecksumError, ManifestError, TokenizerError
+from lstmserve_bundle.errors import (
+    BundleError,
+    ChecksumError,
+    ClassifierError,
+    ManifestError,
+    TokenizerError,
+)
 from lstmserve_bundle.manifest import Manifest
 from lstmserve_bundle.template import PromptTemplate, Turn
 from lstmserve_bundle.tokenizer import Tokenizer
@@ -11,6 +19,9 @@ __all__ = [
     "Bundle",
     "BundleError",
     "ChecksumError",
+    "Classification",
+    "Classifier",
+    "ClassifierError",
     "IncrementalDetokenizer",
     "Manifest",
     "ManifestError",

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lstmserve_bundle.classifier import Classifier
+from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.errors import ChecksumError, ManifestError, TokenizerError
 from lstmserve_bundle.files import size_of
 from lstmserve_bundle.fingerprint import FINGERPRINT_NAME, Fingerprint, read_fingerprint
@@ -33,6 +35,11 @@ class Bundle:
     @property
     def model_path(self) -> Path:
         return self.folder / MODEL_NAME
+
+    def read_classifier(self) -> Classifier | None:
+        """What names the questions; None where the version has none. Raises ClassifierError."""
+        is_published = CLASSIFIER_NAME in self.manifest.files
+        return Classifier.read(self.folder / CLASSIFIER_NAME) if is_published else None
 
 
 def describe_file(path: Path) -> FileManifest:

@@ -4,6 +4,8 @@ BundleError
 ├── ManifestError      manifest.json is missing, unreadable, or breaks the schema
 ├── ChecksumError      a file is missing or is not the one that was published
 ├── TokenizerError     tokenizer.json cannot serve this manifest
+├── ClassifierError    classifier.bin is none
+├── FaqError           faq.bin is none
 └── DefaultModelError  the store's DEFAULT_MODEL names no model
 """
 
@@ -22,6 +24,14 @@ class ChecksumError(BundleError):
 
 class TokenizerError(BundleError):
     """tokenizer.json is unreadable, or lacks a token the manifest names."""
+
+
+class ClassifierError(BundleError):
+    """A classifier cannot be read."""
+
+
+class FaqError(BundleError):
+    """An index of questions cannot be read."""
 
 
 class DefaultModelError(BundleError):

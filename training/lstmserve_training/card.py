@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 CARD_NAME = "README.md"
 MARK = "<!-- written by lstmserve-train publish; remove this line to keep your own words -->"
+OF_CLASSIFIER = "classifier_"
 MODELS = ("fp32", "stock_int8", "int8")
 
 
@@ -41,6 +42,7 @@ def make_card(manifest: Manifest, words: str) -> str:
         "\n## Measured\n",
         "| measure | fp32 | stock dynamic INT8 | this (INT8) |\n|---|---:|---:|---:|",
         *_rows(manifest.evaluation),
+        *_classifier_rows(manifest.evaluation),
         "",
     ]
     return "\n".join(parts) + (f"\n{words.strip()}\n" if words.strip() else "")
@@ -58,6 +60,13 @@ def _rows(evaluation: dict[str, float | int | str]) -> list[str]:
         + " |"
         for name in names
     ]
+
+
+def _classifier_rows(evaluation: dict[str, float | int | str]) -> list[str]:
+    found = {key: value for key, value in evaluation.items() if key.startswith(OF_CLASSIFIER)}
+    head = ["\n| measure of the classifier | |\n|---|---:|"] if found else []
+    names = {key: key.removeprefix(OF_CLASSIFIER).replace("_", " ") for key in found}
+    return [*head, *(f"| {names[key]} | {_show(value)} |" for key, value in found.items())]
 
 
 def _show(value: float | str) -> str:

@@ -29,9 +29,12 @@ from lstmserve_training.recipe.cli import recipes
 if TYPE_CHECKING:
     from lstmserve_training.recipe.schema import Recipe
 
+WITHOUT = {"classify": "has no section [classifier]"}
+WITHOUT_TRAINING = "has weights that exist; take 'run' instead"
+
 app = typer.Typer(
     help="From text to a served model. 'init' writes a recipe after a look at a file, 'run' does "
-    "everything the recipe says: prepare, train, quantize, evaluate, publish.",
+    "everything the recipe says: prepare, train, quantize, classify, evaluate, publish.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -142,7 +145,7 @@ def _step(name: str, text: str) -> None:
         whole = make_run(given, recipe, overrides, work, device)
         step = next((step for step in steps_of(given) if step.name == name), None)
         if step is None:
-            raise TrainingError(f"{recipe}: has weights that exist; take 'run' instead of '{name}'")
+            raise TrainingError(f"{recipe}: {WITHOUT.get(name, WITHOUT_TRAINING)}")
         with locked(whole.work):
             whole.warn_of_changes(step)
             if name == "train" and not resume:
@@ -157,6 +160,7 @@ def _step(name: str, text: str) -> None:
 _step("prepare", "Read, clean and split the text, make the tokenizer, and report what was done.")
 _step("train", "Train, or go on with the run that was stopped.")
 _step("quantize", "Write the best weights as an INT8 TorchScript module, checked bit by bit.")
+_step("classify", "Train what names questions before they are answered, and measure it.")
 _step("evaluate", "Compare fp32, stock INT8 and the exported module on held-out text.")
 _step("publish", "Write a verified version with its card into the model store.")
 

@@ -14,6 +14,7 @@ import torch
 from pydantic import ValidationError
 
 from lstmserve_bundle.bundle import describe_file
+from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.manifest import (
     CreationManifest,
     DataManifest,
@@ -25,11 +26,13 @@ from lstmserve_bundle.manifest import (
     SizesManifest,
     TrainingManifest,
 )
+from lstmserve_training.classifying.report import manifest_measures
 from lstmserve_training.errors import PublishError
 from lstmserve_training.int8_lstm import ACTIVATION_SCALE, ACTIVATION_ZERO_POINT
 from lstmserve_training.recipe.toml import flatten, write_toml
 from lstmserve_training.work import (
     BEST_NAME,
+    CLASSIFICATION_NAME,
     EVALUATION_NAME,
     MODEL_NAME,
     PREPARATION_NAME,
@@ -41,6 +44,7 @@ from lstmserve_training.work import (
 if TYPE_CHECKING:
     from lstmserve_training.checkpoint import Checkpoint
     from lstmserve_training.recipe.schema import Recipe
+    from lstmserve_training.recipe.sections import FileSource
 
 NOT_STATED = "not stated"
 
@@ -80,7 +84,7 @@ def make_manifest(
             sampling=SamplingManifest(**recipe.sampling.model_dump()),
             files=files,
             training=_training(publication, checkpoint),
-            evaluation=_evaluation(publication.work),
+            evaluation=_evaluation(publication.work, recipe),
             created=make_creation(),
         )
     except ValidationError as error:
@@ -113,7 +117,7 @@ def _training(publication: Publication, checkpoint: Checkpoint) -> TrainingManif
 
 def _data(publication: Publication) -> list[DataManifest]:
     report = json.loads(require(publication.work, PREPARATION_NAME).read_text(encoding="utf-8"))
-    return describe_sources(publication.recipe, report)
+    return describe_sources(publication.recipe, report) + _classifier_data(publication)
 
 
 def describe_sources(recipe: Recipe, report: dict[str, Any]) -> list[DataManifest]:
@@ -122,16 +126,32 @@ def describe_sources(recipe: Recipe, report: dict[str, Any]) -> list[DataManifes
     Those of a model that is continued stand behind its own.
     """
     own = [
-        DataManifest(
-            name=source.name,
-            source=source.origin or NOT_STATED,
-            license=source.license or NOT_STATED,
-            use=_describe_use(source.use, read),
-            files=read["files"],
-        )
+        _describe_source(source, _describe_use(source.use, read), read)
         for source, read in zip(recipe.sources, report["sources"], strict=True)
     ]
     return [*own, *(DataManifest.model_validate(source) for source in report.get("earlier", ()))]
+
+
+def _classifier_data(publication: Publication) -> list[DataManifest]:
+    section = publication.recipe.classifier
+    if section is None:
+        return []
+    path = require(publication.work, CLASSIFICATION_NAME)
+    report = json.loads(path.read_text(encoding="utf-8"))
+    return [
+        _describe_source(source, f"classifier: {source.use}, {read['rows']} rows", read)
+        for source, read in zip(section.sources, report["sources"], strict=True)
+    ]
+
+
+def _describe_source(source: FileSource, use: str, read: dict[str, Any]) -> DataManifest:
+    return DataManifest(
+        name=source.name,
+        source=source.origin or NOT_STATED,
+        license=source.license or NOT_STATED,
+        use=use,
+        files=read["files"],
+    )
 
 
 def _describe_use(use: str, read: dict[str, Any]) -> str:
@@ -184,7 +204,7 @@ def _environment(work: Path) -> dict[str, Any]:
     return facts
 
 
-def _evaluation(work: Path) -> dict[str, float | int | str]:
+def _evaluation(work: Path, recipe: Recipe) -> dict[str, float | int | str]:
     report = json.loads(require(work, EVALUATION_NAME).read_text(encoding="utf-8"))
     for name in (BEST_NAME, MODEL_NAME):
         if report["sha256"][name] != describe_file(require(work, name)).sha256:
@@ -193,7 +213,20 @@ def _evaluation(work: Path) -> dict[str, float | int | str]:
                 "evaluate again"
             )
     measures: dict[str, float | int | str] = report["measures"]
-    return measures
+    return measures | _classification(work, recipe)
+
+
+def _classification(work: Path, recipe: Recipe) -> dict[str, float | int | str]:
+    """What was measured of the classifier that is published."""
+    if recipe.classifier is None:
+        return {}
+    report = json.loads(require(work, CLASSIFICATION_NAME).read_text(encoding="utf-8"))
+    if report["sha256"] != describe_file(require(work, CLASSIFIER_NAME)).sha256:
+        raise PublishError(
+            f"{work / CLASSIFICATION_NAME} is not of this {CLASSIFIER_NAME}: run the step classify "
+            "again"
+        )
+    return manifest_measures(report)
 
 
 def make_creation() -> CreationManifest:

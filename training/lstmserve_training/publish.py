@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lstmserve_bundle.bundle import describe_file, open_bundle
+from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.errors import BundleError, DefaultModelError
 from lstmserve_bundle.fingerprint import FINGERPRINT_NAME, take_fingerprint, write_fingerprint
 from lstmserve_bundle.manifest import write_manifest
@@ -51,6 +52,7 @@ def publish(publication: Publication, prove: Callable[[Path], object] = check_bi
         raise PublishError(f"{target} exists: versions are immutable, publish the next one")
     _check_size(require(work, MODEL_NAME), recipe.publish.max_size_mb)
     names = [MODEL_NAME, TOKENIZER_NAME, *_write_fingerprint(work)]
+    names += [CLASSIFIER_NAME] if recipe.classifier is not None else []
     files = {name: describe_file(require(work, name)) for name in names}
     manifest = make_manifest(publication, load_best(work), files)
     default = _unnamed_default(store, recipe.name)
@@ -136,7 +138,8 @@ def _write_fingerprint(work: Path) -> list[str]:
 
 def _open(folder: Path) -> None:
     try:
-        open_bundle(folder)
+        bundle = open_bundle(folder)
+        bundle.read_classifier()
     except BundleError as error:
         raise PublishError(f"the version would not load: {error}") from error
 

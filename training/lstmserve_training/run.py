@@ -17,6 +17,7 @@ from lstmserve_training.devices import describe_device, pick_device
 from lstmserve_training.errors import TrainingError
 from lstmserve_training.recipe.toml import write_toml
 from lstmserve_training.steps import (
+    CLASSIFY,
     EVALUATE,
     IMPORT,
     PREPARE,
@@ -148,6 +149,7 @@ class Run:
             TRAIN.name: self._train,
             IMPORT.name: self._import,
             QUANTIZE.name: self._quantize,
+            CLASSIFY.name: self._classify,
             EVALUATE.name: self._evaluate,
             PUBLISH.name: self._publish,
         }
@@ -186,6 +188,16 @@ class Run:
 
         path = quantize_best(self.work)
         self._say(f"quantize: wrote {path}: {path.stat().st_size:,} bytes, checked bit by bit")
+
+    def _classify(self) -> None:
+        from lstmserve_training.classifying.report import show_report  # noqa: PLC0415
+        from lstmserve_training.classifying.step import classify  # noqa: PLC0415
+
+        if self.recipe.classifier is None:
+            raise TrainingError("the recipe has no section [classifier]")
+        section = self.recipe.classifier
+        report = classify(self.recipe, section, self.folder, self.work, self._say)
+        show_report(report, self._console)
 
     def _evaluate(self) -> None:
         from lstmserve_training.evaluate import MODELS, evaluate  # noqa: PLC0415

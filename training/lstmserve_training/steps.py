@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lstmserve_bundle.bundle import describe_file
+from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_training.continuation.earlier import find_earlier
 from lstmserve_training.data.files import find_files
 from lstmserve_training.errors import DataError
@@ -16,6 +17,7 @@ from lstmserve_training.recipe.toml import Flat, differences, flatten
 from lstmserve_training.train import UNRELATED
 from lstmserve_training.work import (
     BEST_NAME,
+    CLASSIFICATION_NAME,
     CORPUS_NAME,
     EVALUATION_NAME,
     IMPORT_NAME,
@@ -30,6 +32,7 @@ from lstmserve_training.work import (
 
 if TYPE_CHECKING:
     from lstmserve_training.recipe.schema import Recipe
+    from lstmserve_training.recipe.sections import FileSource
 
 EARLIER_TEXT = (CORPUS_NAME, PROMPTS_NAME, TEMPLATE_NAME, PREPARATION_NAME)
 SPOKEN = {"name", "origin", "license"}  # of a source: what changes no text
@@ -74,6 +77,15 @@ def _train_keys(recipe: Recipe) -> dict[str, Any]:
     return found
 
 
+def _classify_keys(recipe: Recipe) -> dict[str, Any]:
+    if recipe.classifier is None:
+        return {}
+    section = recipe.classifier.model_dump(exclude={"sources"})
+    sources = [source.model_dump(exclude=SPOKEN - {"name"}) for source in recipe.classifier.sources]
+    document = recipe.model_dump(include={"seed", "cleaning", "augmentation"})
+    return {**document, "classifier": {**section, "sources": sources}}
+
+
 def _evaluate_keys(recipe: Recipe) -> dict[str, Any]:
     return {
         "seed": recipe.seed,
@@ -85,7 +97,8 @@ def _publish_keys(recipe: Recipe) -> dict[str, Any]:
     document = recipe.model_dump(
         include={"name", "description", "license", "sampling", "limits", "publish"}
     )
-    sources = [source.model_dump(include=SPOKEN) for source in recipe.sources]
+    of_classifier = recipe.classifier.sources if recipe.classifier is not None else []
+    sources = [source.model_dump(include=SPOKEN) for source in [*recipe.sources, *of_classifier]]
     return {**document, "sources": sources}
 
 
@@ -117,6 +130,13 @@ QUANTIZE = Step(
     (MODEL_NAME,),
     "the weights are quantized again",
 )
+CLASSIFY = Step(
+    "classify",
+    _classify_keys,
+    (),
+    (CLASSIFIER_NAME, CLASSIFICATION_NAME),
+    "the classifier is trained anew",
+)
 EVALUATE = Step(
     "evaluate",
     _evaluate_keys,
@@ -127,17 +147,18 @@ EVALUATE = Step(
 PUBLISH = Step(
     "publish",
     _publish_keys,
-    (MODEL_NAME, TOKENIZER_NAME, EVALUATION_NAME),
+    (MODEL_NAME, TOKENIZER_NAME, EVALUATION_NAME, CLASSIFIER_NAME),
     (PUBLISHED_NAME,),
     "a further version is published",
 )
-ALL_STEPS = (PREPARE, TRAIN, IMPORT, QUANTIZE, EVALUATE, PUBLISH)
+ALL_STEPS = (PREPARE, TRAIN, IMPORT, QUANTIZE, CLASSIFY, EVALUATE, PUBLISH)
 
 
 def steps_of(recipe: Recipe) -> list[Step]:
     """The steps of a recipe, in order: weights are trained, or imported."""
-    other = TRAIN if recipe.weights is not None else IMPORT
-    return [step for step in ALL_STEPS if step is not other]
+    left_out = [TRAIN if recipe.weights is not None else IMPORT]
+    left_out += [CLASSIFY] if recipe.classifier is None else []
+    return [step for step in ALL_STEPS if step not in left_out]
 
 
 @dataclass
@@ -202,6 +223,8 @@ def make_record(step: Step, recipe: Recipe, folder: Path, work: Path) -> Record:
     elif step is TRAIN and recipe.training.start_from:
         first = folder / recipe.training.start_from / BEST_NAME
         inputs |= {f"{recipe.training.start_from}/{BEST_NAME}": _digest(first)}
+    elif step is CLASSIFY and recipe.classifier is not None:
+        inputs = _digests_of(recipe.classifier.sources, folder)
     elif step is IMPORT and recipe.weights is not None:
         inputs[recipe.weights.file] = _digest(folder / recipe.weights.file)
     return Record(flatten(step.keys(recipe)), inputs)
@@ -237,9 +260,17 @@ def _data_digests(recipe: Recipe, folder: Path) -> dict[str, str]:
         found.append(path / TOKENIZER_NAME if path.is_dir() else path)
     if recipe.weights is not None:
         found.append(folder / recipe.weights.vocabulary)
+    return _digests(found, folder)
+
+
+def _digests_of(sources: Iterable[FileSource], folder: Path) -> dict[str, str]:
+    return _digests([path for source in sources for path in find_files(source, folder)], folder)
+
+
+def _digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder) if path.is_relative_to(folder) else path): _digest(path)
-        for path in found
+        for path in paths
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.manifest import TemplateManifest
 from lstmserve_bundle.tokenizer import Tokenizer
 from lstmserve_training.errors import MissingInputError
@@ -26,6 +27,7 @@ IMPORT_NAME = "import.json"
 REWRITES_NAME = "rewrites.json"
 FISHER_NAME = "fisher.pt"
 EARLIER_NAME = "earlier.json"
+CLASSIFICATION_NAME = "classification.json"
 PUBLISHED_NAME = "published.json"
 STEPS_NAME = "steps.json"
 
@@ -35,6 +37,8 @@ _STEPS = {
     EARLIER_NAME: "train",
     MODEL_NAME: "quantize",
     EVALUATION_NAME: "evaluate",
+    CLASSIFIER_NAME: "classify",
+    CLASSIFICATION_NAME: "classify",
 }
 
 

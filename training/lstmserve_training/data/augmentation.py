@@ -123,7 +123,7 @@ def roughen(text: str, config: Augmentation, rng: random.Random) -> str:
         text = _recase(text, rng)
     if _chance(rng, config.typos):
         words = text.split(" ")
-        text = " ".join(_mistype(w, rng) if _chance(rng, MISTYPED_WORDS) else w for w in words)
+        text = " ".join(mistype(w, rng) if _chance(rng, MISTYPED_WORDS) else w for w in words)
     words = text.split(" ")
     if len(words) >= MIN_WORDS_TO_LEAVE_ONE_OUT and _chance(rng, config.leave_out):
         del words[rng.randrange(len(words))]
@@ -149,7 +149,8 @@ def _recase(text: str, rng: random.Random) -> str:
     return text.upper() if _chance(rng, 0.03) else text
 
 
-def _mistype(word: str, rng: random.Random) -> str:
+def mistype(word: str, rng: random.Random) -> str:
+    """A word with two letters swapped, or one left out or doubled; short ones as they are."""
     if len(word) < MIN_LETTERS_TO_MISTYPE or word.startswith("["):
         return word
     at = rng.randrange(len(word) - 1)

@@ -11,14 +11,14 @@ from lstmserve_training.errors import DataError, MissingInputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lstmserve_training.recipe.sections import Source
+    from lstmserve_training.recipe.sections import FileSource
 
 WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")  # UTF-16, as spreadsheets write it
 SINGLE_BYTE = ("latin", "iso8859", "iso-8859", "cp125", "windows-125")
 SHOWN_CHARACTERS = 30
 
 
-def find_files(source: Source, folder: Path) -> list[Path]:
+def find_files(source: FileSource, folder: Path) -> list[Path]:
     """The source's files, sorted by name within each pattern; raises MissingInputError."""
     found: list[Path] = []
     for name in source.files:

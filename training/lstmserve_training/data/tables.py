@@ -13,7 +13,7 @@ from lstmserve_training.data.files import check_bytes, open_text
 from lstmserve_training.errors import DataError
 
 if TYPE_CHECKING:
-    from lstmserve_training.recipe.sections import Source
+    from lstmserve_training.recipe.sections import FileSource
 
 MAX_CELL = 1 << 24  # characters; beyond that, a quote was not closed
 FORMATS = {
@@ -51,7 +51,7 @@ def format_of(path: Path, source_format: str) -> str:
     return found
 
 
-def read_rows(path: Path, source: Source) -> Iterator[Row]:
+def read_rows(path: Path, source: FileSource) -> Iterator[Row]:
     """Every row of a table or of JSON lines; raises DataError naming file and line."""
     form = format_of(path, source.format)
     if form == "parquet":
@@ -66,7 +66,7 @@ def read_rows(path: Path, source: Source) -> Iterator[Row]:
             yield from _read_table(path, file, delimiter)
 
 
-def read_header(path: Path, source: Source) -> list[str]:
+def read_header(path: Path, source: FileSource) -> list[str]:
     """The columns of a file's first row."""
     row = next(read_rows(path, source), None)
     if row is None:

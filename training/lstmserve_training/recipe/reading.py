@@ -104,7 +104,7 @@ def _suggest(place: tuple[int | str, ...]) -> str:
     wrong, known = str(place[-1]), list(known_keys())
     section = ".".join(part for part in map(str, place[:-1]) if not part.isdecimal())
     here = {name.rpartition(".")[2]: name for name in known if name.rpartition(".")[0] == section}
-    ends = {name.rpartition(".")[2]: name for name in known}
+    ends = {name.rpartition(".")[2]: name for name in reversed(known)}  # the first section's counts
     if wrong in ends:  # of another section
         return f"; did you mean {ends[wrong]}?"
     for names in (here, ends):

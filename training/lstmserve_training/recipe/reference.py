@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from lstmserve_training.recipe.reading import section_of
 from lstmserve_training.recipe.schema import Recipe
+from lstmserve_training.recipe.sections import Cleaning
 from lstmserve_training.recipe.toml import write_value
 
 if TYPE_CHECKING:
@@ -46,9 +47,17 @@ def _write_section(name: str, section: type[BaseModel], *, is_list: bool) -> Ite
     yield from _rows(section)
     for inner, field in section.model_fields.items():
         found = section_of(field.annotation)
-        if found is not None and not (is_list and inner == "cleaning"):  # it stands below
-            yield f"\n### `{name}.{inner}`\n{_summary(found)}\n\n"
-            yield from _rows(found)
+        if found is not None and found is not Cleaning:  # it has a section of its own
+            yield from _write_inner(f"{name}.{inner}", found)
+
+
+def _write_inner(name: str, section: type[BaseModel]) -> Iterator[str]:
+    yield f"\n### `{name}`\n{_summary(section)}\n\n"
+    yield from _rows(section)
+    for inner, field in section.model_fields.items():
+        found = section_of(field.annotation)
+        if found is not None and found is not Cleaning:
+            yield from _write_inner(f"{name}.{inner}", found)
 
 
 def _rows(section: type[BaseModel]) -> Iterator[str]:

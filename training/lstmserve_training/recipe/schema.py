@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from lstmserve_bundle.manifest import Name
+from lstmserve_training.recipe.classifier import ClassifierSection
 from lstmserve_training.recipe.sections import (
     Augmentation,
     Cleaning,
@@ -50,6 +51,7 @@ class Recipe(Section):
     continuation: Continuation | None = None
     training: TrainingSection = TrainingSection()
     augmentation: Augmentation = Augmentation()
+    classifier: ClassifierSection | None = None
     evaluation: EvaluationSection = EvaluationSection()
     sampling: SamplingSection = SamplingSection()
     limits: LimitsSection = LimitsSection()
@@ -72,6 +74,8 @@ class Recipe(Section):
                     f"source {source.name!r} holds {self.kind_of(source)}, the model {self.kind}: "
                     "dialogues and text do not mix"
                 )
+        if self.classifier is not None and not self.has_roles:
+            raise ValueError("a classifier names questions: kinds 'replies' and 'conversations'")
         if self.weights is not None and self.has_roles:
             raise ValueError("weights are imported for the kinds 'lines' and 'text' only")
         if self.weights is not None and self.continuation is not None:

@@ -86,13 +86,24 @@ class Cleaning(Section):
     fold_labels: bool = key("write labels in lower case, without space around", default=False)
 
 
-class Source(Section):
-    """Files of one origin and one form."""
+class FileSource(Section):
+    """Files of one origin and one form, whatever is in them."""
 
     name: str = key("what the model's card calls it", min_length=1)
     files: list[str] = key("paths from the recipe's folder; `*` stands for any names", min_length=1)
     origin: str = key("where it is from: a link, or a word about it", default="")
     license: str = key("the license of the text, as the model's card tells it", default="")
+    format: Literal["auto", "csv", "tsv", "json-lines", "text", "parquet"] = key(
+        "the form of the files; `auto` looks at their names", default="auto"
+    )
+    encoding: str = key("the encoding of the text", default="utf-8")
+    delimiter: str = key("what separates columns; empty: by the form", default="", max_length=1)
+    cleaning: Cleaning = key("steps for this source, before the recipe's own", default=Cleaning())
+
+
+class Source(FileSource):
+    """Files of one origin and one form."""
+
     use: Literal["training", "validation", "questions", "reply-pool"] = key(
         "`training`, of which `split.held_out` is held out; `validation`: never trained on; "
         "`questions`: prompts with labels, never trained on, that only measure how well labels "
@@ -102,11 +113,6 @@ class Source(Section):
     kind: Kind | None = key(
         "what it holds, where that differs from the recipe's kind", default=None
     )
-    format: Literal["auto", "csv", "tsv", "json-lines", "text", "parquet"] = key(
-        "the form of the files; `auto` looks at their names", default="auto"
-    )
-    encoding: str = key("the encoding of the text", default="utf-8")
-    delimiter: str = key("what separates columns; empty: by the form", default="", max_length=1)
     separator: Literal["line", "blank-line", "file"] = key(
         "what ends a document of a text file: `line` for kind `lines`; for kind `text` a blank "
         "line (poems) or the file's end (a book)",
@@ -128,7 +134,6 @@ class Source(Section):
         "loss weight of the first word of a conversation's first reply that has no label",
         default=1.0,
     )
-    cleaning: Cleaning = key("steps for this source, before the recipe's own", default=Cleaning())
 
 
 class Split(Section):
