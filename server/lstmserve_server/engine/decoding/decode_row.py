@@ -31,9 +31,10 @@ class DecodeRow:
 
     @property
     def recent_ids(self) -> list[int]:
-        """The last tokens, of the prompt if need be; zeros stand for those there are not."""
+        """The token to read, behind those before it; zeros stand for those there are not."""
         given = [*self.prompt_ids[-CONTEXT:], *self.reply_ids[-CONTEXT:]]
-        return [*[0] * CONTEXT, *given][-CONTEXT:]
+        before = [*[0] * CONTEXT, *given[:-1]][1 - CONTEXT :]
+        return [*before, self.token_id]
 
     @property
     def is_scored(self) -> bool:
