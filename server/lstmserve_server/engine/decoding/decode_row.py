@@ -27,6 +27,7 @@ class DecodeRow:
     prompt_ids: Sequence[int] = ()  # what penalties look at
     reply_ids: Sequence[int] = ()
     is_measured: bool = False
+    stream: int = 0  # unsigned, 64 bits: names its random numbers
 
     @property
     def is_scored(self) -> bool:
@@ -38,7 +39,7 @@ class RowSettings(NamedTuple):
     """The sampling parameters of rows; see RowParams for what each list holds."""
 
     sampled: list[int]
-    seed: list[int]
+    stream: list[int]
     sharpness: list[float]
     filtered: list[int]
     top_k: list[int]
@@ -69,7 +70,7 @@ def gather_settings(rows: Sequence[DecodeRow], num_tokens: int) -> RowSettings:
     changed = [asked[row] for row in adjusted]
     return RowSettings(
         sampled=sampled,
-        seed=[_signed(params.seed) for params in drawn],
+        stream=[_signed(rows[number].stream) for number in sampled],
         sharpness=[_sharpness(params.temperature) for params in drawn],
         filtered=filtered,
         top_k=[params.top_k or num_tokens for params in kept],
