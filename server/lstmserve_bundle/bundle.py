@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lstmserve_bundle.answers import ANSWERS_NAME, Answers, read_answers
 from lstmserve_bundle.classifier import Classifier
 from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.errors import ChecksumError, ManifestError, TokenizerError
@@ -31,6 +32,7 @@ class Bundle:
     tokenizer: Tokenizer
     template: PromptTemplate
     fingerprint: Fingerprint | None = None  # None: the version was published without one
+    answers: Answers | None = None  # None: the version has no words but the model's
 
     @property
     def model_path(self) -> Path:
@@ -61,7 +63,9 @@ def open_bundle(folder: Path) -> Bundle:
     template = PromptTemplate(manifest.template, tokenizer)
     has_fingerprint = FINGERPRINT_NAME in manifest.files  # one that nobody published says nothing
     fingerprint = read_fingerprint(folder / FINGERPRINT_NAME) if has_fingerprint else None
-    return Bundle(folder, manifest, tokenizer, template, fingerprint)
+    has_answers = ANSWERS_NAME in manifest.files
+    answers = read_answers(folder / ANSWERS_NAME) if has_answers else None
+    return Bundle(folder, manifest, tokenizer, template, fingerprint, answers)
 
 
 def verify_bundle(folder: Path) -> Manifest:
