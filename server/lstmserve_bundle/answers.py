@@ -57,7 +57,7 @@ class Placeholder(StrictModel):
     kind: Kind = "custom"
     default: Line | None = None
     spellings: Annotated[list[Line], Field(max_length=16, default_factory=list)]
-    """Texts that mean the same where the model writes them, such as ``[number]``; not in answers."""
+    """Texts that mean the same where a model writes them, such as ``[number]``; not in answers."""
 
 
 class LabelAnswers(StrictModel):

@@ -152,10 +152,9 @@ def _add_twin(twins: descriptor_pool.DescriptorPool, source: FileDescriptor) -> 
 
 
 def _strings_to_bytes(message: descriptor_pb2.DescriptorProto) -> None:
-    if message.options.map_entry:
-        return  # its keys must not be bytes, and no request holds a map of texts
     for field in message.field:
         if field.type == _FieldProto.TYPE_STRING:
             field.type = _FieldProto.TYPE_BYTES
+            message.options.ClearField("map_entry")  # keys of a map must not be bytes
     for nested in message.nested_type:
         _strings_to_bytes(nested)

@@ -7,7 +7,14 @@ from contextlib import contextmanager
 
 import structlog
 
-from lstmserve_bundle import Bundle, BundleError, Manifest, open_bundle, verify_bundle
+from lstmserve_bundle import (
+    Bundle,
+    BundleError,
+    Classifier,
+    Manifest,
+    open_bundle,
+    verify_bundle,
+)
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.engine.launcher import EngineProcess, Launcher
@@ -57,13 +64,13 @@ class VersionLoader:
             launcher.close()
             raise
         try:
-            bundle = await self._accept(stored, loaded)
+            bundle, classifier = await self._accept(stored, loaded)
         except BaseException:
             await _end(launcher, process)
             raise
         engine = self._make_engine(bundle, loaded)
         engine.start(launcher, process, loaded)
-        return ServedModel(bundle, engine, difference=loaded.difference)
+        return ServedModel(bundle, engine, difference=loaded.difference, classifier=classifier)
 
     async def verify(self, stored: StoredVersion) -> None:
         """Have a version tried by another process; raises ModelLoadError.
@@ -76,6 +83,7 @@ class VersionLoader:
             await process.end()
         finally:
             launcher.close()
+        await read_on_thread(lambda: open_version(stored))
         _require_exact(stored, loaded.difference)
 
     async def unload(self, model: ServedModel) -> None:
@@ -95,11 +103,13 @@ class VersionLoader:
             )
         )
 
-    async def _accept(self, stored: StoredVersion, loaded: Loaded) -> Bundle:
+    async def _accept(
+        self, stored: StoredVersion, loaded: Loaded
+    ) -> tuple[Bundle, Classifier | None]:
         """What this process needs of a version that runs; raises ModelLoadError."""
         if not self._allow_inexact:
             _require_exact(stored, loaded.difference)
-        bundle = await read_on_thread(lambda: open_version(stored))
+        bundle, classifier = await read_on_thread(lambda: open_version(stored))
         if bundle.manifest.digest != loaded.digest:
             raise ModelLoadError(f"{stored.folder}: changed while it was loaded")
         if not loaded.difference:
@@ -110,7 +120,7 @@ class VersionLoader:
                 version=str(stored.version),
                 fingerprint=published,
             )
-        return bundle
+        return bundle, classifier
 
 
 def verify_version(stored: StoredVersion) -> None:
@@ -122,12 +132,15 @@ def verify_version(stored: StoredVersion) -> None:
         _check_place(stored, verify_bundle(stored.folder))
 
 
-def open_version(stored: StoredVersion) -> Bundle:
+def open_version(stored: StoredVersion) -> tuple[Bundle, Classifier | None]:
     """Verify and open one version; raises ModelLoadError saying what is wrong with it."""
     with _told():
         bundle = open_bundle(stored.folder)
+        classifier = bundle.read_classifier()
+        if bundle.answers is not None:
+            bundle.answers.check_labels(set(classifier.labels) if classifier else set())
     _check_place(stored, bundle.manifest)
-    return bundle
+    return bundle, classifier
 
 
 async def _end(launcher: Launcher, process: EngineProcess) -> None:
