@@ -71,6 +71,7 @@ def started(message: pb.Started) -> types.Started:
         request_id=message.request_id,
         is_inexact=message.is_inexact,
         source=_REPLY_SOURCES.get(message.source, types.ReplySource.UNKNOWN),
+        question=message.question,
     )
 
 

@@ -195,6 +195,7 @@ class Started:
     request_id: str
     is_inexact: bool = False  # another time the same request may get another reply
     source: ReplySource = ReplySource.UNKNOWN
+    question: str = ""  # of the version's own list, that is answered
 
     @property
     def text(self) -> str:

@@ -12,6 +12,7 @@ from lstmserve_bundle.errors import (
     ManifestError,
     TokenizerError,
 )
+from lstmserve_bundle.faq import Faq
 from lstmserve_bundle.manifest import Manifest
 from lstmserve_bundle.template import PromptTemplate, Turn
 from lstmserve_bundle.tokenizer import Tokenizer
@@ -24,6 +25,7 @@ __all__ = [
     "Classification",
     "Classifier",
     "ClassifierError",
+    "Faq",
     "IncrementalDetokenizer",
     "Manifest",
     "ManifestError",

@@ -26,6 +26,7 @@ MAX_BYTES = 4 << 20  # some thousand long answers
 MAX_CHARACTERS = 4000  # of one answer
 MAX_VARIANTS = 64
 MAX_FORBIDDEN = 256
+MAX_QUESTIONS = 10_000
 
 # a placeholder as answers spell it; models also write {{Order Number}}, which is the same one
 PLACEHOLDER = re.compile(r"\{\{ {0,4}([A-Za-z][A-Za-z0-9_ -]{0,63}?) {0,4}\}\}")
@@ -69,6 +70,14 @@ class LabelAnswers(StrictModel):
     outcome: Outcome = "answered"
 
 
+class QuestionAnswer(StrictModel):
+    """One of a company's own questions; the index ``faq.bin`` finds it by its place."""
+
+    question: Line
+    answer: Text
+    outcome: Outcome = "answered"
+
+
 class Fallback(StrictModel):
     """What is said when it is not known what is asked."""
 
@@ -82,6 +91,9 @@ class Answers(StrictModel):
 
     schema_version: Literal[1] = 1
     labels: Annotated[dict[str, LabelAnswers], Field(default_factory=dict)]
+    questions: Annotated[
+        list[QuestionAnswer], Field(max_length=MAX_QUESTIONS, default_factory=list)
+    ]
     placeholders: Annotated[dict[PlaceholderName, Placeholder], Field(default_factory=dict)]
     fallback: Fallback | None = None
     forbidden: Annotated[list[Phrase], Field(max_length=MAX_FORBIDDEN, default_factory=list)]
@@ -94,6 +106,8 @@ class Answers(StrictModel):
             if entry.outcome == "unsure" and not entry.answers and self.fallback is None:
                 raise ValueError(f"labels.{label}: is unsure, and there is no fallback answer")
             self._check_texts(f"labels.{label}.answers", entry.answers, ())
+        for number, each in enumerate(self.questions):
+            self._check_texts(f"questions[{number}].answer", [each.answer], ())
         if self.fallback is not None:
             self._check_texts("fallback.answers", self.fallback.answers, CHOICES)
         return self
@@ -132,6 +146,14 @@ class Answers(StrictModel):
             if self.forbidden
             else None
         )
+
+    def check_questions(self, count: int) -> None:
+        """Raise ManifestError unless the index of questions has as many as there are answers."""
+        if len(self.questions) != count:
+            raise ManifestError(
+                f"{ANSWERS_NAME}: questions: there are {len(self.questions)}, but the index of "
+                f"questions (faq.bin) has {count}"
+            )
 
     def check_labels(self, labels: AbstractSet[str]) -> None:
         """Raise ManifestError for answers to labels that the version does not have."""

@@ -10,6 +10,7 @@ from lstmserve_bundle.answers import ANSWERS_NAME, Answers, read_answers
 from lstmserve_bundle.classifier import Classifier
 from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.errors import ChecksumError, ManifestError, TokenizerError
+from lstmserve_bundle.faq import FAQ_NAME, Faq
 from lstmserve_bundle.files import size_of
 from lstmserve_bundle.fingerprint import FINGERPRINT_NAME, Fingerprint, read_fingerprint
 from lstmserve_bundle.manifest import FileManifest, Manifest, read_manifest
@@ -42,6 +43,11 @@ class Bundle:
         """What names the questions; None where the version has none. Raises ClassifierError."""
         is_published = CLASSIFIER_NAME in self.manifest.files
         return Classifier.read(self.folder / CLASSIFIER_NAME) if is_published else None
+
+    def read_faq(self) -> Faq | None:
+        """What finds a company's own questions; None where there are none. Raises FaqError."""
+        is_published = FAQ_NAME in self.manifest.files
+        return Faq.read(self.folder / FAQ_NAME) if is_published else None
 
 
 def describe_file(path: Path) -> FileManifest:

@@ -14,6 +14,7 @@ from lstmserve_training.answers.publishing import publish_answers
 from lstmserve_training.answers.table import read_answer_table
 from lstmserve_training.cli import app
 from lstmserve_training.errors import DataError, TrainingError
+from support.stores import copy_version
 from support.understanding import HELLO, PRAISE, SPELLINGS, TRACK, make_understanding_store
 
 LABELS = frozenset({"intent:cancel", "intent:human", "chat"})
@@ -140,6 +141,57 @@ def test_the_next_version_has_the_same_weights_and_other_answers(
     assert after.answers.fallback is not None
     assert after.answers.fallback.min_confidence == 0.25
     assert after.answers.forbidden == before.answers.forbidden
+
+
+ASKED = (
+    "question,answer,outcome\n"
+    "How do I return a lamp?,Print the label at {{page}}.,\n"
+    "Can I send something back?,,\n"
+    'I broke my lamp,"A colleague, {{name}}, takes over.",handover\n'
+)
+
+
+def test_questions_need_no_classifier_and_come_with_other_wordings(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    copy_version(tiny_store / "tiny" / "1", store)
+    table = tmp_path / "faq.csv"
+    table.write_text(ASKED.replace("{{page}}", "x.org"))
+    arguments = ["answers", "--from", "tiny/1", "--faq", str(table), "--store", str(store)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    bundle = open_bundle(store / "tiny" / "2")
+    faq = bundle.read_faq()
+    assert faq is not None
+    assert bundle.answers is not None
+    found = faq.find("can i send something back")
+    assert found is not None
+    assert bundle.answers.questions[found[0]].question == "How do I return a lamp?"
+    assert bundle.answers.questions[1].outcome == "handover"
+    assert bundle.answers.placeholders["name"].kind == "name"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (ASKED, "row 2, column answer: {{page}} is not known"),
+        ("question,answer\n", "holds no question"),
+        ("question\n", "row 1: lacks 'answer'"),
+        ("question,answer\nHm?,,\n", "row 2: has more cells"),
+        ("question,answer\nHm?,\n", "row 2, column answer: is empty"),
+        ("question,answer\n,Yes\n", "row 2, column question: is empty"),
+        ("question,answer,outcome\nHm?,Yes,so\n", "row 2, column outcome: must be"),
+    ],
+)
+def test_what_is_wrong_with_questions_is_named(
+    tiny_store: Path, tmp_path: Path, text: str, reason: str
+) -> None:
+    table = tmp_path / "faq.csv"
+    table.write_text(text)
+    with pytest.raises(DataError) as error:
+        publish_answers(tiny_store, "tiny/1", None, table)
+    assert f"{table}: {reason}" in str(error.value)
 
 
 def test_a_version_that_knows_no_labels_is_refused(tiny_store: Path, tmp_path: Path) -> None:

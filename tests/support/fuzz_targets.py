@@ -49,7 +49,7 @@ def read_request(data: bytes) -> None:
             with suppress(LstmserveError):
                 model = _model()
                 check_request(message, model)
-                prompt_ids, _ = read(message, model)
+                prompt_ids = read(message, model).prompt_ids
                 to_generation_request(message, model, prompt_ids)
 
 

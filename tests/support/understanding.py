@@ -10,6 +10,7 @@ from typing import Any
 from lstmserve_bundle.answers import ANSWERS_NAME, parse_answers, write_answers
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
+from lstmserve_bundle.faq import FAQ_NAME, Faq, FaqEntry
 from lstmserve_bundle.manifest import read_manifest
 from support.classifiers import make_file
 from support.stores import copy_version, edit_manifest
@@ -24,6 +25,7 @@ OWN = (
 UNSURE = "I did not get that. Is it about {{first_choice}} or {{second_choice}}?"
 # the tiny model's own words stand for what larger models write; hardly a reply has none of them
 SPELLINGS = ["parcel", "包裹", "you", "您"]
+QUESTION = "When is the shop in Bremen open?"
 ANSWERS: dict[str, Any] = {
     "labels": {
         TRACK: {"title": "your parcel"},
@@ -36,6 +38,10 @@ ANSWERS: dict[str, Any] = {
         "name": {"kind": "name"},
         "phone": {"default": "0800 100"},
     },
+    "questions": [
+        {"question": QUESTION, "answer": "Nine to six, and {{phone}} at any time."},
+        {"question": "Do you sell bulbs?", "answer": "We do."},
+    ],
     "fallback": {"answers": [UNSURE]},
     "forbidden": ["two days"],
 }
@@ -53,6 +59,9 @@ def make_understanding_store(
     if answers is not None:
         write_answers(folder / ANSWERS_NAME, parse_answers(json.dumps(answers), "test"))
         names.append(ANSWERS_NAME)
+        questions = [FaqEntry(each["question"], each["answer"]) for each in answers["questions"]]
+        (folder / FAQ_NAME).write_bytes(Faq.build(questions).to_bytes())
+        names.append(FAQ_NAME)
     files = read_manifest(folder).model_dump()["files"]
     edit_manifest(
         folder, files={**files, **{n: describe_file(folder / n).model_dump() for n in names}}

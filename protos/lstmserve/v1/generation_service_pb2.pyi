@@ -118,7 +118,9 @@ class _ReplySourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReplySour
     REPLY_SOURCE_MODEL: _ReplySource.ValueType  # 1
     """The model generated it, now or before."""
     REPLY_SOURCE_ANSWERS: _ReplySource.ValueType  # 2
-    """The version's own answer to the label (answers.json), chosen among its variants by the seed."""
+    """The version's own answer to the label, chosen among its variants by the seed, or to a question
+    of its list (answers.json).
+    """
     REPLY_SOURCE_FALLBACK: _ReplySource.ValueType  # 3
     """The version's fallback answer, because the label is not probable enough."""
 
@@ -130,7 +132,9 @@ REPLY_SOURCE_UNSPECIFIED: ReplySource.ValueType  # 0
 REPLY_SOURCE_MODEL: ReplySource.ValueType  # 1
 """The model generated it, now or before."""
 REPLY_SOURCE_ANSWERS: ReplySource.ValueType  # 2
-"""The version's own answer to the label (answers.json), chosen among its variants by the seed."""
+"""The version's own answer to the label, chosen among its variants by the seed, or to a question
+of its list (answers.json).
+"""
 REPLY_SOURCE_FALLBACK: ReplySource.ValueType  # 3
 """The version's fallback answer, because the label is not probable enough."""
 Global___ReplySource: _TypeAlias = ReplySource  # noqa: Y015
@@ -706,6 +710,7 @@ class Started(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     IS_INEXACT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model that answers."""
     model_version: _builtins.str
@@ -727,6 +732,8 @@ class Started(_message.Message):
     """
     source: Global___ReplySource.ValueType
     """Who wrote the reply."""
+    question: _builtins.str
+    """The question of the version's own list that is answered; empty when none fits."""
     def __init__(
         self,
         *,
@@ -739,10 +746,11 @@ class Started(_message.Message):
         request_id: _builtins.str = ...,
         is_inexact: _builtins.bool = ...,
         source: Global___ReplySource.ValueType = ...,
+        question: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "is_inexact", b"is_inexact", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id", "seed", b"seed", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "is_inexact", b"is_inexact", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "prompt_tokens", b"prompt_tokens", "question", b"question", "request_id", b"request_id", "seed", b"seed", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -35,6 +35,7 @@ class Understood:
     texts: tuple[str, ...] = ()  # the reply's variants, with their gaps; none: the model writes it
     values: Values | None = None  # of the gaps; None: nothing is filled in
     is_fallback: bool = False
+    question: str = ""  # of the version's list, that is answered
     has_max_tokens: bool = False  # the request itself: own words are not cut at a model's default
 
     @property
@@ -51,10 +52,25 @@ def understand(
     answers: Answers | None,
     values: Values | None,
     min_confidence: float | None,
+    found: int | None = None,
     *,
     has_max_tokens: bool = False,
 ) -> Understood:
-    """Decide which words answer; ``min_confidence`` is the request's, None for the version's."""
+    """Decide which words answer; ``min_confidence`` is the request's, None for the version's.
+
+    ``found`` is the place of the question in the version's list, if it is one of them: that is
+    more particular than a label.
+    """
+    if found is not None and answers is not None:
+        entry = answers.questions[found]
+        return Understood(
+            classification,
+            ReplyOutcome(entry.outcome),
+            (entry.answer,),
+            values,
+            question=entry.question,
+            has_max_tokens=has_max_tokens,
+        )
     if classification is None or answers is None:
         return Understood(classification, values=values)
     fallback = answers.fallback
@@ -68,7 +84,9 @@ def understand(
     if fallback is not None and (is_fallback or (outcome is ReplyOutcome.UNSURE and not texts)):
         is_fallback, outcome, texts = True, ReplyOutcome.UNSURE, tuple(fallback.answers)
         values = _with_choices(values, classification, answers)
-    return Understood(classification, outcome, texts, values, is_fallback, has_max_tokens)
+    return Understood(
+        classification, outcome, texts, values, is_fallback, has_max_tokens=has_max_tokens
+    )
 
 
 def _with_choices(

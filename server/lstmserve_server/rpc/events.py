@@ -38,7 +38,7 @@ REPLY_OUTCOMES = {
 MAX_ALTERNATIVES = 10
 
 
-def to_started(model: ServedModel, part: Part, request_id: str) -> pb.Started:
+def to_started(model: ServedModel, part: Part, request_id: str, question: str = "") -> pb.Started:
     """Return the event before a reply's first part."""
     return pb.Started(
         model=model.name,
@@ -49,6 +49,7 @@ def to_started(model: ServedModel, part: Part, request_id: str) -> pb.Started:
         cache=CACHE_OUTCOMES[part.provenance.outcome],
         request_id=request_id,
         is_inexact=not model.is_exact,
+        question=question,
         source=SOURCES.get(part.provenance.outcome, pb.REPLY_SOURCE_MODEL),
     )
 

@@ -56,6 +56,7 @@ class Exchange:
         self._request_id = request_id
         self._request = asked.generation
         self._classification = asked.understood.classification
+        self._question = asked.understood.question
         self._model = model
         self._observer = observer
         self._logged_prompt = logged_prompt
@@ -141,7 +142,7 @@ class Exchange:
         return [] if self._classification is not None else find_labels(token_ids, self._model)
 
     def _to_started(self, part: Part) -> pb.Started:
-        return to_started(self._model, part, self._request_id)
+        return to_started(self._model, part, self._request_id, self._question)
 
 
 class Exchanges:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -58,12 +59,10 @@ async def to_reply_request(
     """
     check_request(request, model)
     claim = to_claim(call, context, PRIORITIES[request.priority], timeout_seconds)
-    prompt_ids, classification = await tokenizing.run(
-        lambda: read(request, model), count_bytes(request), claim
-    )
-    understood = _understand(request, classification, model.answers)
+    reading = await tokenizing.run(lambda: read(request, model), count_bytes(request), claim)
+    understood = _understand(request, reading, model.answers)
     return ReplyRequest(
-        to_generation_request(request, model, prompt_ids, understood),
+        to_generation_request(request, model, reading.prompt_ids, understood),
         claim,
         scope=call.identity.cache_scope(is_per_caller=is_per_caller),
         mode=CACHE_MODES[request.cache_mode],
@@ -129,13 +128,25 @@ def last_turn(request: Request) -> str:
     return turns[-1].text if turns else request.prompt
 
 
-def read(request: Request, model: ServedModel) -> tuple[list[int], Classification | None]:
-    """Return the tokens of a request that is checked, and what it is about if that can be told."""
-    classifier, template = model.classifier, model.bundle.template
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A request as the model reads it, and what it is about, as far as that can be told."""
+
+    prompt_ids: list[int]
+    classification: Classification | None = None
+    found: int | None = None  # its place in the version's list of questions
+
+
+def read(request: Request, model: ServedModel) -> Reading:
+    """Read a request that is checked."""
+    classifier, faq, template = model.classifier, model.faq, model.bundle.template
     classification = None if classifier is None else classifier.classify(to_turns(request))
+    found = None if faq is None else faq.find(last_turn(request))
     if request.WhichOneof("input") == "prompt":
-        return template.render_prompt(request.prompt), classification
-    return template.render_conversation(to_turns(request)), classification
+        prompt_ids = template.render_prompt(request.prompt)
+    else:
+        prompt_ids = template.render_conversation(to_turns(request))
+    return Reading(prompt_ids, classification, None if found is None else found[0])
 
 
 def to_turns(request: Request | pb.ClassifyInput) -> list[Turn]:
@@ -145,9 +156,8 @@ def to_turns(request: Request | pb.ClassifyInput) -> list[Turn]:
     return [Turn(ROLES[turn.role], turn.text) for turn in request.conversation.turns]
 
 
-def _understand(
-    request: Request, classification: Classification | None, answers: Answers | None
-) -> Understood:
+def _understand(request: Request, reading: Reading, answers: Answers | None) -> Understood:
+    classification = reading.classification
     if answers is None:  # nothing to choose, and nothing to fill in
         return NOT_UNDERSTOOD if classification is None else Understood(classification)
     said = tuple(turn.text for turn in to_turns(request) if turn.role == USER)
@@ -156,6 +166,7 @@ def _understand(
         answers,
         Values(answers, dict(request.variables), said),
         request.min_confidence if request.HasField("min_confidence") else None,
+        reading.found,
         has_max_tokens=request.stopping.HasField("max_tokens"),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lstmserve_bundle import Answers, Bundle, Classifier, Manifest
+from lstmserve_bundle import Answers, Bundle, Classifier, Faq, Manifest
 from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.errors import UnavailableError
 from lstmserve_server.gate import Gate
@@ -26,6 +26,7 @@ class ServedModel:
     gate: Gate = field(default_factory=_make_gate)
     difference: str = ""  # what its replies depend on besides their requests; empty: nothing
     classifier: Classifier | None = None  # None: nobody knows what is asked before the reply
+    faq: Faq | None = None  # None: it has no list of questions
 
     @property
     def is_exact(self) -> bool:

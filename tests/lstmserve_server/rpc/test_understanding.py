@@ -13,7 +13,15 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from support.calls import find_detail, text_of
 from support.resumption import check_every_cut, receive, resume
 from support.served import Served, serve
-from support.understanding import HELLO, LABELS, PRAISE, SPELLINGS, TRACK, make_understanding_store
+from support.understanding import (
+    HELLO,
+    LABELS,
+    PRAISE,
+    QUESTION,
+    SPELLINGS,
+    TRACK,
+    make_understanding_store,
+)
 from support.wire_requests import conversation
 
 GREEDY = pb.SamplingParams(temperature=0)
@@ -180,12 +188,12 @@ def test_a_person_takes_over_where_the_answers_say_so(served: Served) -> None:
 
 
 def test_who_is_not_sure_asks_back(served: Served) -> None:
-    found = reply(served, "cancel", min_confidence=1.0)
+    found = reply(served, "cancel 482133", min_confidence=1.0)
     assert found.text == "I did not get that. Is it about your parcel or saying hello?"
     assert found.completion.outcome == pb.REPLY_OUTCOME_UNSURE
     assert found.started.source == pb.REPLY_SOURCE_FALLBACK
     assert list(found.completion.labels) == [TRACK]
-    sure = reply(served, "cancel", min_confidence=0.0)
+    sure = reply(served, "cancel 482133", min_confidence=0.0)
     assert sure.completion.outcome == pb.REPLY_OUTCOME_ANSWERED
 
 
@@ -262,6 +270,19 @@ def test_fields_are_refused_by_name(served: Served, plain: Served) -> None:
     }
     assert "no classifier" in refused(plain, min_confidence=0.5)["min_confidence"]
     assert "no answers.json" in refused(plain, variables={"name": "Jo"})["variables"]
+
+
+# --- questions of its own -----------------------------------------------------------------------
+
+
+def test_a_question_of_the_list_goes_before_its_label(served: Served) -> None:
+    for text in (QUESTION, QUESTION.upper(), "hi, when is the shop in bremen open?"):
+        found = reply(served, text)
+        assert found.text == "Nine to six, and 0800 100 at any time."
+        assert found.started.question == QUESTION
+        assert found.started.source == pb.REPLY_SOURCE_ANSWERS
+        assert found.HasField("classification")
+    assert reply(served, "refund").started.question == ""
 
 
 # --- what operators see -----------------------------------------------------------------------

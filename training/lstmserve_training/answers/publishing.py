@@ -8,8 +8,10 @@ from pathlib import Path
 from lstmserve_bundle.answers import ANSWERS_NAME, Answers, write_answers
 from lstmserve_bundle.bundle import Bundle, describe_file, open_bundle
 from lstmserve_bundle.errors import BundleError
+from lstmserve_bundle.faq import FAQ_NAME, Faq
 from lstmserve_bundle.manifest import write_manifest
 from lstmserve_bundle.store import is_version
+from lstmserve_training.answers.questions import read_question_table, with_questions
 from lstmserve_training.answers.table import read_answer_table
 from lstmserve_training.describe import make_creation
 from lstmserve_training.errors import DataError, MissingInputError, PublishError
@@ -19,28 +21,38 @@ NONE = Answers.model_validate({})
 
 
 def publish_answers(
-    store: Path, source: str, table: Path, min_confidence: float | None = None
+    store: Path,
+    source: str,
+    table: Path | None,
+    questions: Path | None = None,
+    min_confidence: float | None = None,
 ) -> Path:
     """Write the next version of MODEL/VERSION with the answers of a table, and return its folder.
 
+    ``questions`` is a table of questions and answers, which takes the place of the version's list.
     What the table names is replaced, all else that the version has stays. Raises DataError naming
     row and column, MissingInputError, or PublishError.
     """
+    if table is None and questions is None:
+        raise DataError("--file or --faq is needed: a table of answers, or one of questions")
     bundle = _open(store, source)
-    classifier = bundle.read_classifier()
-    if classifier is None:
-        raise DataError(
-            f"{source}: has no classifier, so nobody knows which answer fits before the reply"
-        )
-    found = read_answer_table(table, frozenset(classifier.labels))
-    answers = _merge(bundle.answers or NONE, found.answers, min_confidence, table)
+    found = NONE if table is None else _read_table(bundle, source, table)
+    answers = _merge(bundle.answers or NONE, found, min_confidence, table or source)
+    entries = [] if questions is None else read_question_table(questions, answers)
+    if questions is not None:
+        answers = with_questions(answers, entries, questions)
     name, version = bundle.manifest.name, next_version(store, bundle.manifest.name)
     target = store / name / str(version)
     with appearing_folder(target) as folder:
         for each in bundle.manifest.files:
             shutil.copyfile(bundle.folder / each, folder / each)
         write_answers(folder / ANSWERS_NAME, answers)
-        files = {**bundle.manifest.files, ANSWERS_NAME: describe_file(folder / ANSWERS_NAME)}
+        names = [ANSWERS_NAME]
+        if entries:
+            (folder / FAQ_NAME).write_bytes(Faq.build([each.entry for each in entries]).to_bytes())
+            names.append(FAQ_NAME)
+        described = {each: describe_file(folder / each) for each in names}
+        files = {**bundle.manifest.files, **described}
         facts = {**bundle.manifest.training.facts, "answers_over": source}
         training = bundle.manifest.training.model_copy(update={"facts": facts})
         update = {
@@ -57,6 +69,15 @@ def publish_answers(
     return target
 
 
+def _read_table(bundle: Bundle, source: str, table: Path) -> Answers:
+    classifier = bundle.read_classifier()
+    if classifier is None:
+        raise DataError(
+            f"{source}: has no classifier, so nobody knows which answer fits before the reply"
+        )
+    return read_answer_table(table, frozenset(classifier.labels)).answers
+
+
 def _open(store: Path, source: str) -> Bundle:
     name, slash, version = source.partition("/")
     if not (name and slash and is_version(version)):
@@ -70,7 +91,7 @@ def _open(store: Path, source: str) -> Bundle:
         raise PublishError(str(error)) from None
 
 
-def _merge(before: Answers, given: Answers, min_confidence: float | None, table: Path) -> Answers:
+def _merge(before: Answers, given: Answers, min_confidence: float | None, table: object) -> Answers:
     """Return what was there, with what is given in its place."""
     fallback = before.fallback
     if given.fallback is not None:
@@ -92,6 +113,7 @@ def _merge(before: Answers, given: Answers, min_confidence: float | None, table:
     document = {
         "labels": {label: entry.model_dump() for label, entry in labels.items()},
         "placeholders": {name: each.model_dump() for name, each in placeholders.items()},
+        "questions": [each.model_dump() for each in before.questions],
         "fallback": None if fallback is None else fallback.model_dump(),
         "forbidden": [*dict.fromkeys([*before.forbidden, *given.forbidden])],
     }

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -82,6 +82,7 @@ def read_answer_table(path: Path, labels: frozenset[str]) -> AnswerTable:
         answers = Answers(
             labels={label: _to_answers(group) for label, group in found.items()},
             placeholders=placeholders,
+            questions=[],
             fallback=Fallback(answers=[row.answer for row in fallback]) if fallback else None,
             forbidden=[row.answer for row in forbidden],
         )
@@ -91,6 +92,13 @@ def read_answer_table(path: Path, labels: frozenset[str]) -> AnswerTable:
 
 
 def _read_rows(path: Path) -> Iterator[_Row]:
+    return (_to_row(place, cells) for place, cells in read_cells(path, COLUMNS, needed=NEEDED))
+
+
+def read_cells(
+    path: Path, columns: Sequence[str], needed: Sequence[str]
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the place and the cells of each row of a CSV file; raises DataError."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{path}: has more than {MAX_BYTES >> 20} MiB")
@@ -103,26 +111,30 @@ def _read_rows(path: Path) -> Iterator[_Row]:
     delimiter = ";" if head.count(";") > head.count(",") else ","  # as spreadsheets in Europe write
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        _check_header(path, reader.fieldnames or ())
+        _check_header(path, reader.fieldnames or (), columns, needed)
         for values in reader:
-            yield _to_row(f"{path}: row {reader.line_num}", values)
+            place = f"{path}: row {reader.line_num}"
+            if None in values:
+                raise DataError(
+                    f"{place}: has more cells than the first row; quote answers with commas"
+                )
+            yield place, {name: (values.get(name) or "").strip() for name in columns}
     except csv.Error as error:
         raise DataError(f"{path}: row {reader.line_num}: {error}") from None
 
 
-def _check_header(path: Path, names: Any) -> None:  # noqa: ANN401 - as csv types it
-    missing = [name for name in NEEDED if name not in names]
-    strange = [name for name in names if name not in COLUMNS]
+def _check_header(
+    path: Path, names: Sequence[str], columns: Sequence[str], needed: Sequence[str]
+) -> None:
+    missing = [name for name in needed if name not in names]
+    strange = [name for name in names if name not in columns]
     if missing or strange:
         reason = f"lacks {missing[0]!r}" if missing else f"has {strange[0]!r}"
-        raise DataError(f"{path}: row 1: {reason}; columns are {', '.join(COLUMNS)}")
+        raise DataError(f"{path}: row 1: {reason}; columns are {', '.join(columns)}")
 
 
-def _to_row(place: str, values: Mapping[str | None, Any]) -> _Row:
-    if None in values:
-        raise DataError(f"{place}: has more cells than the first row; quote answers with commas")
-    texts = {name: (values.get(name) or "").strip() for name in COLUMNS}
-    row = _Row(place, **texts)
+def _to_row(place: str, cells: dict[str, str]) -> _Row:
+    row = _Row(place, **cells)
     if not row.label:
         raise row.wrong("label", "is empty")
     if row.outcome and row.outcome not in OUTCOMES:
