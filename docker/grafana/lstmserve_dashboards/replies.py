@@ -131,7 +131,7 @@ def unsure() -> Panel:
 def labels() -> Panel:
     found = by("label", rate("classifications_total", MODEL))
     return lines(
-        "What is asked, per second",
+        "What is asked per second",
         "Texts that were classified, by label, before replies and by Classify.",
         "reqps",
         Query(or_none("label", found), "{{label}}"),

@@ -18,8 +18,8 @@ from lstmserve_server.replies.customer_facts import FINDERS, find_fact
 from lstmserve_server.replies.reply import Part, ReplyOutcome
 
 # a sentence ends before the white space that follows it, or before a new line
-END = re.compile(r"[.!?…][\"')\]\u201d\u2019]{0,4}(?=\s)|\S(?=[^\S\n]*\n)")
-END_CHARACTERS = 8  # that an end may have before the white space which shows it
+END = re.compile(r"[.!?…][\"')\]\u201d\u2019]{0,4}(?=\s)|\S(?=[^\S\n]{0,8}\n)")
+END_CHARACTERS = 16  # that an end may have, with the white space which shows it
 # after these a full stop does not end it, nor after the number of an item at its beginning
 ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|mr|mrs|ms|dr|st|no|nr|vs|approx|incl)|^\s*\d{1,3})\.\Z", re.IGNORECASE
@@ -84,7 +84,7 @@ class FillIn:
             if not ABBREVIATION.search(self._held[: found.end()]):
                 return found.end()
         # the last characters may be the beginning of an end
-        self._searched = max(self._searched, len(self._held.rstrip()) - END_CHARACTERS)
+        self._searched = max(self._searched, len(self._held) - END_CHARACTERS)
         return None
 
     def _take(self, end: int) -> str:
