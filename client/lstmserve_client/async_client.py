@@ -15,7 +15,7 @@ from lstmserve_client.call import Call, make_call
 from lstmserve_client.calls import UnaryCall
 from lstmserve_client.clock import Clock
 from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
-from lstmserve_client.errors import LstmserveError, ModelNotFoundError
+from lstmserve_client.errors import FieldViolation, LstmserveError, ModelNotFoundError
 from lstmserve_client.forks import Owner
 from lstmserve_client.grpc_aio_transport import FORKED, GrpcAioTransport
 from lstmserve_client.latency import Exactness, Latencies
@@ -24,6 +24,8 @@ from lstmserve_client.resume import ResumableReply
 from lstmserve_client.transport import AsyncTransport
 from lstmserve_client.types import (
     CallOptions,
+    Classification,
+    ClassifyOptions,
     Event,
     GenerateOptions,
     Model,
@@ -111,6 +113,23 @@ class AsyncClient(AsyncAdministration):
         reply = await self._run(asked, call, self._exactness.allow(self._latencies, options))
         self._exactness.note(reply, options)
         return reply
+
+    async def classify(self, prompt: Prompt, **options: Unpack[ClassifyOptions]) -> Classification:
+        """What a text or conversation is about, without a reply; the same as before one.
+
+        Raises InvalidRequestError for a text that cannot be classified.
+        """
+        return calls.only(await self.classify_many([prompt], **options))
+
+    async def classify_many(
+        self, prompts: Sequence[Prompt], **options: Unpack[ClassifyOptions]
+    ) -> list[Classification | FieldViolation]:
+        """What each of up to 256 texts or conversations is about, in their order.
+
+        What is wrong with one of them stands in its place.
+        """
+        asked = calls.classify_many(prompts, options)
+        return await self._run(asked, make_call(self._config, calls.call_options(options)))
 
     def conversation(
         self, turns: Sequence[Turn] = (), **options: Unpack[RequestOptions]

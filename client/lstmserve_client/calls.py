@@ -1,6 +1,6 @@
 """Unary calls as values: the request, and how its answer is read. Pure functions, no I/O."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -12,8 +12,9 @@ from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_client import convert, convert_administration, methods, types
 from lstmserve_client.checks import check_names
+from lstmserve_client.errors import FieldViolation, InvalidRequestError
 from lstmserve_client.methods import Method
-from lstmserve_client.request import fill_request, purge_request, traffic_request
+from lstmserve_client.request import classify_request, fill_request, purge_request, traffic_request
 from lstmserve_client.stream import whole_reply
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -39,18 +40,40 @@ def request_options(options: types.GenerateOptions) -> types.RequestOptions:
     return cast("types.RequestOptions", _of(types.RequestOptions, options))
 
 
-def call_options(options: types.GenerateOptions) -> types.CallOptions:
+def call_options(options: types.GenerateOptions | types.ClassifyOptions) -> types.CallOptions:
     """Those of the call itself."""
     return cast("types.CallOptions", _of(types.CallOptions, options))
 
 
-def _of(kind: Any, options: types.GenerateOptions) -> dict[str, object]:  # noqa: ANN401 - a TypedDict
+def _of(kind: Any, options: types.GenerateOptions | types.ClassifyOptions) -> dict[str, object]:  # noqa: ANN401 - a TypedDict
     return {name: each for name, each in options.items() if name in kind.__optional_keys__}
 
 
 def reply(prompt: types.Prompt, options: types.GenerateOptions) -> UnaryCall[types.Reply]:
     request = fill_request(pb.GenerateReplyRequest(), prompt, **request_options(options))
     return UnaryCall(methods.GENERATE_REPLY, request, whole_reply)
+
+
+def classify_many(
+    prompts: Sequence[types.Prompt], options: types.ClassifyOptions
+) -> UnaryCall[list[types.Classification | FieldViolation]]:
+    check_names(options, types.ClassifyOptions.__optional_keys__)
+    request = classify_request(
+        prompts, model=options.get("model", ""), model_version=options.get("model_version", "")
+    )
+    return UnaryCall(methods.CLASSIFY, request, _results)
+
+
+def only(found: Sequence[types.Classification | FieldViolation]) -> types.Classification:
+    """The result of a single input; raises InvalidRequestError for one that is wrong."""
+    [result] = found
+    if isinstance(result, FieldViolation):
+        field = result.field.removeprefix("inputs[0]").removeprefix(".") or "input"
+        violation = FieldViolation(field, result.description)
+        raise InvalidRequestError(
+            f"{field}: {result.description}", reason="INVALID_REQUEST", violations=[violation]
+        )
+    return result
 
 
 def models() -> UnaryCall[list[types.Model]]:
@@ -132,3 +155,12 @@ def _model(response: Any) -> types.Model:  # noqa: ANN401 - one of several that 
 
 def _models(response: Any) -> list[types.Model]:  # noqa: ANN401 - as above
     return [convert.model(each) for each in response.models]
+
+
+def _results(response: pb.ClassifyResponse) -> list[types.Classification | FieldViolation]:
+    return [
+        convert.classification(each.classification)
+        if each.HasField("classification")
+        else FieldViolation(each.error.field, each.error.description)
+        for each in response.results
+    ]

@@ -15,7 +15,7 @@ from lstmserve_client.connected import connected
 from lstmserve_client.errors import LstmserveError
 from lstmserve_client.models_cli import app as models_app
 from lstmserve_client.options import CacheOptions, ReplyOptions, ServerOptions, grouped
-from lstmserve_client.types import LogLevel, Reply, ServingStatus, Turn
+from lstmserve_client.types import Classification, LogLevel, Reply, ServingStatus, Turn
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.add_typer(cache_app, name="cache")
 app.add_typer(models_app, name="models")
 
+MAX_CLASSIFIED = 256  # texts in one request
 PromptText = Annotated[str, typer.Argument(help="The question; - reads it from standard input.")]
 ShowStats = Annotated[
     bool,
@@ -116,6 +117,45 @@ def generate(
         )
         with closing(events):
             show_reply(events, as_json=as_json, show_stats=show_stats)
+
+
+@app.command()
+@grouped
+def classify(
+    texts: Annotated[
+        list[str],
+        typer.Argument(help="One text or several; - reads them from standard input, one a line."),
+    ],
+    server: ServerOptions,
+    model: Annotated[str, typer.Option(help="Empty for the server's default.")] = "",
+    model_version: Annotated[str, typer.Option(help="Empty for the one served by default.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print what texts are about, without a reply: labels with their probabilities.
+
+    The exit code is 1 if any of the texts cannot be classified.
+    """
+    from lstmserve_client.console import show_classification, write_json, write_note
+
+    wanted = sys.stdin.read().splitlines() if texts == ["-"] else texts
+    is_whole = True
+    with connected(server) as client:
+        for start in range(0, len(wanted), MAX_CLASSIFIED):
+            for found in client.classify_many(
+                wanted[start : start + MAX_CLASSIFIED],
+                model=model,
+                model_version=model_version,
+                timeout_seconds=server.timeout,
+            ):
+                is_whole = is_whole and isinstance(found, Classification)
+                if as_json:
+                    write_json(found)
+                elif isinstance(found, Classification):
+                    show_classification(found)
+                else:
+                    write_note(f"error: {found.field}: {found.description}")
+    if not is_whole:
+        raise typer.Exit(1)
 
 
 @app.command()

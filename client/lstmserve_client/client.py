@@ -14,7 +14,12 @@ from lstmserve_client.calls import UnaryCall
 from lstmserve_client.clock import Clock
 from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
 from lstmserve_client.conversation import Conversation
-from lstmserve_client.errors import LstmserveError, ModelNotFoundError, RequestCancelledError
+from lstmserve_client.errors import (
+    FieldViolation,
+    LstmserveError,
+    ModelNotFoundError,
+    RequestCancelledError,
+)
 from lstmserve_client.forks import Owner
 from lstmserve_client.grpc_transport import GrpcTransport
 from lstmserve_client.latency import Exactness, Latencies
@@ -24,6 +29,8 @@ from lstmserve_client.resume import ResumableReply
 from lstmserve_client.transport import Transport
 from lstmserve_client.types import (
     CallOptions,
+    Classification,
+    ClassifyOptions,
     Event,
     GenerateOptions,
     Model,
@@ -123,6 +130,26 @@ class Client(Administration):
         reply = self._run(asked, call, self._exactness.allow(self._latencies, options))
         self._exactness.note(reply, options)
         return reply
+
+    def classify(self, prompt: Prompt, **options: Unpack[ClassifyOptions]) -> Classification:
+        """What a text or conversation is about, without a reply; the same as before one.
+
+            >>> client.classify("It is late!").label
+            Label(name='track_order', probability=0.9)
+
+        Raises InvalidRequestError for a text that cannot be classified.
+        """
+        return calls.only(self.classify_many([prompt], **options))
+
+    def classify_many(
+        self, prompts: Sequence[Prompt], **options: Unpack[ClassifyOptions]
+    ) -> list[Classification | FieldViolation]:
+        """What each of up to 256 texts or conversations is about, in their order.
+
+        What is wrong with one of them stands in its place.
+        """
+        asked = calls.classify_many(prompts, options)
+        return self._run(asked, make_call(self._config, calls.call_options(options)))
 
     def conversation(
         self, turns: Sequence[Turn] = (), **options: Unpack[RequestOptions]

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lstmserve_client.errors import (
+    FieldViolation,
     InvalidRequestError,
     LstmserveError,
     NotCachedError,
@@ -24,11 +25,12 @@ from lstmserve_client.stream import join
 from lstmserve_client.types import (
     CacheStats,
     Chunk,
+    Classification,
     Completion,
     Event,
     Model,
     Reply,
-    Started,
+    ReplyOutcome,
 )
 
 _DIGEST_LETTERS = 12
@@ -42,7 +44,7 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def write_json(value: Event | Model | CacheStats) -> None:
+def write_json(value: Event | Model | CacheStats | FieldViolation) -> None:
     """One line that is a JSON object, with the kind of value under ``"type"``."""
     kind = _WORD_START.sub("_", type(value).__name__).lower()
     write(json.dumps({"type": kind, **dataclasses.asdict(value)}) + "\n")
@@ -63,7 +65,7 @@ def show_reply(
     if reply.logprobs and not as_json:
         _show_logprobs(reply)
     if show_stats:
-        write_note(_stats_line(reply.started, reply.completion))
+        write_note(_stats_line(reply))
     return reply
 
 
@@ -113,8 +115,17 @@ def _advice(error: LstmserveError) -> str:
     return wait + (f" (request {error.request_id})" if error.request_id else "")
 
 
-def _stats_line(started: Started, completion: Completion) -> str:
+def show_classification(found: Classification) -> None:
+    """One line for each label, most probable first, then how likely it is that any fits."""
+    for label in found.ranking:
+        write(f"{label.probability:.3f}  {label.name}\n")
+    write_note(f"in scope: {found.in_scope_probability:.3f}")
+
+
+def _stats_line(reply: Reply) -> str:
     """One line of everything about a reply that is not its text."""
+    started, completion, found = reply.started, reply.completion, reply.classification
+    is_plain = completion.outcome is ReplyOutcome.UNKNOWN or found is None
     usage, timings = completion.usage, completion.timings
     facts = {
         "model": f"{started.model}/{started.model_version}",
@@ -127,6 +138,9 @@ def _stats_line(started: Started, completion: Completion) -> str:
         "cache": completion.cache,
         "saved": f"{timings.saved_seconds * 1e3:.1f}ms" if timings.saved_seconds else None,
         "labels": ",".join(completion.labels) or "-",
+        "confidence": None if found is None else f"{found.label.probability:.2f}",
+        "outcome": None if is_plain else completion.outcome,
+        "source": None if is_plain else started.source,
         "first_token": f"{timings.time_to_first_token_seconds * 1e3:.1f}ms",
         "total": f"{timings.total_seconds * 1e3:.1f}ms",
         "request": started.request_id or "-",

@@ -22,6 +22,16 @@ _FINISH_REASONS = {
     pb.FINISH_REASON_MAX_TOKENS: types.FinishReason.MAX_TOKENS,
     pb.FINISH_REASON_STOP_SEQUENCE: types.FinishReason.STOP_SEQUENCE,
 }
+_REPLY_SOURCES = {
+    pb.REPLY_SOURCE_MODEL: types.ReplySource.MODEL,
+    pb.REPLY_SOURCE_ANSWERS: types.ReplySource.ANSWERS,
+    pb.REPLY_SOURCE_FALLBACK: types.ReplySource.FALLBACK,
+}
+_REPLY_OUTCOMES = {
+    pb.REPLY_OUTCOME_ANSWERED: types.ReplyOutcome.ANSWERED,
+    pb.REPLY_OUTCOME_UNSURE: types.ReplyOutcome.UNSURE,
+    pb.REPLY_OUTCOME_HANDOVER: types.ReplyOutcome.HANDOVER,
+}
 MODEL_STATES = {
     model_pb.MODEL_STATE_LOADING: types.ModelState.LOADING,
     model_pb.MODEL_STATE_READY: types.ModelState.READY,
@@ -41,6 +51,8 @@ def event(message: pb.GenerateResponse) -> types.Event | None:
     match message.WhichOneof("event"):
         case "started":
             return started(message.started)
+        case "classification":
+            return classification(message.classification)
         case "chunk":
             return chunk(message.chunk)
         case "completion":
@@ -58,7 +70,21 @@ def started(message: pb.Started) -> types.Started:
         cache=_cache_outcome(message.cache),
         request_id=message.request_id,
         is_inexact=message.is_inexact,
+        source=_REPLY_SOURCES.get(message.source, types.ReplySource.UNKNOWN),
+        question=message.question,
     )
+
+
+def classification(message: pb.Classification) -> types.Classification:
+    return types.Classification(
+        label=_label(message.label),
+        alternatives=tuple(map(_label, message.alternatives)),
+        in_scope_probability=message.in_scope_probability,
+    )
+
+
+def _label(message: pb.Label) -> types.Label:
+    return types.Label(message.name, message.probability)
 
 
 def chunk(message: pb.Chunk) -> types.Chunk:
@@ -84,6 +110,7 @@ def completion(message: pb.Completion) -> types.Completion:
         timings=_timings(message.timings),
         cache=_cache_outcome(message.cache),
         labels=tuple(message.labels),
+        outcome=_REPLY_OUTCOMES.get(message.outcome, types.ReplyOutcome.UNKNOWN),
     )
 
 
@@ -94,6 +121,9 @@ def reply(message: pb.GenerateReplyResponse) -> types.Reply:
         logprobs=tuple(map(token_logprobs, message.logprobs)),
         started=started(message.started),
         completion=completion(message.completion),
+        classification=classification(message.classification)
+        if message.HasField("classification")
+        else None,
     )
 
 

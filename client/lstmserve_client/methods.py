@@ -32,6 +32,7 @@ GENERATE = _own("GenerationService", "Generate", pb.GenerateRequest, pb.Generate
 GENERATE_REPLY = _own(
     "GenerationService", "GenerateReply", pb.GenerateReplyRequest, pb.GenerateReplyResponse
 )
+CLASSIFY = _own("GenerationService", "Classify", pb.ClassifyRequest, pb.ClassifyResponse)
 LIST_MODELS = _own(
     "ModelService", "ListModels", model_pb.ListModelsRequest, model_pb.ListModelsResponse
 )

@@ -50,6 +50,13 @@ def _target(value: str) -> str:
     return value
 
 
+def _variables(values: list[str] | None) -> list[str] | None:
+    for value in values or ():
+        if "=" not in value:
+            raise typer.BadParameter(f"{value!r} must be NAME=VALUE")
+    return values
+
+
 def _file(help_text: str, envvar: str | None = None) -> Any:  # noqa: ANN401 - as typer types its options
     return typer.Option(
         exists=True,
@@ -218,9 +225,29 @@ class ReplyOptions:
         int | None, _count("Ask for the log-probabilities of this many tokens.", "Output")
     ] = None
 
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Take the fallback answer where the label is less probable.",
+            rich_help_panel=_REQUEST,
+        ),
+    ] = None
+    variable: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            callback=_variables,
+            help="A value for the placeholder {{NAME}}; may be given several times.",
+            rich_help_panel=_REQUEST,
+        ),
+    ] = None
+
     @property
     def request_options(self) -> RequestOptions:
         return RequestOptions(
+            min_confidence=self.min_confidence,
+            variables=dict(each.split("=", 1) for each in self.variable or ()),
             model=self.model,
             model_version=self.model_version,
             # all of its fields but one have an option of the same name

@@ -6,7 +6,7 @@ from typing import Self
 
 from lstmserve_client.errors import RequestCancelledError
 from lstmserve_client.stream import join
-from lstmserve_client.types import Completion, Event, Reply, Started
+from lstmserve_client.types import Classification, Completion, Event, Reply, Started
 
 
 class _Seen:
@@ -19,6 +19,11 @@ class _Seen:
     def started(self) -> Started | None:
         """What decides this reply, once it has begun."""
         return next((each for each in self._seen if isinstance(each, Started)), None)
+
+    @property
+    def classification(self) -> Classification | None:
+        """What the request is about, once that has come; only of versions with a classifier."""
+        return next((each for each in self._seen if isinstance(each, Classification)), None)
 
     @property
     def completion(self) -> Completion | None:

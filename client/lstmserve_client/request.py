@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from types import MappingProxyType
 from typing import TypeVar
 
 from lstmserve.v1 import cache_service_pb2 as cache_pb
@@ -14,6 +15,7 @@ from lstmserve_client.errors import FieldViolation, InvalidRequestError
 
 Request = TypeVar("Request", pb.GenerateRequest, pb.GenerateReplyRequest)
 
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 ROLES = {"user": pb.ROLE_USER, "agent": pb.ROLE_AGENT}
 CACHE_MODES = {
     types.CacheMode.DEFAULT: pb.CACHE_MODE_UNSPECIFIED,
@@ -38,6 +40,8 @@ def fill_request(
     stopping: types.StoppingCriteria | None = None,
     cache_mode: types.CacheMode = types.CacheMode.DEFAULT,
     priority: types.Priority = types.Priority.NORMAL,
+    min_confidence: float | None = None,
+    variables: Mapping[str, str] = NO_VARIABLES,
 ) -> Request:
     """Fill an empty request and return it.
 
@@ -55,6 +59,26 @@ def fill_request(
         _set_stopping(request.stopping, stopping)
     request.cache_mode = CACHE_MODES[types.CacheMode(cache_mode)]
     request.priority = PRIORITIES[types.Priority(priority)]
+    if min_confidence is not None:
+        with _refusing("min_confidence"):
+            request.min_confidence = min_confidence
+    if variables:
+        with _refusing("variables"):
+            request.variables.update(variables)
+    return request
+
+
+def classify_request(
+    prompts: Iterable[types.Prompt], *, model: str = "", model_version: str = ""
+) -> pb.ClassifyRequest:
+    """What to classify; raises InvalidRequestError and TypeError as ``fill_request`` does."""
+    request = pb.ClassifyRequest()
+    with _refusing("model"):
+        request.model = model
+    with _refusing("model_version"):
+        request.model_version = model_version
+    for prompt in prompts:
+        _set_prompt(request.inputs.add(), prompt)
     return request
 
 
@@ -81,7 +105,7 @@ def purge_request(
 
 
 def _set_prompt(
-    request: pb.GenerateRequest | pb.GenerateReplyRequest, prompt: types.Prompt
+    request: pb.GenerateRequest | pb.GenerateReplyRequest | pb.ClassifyInput, prompt: types.Prompt
 ) -> None:
     if isinstance(prompt, str):
         with _refusing("prompt"):

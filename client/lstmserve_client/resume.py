@@ -16,7 +16,7 @@ from lstmserve_client.errors import (
     VersionGoneError,
 )
 from lstmserve_client.stream import EventOrder
-from lstmserve_client.types import Chunk, Completion, Event, Started
+from lstmserve_client.types import Chunk, Classification, Completion, Event, Started
 
 
 class ResumableReply:
@@ -29,6 +29,7 @@ class ResumableReply:
         self._token_ids: list[int] = []
         self._latest = Chunk("", (), ())  # that was passed on
         self._overlap = self._latest  # what will come a second time
+        self._is_classified = False
         self.has_progressed = False  # in the attempt that runs
 
     @property
@@ -55,6 +56,8 @@ class ResumableReply:
         match event:
             case Started():
                 return self._start(event)
+            case Classification():
+                return self._classify(event)
             case Chunk():
                 return self._continue(event)
             case Completion():
@@ -101,6 +104,11 @@ class ResumableReply:
         if started.model_digest != self._started.model_digest:
             raise self._gone(self._started, "its number stands for another now", started.request_id)
         return None
+
+    def _classify(self, classification: Classification) -> Classification | None:
+        """What another attempt tells again is passed on once: it is the same."""
+        is_new, self._is_classified = not self._is_classified, True
+        return classification if is_new else None
 
     def _continue(self, chunk: Chunk) -> Chunk | None:
         again = self._overlap

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client import convert
 from lstmserve_client.errors import BrokenReplyError
-from lstmserve_client.types import Chunk, Completion, Event, Reply, Started
+from lstmserve_client.types import Chunk, Classification, Completion, Event, Reply, Started
 
 
 class EventOrder:
@@ -59,10 +59,12 @@ def join(events: Sequence[Event]) -> Reply:
     [started] = [event for event in events if isinstance(event, Started)]
     [completion] = [event for event in events if isinstance(event, Completion)]
     chunks = [event for event in events if isinstance(event, Chunk)]
+    found = (event for event in events if isinstance(event, Classification))
     return Reply(
         text="".join(chunk.text for chunk in chunks),
         token_ids=tuple(token_id for chunk in chunks for token_id in chunk.token_ids),
         logprobs=tuple(logprobs for chunk in chunks for logprobs in chunk.logprobs),
         started=started,
         completion=completion,
+        classification=next(found, None),
     )

@@ -52,6 +52,24 @@ class FinishReason(StrEnum):
     STOP_SEQUENCE = "stop_sequence"
 
 
+class ReplySource(StrEnum):
+    """Who wrote a reply."""
+
+    UNKNOWN = "unknown"
+    MODEL = "model"  # now or before
+    ANSWERS = "answers"  # the version's own answer to the label
+    FALLBACK = "fallback"  # the version's own answer to what it does not know
+
+
+class ReplyOutcome(StrEnum):
+    """What a bot should make of a reply."""
+
+    UNKNOWN = "unknown"
+    ANSWERED = "answered"
+    UNSURE = "unsure"  # ask again, or hand over
+    HANDOVER = "handover"  # a person should take over
+
+
 class ModelState(StrEnum):
     """Whether a model version answers requests."""
 
@@ -149,10 +167,19 @@ class RequestOptions(TypedDict, total=False):
     stopping: StoppingCriteria | None
     cache_mode: CacheMode
     priority: Priority
+    min_confidence: float | None  # labels less probable get the fallback answer; None: the model's
+    variables: Mapping[str, str]  # values for placeholders in the reply, by name
 
 
 class GenerateOptions(RequestOptions, CallOptions, total=False):
     """What ``generate`` and ``reply`` take by keyword besides the prompt."""
+
+
+class ClassifyOptions(CallOptions, total=False):
+    """What ``classify`` and ``classify_many`` take by keyword besides what to classify."""
+
+    model: str  # empty: the server's default model
+    model_version: str  # empty: the version served by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +194,40 @@ class Started:
     cache: CacheOutcome
     request_id: str
     is_inexact: bool = False  # another time the same request may get another reply
+    source: ReplySource = ReplySource.UNKNOWN
+    question: str = ""  # of the version's own list, that is answered
 
     @property
     def text(self) -> str:
         """None yet."""
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a text may be about: what bots call an intent."""
+
+    name: str  # such as "intent:cancel_order"
+    probability: float  # calibrated: of labels told with 0.8, four in five are right
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a request is about, by the version's classifier: a function of its texts alone."""
+
+    label: Label  # the most probable one
+    alternatives: tuple[Label, ...]  # the others, most probable first; at most ten
+    in_scope_probability: float  # that it is about anything that the version knows
+
+    @property
+    def text(self) -> str:
+        """None: an event of a stream, like others."""
+        return ""
+
+    @property
+    def ranking(self) -> tuple[Label, ...]:
+        """All labels, most probable first."""
+        return (self.label, *self.alternatives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +287,7 @@ class Completion:
     timings: Timings
     cache: CacheOutcome
     labels: tuple[str, ...]  # such as "intent:cancel_order"
+    outcome: ReplyOutcome = ReplyOutcome.UNKNOWN
 
     @property
     def text(self) -> str:
@@ -238,8 +295,9 @@ class Completion:
         return ""
 
 
-Event: TypeAlias = Started | Chunk | Completion
-"""What a stream yields: one Started, any number of Chunks, one Completion. All have a text."""
+Event: TypeAlias = Started | Classification | Chunk | Completion
+"""What a stream yields: one Started, a Classification if the version has a classifier, any number
+of Chunks, one Completion. All have a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +309,7 @@ class Reply:
     logprobs: tuple[TokenLogprobs, ...]
     started: Started
     completion: Completion
+    classification: Classification | None = None  # of versions that have a classifier
 
 
 @dataclass(frozen=True, slots=True)

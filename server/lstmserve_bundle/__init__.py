@@ -1,5 +1,6 @@
 """A model version on disk: written by training, read by the server."""
 
+from lstmserve_bundle.answers import Answers
 from lstmserve_bundle.bundle import Bundle, open_bundle, verify_bundle
 from lstmserve_bundle.calibration import Classification
 from lstmserve_bundle.classifier import Classifier
@@ -11,17 +12,20 @@ from lstmserve_bundle.errors import (
     ManifestError,
     TokenizerError,
 )
+from lstmserve_bundle.faq import Faq
 from lstmserve_bundle.manifest import Manifest
 from lstmserve_bundle.template import PromptTemplate, Turn
 from lstmserve_bundle.tokenizer import Tokenizer
 
 __all__ = [
+    "Answers",
     "Bundle",
     "BundleError",
     "ChecksumError",
     "Classification",
     "Classifier",
     "ClassifierError",
+    "Faq",
     "IncrementalDetokenizer",
     "Manifest",
     "ManifestError",

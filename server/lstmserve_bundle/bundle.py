@@ -6,9 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lstmserve_bundle.answers import ANSWERS_NAME, Answers, read_answers
 from lstmserve_bundle.classifier import Classifier
 from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.errors import ChecksumError, ManifestError, TokenizerError
+from lstmserve_bundle.faq import FAQ_NAME, Faq
 from lstmserve_bundle.files import size_of
 from lstmserve_bundle.fingerprint import FINGERPRINT_NAME, Fingerprint, read_fingerprint
 from lstmserve_bundle.manifest import FileManifest, Manifest, read_manifest
@@ -31,6 +33,7 @@ class Bundle:
     tokenizer: Tokenizer
     template: PromptTemplate
     fingerprint: Fingerprint | None = None  # None: the version was published without one
+    answers: Answers | None = None  # None: the version has no words but the model's
 
     @property
     def model_path(self) -> Path:
@@ -40,6 +43,11 @@ class Bundle:
         """What names the questions; None where the version has none. Raises ClassifierError."""
         is_published = CLASSIFIER_NAME in self.manifest.files
         return Classifier.read(self.folder / CLASSIFIER_NAME) if is_published else None
+
+    def read_faq(self) -> Faq | None:
+        """What finds a company's own questions; None where there are none. Raises FaqError."""
+        is_published = FAQ_NAME in self.manifest.files
+        return Faq.read(self.folder / FAQ_NAME) if is_published else None
 
 
 def describe_file(path: Path) -> FileManifest:
@@ -61,7 +69,9 @@ def open_bundle(folder: Path) -> Bundle:
     template = PromptTemplate(manifest.template, tokenizer)
     has_fingerprint = FINGERPRINT_NAME in manifest.files  # one that nobody published says nothing
     fingerprint = read_fingerprint(folder / FINGERPRINT_NAME) if has_fingerprint else None
-    return Bundle(folder, manifest, tokenizer, template, fingerprint)
+    has_answers = ANSWERS_NAME in manifest.files
+    answers = read_answers(folder / ANSWERS_NAME) if has_answers else None
+    return Bundle(folder, manifest, tokenizer, template, fingerprint, answers)
 
 
 def verify_bundle(folder: Path) -> Manifest:

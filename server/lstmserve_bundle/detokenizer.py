@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lstmserve_bundle.tokenizer import Tokenizer
+
+class TokenBytes(Protocol):
+    """Knows what tokens add to a text, as ``Tokenizer`` does."""
+
+    def token_bytes(self, token_id: int) -> bytes: ...
 
 
 class IncrementalDetokenizer:
@@ -19,7 +23,7 @@ class IncrementalDetokenizer:
     always equal ``Tokenizer.decode`` of the whole sequence.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: TokenBytes) -> None:
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 

@@ -124,6 +124,11 @@ class Faq:
         )
         return cls(header, arrays)
 
+    @property
+    def num_entries(self) -> int:
+        """How many questions there are."""
+        return self._header.entries
+
     def find(self, text: str) -> tuple[int, float] | None:
         """The entry that is most like a question, and how like, from 0 to 1; None if none fits."""
         ranking = self.rank(text)

@@ -46,6 +46,7 @@ class PromptTemplate:
         self.label_of_id = {
             tokenizer.special_id(token): label for token, label in manifest.labels.items()
         }
+        self.id_of_label = {label: token_id for token_id, label in self.label_of_id.items()}
 
     @property
     def has_roles(self) -> bool:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import lstmserve_client
-from lstmserve_client import ClientOptions, GenerateOptions, errors
-from lstmserve_client.testing import FakeService
+from lstmserve_client import Classification, ClientOptions, GenerateOptions, Label, errors
+from lstmserve_client.testing import FakeReply, FakeService
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -20,7 +20,10 @@ ERROR = re.compile(r"`(\w+Error)` \|", re.MULTILINE)
 def test_every_example_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    about = Classification(Label("refund", 0.9), (Label("return", 0.1),), 0.95)
     service = FakeService({"Where is my order?": "On its way."})
+    for text in ("I want my money back", "Where is my parcel?"):
+        service.reply_to(text, FakeReply("It is here.", classification=about))
     monkeypatch.setattr(lstmserve_client, "Client", service.client)
     monkeypatch.setattr(lstmserve_client, "AsyncClient", service.async_client)
     monkeypatch.chdir(tmp_path)

@@ -13,6 +13,7 @@ from google.rpc import error_details_pb2 as details
 from grpc_health.v1 import health_pb2
 
 from lstmserve.v1 import generation_service_pb2 as pb
+from support import fake_answers
 
 if TYPE_CHECKING:
     from conftest import Lstmserve
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 def unnamed(output: str) -> str:
     """The output with an ID where a request's own name stands."""
     return re.sub(r"[0-9a-f]{32}", "ID", output)
+
+
+def unframed(output: str) -> str:
+    """The words of a message in a frame."""
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", output).split())
 
 
 def test_generate_prints_the_reply_and_nothing_else(lstmserve: Lstmserve) -> None:
@@ -36,7 +42,8 @@ def test_generate_sends_what_its_options_say(lstmserve: Lstmserve, fake: FakeSer
         *("--repetition-penalty", "1.5", "--frequency-penalty", "-1"),
         *("--presence-penalty", "2", "--seed", str(2**64 - 1), "--logprobs", "2"),
         *("--max-tokens", "9", "--min-tokens", "1", "--stop", "a", "--stop", "b c"),
-        *("--cache", "refresh"),
+        *("--cache", "refresh", "--min-confidence", "0.25"),
+        *("--variable", "name=Jo", "--variable", "note=a=b"),
     )
     assert fake.requests == [
         pb.GenerateRequest(
@@ -57,8 +64,49 @@ def test_generate_sends_what_its_options_say(lstmserve: Lstmserve, fake: FakeSer
             stopping=pb.StoppingCriteria(max_tokens=9, min_tokens=1, stop_sequences=["a", "b c"]),
             cache_mode=pb.CACHE_MODE_REFRESH,
             priority=pb.PRIORITY_NORMAL,
+            min_confidence=0.25,
+            variables={"name": "Jo", "note": "a=b"},
         )
     ]
+
+
+def test_a_variable_without_a_value_is_refused(lstmserve: Lstmserve) -> None:
+    result = lstmserve("generate", "hi", "--variable", "name")
+    assert result.exit_code == 2
+    assert "must be NAME=VALUE" in unframed(result.stderr)
+
+
+def test_classify_prints_labels_with_their_probabilities(
+    lstmserve: Lstmserve, fake: FakeServer
+) -> None:
+    result = lstmserve("classify", "hi", "--model", "support-en", "--model-version", "3")
+    assert result.stdout == "0.750  intent:greet\n0.250  [bold]other\n"
+    assert (result.exit_code, result.stderr) == (0, "in scope: 0.875\n")
+    inputs = [pb.ClassifyInput(prompt="hi")]
+    wanted = pb.ClassifyRequest(model="support-en", model_version="3", inputs=inputs)
+    assert fake.classified == [wanted]
+
+
+def test_classify_tells_what_is_wrong_with_some_and_goes_on(lstmserve: Lstmserve) -> None:
+    result = lstmserve("classify", "--json", "hi", " ", "bye")
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [each["type"] for each in found] == [
+        *("classification", "field_violation", "classification")
+    ]
+    assert found[0]["label"] == {"name": "intent:greet", "probability": 0.75}
+    assert found[1]["field"] == "inputs[1].prompt"
+    assert result.exit_code == 1
+    assert "inputs[0].prompt: is empty" in lstmserve("classify", " ").stderr
+
+
+def test_stats_tell_the_label_of_versions_that_have_a_classifier(
+    lstmserve: Lstmserve, fake: FakeServer
+) -> None:
+    fake.events.insert(1, pb.GenerateResponse(classification=fake_answers.classification()))
+    fake.events[-1].completion.outcome = pb.REPLY_OUTCOME_UNSURE
+    fake.events[0].started.source = pb.REPLY_SOURCE_FALLBACK
+    result = lstmserve("generate", "hi", "--show-stats")
+    assert "confidence=0.75 outcome=unsure source=fallback" in result.stderr
 
 
 def test_generate_leaves_to_the_model_what_is_not_asked(

@@ -11,7 +11,8 @@ from types import ModuleType
 import pytest
 
 import lstmserve_client
-from lstmserve_client.testing import FakeService
+from lstmserve_client import Classification, Label
+from lstmserve_client.testing import FakeReply, FakeService
 
 MODULES = [
     importlib.import_module(each.name)
@@ -26,7 +27,9 @@ WITH_EXAMPLES = {
 
 def examples(module: ModuleType) -> list[doctest.DocTest]:
     """Those of one module, with clients of a fresh service at hand."""
-    service = FakeService({"Where is my order?": "On its way."})
+    about = Classification(Label("track_order", 0.9), (), 0.95)
+    late = FakeReply("I am sorry.", classification=about)
+    service = FakeService({"Where is my order?": "On its way.", "It is late!": late})
     names = {
         **{name: getattr(lstmserve_client, name) for name in lstmserve_client.__all__},
         "asyncio": asyncio,

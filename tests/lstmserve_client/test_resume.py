@@ -15,8 +15,10 @@ from lstmserve_client import (
     BrokenReplyError,
     CacheMode,
     Chunk,
+    Classification,
     Client,
     Event,
+    Label,
     LstmserveError,
     ModelNotFoundError,
     OverloadedError,
@@ -28,7 +30,7 @@ from lstmserve_client import (
     VersionGoneError,
 )
 from lstmserve_client.stream import join
-from lstmserve_client.testing import FakeClock
+from lstmserve_client.testing import FakeClock, FakeReply, FakeService
 from lstmserve_client.types import GenerateOptions
 from support.scripted_transport import (
     Connection,
@@ -40,6 +42,7 @@ from support.scripted_transport import (
 TARGETS = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
 PATIENT = RetryPolicy(max_attempts=100)
 OPTIONS = GenerateOptions(sampling=SamplingParams(logprobs=0))
+ABOUT = Classification(Label("greet", 0.75), (), 0.875)
 SCRIPT = Script(["one", " two", " three", " four"])
 
 
@@ -76,6 +79,16 @@ def failure(connections: Sequence[Connection], num_targets: int = 1) -> Lstmserv
     assert type(raised.value) is type(again.value)
     assert raised.value.received_tokens == again.value.received_tokens
     return raised.value
+
+
+def test_what_it_is_about_is_told_once() -> None:
+    service = FakeService({"hi": FakeReply("one two three four", classification=ABOUT)})
+    service.break_next(after_tokens=1)
+    service.break_next(after_tokens=1)
+    events = list(service.client().generate("hi"))
+    assert len(service.requests) == 3
+    assert [event for event in events if isinstance(event, Classification)] == [ABOUT]
+    assert join(events).text == "one two three four"
 
 
 def test_what_is_inexact_is_not_gone_on_with() -> None:

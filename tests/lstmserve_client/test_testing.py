@@ -12,11 +12,15 @@ from lstmserve_client import (
     AsyncClient,
     CacheMode,
     Chunk,
+    Classification,
     Client,
     FinishReason,
+    Label,
     ModelNotFoundError,
     OverloadedError,
     Priority,
+    ReplyOutcome,
+    ReplySource,
     RequestCancelledError,
     ResumeError,
     RetryPolicy,
@@ -46,6 +50,32 @@ def test_both_ways_to_ask_give_the_same_reply() -> None:
     assert (whole.started.seed, whole.started.request_id) == (3, "mine")
     assert len(whole.logprobs) == len(whole.token_ids) == 3
     assert [len(position.top) for position in whole.logprobs] == [2, 2, 2]
+
+
+ABOUT = Classification(Label("greet", 0.75), (Label("thank", 0.25),), 0.875)
+
+
+def test_what_a_question_is_about_comes_with_its_reply_and_without() -> None:
+    greeting = FakeReply("Hello.", classification=ABOUT, outcome=ReplyOutcome.HANDOVER)
+    client = FakeService({"hi": greeting}).client()
+    assert client.classify("hi") == ABOUT
+    assert client.classify_many(["hi", [Turn("user", "hi")]]) == [ABOUT, ABOUT]
+    with client.generate("hi") as stream:
+        assert [type(event).__name__ for event in stream][:2] == ["Started", "Classification"]
+        assert stream.classification == ABOUT
+        assert stream.reply() == client.reply("hi", request_id=stream.reply().started.request_id)
+    reply = client.reply("hi")
+    assert reply.classification == ABOUT
+    assert reply.completion.outcome is ReplyOutcome.HANDOVER
+    assert reply.started.source is ReplySource.MODEL
+    assert ABOUT.ranking == (Label("greet", 0.75), Label("thank", 0.25))
+
+
+def test_what_nobody_has_classified_has_no_classification() -> None:
+    client = FakeService().client()
+    assert client.reply("hi").classification is None
+    with pytest.raises(ServerError, match="no classifier"):
+        client.classify("hi")
 
 
 def test_no_logprobs_come_unasked() -> None:
@@ -108,6 +138,8 @@ def test_what_was_asked_is_kept_as_plain_values() -> None:
         stopping=StoppingCriteria(max_tokens=8, stop_sequences=("x",)),
         cache_mode=CacheMode.REFRESH,
         priority=Priority.HIGH,
+        min_confidence=0.25,
+        variables={"name": "Jo"},
         timeout_seconds=5.0,
         request_id="mine",
     )
@@ -127,6 +159,8 @@ def test_what_was_asked_is_kept_as_plain_values() -> None:
         timeout_seconds=5.0,
         request_id="mine",
         metadata={},
+        min_confidence=0.25,
+        variables={"name": "Jo"},
     )
 
 

@@ -6,17 +6,21 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_bundle import IncrementalDetokenizer, Turn, open_bundle
+from lstmserve_bundle import Answers, IncrementalDetokenizer, Turn, open_bundle
 from lstmserve_client.cache.prompts import read_lines
 from lstmserve_server.auth.callers_file import parse_callers
+from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.engine.reply_text import ReplyText
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.page.caller import parse_request
+from lstmserve_server.replies.customer_facts import find_fact
+from lstmserve_server.replies.fill_in import FillIn, Values
 from lstmserve_server.rpc.identity import sticky_key
 from lstmserve_server.rpc.metadata import (
     choose_request_id,
@@ -28,11 +32,13 @@ from lstmserve_server.rpc.open_inference.request import read_request
 from lstmserve_server.rpc.request import check_request
 from lstmserve_server.rpc.status import to_status
 from lstmserve_server.rpc.wire import make_reader
+from lstmserve_server.store.served_model import ServedModel
 from lstmserve_server.store.shares import choose_version, parse_traffic
 from lstmserve_server.telemetry.redaction import redact
 from support.growth import HOSTILE, MOST, measure_growth
 
 BUNDLE = open_bundle(Path(__file__).parents[2] / "model_store" / "support-en" / "2")
+MODEL = ServedModel(BUNDLE, cast("EngineClient", None))  # no engine is asked
 # an allowed number of tokens, so that their number does not end a reply before its text does
 MANY = 1 << 20
 # of steps that go by the token, what stop sequences begin with: each takes a while
@@ -71,7 +77,16 @@ def render(text: str) -> None:
 
 
 def check(text: str) -> None:
-    check_request(pb.GenerateRequest(prompt=text), BUNDLE.manifest)
+    check_request(pb.GenerateRequest(prompt=text), MODEL)
+
+
+def fill_in(text: str) -> None:
+    """A reply that comes in pieces, with gaps and forbidden phrases looked for."""
+    answers = Answers(forbidden=["I have cancelled"])
+    filling = FillIn(Values(answers), is_vetted=False)
+    for begin in range(0, len(text), 100):
+        filling.push(text[begin : begin + 100])
+    filling.push("", is_last=True)
 
 
 def infer(text: str) -> None:
@@ -119,6 +134,9 @@ STEPS: dict[str, Step] = {
     "detokenizer": detokenize,
     "template": render,
     "validation": check,
+    "order numbers": lambda text: find_fact("order_number", [text]),
+    "e-mail addresses": lambda text: find_fact("email", [text]),
+    "filling in": fill_in,
     "Open Inference": infer,
     "Open Inference, JSON": set_json,
     "redaction": redact,

@@ -17,6 +17,7 @@ from support.calls import connect
 from support.certificates import Authority, options_of
 from support.mixed_load import MixedLoad
 from support.observed import Observed, Watched
+from support.understanding import make_understanding_store
 
 INTERVAL_SECONDS = 1.0
 # a rate needs two pages on which its counter is, and differs
@@ -33,9 +34,13 @@ def observed(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """After calls of every kind, with a Redis and, for the last of them, without."""
     folder, port = tmp_path_factory.mktemp("prometheus"), find_free_port()
     pair = Authority().issue().write(tmp_path_factory.mktemp("certificate"))
+    # its replies are the tiny model's own, to labels that are counted
+    labelled = make_understanding_store(
+        tiny_store / "tiny" / "1", tmp_path_factory.mktemp("store"), answers=None
+    )
     with ExitStack() as stack:
         redis = stack.enter_context(RedisProcess())
-        busy = stack.enter_context(ServerProcess(tiny_store, *BUSY, "--redis-url", redis.url))
+        busy = stack.enter_context(ServerProcess(labelled, *BUSY, "--redis-url", redis.url))
         idle = stack.enter_context(ServerProcess(tiny_store, *options_of(pair)))
         addresses = [address_of(server.metrics_url) for server in (busy, idle)]
         targets = {"lstmserve": addresses, "prometheus": [f"127.0.0.1:{port}"]}

@@ -12,6 +12,7 @@ import yaml
 
 from benchmarks.dashboards.configuration import SHIPPED
 from benchmarks.dashboards.panels import Query, read_dashboards
+from lstmserve_server.replies.reply import ReplyOutcome
 from lstmserve_server.telemetry.calls import OUTCOMES, REJECTIONS
 from lstmserve_server.telemetry.metrics import MODEL_STATES
 from support.observed import Observed
@@ -26,6 +27,7 @@ CLOSED: Mapping[tuple[str, str], AbstractSet[str]] = {
     ("lstmserve_rejected_total", "reason"): {*REJECTIONS.values()},
     ("lstmserve_model_state", "state"): {*MODEL_STATES},
     ("lstmserve_model_loads_total", "outcome"): {"ok", "failed"},
+    ("lstmserve_reply_outcomes_total", "outcome"): {each.value for each in ReplyOutcome},
     ("up", "job"): {"lstmserve", "proxy"},
     ("ALERTS", "alertstate"): {"pending", "firing"},
 }

@@ -79,6 +79,7 @@ def test_an_alert_says_how_bad_it_is_what_to_do_first_and_where_to_read_on(
         ("LstmserveFirstTokenBudgetBurn", f"> 14.4 * {1 - objectives.MIN_IN_TIME:g}"),
         ("LstmserveSlowTokens", f"< {objectives.MIN_TOKENS_PER_SECOND}"),
         ("LstmserveQualityDrift", f"> {objectives.MAX_PERPLEXITY_RATIO}"),
+        ("LstmserveUnsureReplies", f"> {objectives.MAX_UNSURE}"),
         ("LstmserveRepetitiveReplies", f"< {objectives.MIN_DISTINCT_2}"),
         ("LstmserveEmptyReplies", f"> {objectives.MAX_EMPTY}"),
     ],

@@ -42,6 +42,14 @@ def completion() -> pb.Completion:
     )
 
 
+def classification() -> pb.Classification:
+    return pb.Classification(
+        label=pb.Label(name="intent:greet", probability=0.75),
+        alternatives=[pb.Label(name="[bold]other", probability=0.25)],
+        in_scope_probability=0.875,
+    )
+
+
 def model() -> model_pb.Model:
     return model_pb.Model(
         name="support-en",

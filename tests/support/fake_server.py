@@ -86,6 +86,7 @@ class FakeServer(
     def __init__(self) -> None:
         self.target = ""
         self.requests: list[pb.GenerateRequest | pb.GenerateReplyRequest] = []
+        self.classified: list[pb.ClassifyRequest] = []
         self.metadata: list[dict[str, str]] = []  # of these requests, and of prompts warmed
         self.model = fake_answers.model()
         self.events = fake_answers.events()
@@ -138,6 +139,21 @@ class FakeServer(
         self._begin(context)
         await self._end(context)
         return _as_asked(self.reply, request)
+
+    async def Classify(  # noqa: N802 - named by the wire
+        self, request: pb.ClassifyRequest, context: Context
+    ) -> pb.ClassifyResponse:
+        """A classification for each text, and an error for each empty one."""
+        self.classified.append(request)
+        await self._fail(context)
+        response = pb.ClassifyResponse()
+        for number, item in enumerate(request.inputs):
+            if item.prompt.strip() or item.HasField("conversation"):
+                response.results.add(classification=fake_answers.classification())
+            else:
+                error = pb.InputError(field=f"inputs[{number}].prompt", description="is empty")
+                response.results.add(error=error)
+        return response
 
     async def ListModels(  # noqa: N802 - named by the wire
         self, request: model_pb.ListModelsRequest, context: Context

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -47,9 +49,16 @@ def running_sums(weights: Floats) -> list[float]:
     return list(accumulate(weights.tolist()))  # Python's floats are float64
 
 
-def random_bits(seed: int, position: int, number: int) -> int:
-    """64 bits: SplitMix64 of the seed's own stream, at this draw of this position."""
-    stream = _mix(seed + GOLDEN)
+def random_stream(seed: int, prompt_ids: Sequence[int]) -> int:
+    """The name of a reply's random numbers: BLAKE2b of its prompt's tokens, the seed as salt."""
+    tokens = b"".join(token_id.to_bytes(4, "little") for token_id in prompt_ids)
+    digest = hashlib.blake2b(tokens, digest_size=8, salt=seed.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest, "little")
+
+
+def random_bits(name: int, position: int, number: int) -> int:
+    """64 bits: SplitMix64 of the stream of this name, at this draw of this position."""
+    stream = _mix(name + GOLDEN)
     return _mix(stream + (16 * position + number + 1) * GOLDEN)
 
 

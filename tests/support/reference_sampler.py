@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
-from support.reference_draw import draw, mass, random_bits, running_sums
+from support.reference_draw import draw, mass, random_bits, random_stream, running_sums
 from support.reference_model import Floats
 
 LOG2_E = math.log2(math.e)
@@ -38,7 +38,8 @@ def choose(raw: Floats, request: GenerationRequest, reply: Sequence[int], end_id
     if params.temperature == 0:
         return int(np.argmax(logits))  # of equals, the first
     weights = _weights(logits, params)
-    bits = [random_bits(params.seed, len(reply), number) for number in range(MAX_DRAWS + 1)]
+    stream = random_stream(params.seed, request.prompt_ids)
+    bits = [random_bits(stream, len(reply), number) for number in range(MAX_DRAWS + 1)]
     for number in range(MAX_DRAWS):
         token_id = draw(weights, bits[number])
         if _is_kept(weights, token_id, params):

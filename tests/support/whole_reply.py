@@ -30,8 +30,9 @@ def whole_of(events: Iterable[pb.GenerateResponse]) -> WholeReply:
     """A streamed reply, which must be one Started, chunks, and one Completion."""
     events = list(events)
     kinds = [event.WhichOneof("event") for event in events]
-    assert kinds == ["started", *["chunk"] * (len(events) - 2), "completion"], kinds
-    chunks = [event.chunk for event in events[1:-1]]
+    kinds = [kind for kind in kinds if kind != "classification"]
+    assert kinds == ["started", *["chunk"] * (len(kinds) - 2), "completion"], kinds
+    chunks = [event.chunk for event in events if event.HasField("chunk")]
     assert all(chunk.token_ids for chunk in chunks)
     return _whole(
         "".join(chunk.text for chunk in chunks),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lstmserve_training.answers.cli import answers
 from lstmserve_training.arguments import (
     Device,
     Overrides,
@@ -223,6 +224,9 @@ def compare(
     if plot:
         comparing.plot(found, plot)
         typer.echo(f"wrote {plot}")
+
+
+app.command("answers")(answers)
 
 
 @app.command()

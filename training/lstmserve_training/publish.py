@@ -58,7 +58,7 @@ def publish(publication: Publication, prove: Callable[[Path], object] = check_bi
     default = _unnamed_default(store, recipe.name)
     if default and default != recipe.name:  # before it is no longer alone
         write_default(store, default)
-    with _appearing_folder(target) as folder:
+    with appearing_folder(target) as folder:
         for name in names:
             shutil.copyfile(work / name, folder / name)
         write_manifest(folder, manifest)
@@ -100,7 +100,7 @@ def _unnamed_default(store: Path, name: str) -> str:
 
 
 @contextmanager
-def _appearing_folder(target: Path) -> Iterator[Path]:
+def appearing_folder(target: Path) -> Iterator[Path]:
     """A sibling folder that becomes ``target`` at the end, or vanishes."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # the leading dot keeps servers that scan the store from taking it for a version

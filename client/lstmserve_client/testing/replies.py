@@ -9,13 +9,23 @@ from typing import TypeAlias
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client.errors import ResumeError
 from lstmserve_client.testing.requests import FakeRequest
-from lstmserve_client.types import FinishReason, Model
+from lstmserve_client.types import Classification, FinishReason, Model, ReplyOutcome, ReplySource
 
 _WORD = re.compile(r"\s*\S+|\s+\Z")
 _FINISH_REASONS = {
     FinishReason.END_OF_TEXT: pb.FINISH_REASON_END_OF_TEXT,
     FinishReason.MAX_TOKENS: pb.FINISH_REASON_MAX_TOKENS,
     FinishReason.STOP_SEQUENCE: pb.FINISH_REASON_STOP_SEQUENCE,
+}
+_SOURCES: dict[ReplySource, pb.ReplySource.ValueType] = {
+    source: pb.ReplySource.Value(f"REPLY_SOURCE_{source.name}")
+    for source in ReplySource
+    if source is not ReplySource.UNKNOWN
+}
+_OUTCOMES: dict[ReplyOutcome, pb.ReplyOutcome.ValueType] = {
+    outcome: pb.ReplyOutcome.Value(f"REPLY_OUTCOME_{outcome.name}")
+    for outcome in ReplyOutcome
+    if outcome is not ReplyOutcome.UNKNOWN
 }
 _LOGPROB = -0.25  # of every token; the next likely ones have multiples of it
 
@@ -27,6 +37,9 @@ class FakeReply:
     text: str
     labels: tuple[str, ...] = ()  # such as "intent:cancel_order"
     tokens_per_chunk: int = 1
+    classification: Classification | None = None  # also what ``classify`` gives for the question
+    outcome: ReplyOutcome = ReplyOutcome.ANSWERED
+    source: ReplySource = ReplySource.MODEL
 
 
 Tokens: TypeAlias = list[tuple[int, str]]  # ids with their texts
@@ -48,11 +61,13 @@ def events(reply: FakeReply, request: FakeRequest, model: Model) -> Iterator[pb.
     known = len(request.resume_tokens)
     if tuple(token_id for token_id, _ in spoken.tokens[:known]) != request.resume_tokens:
         raise ResumeError("resume_tokens: not of this reply", reason="RESUME_MISMATCH")
-    yield pb.GenerateResponse(started=_started(request, model))
+    yield pb.GenerateResponse(started=_started(reply, request, model))
+    if reply.classification is not None:
+        yield pb.GenerateResponse(classification=to_wire(reply.classification))
     step = reply.tokens_per_chunk
     for first in range(known, len(spoken.tokens), step):
         yield pb.GenerateResponse(chunk=_chunk(spoken.tokens[first : first + step], request))
-    yield pb.GenerateResponse(completion=_completion(spoken, request))
+    yield pb.GenerateResponse(completion=_completion(reply, spoken, request))
 
 
 def whole(reply: FakeReply, request: FakeRequest, model: Model) -> pb.GenerateReplyResponse:
@@ -63,8 +78,9 @@ def whole(reply: FakeReply, request: FakeRequest, model: Model) -> pb.GenerateRe
         text=chunk.text,
         token_ids=chunk.token_ids,
         logprobs=chunk.logprobs,
-        started=_started(request, model),
-        completion=_completion(spoken, request),
+        started=_started(reply, request, model),
+        completion=_completion(reply, spoken, request),
+        classification=to_wire(reply.classification) if reply.classification else None,
     )
 
 
@@ -91,7 +107,7 @@ def _token_id(word: str) -> int:
     return zlib.crc32(word.encode()) & 0xFFFF
 
 
-def _started(request: FakeRequest, model: Model) -> pb.Started:
+def _started(reply: FakeReply, request: FakeRequest, model: Model) -> pb.Started:
     return pb.Started(
         model=model.name,
         model_version=model.version,
@@ -101,6 +117,17 @@ def _started(request: FakeRequest, model: Model) -> pb.Started:
         cache=pb.CACHE_OUTCOME_BYPASS,
         request_id=request.request_id,
         is_inexact=model.is_inexact,
+        source=_SOURCES[reply.source],
+    )
+
+
+def to_wire(found: Classification) -> pb.Classification:
+    """What a text is about, as the wire carries it."""
+    ranking = [pb.Label(name=each.name, probability=each.probability) for each in found.ranking]
+    return pb.Classification(
+        label=ranking[0],
+        alternatives=ranking[1:],
+        in_scope_probability=found.in_scope_probability,
     )
 
 
@@ -121,7 +148,7 @@ def _logprobs(token_id: int, text: str, num_top: int) -> pb.TokenLogprobs:
     return pb.TokenLogprobs(logprob=_LOGPROB, top=top)
 
 
-def _completion(spoken: _Spoken, request: FakeRequest) -> pb.Completion:
+def _completion(reply: FakeReply, spoken: _Spoken, request: FakeRequest) -> pb.Completion:
     return pb.Completion(
         finish_reason=_FINISH_REASONS[spoken.finish_reason],
         stop_sequence=spoken.stop_sequence,
@@ -130,4 +157,5 @@ def _completion(spoken: _Spoken, request: FakeRequest) -> pb.Completion:
         ),
         cache=pb.CACHE_OUTCOME_BYPASS,
         labels=spoken.labels,
+        outcome=_OUTCOMES[reply.outcome],
     )

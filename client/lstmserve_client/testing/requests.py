@@ -40,6 +40,8 @@ class FakeRequest:
     timeout_seconds: float | None  # what was left of the call's
     request_id: str
     metadata: Mapping[str, str] = field(hash=False)
+    min_confidence: float | None = None
+    variables: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def text(self) -> str:
@@ -59,6 +61,8 @@ def recorded(message: AnyRequest, attempt: Attempt) -> FakeRequest:
         stopping=_stopping(message.stopping),
         cache_mode=_MODES[message.cache_mode],
         priority=_PRIORITIES[message.priority],
+        min_confidence=message.min_confidence if message.HasField("min_confidence") else None,
+        variables=dict(message.variables),
         resume_tokens=tuple(getattr(message, "resume_tokens", ())),  # of streams only
         is_streamed=isinstance(message, pb.GenerateRequest),
         target=attempt.target,

@@ -15,10 +15,10 @@ from lstmserve_client.errors import (
     ServerError,
     UnavailableError,
 )
+from lstmserve_client.testing import models as fake_models
 from lstmserve_client.testing.clock import FakeClock
 from lstmserve_client.testing.faults import Fault, Faults
-from lstmserve_client.testing.models import to_wire
-from lstmserve_client.testing.replies import FakeReply, events, whole
+from lstmserve_client.testing.replies import FakeReply, events, to_wire, whole
 from lstmserve_client.testing.requests import FakeRequest, recorded
 from lstmserve_client.transport import Attempt
 from lstmserve_client.types import Model, ServingStatus
@@ -48,11 +48,13 @@ class FakeServer:
             return health_pb2.HealthCheckResponse(status=_STATUSES[self.status])
         self._suffer(attempt).raise_error(attempt)
         match request:
+            case pb.ClassifyRequest():
+                return self._classify(request, attempt)
             case model_pb.ListModelsRequest():
-                return model_pb.ListModelsResponse(models=map(to_wire, self.models))
+                return model_pb.ListModelsResponse(models=map(fake_models.to_wire, self.models))
             case model_pb.GetModelRequest():
                 model = self._find(request.name, request.version)
-                return model_pb.GetModelResponse(model=to_wire(model))
+                return model_pb.GetModelResponse(model=fake_models.to_wire(model))
         raise ServerError(f"a fake service has no {path}", reason="UNIMPLEMENTED")
 
     def stream(
@@ -70,6 +72,27 @@ class FakeServer:
         self.requests.append(asked)
         self._suffer(attempt).raise_error(attempt)
         return whole(self._answer(asked), asked, self._find(asked.model, asked.model_version))
+
+    def _classify(self, request: pb.ClassifyRequest, attempt: Attempt) -> pb.ClassifyResponse:
+        """What each input is about, as the reply to it says."""
+        model = self._find(request.model, request.model_version)
+        response = pb.ClassifyResponse(
+            model=model.name,
+            model_version=model.version,
+            model_digest=model.digest,
+            request_id=attempt.request_id,
+        )
+        for item in request.inputs:
+            asked = pb.GenerateReplyRequest(priority=pb.PRIORITY_NORMAL)
+            if item.HasField("conversation"):
+                asked.conversation.CopyFrom(item.conversation)
+            else:
+                asked.prompt = item.prompt
+            found = self._answer(recorded(asked, attempt)).classification
+            if found is None:
+                raise ServerError(f"{model.name} has no classifier", reason="NOT_SERVED")
+            response.results.add(classification=to_wire(found))
+        return response
 
     def _events(self, asked: FakeRequest, attempt: Attempt) -> Iterator[pb.GenerateResponse]:
         fault = self._suffer(attempt)

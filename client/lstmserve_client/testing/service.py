@@ -30,10 +30,11 @@ class FakeService:
         >>> [request.prompt for request in service.requests]
         ['hi', 'bye']
 
-    It knows ``generate``, ``reply``, conversations, models and health; what administrators ask
-    raises ServerError. Replies depend on the question alone, not on sampling or seed; stop
-    sequences, ``max_tokens`` and ``logprobs`` are honored, and so is resuming. Safe to share
-    between clients, threads and loops.
+    It knows ``generate``, ``reply``, ``classify``, conversations, models and health; what
+    administrators ask raises ServerError. Replies depend on the question alone, not on sampling
+    or seed; stop sequences, ``max_tokens`` and ``logprobs`` are honored, and so is resuming.
+    ``min_confidence`` and ``variables`` are recorded and change nothing. Safe to share between
+    clients, threads and loops.
     """
 
     def __init__(

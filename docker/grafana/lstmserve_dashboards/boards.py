@@ -92,6 +92,7 @@ def _make_quality() -> Board:
         [
             Section("Perplexity", [replies.perplexity(), replies.drift(), replies.window()]),
             Section("Variety and length", [replies.distinct(), replies.empty(), replies.limited()]),
+            Section("Labels", [replies.labels(), replies.confidence(), replies.unsure()]),
             Section("Replies", [replies.finished(), replies.lengths(), replies.reasons()]),
             Section("Versions", [models.states_of_versions(), models.traffic_shares()]),
             Section("Loads", [models.loads(), models.load_seconds()]),

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from lstmserve_dashboards.objectives import MAX_EMPTY, MAX_PERPLEXITY_RATIO, MIN_DISTINCT_2
+from lstmserve_dashboards.objectives import (
+    MAX_EMPTY,
+    MAX_PERPLEXITY_RATIO,
+    MAX_UNSURE,
+    MIN_DISTINCT_2,
+)
 from lstmserve_dashboards.panels import Limit, Panel, Query, lines
-from lstmserve_dashboards.promql import BY_MODEL, GENERATING, MODEL, by, or_none, per, rate, select
+from lstmserve_dashboards.promql import (
+    BY_MODEL,
+    GENERATING,
+    MODEL,
+    by,
+    or_none,
+    per,
+    quantile,
+    rate,
+    select,
+)
 
 LEGEND = "{{model}} {{version}}"
 FINISHED = "time_to_first_token_seconds_count"
@@ -98,6 +113,39 @@ def reasons() -> Panel:
         "reqps",
         Query(or_none("finish_reason", ended), "{{finish_reason}}"),
         stacked=True,
+    )
+
+
+def unsure() -> Panel:
+    ended = by(BY_MODEL, rate("reply_outcomes_total", MODEL))
+    asked_back = by(BY_MODEL, rate("reply_outcomes_total", MODEL, 'outcome=~"unsure|handover"'))
+    return lines(
+        "Replies that ask back or hand over",
+        "Share of replies of versions with a classifier that say they do not know, or that a person is to take over. Above the dashed line customers ask what the version was not made for, or a client asks for much confidence. A gap: no such replies.",
+        "percentunit",
+        Query(per(f"({asked_back} or 0 * {ended})", ended), LEGEND),
+        limit=Limit(MAX_UNSURE),
+    )
+
+
+def labels() -> Panel:
+    found = by("label", rate("classifications_total", MODEL))
+    return lines(
+        "What is asked per second",
+        "Texts that were classified, by label, before replies and by Classify.",
+        "reqps",
+        Query(or_none("label", found), "{{label}}"),
+        stacked=True,
+    )
+
+
+def confidence() -> Panel:
+    return lines(
+        "Confidence",
+        "Probability of the label: the median, and what nine in ten are above. A fall says that customers ask otherwise than the version has learned. A gap: nothing was classified.",
+        "percentunit",
+        Query(quantile(0.5, "classification_confidence", MODEL), "median"),
+        Query(quantile(0.1, "classification_confidence", MODEL), "nine in ten are above"),
     )
 
 

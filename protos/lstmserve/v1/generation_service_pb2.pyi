@@ -107,6 +107,38 @@ PRIORITY_HIGH: Priority.ValueType  # 3
 """Nearly always goes before everything else."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
+class _ReplySource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReplySourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReplySource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REPLY_SOURCE_UNSPECIFIED: _ReplySource.ValueType  # 0
+    """Not known."""
+    REPLY_SOURCE_MODEL: _ReplySource.ValueType  # 1
+    """The model generated it, now or before."""
+    REPLY_SOURCE_ANSWERS: _ReplySource.ValueType  # 2
+    """The version's own answer to the label, chosen among its variants by the seed, or to a question
+    of its list (answers.json).
+    """
+    REPLY_SOURCE_FALLBACK: _ReplySource.ValueType  # 3
+    """The version's fallback answer, because the label is not probable enough."""
+
+class ReplySource(_ReplySource, metaclass=_ReplySourceEnumTypeWrapper):
+    """Who wrote a reply."""
+
+REPLY_SOURCE_UNSPECIFIED: ReplySource.ValueType  # 0
+"""Not known."""
+REPLY_SOURCE_MODEL: ReplySource.ValueType  # 1
+"""The model generated it, now or before."""
+REPLY_SOURCE_ANSWERS: ReplySource.ValueType  # 2
+"""The version's own answer to the label, chosen among its variants by the seed, or to a question
+of its list (answers.json).
+"""
+REPLY_SOURCE_FALLBACK: ReplySource.ValueType  # 3
+"""The version's fallback answer, because the label is not probable enough."""
+Global___ReplySource: _TypeAlias = ReplySource  # noqa: Y015
+
 class _CacheOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -138,6 +170,34 @@ CACHE_OUTCOME_HIT: CacheOutcome.ValueType  # 3
 CACHE_OUTCOME_COALESCED: CacheOutcome.ValueType  # 4
 """Shared with an identical request that was already running."""
 Global___CacheOutcome: _TypeAlias = CacheOutcome  # noqa: Y015
+
+class _ReplyOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReplyOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReplyOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REPLY_OUTCOME_UNSPECIFIED: _ReplyOutcome.ValueType  # 0
+    """Not known."""
+    REPLY_OUTCOME_ANSWERED: _ReplyOutcome.ValueType  # 1
+    """An answer."""
+    REPLY_OUTCOME_UNSURE: _ReplyOutcome.ValueType  # 2
+    """The version does not know well enough what is asked, and says so: ask again, or hand over."""
+    REPLY_OUTCOME_HANDOVER: _ReplyOutcome.ValueType  # 3
+    """The version's answers want a person to take over."""
+
+class ReplyOutcome(_ReplyOutcome, metaclass=_ReplyOutcomeEnumTypeWrapper):
+    """What a bot should make of a reply."""
+
+REPLY_OUTCOME_UNSPECIFIED: ReplyOutcome.ValueType  # 0
+"""Not known."""
+REPLY_OUTCOME_ANSWERED: ReplyOutcome.ValueType  # 1
+"""An answer."""
+REPLY_OUTCOME_UNSURE: ReplyOutcome.ValueType  # 2
+"""The version does not know well enough what is asked, and says so: ask again, or hand over."""
+REPLY_OUTCOME_HANDOVER: ReplyOutcome.ValueType  # 3
+"""The version's answers want a person to take over."""
+Global___ReplyOutcome: _TypeAlias = ReplyOutcome  # noqa: Y015
 
 class _FinishReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -173,6 +233,26 @@ class GenerateRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class VariablesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
@@ -182,6 +262,8 @@ class GenerateRequest(_message.Message):
     CACHE_MODE_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     RESUME_TOKENS_FIELD_NUMBER: _builtins.int
+    MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    VARIABLES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name; empty for the server's default model."""
     model_version: _builtins.str
@@ -192,6 +274,11 @@ class GenerateRequest(_message.Message):
     """How the reply cache may be used."""
     priority: Global___Priority.ValueType
     """Which requests go first when there are more than can run. It never changes a reply."""
+    min_confidence: _builtins.float
+    """The reply is the model's fallback answer (outcome UNSURE) when its label is less probable than
+    this; in [0, 1]. Absent: as the model's answers say. Refused for a version that has no
+    classifier or no fallback answer.
+    """
     @_builtins.property
     def conversation(self) -> Global___Conversation:
         """A conversation whose last turn is the user's."""
@@ -211,6 +298,14 @@ class GenerateRequest(_message.Message):
         version whose Started says is_inexact.
         """
 
+    @_builtins.property
+    def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Values for placeholders such as {{order_number}} in the reply, by name: at most 32, names of 1 to
+        64 lower-case letters, digits and underscores, values of 1 to 256 characters in one line. They
+        go before what the customer typed and before the version's defaults, and are never kept.
+        Refused for a version without answers.
+        """
+
     def __init__(
         self,
         *,
@@ -223,13 +318,20 @@ class GenerateRequest(_message.Message):
         cache_mode: Global___CacheMode.ValueType = ...,
         priority: Global___Priority.ValueType = ...,
         resume_tokens: _abc.Iterable[_builtins.int] | None = ...,
+        min_confidence: _builtins.float | None = ...,
+        variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "input", b"input", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_mode", b"cache_mode", "conversation", b"conversation", "input", b"input", "model", b"model", "model_version", b"model_version", "priority", b"priority", "prompt", b"prompt", "resume_tokens", b"resume_tokens", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "cache_mode", b"cache_mode", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "priority", b"priority", "prompt", b"prompt", "resume_tokens", b"resume_tokens", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_confidence: _TypeAlias = _typing.Literal["min_confidence"]  # noqa: Y015
+    _WhichOneofArgType__min_confidence: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence"]  # noqa: Y015
     _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["prompt", "conversation"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_confidence) -> _WhichOneofReturnType__min_confidence | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
 
 Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
@@ -240,6 +342,26 @@ class GenerateReplyRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class VariablesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     PROMPT_FIELD_NUMBER: _builtins.int
@@ -248,6 +370,8 @@ class GenerateReplyRequest(_message.Message):
     STOPPING_FIELD_NUMBER: _builtins.int
     CACHE_MODE_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    VARIABLES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name; empty for the server's default model."""
     model_version: _builtins.str
@@ -258,6 +382,11 @@ class GenerateReplyRequest(_message.Message):
     """How the reply cache may be used."""
     priority: Global___Priority.ValueType
     """Which requests go first when there are more than can run. It never changes a reply."""
+    min_confidence: _builtins.float
+    """The reply is the model's fallback answer (outcome UNSURE) when its label is less probable than
+    this; in [0, 1]. Absent: as the model's answers say. Refused for a version that has no
+    classifier or no fallback answer.
+    """
     @_builtins.property
     def conversation(self) -> Global___Conversation:
         """A conversation whose last turn is the user's."""
@@ -270,6 +399,14 @@ class GenerateReplyRequest(_message.Message):
     def stopping(self) -> Global___StoppingCriteria:
         """When the reply ends; whatever is absent follows the model's defaults."""
 
+    @_builtins.property
+    def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Values for placeholders such as {{order_number}} in the reply, by name: at most 32, names of 1 to
+        64 lower-case letters, digits and underscores, values of 1 to 256 characters in one line. They
+        go before what the customer typed and before the version's defaults, and are never kept.
+        Refused for a version without answers.
+        """
+
     def __init__(
         self,
         *,
@@ -281,13 +418,20 @@ class GenerateReplyRequest(_message.Message):
         stopping: Global___StoppingCriteria | None = ...,
         cache_mode: Global___CacheMode.ValueType = ...,
         priority: Global___Priority.ValueType = ...,
+        min_confidence: _builtins.float | None = ...,
+        variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "input", b"input", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_mode", b"cache_mode", "conversation", b"conversation", "input", b"input", "model", b"model", "model_version", b"model_version", "priority", b"priority", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "cache_mode", b"cache_mode", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "priority", b"priority", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_confidence: _TypeAlias = _typing.Literal["min_confidence"]  # noqa: Y015
+    _WhichOneofArgType__min_confidence: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence"]  # noqa: Y015
     _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["prompt", "conversation"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_confidence) -> _WhichOneofReturnType__min_confidence | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
 
 Global___GenerateReplyRequest: _TypeAlias = GenerateReplyRequest  # noqa: Y015
@@ -514,6 +658,7 @@ class GenerateResponse(_message.Message):
     STARTED_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     COMPLETION_FIELD_NUMBER: _builtins.int
+    CLASSIFICATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def started(self) -> Global___Started:
         """The request was accepted and its generation began. First, once."""
@@ -526,18 +671,25 @@ class GenerateResponse(_message.Message):
     def completion(self) -> Global___Completion:
         """The reply is complete. Last, once."""
 
+    @_builtins.property
+    def classification(self) -> Global___Classification:
+        """What the request is about. At most once, after Started and before the first Chunk; only of
+        versions that have a classifier.
+        """
+
     def __init__(
         self,
         *,
         started: Global___Started | None = ...,
         chunk: Global___Chunk | None = ...,
         completion: Global___Completion | None = ...,
+        classification: Global___Classification | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completion", b"completion", "event", b"event", "started", b"started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "classification", b"classification", "completion", b"completion", "event", b"event", "started", b"started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "completion", b"completion", "event", b"event", "started", b"started"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "classification", b"classification", "completion", b"completion", "event", b"event", "started", b"started"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "chunk", "completion"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["started", "chunk", "completion", "classification"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -557,6 +709,8 @@ class Started(_message.Message):
     CACHE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     IS_INEXACT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model that answers."""
     model_version: _builtins.str
@@ -566,7 +720,7 @@ class Started(_message.Message):
     seed: _builtins.int
     """The seed in force: the request's, or the one the server picked."""
     prompt_tokens: _builtins.int
-    """How many tokens the prompt or conversation became."""
+    """How many tokens the prompt or conversation became, with that of the label that is replied to."""
     cache: Global___CacheOutcome.ValueType
     """What the cache did."""
     request_id: _builtins.str
@@ -576,6 +730,10 @@ class Started(_message.Message):
     requests (the server's option --allow-inexact): the same request may get another reply, and
     one that was cut cannot be gone on with.
     """
+    source: Global___ReplySource.ValueType
+    """Who wrote the reply."""
+    question: _builtins.str
+    """The question of the version's own list that is answered; empty when none fits."""
     def __init__(
         self,
         *,
@@ -587,14 +745,78 @@ class Started(_message.Message):
         cache: Global___CacheOutcome.ValueType = ...,
         request_id: _builtins.str = ...,
         is_inexact: _builtins.bool = ...,
+        source: Global___ReplySource.ValueType = ...,
+        question: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "is_inexact", b"is_inexact", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "is_inexact", b"is_inexact", "model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "prompt_tokens", b"prompt_tokens", "question", b"question", "request_id", b"request_id", "seed", b"seed", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Started: _TypeAlias = Started  # noqa: Y015
+
+@_typing.final
+class Classification(_message.Message):
+    """What a request is about, by the version's classifier. It is a function of the texts alone: no
+    sampling parameter, and no seed, changes it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    IN_SCOPE_PROBABILITY_FIELD_NUMBER: _builtins.int
+    in_scope_probability: _builtins.float
+    """How probable it is that the request is about anything that the version knows."""
+    @_builtins.property
+    def label(self) -> Global___Label:
+        """The most probable label. The reply is to this label."""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Label]:
+        """The other labels, most probable first; at most 10."""
+
+    def __init__(
+        self,
+        *,
+        label: Global___Label | None = ...,
+        alternatives: _abc.Iterable[Global___Label] | None = ...,
+        in_scope_probability: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["label", b"label"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "in_scope_probability", b"in_scope_probability", "label", b"label"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Classification: _TypeAlias = Classification  # noqa: Y015
+
+@_typing.final
+class Label(_message.Message):
+    """One label, which bots call an intent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, such as "intent:cancel_order"; the model's card lists them."""
+    probability: _builtins.float
+    """Its probability, calibrated: of labels told with 0.8, four in five are right."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        probability: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "probability", b"probability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Label: _TypeAlias = Label  # noqa: Y015
 
 @_typing.final
 class Chunk(_message.Message):
@@ -607,15 +829,22 @@ class Chunk(_message.Message):
     LOGPROBS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Whole characters that these tokens complete. Empty when they complete none, or when
-    what they complete may be the beginning of a stop sequence and is held back.
+    what they complete may be the beginning of a stop sequence and is held back. Of versions with
+    answers, whole sentences, their placeholders filled in; a sentence of which one stays unfilled,
+    or that holds a forbidden phrase, is left out.
     """
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The tokens generated since the last chunk, control tokens included."""
+        """The tokens since the last chunk, control tokens included: those that the model generated, or
+        into which its tokenizer cuts the words of an own answer. Placeholders are not filled in here,
+        so the same tokens resume the reply for anybody.
+        """
 
     @_builtins.property
     def logprobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogprobs]:
-        """One entry per token, when the request asked for log-probabilities."""
+        """One entry per token, when the request asked for log-probabilities and the model generated the
+        reply; they belong to token_ids, not to the text.
+        """
 
     def __init__(
         self,
@@ -702,12 +931,15 @@ class Completion(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     CACHE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
     finish_reason: Global___FinishReason.ValueType
     """Why it ended."""
     stop_sequence: _builtins.str
     """The stop sequence that ended it; empty unless finish_reason says so."""
     cache: Global___CacheOutcome.ValueType
     """What the cache did."""
+    outcome: Global___ReplyOutcome.ValueType
+    """What a bot should make of the reply."""
     @_builtins.property
     def usage(self) -> Global___Usage:
         """Token counts."""
@@ -731,10 +963,11 @@ class Completion(_message.Message):
         timings: Global___Timings | None = ...,
         cache: Global___CacheOutcome.ValueType = ...,
         labels: _abc.Iterable[_builtins.str] | None = ...,
+        outcome: Global___ReplyOutcome.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "finish_reason", b"finish_reason", "labels", b"labels", "stop_sequence", b"stop_sequence", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache", b"cache", "finish_reason", b"finish_reason", "labels", b"labels", "outcome", b"outcome", "stop_sequence", b"stop_sequence", "timings", b"timings", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -750,7 +983,7 @@ class Usage(_message.Message):
     GENERATED_TOKENS_FIELD_NUMBER: _builtins.int
     CACHED_PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     prompt_tokens: _builtins.int
-    """Tokens of the prompt or conversation."""
+    """Tokens of the prompt or conversation, with that of the label that the model replies to."""
     generated_tokens: _builtins.int
     """Tokens of the reply, control tokens included."""
     cached_prompt_tokens: _builtins.int
@@ -825,6 +1058,7 @@ class GenerateReplyResponse(_message.Message):
     LOGPROBS_FIELD_NUMBER: _builtins.int
     STARTED_FIELD_NUMBER: _builtins.int
     COMPLETION_FIELD_NUMBER: _builtins.int
+    CLASSIFICATION_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The reply's text."""
     @_builtins.property
@@ -843,6 +1077,10 @@ class GenerateReplyResponse(_message.Message):
     def completion(self) -> Global___Completion:
         """How it ended and what it cost."""
 
+    @_builtins.property
+    def classification(self) -> Global___Classification:
+        """What the request is about; absent from versions without a classifier."""
+
     def __init__(
         self,
         *,
@@ -851,11 +1089,172 @@ class GenerateReplyResponse(_message.Message):
         logprobs: _abc.Iterable[Global___TokenLogprobs] | None = ...,
         started: Global___Started | None = ...,
         completion: Global___Completion | None = ...,
+        classification: Global___Classification | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["completion", b"completion", "started", b"started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "completion", b"completion", "started", b"started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion", b"completion", "logprobs", b"logprobs", "started", b"started", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "completion", b"completion", "logprobs", b"logprobs", "started", b"started", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GenerateReplyResponse: _TypeAlias = GenerateReplyResponse  # noqa: Y015
+
+@_typing.final
+class ClassifyRequest(_message.Message):
+    """Asks what texts or conversations are about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model's name; empty for the server's default model."""
+    model_version: _builtins.str
+    """The model's version, such as "1"; empty for the version served by default."""
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassifyInput]:
+        """What to classify; from 1 to 256, and together at most 1 MiB."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        inputs: _abc.Iterable[Global___ClassifyInput] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inputs", b"inputs", "model", b"model", "model_version", b"model_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassifyRequest: _TypeAlias = ClassifyRequest  # noqa: Y015
+
+@_typing.final
+class ClassifyInput(_message.Message):
+    """One text or conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMPT_FIELD_NUMBER: _builtins.int
+    CONVERSATION_FIELD_NUMBER: _builtins.int
+    prompt: _builtins.str
+    """One question or statement. Not empty."""
+    @_builtins.property
+    def conversation(self) -> Global___Conversation:
+        """A conversation whose last turn is the user's."""
+
+    def __init__(
+        self,
+        *,
+        prompt: _builtins.str = ...,
+        conversation: Global___Conversation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "input", b"input", "prompt", b"prompt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "input", b"input", "prompt", b"prompt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["prompt", "conversation"]  # noqa: Y015
+    _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
+
+Global___ClassifyInput: _TypeAlias = ClassifyInput  # noqa: Y015
+
+@_typing.final
+class ClassifyResponse(_message.Message):
+    """What the inputs are about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    MODEL_DIGEST_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model that tells."""
+    model_version: _builtins.str
+    """Its version."""
+    model_digest: _builtins.str
+    """Digest of everything in that version which can change a reply (SHA-256, hexadecimal)."""
+    request_id: _builtins.str
+    """Names this request in logs; quote it when reporting a problem."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassifyResult]:
+        """One for each input, in their order."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        model_version: _builtins.str = ...,
+        model_digest: _builtins.str = ...,
+        results: _abc.Iterable[Global___ClassifyResult] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "model_digest", b"model_digest", "model_version", b"model_version", "request_id", b"request_id", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassifyResponse: _TypeAlias = ClassifyResponse  # noqa: Y015
+
+@_typing.final
+class ClassifyResult(_message.Message):
+    """What one input is about, or why that cannot be told. A bad input spoils no other one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASSIFICATION_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def classification(self) -> Global___Classification:
+        """What it is about."""
+
+    @_builtins.property
+    def error(self) -> Global___InputError:
+        """What is wrong with this input."""
+
+    def __init__(
+        self,
+        *,
+        classification: Global___Classification | None = ...,
+        error: Global___InputError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "error", b"error", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "error", b"error", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["classification", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___ClassifyResult: _TypeAlias = ClassifyResult  # noqa: Y015
+
+@_typing.final
+class InputError(_message.Message):
+    """What is wrong with one of several inputs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The field, such as "inputs[3].prompt"."""
+    description: _builtins.str
+    """What it must be, and is not."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InputError: _TypeAlias = InputError  # noqa: Y015

@@ -46,6 +46,11 @@ class GenerationServiceStub:
                 request_serializer=lstmserve_dot_v1_dot_generation__service__pb2.GenerateReplyRequest.SerializeToString,
                 response_deserializer=lstmserve_dot_v1_dot_generation__service__pb2.GenerateReplyResponse.FromString,
                 _registered_method=True)
+        self.Classify = channel.unary_unary(
+                '/lstmserve.v1.GenerationService/Classify',
+                request_serializer=lstmserve_dot_v1_dot_generation__service__pb2.ClassifyRequest.SerializeToString,
+                response_deserializer=lstmserve_dot_v1_dot_generation__service__pb2.ClassifyResponse.FromString,
+                _registered_method=True)
 
 
 class GenerationServiceServicer:
@@ -68,6 +73,14 @@ class GenerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Classify(self, request, context):
+        """Tells what texts or conversations are about, without a reply. The same text gets the same
+        classification here and before a reply. UNIMPLEMENTED for a version without a classifier.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GenerationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +93,11 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.GenerateReply,
                     request_deserializer=lstmserve_dot_v1_dot_generation__service__pb2.GenerateReplyRequest.FromString,
                     response_serializer=lstmserve_dot_v1_dot_generation__service__pb2.GenerateReplyResponse.SerializeToString,
+            ),
+            'Classify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Classify,
+                    request_deserializer=lstmserve_dot_v1_dot_generation__service__pb2.ClassifyRequest.FromString,
+                    response_serializer=lstmserve_dot_v1_dot_generation__service__pb2.ClassifyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -138,6 +156,33 @@ class GenerationService:
             '/lstmserve.v1.GenerationService/GenerateReply',
             lstmserve_dot_v1_dot_generation__service__pb2.GenerateReplyRequest.SerializeToString,
             lstmserve_dot_v1_dot_generation__service__pb2.GenerateReplyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Classify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lstmserve.v1.GenerationService/Classify',
+            lstmserve_dot_v1_dot_generation__service__pb2.ClassifyRequest.SerializeToString,
+            lstmserve_dot_v1_dot_generation__service__pb2.ClassifyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class GenerationServiceStub:
     """
     GenerateReply: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.GenerateReplyRequest, _generation_service_pb2.GenerateReplyResponse]
     """Gives the whole reply at once."""
+    Classify: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.ClassifyRequest, _generation_service_pb2.ClassifyResponse]
+    """Tells what texts or conversations are about, without a reply. The same text gets the same
+    classification here and before a reply. UNIMPLEMENTED for a version without a classifier.
+    """
 
 @_typing.type_check_only
 class GenerationServiceAsyncStub(GenerationServiceStub):
@@ -55,6 +59,10 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     """
     GenerateReply: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GenerateReplyRequest, _generation_service_pb2.GenerateReplyResponse]  # type: ignore[assignment]
     """Gives the whole reply at once."""
+    Classify: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ClassifyRequest, _generation_service_pb2.ClassifyResponse]  # type: ignore[assignment]
+    """Tells what texts or conversations are about, without a reply. The same text gets the same
+    classification here and before a reply. UNIMPLEMENTED for a version without a classifier.
+    """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers prompts and conversations. A reply is a pure function of the model version,
@@ -78,5 +86,15 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_generation_service_pb2.GenerateReplyResponse, _abc.Awaitable[_generation_service_pb2.GenerateReplyResponse]]:
         """Gives the whole reply at once."""
+
+    @_abc_1.abstractmethod
+    def Classify(
+        self,
+        request: _generation_service_pb2.ClassifyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_service_pb2.ClassifyResponse, _abc.Awaitable[_generation_service_pb2.ClassifyResponse]]:
+        """Tells what texts or conversations are about, without a reply. The same text gets the same
+        classification here and before a reply. UNIMPLEMENTED for a version without a classifier.
+        """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

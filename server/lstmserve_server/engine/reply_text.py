@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lstmserve_bundle import IncrementalDetokenizer, Tokenizer
+from lstmserve_bundle.detokenizer import TokenBytes
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.errors import ResumeMismatchError
@@ -33,7 +34,7 @@ class ReplyText:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, end_id: int, max_tokens: int, stop_sequences: Sequence[str]
+        self, tokenizer: TokenBytes, end_id: int, max_tokens: int, stop_sequences: Sequence[str]
     ) -> None:
         self._detokenizer = IncrementalDetokenizer(tokenizer)
         self._end_id = end_id

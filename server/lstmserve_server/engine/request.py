@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
 from enum import IntEnum
+from hashlib import blake2b
 
 # Raise it whenever any reply to any request changes by a bit, in token or log-probability: what
 # other servers have kept, perhaps for days, is this engine's own only if their revision is.
-REVISION = 1
+REVISION = 2
+WORD = "I"  # 32 bits, little-endian on all that AVX2 runs on
+STREAM_BYTES = 8
 ANONYMOUS = ""  # the caller that all who give no name share
 MAX_LOGPROBS = 20  # candidates per position that one request may ask for
 
@@ -59,6 +63,20 @@ class GenerationRequest:
     min_tokens: int = 0
     stop_sequences: tuple[str, ...] = ()
     resume_ids: tuple[int, ...] = ()  # tokens of this reply that exist already
+
+    def random_stream(self) -> int:
+        """Return the 64 bits that name the reply's random numbers; 0 for greedy replies.
+
+        They are of the seed and of the prompt, so that one seed gives different luck to different
+        prompts (docs/adr/0010-random-stream.md). What is resumed keeps its prompt, and so this.
+        """
+        if self.sampling.temperature == 0:
+            return 0
+        seed = self.sampling.seed.to_bytes(STREAM_BYTES, "little")
+        prompt = array(WORD, self.prompt_ids).tobytes()
+        return int.from_bytes(
+            blake2b(prompt, digest_size=STREAM_BYTES, salt=seed).digest(), "little"
+        )
 
 
 class Priority(IntEnum):

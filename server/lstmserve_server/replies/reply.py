@@ -17,11 +17,21 @@ class Outcome(Enum):
     MISS = "miss"  # the model
     HIT = "hit"  # the cache
     COALESCED = "coalesced"  # the model, for another request
+    ANSWERS = "answers"  # the version's own words for the label
+    FALLBACK = "fallback"  # the version's own words for what it does not know
 
     @property
     def is_shared(self) -> bool:
-        """Whether it was made for another request, too."""
-        return self in {Outcome.HIT, Outcome.COALESCED}
+        """Whether the model did not work on it for this request."""
+        return self not in {Outcome.BYPASS, Outcome.MISS}
+
+
+class ReplyOutcome(Enum):
+    """What a bot should make of a reply."""
+
+    ANSWERED = "answered"
+    UNSURE = "unsure"  # the version does not know what is asked, and says so
+    HANDOVER = "handover"  # the version wants a person to take over
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +55,14 @@ class Part:
     request: GenerationRequest  # with the seed in force
     provenance: Provenance
     saved_seconds: float = 0.0  # of the model's work; told with the last part
+    outcome: ReplyOutcome = ReplyOutcome.ANSWERED
 
 
 class PartMaker:
     """Makes one request's parts of outputs that may have been made for another one."""
 
-    def __init__(self) -> None:
+    def __init__(self, outcome: ReplyOutcome = ReplyOutcome.ANSWERED) -> None:
+        self._outcome = outcome
         self._arrived_at = time.monotonic()  # the engines' clock
         self._began_at = 0.0
 
@@ -60,7 +72,7 @@ class PartMaker:
         self._began_at = self._began_at or now
         finish = output.finish
         if finish is None:
-            return Part(output, request, provenance)
+            return Part(output, request, provenance, outcome=self._outcome)
         made, saved_seconds = finish.timings, 0.0
         if provenance.outcome.is_shared:
             saved_seconds = provenance.saved_seconds or made.work_seconds
@@ -70,4 +82,4 @@ class PartMaker:
             own = made.delayed(provenance.lookup_seconds)
         finish = Finish(finish.reason, finish.stop_sequence, finish.num_tokens, own)
         output = Output(output.text, output.token_ids, output.logprobs, finish)
-        return Part(output, request, provenance, saved_seconds)
+        return Part(output, request, provenance, saved_seconds, self._outcome)

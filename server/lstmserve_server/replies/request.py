@@ -10,6 +10,7 @@ from enum import Enum
 
 from lstmserve_server.cache.entry_key import EntryKey, Owner
 from lstmserve_server.engine.request import Claim, GenerationRequest
+from lstmserve_server.replies.answering import NOT_UNDERSTOOD, Understood
 from lstmserve_server.replies.keys import digest_question, is_greedy, reply_key, variant_seed
 
 SEED_BITS = 64
@@ -34,6 +35,7 @@ class ReplyRequest:
     mode: CacheMode = CacheMode.DEFAULT
     is_seeded: bool = True  # else its seed may be chosen
     is_streamed: bool = True  # else a reply that is there may come in one piece
+    understood: Understood = NOT_UNDERSTOOD
 
     @property
     def is_decided(self) -> bool:

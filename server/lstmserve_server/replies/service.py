@@ -24,7 +24,9 @@ from lstmserve_server.errors import (
     NotCachedError,
     NotServedError,
 )
-from lstmserve_server.replies.cached_reply import CachedReply
+from lstmserve_server.replies.answering import begin_filling, own_reply
+from lstmserve_server.replies.cached_reply import CachedReply, Replay
+from lstmserve_server.replies.fill_in import fill_in
 from lstmserve_server.replies.flight import Flight
 from lstmserve_server.replies.kept import REPLIES, KeptReplies
 from lstmserve_server.replies.origin import Origin
@@ -63,6 +65,7 @@ class ReplyService:
         self._kept = KeptReplies(replies, sketch, config.threshold, observer)
         prefix_states = PrefixStates(states, config.state_stride_tokens)
         self._origin = Origin(self._kept, prefix_states, message_tokens)
+        self._message_tokens = message_tokens
         self._flights: dict[bytes, Flight] = {}  # replies in the making, by their keys
 
     def answer(self, asked: ReplyRequest, model: ServedModel) -> Parts:
@@ -71,7 +74,29 @@ class ReplyService:
         They raise what the engine raises. Raises NotCachedError, at once or with the first
         part, when only a kept reply was wanted and none is kept.
         """
-        maker = PartMaker()
+        understood = asked.understood
+        maker = PartMaker(understood.outcome)
+        if not understood.texts:
+            parts, own = self._generated(asked, model, maker), None
+        else:
+            asked = replace(asked, generation=asked.with_own_seed())
+            own = own_reply(understood, asked.generation, model.bundle)
+            parts = self._own(own, asked, maker)
+        if understood.values is None:
+            return parts
+        filling = begin_filling(understood.values, asked.generation, model.bundle, own)
+        return fill_in(parts, filling)
+
+    async def _own(self, reply: CachedReply, asked: ReplyRequest, maker: PartMaker) -> Parts:
+        """Yield a reply in the version's own words."""
+        provenance = Provenance(asked.understood.source)
+        start = len(asked.generation.resume_ids)
+        message_tokens = self._message_tokens if asked.is_streamed else None
+        async for output in Replay(reply, start, message_tokens):
+            yield maker.make(output, asked.generation, provenance)
+
+    def _generated(self, asked: ReplyRequest, model: ServedModel, maker: PartMaker) -> Parts:
+        """Return the parts of a reply that the model writes, with their gaps."""
         if self._is_bypassed(asked, model):
             return _bypass(asked, model, maker)
         candidates = self._find_candidates(asked, model)
@@ -95,6 +120,8 @@ class ReplyService:
         """
         if not self._config.is_on:
             raise NotServedError("this server keeps no replies; start it with a cache")
+        if asked.understood.texts:  # which are always there
+            return Warmed(0, 0)
         generated = stored = 0
         for candidate in self._find_candidates(asked, model):
             if await self._kept.is_kept(candidate):

@@ -102,6 +102,9 @@ class ReplyObserver(Protocol):
     def on_finished(self, timings: Timings, saved_seconds: float) -> None:
         """Tell that the reply is complete, and how much of the model's work the cache saved."""
 
+    def on_outcome(self, outcome: str) -> None:
+        """Tell what became of a complete reply to a request that was classified."""
+
 
 class CallObserver(CallEndObserver, Protocol):
     """Told what callers do; must be quick and must not raise."""
@@ -110,3 +113,6 @@ class CallObserver(CallEndObserver, Protocol):
         self, call: Call, model: str, version: str, prompt_tokens: int
     ) -> ReplyObserver:
         """Tell that a request passed every check; returns who is told of its reply."""
+
+    def on_classified(self, model: str, version: str, label: str, probability: float) -> None:
+        """Tell what a text is about, by the version's classifier."""

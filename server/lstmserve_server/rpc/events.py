@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_bundle import Tokenizer
+from lstmserve_bundle import Classification, Tokenizer
 from lstmserve_server.engine.output import FinishReason, Output, TokenLogprobs
-from lstmserve_server.replies.reply import Outcome, Part
+from lstmserve_server.replies.reply import Outcome, Part, ReplyOutcome
 from lstmserve_server.store.served_model import ServedModel
 
 FINISH_REASONS = {
@@ -22,10 +22,23 @@ CACHE_OUTCOMES = {
     Outcome.MISS: pb.CACHE_OUTCOME_MISS,
     Outcome.HIT: pb.CACHE_OUTCOME_HIT,
     Outcome.COALESCED: pb.CACHE_OUTCOME_COALESCED,
+    Outcome.ANSWERS: pb.CACHE_OUTCOME_BYPASS,
+    Outcome.FALLBACK: pb.CACHE_OUTCOME_BYPASS,
 }
+# of what the model has not written; all else it has
+SOURCES = {
+    Outcome.ANSWERS: pb.REPLY_SOURCE_ANSWERS,
+    Outcome.FALLBACK: pb.REPLY_SOURCE_FALLBACK,
+}
+REPLY_OUTCOMES = {
+    ReplyOutcome.ANSWERED: pb.REPLY_OUTCOME_ANSWERED,
+    ReplyOutcome.UNSURE: pb.REPLY_OUTCOME_UNSURE,
+    ReplyOutcome.HANDOVER: pb.REPLY_OUTCOME_HANDOVER,
+}
+MAX_ALTERNATIVES = 10
 
 
-def to_started(model: ServedModel, part: Part, request_id: str) -> pb.Started:
+def to_started(model: ServedModel, part: Part, request_id: str, question: str = "") -> pb.Started:
     """Return the event before a reply's first part."""
     return pb.Started(
         model=model.name,
@@ -36,6 +49,19 @@ def to_started(model: ServedModel, part: Part, request_id: str) -> pb.Started:
         cache=CACHE_OUTCOMES[part.provenance.outcome],
         request_id=request_id,
         is_inexact=not model.is_exact,
+        question=question,
+        source=SOURCES.get(part.provenance.outcome, pb.REPLY_SOURCE_MODEL),
+    )
+
+
+def to_classification(found: Classification) -> pb.Classification:
+    return pb.Classification(
+        label=pb.Label(name=found.label, probability=found.probability),
+        alternatives=[
+            pb.Label(name=name, probability=probability)
+            for name, probability in found.alternatives[:MAX_ALTERNATIVES]
+        ],
+        in_scope_probability=found.in_scope_probability,
     )
 
 
@@ -71,6 +97,7 @@ def to_completion(part: Part, labels: Sequence[str]) -> pb.Completion | None:
         ),
         cache=CACHE_OUTCOMES[part.provenance.outcome],
         labels=labels,
+        outcome=REPLY_OUTCOMES[part.outcome],
     )
 
 

@@ -13,8 +13,8 @@ import grpc
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
 from lstmserve_server.engine.outbox import merge
-from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.replies.reply import Part
+from lstmserve_server.replies.request import ReplyRequest
 from lstmserve_server.rpc.call import (
     CallObserver,
     ReplyObserver,
@@ -22,7 +22,14 @@ from lstmserve_server.rpc.call import (
     Transcript,
     current_call,
 )
-from lstmserve_server.rpc.events import find_labels, to_chunk, to_completion, to_started
+from lstmserve_server.rpc.classifying import Classifying
+from lstmserve_server.rpc.events import (
+    find_labels,
+    to_chunk,
+    to_classification,
+    to_completion,
+    to_started,
+)
 from lstmserve_server.rpc.identity import sticky_key
 from lstmserve_server.rpc.request import last_turn, to_reply_request
 from lstmserve_server.rpc.service import Service
@@ -38,7 +45,7 @@ class Exchange:
     def __init__(
         self,
         request_id: str,
-        request: GenerationRequest,
+        asked: ReplyRequest,
         model: ServedModel,
         parts: AsyncGenerator[Part],
         observer: ReplyObserver,
@@ -47,23 +54,32 @@ class Exchange:
     ) -> None:
         """Own ``parts``, the reply's. With a ``logged_prompt`` the reply's text is logged, too."""
         self._request_id = request_id
-        self._request = request
+        self._request = asked.generation
+        self._classification = asked.understood.classification
+        self._question = asked.understood.question
         self._model = model
         self._observer = observer
         self._logged_prompt = logged_prompt
         # those of the tokens that the caller has already are told again at the end
-        self._labels = find_labels(request.resume_ids, model)
+        self._labels = self._find_labels(asked.generation.resume_ids)
+        if self._classification is not None:
+            self._labels = [self._classification.label]
         self._texts: list[str] = []  # to be logged
         self._num_tokens = 0
         self._last: Part | None = None
         self.parts = parts
 
     def to_events(self, part: Part) -> Iterator[pb.GenerateResponse]:
-        """Yield a part's events: Started before the first, the completion after the last."""
+        """Yield a part's events: Started and what the request is about before the first, the
+        completion after the last.
+        """
         is_first = self._last is None
         self._count(part)
         if is_first:
             yield pb.GenerateResponse(started=self._to_started(part))
+            if self._classification is not None:
+                found = to_classification(self._classification)
+                yield pb.GenerateResponse(classification=found)
         yield pb.GenerateResponse(chunk=to_chunk(part.output, self._model.bundle.tokenizer))
         if part.output.finish is not None:
             yield pb.GenerateResponse(completion=to_completion(part, self._labels))
@@ -75,12 +91,14 @@ class Exchange:
             whole = replace(whole, output=merge([part.output for part in parts]))
         self._count(whole)
         chunk = to_chunk(whole.output, self._model.bundle.tokenizer)
+        found = self._classification
         return pb.GenerateReplyResponse(
             text=chunk.text,
             token_ids=chunk.token_ids,
             logprobs=chunk.logprobs,
             started=self._to_started(whole),
             completion=to_completion(whole, self._labels),
+            classification=None if found is None else to_classification(found),
         )
 
     def discard(self, parts: Sequence[Part]) -> None:
@@ -112,13 +130,19 @@ class Exchange:
         self._num_tokens += len(output.token_ids)
         if self._logged_prompt is not None:
             self._texts.append(output.text)
-        self._labels += find_labels(output.token_ids, self._model)
+        self._labels += self._find_labels(output.token_ids)
         self._observer.on_tokens(len(output.token_ids), part.provenance.outcome.value)
         if output.finish is not None:
             self._observer.on_finished(output.finish.timings, part.saved_seconds)
+            if self._classification is not None:
+                self._observer.on_outcome(part.outcome.value)
+
+    def _find_labels(self, token_ids: Sequence[int]) -> list[str]:
+        """Return the labels that the model told, where no classifier has told it one."""
+        return [] if self._classification is not None else find_labels(token_ids, self._model)
 
     def _to_started(self, part: Part) -> pb.Started:
-        return to_started(self._model, part, self._request_id)
+        return to_started(self._model, part, self._request_id, self._question)
 
 
 class Exchanges:
@@ -153,10 +177,15 @@ class Exchanges:
             )
             num_tokens = len(asked.generation.prompt_ids)
             observer = self._observer.on_accepted(call, model.name, model.version, num_tokens)
+            classification = asked.understood.classification
+            if classification is not None:
+                self._observer.on_classified(
+                    model.name, model.version, classification.label, classification.probability
+                )
             parts = self._replies.answer(asked, model)
             exchange = Exchange(
                 call.request_id,
-                asked.generation,
+                asked,
                 model,
                 parts,
                 observer,
@@ -184,10 +213,11 @@ class Exchanges:
 
 
 class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
-    """Both methods tell the same, streamed or folded."""
+    """Generate and GenerateReply tell the same, streamed or folded."""
 
-    def __init__(self, exchanges: Exchanges) -> None:
+    def __init__(self, exchanges: Exchanges, classifying: Classifying) -> None:
         self._exchanges = exchanges
+        self._classifying = classifying
 
     async def Generate(
         self, request: pb.GenerateRequest, context: Context
@@ -204,3 +234,6 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
         self, request: pb.GenerateReplyRequest, context: Context
     ) -> pb.GenerateReplyResponse:
         return await self._exchanges.reply(request, context)
+
+    async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
+        return await self._classifying.classify(request, context)

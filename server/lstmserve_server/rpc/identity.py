@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lstmserve_server.auth.principal import Principal, Scope
 from lstmserve_server.engine.request import ANONYMOUS
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
-from lstmserve_server.rpc.validation import Request
+from lstmserve_server.rpc.validation import Input
 
 SHARED_SCOPE = ""
 SEPARATOR = "/"
@@ -71,7 +71,7 @@ def principal_scope(name: str, user: str | None = None) -> str:
     return f"principal:{name}" if user is None else f"principal:{name}/caller:{user}"
 
 
-def sticky_key(request: Request, caller: str) -> str:
+def sticky_key(request: Input, caller: str) -> str:
     """Return what keeps a caller on one version while several share a model's requests.
 
     It is the caller or, where it gives no name, what its conversation began with.

@@ -24,6 +24,7 @@ GENERATE, ADMIN, NAME, NOTHING = Scope.GENERATE, Scope.ADMIN, Need.NAME, Need.NO
 NEEDS: Mapping[str, Scope | Need] = {
     "lstmserve.v1.GenerationService/Generate": GENERATE,
     "lstmserve.v1.GenerationService/GenerateReply": GENERATE,
+    "lstmserve.v1.GenerationService/Classify": GENERATE,
     "lstmserve.v1.ModelService/ListModels": NAME,
     "lstmserve.v1.ModelService/GetModel": NAME,
     "lstmserve.v1.ModelService/LoadModel": ADMIN,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_bundle import Manifest, PromptTemplate, Turn
-from lstmserve_server.engine.request import Claim, GenerationRequest, SamplingParams
+from lstmserve_bundle import Answers, Bundle, Classification, Manifest, Turn
+from lstmserve_server.engine.request import Claim, GenerationRequest, Priority, SamplingParams
 from lstmserve_server.errors import ResumeMismatchError
+from lstmserve_server.replies.answering import NOT_UNDERSTOOD, Understood, understand
+from lstmserve_server.replies.fill_in import Values
 from lstmserve_server.replies.request import ReplyRequest
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.tokenizing import Tokenizing
@@ -24,15 +27,19 @@ from lstmserve_server.rpc.validation import (
     Request,
     check_cache_mode,
     check_input,
+    check_min_confidence,
     check_priority,
     check_prompt_length,
     check_sampling,
     check_stopping,
+    check_variables,
     count_bytes,
 )
 from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]
+USER = "user"
+MAX_OWN_TOKENS = 1 << 14  # more than any answer of a version's own has
 
 
 async def to_reply_request(
@@ -50,24 +57,24 @@ async def to_reply_request(
     With ``is_per_caller`` no caller gets what was kept for another. ``timeout_seconds`` is that
     of this request alone, where its protocol has one beside the call's deadline.
     """
-    check_request(request, model.manifest)
-    claim = _to_claim(request, call, context, timeout_seconds)
-    prompt_ids = await tokenizing.run(
-        lambda: render(request, model.bundle.template), count_bytes(request), claim
-    )
+    check_request(request, model)
+    claim = to_claim(call, context, PRIORITIES[request.priority], timeout_seconds)
+    reading = await tokenizing.run(lambda: read(request, model), count_bytes(request), claim)
+    understood = _understand(request, reading, model.answers)
     return ReplyRequest(
-        to_generation_request(request, model, prompt_ids),
+        to_generation_request(request, model, reading.prompt_ids, understood),
         claim,
         scope=call.identity.cache_scope(is_per_caller=is_per_caller),
         mode=CACHE_MODES[request.cache_mode],
         is_seeded=request.sampling.HasField("seed"),
         is_streamed=isinstance(request, pb.GenerateRequest),
+        understood=understood,
     )
 
 
-def check_request(request: Request, manifest: Manifest) -> None:
+def check_request(request: Request, model: ServedModel) -> None:
     """Raise InvalidRequestError naming every wrong field, before any text is tokenized."""
-    checks = FieldChecks()
+    checks, manifest = FieldChecks(), model.manifest
     check_cache_mode(checks, request)
     check_priority(checks, request)
     check_sampling(checks, request.sampling, manifest)
@@ -75,13 +82,22 @@ def check_request(request: Request, manifest: Manifest) -> None:
     has_roles = bool(manifest.template.role_tokens)
     longest = manifest.limits.max_prompt_tokens
     check_input(checks, request, longest, may_be_empty=not has_roles)
+    if request.HasField("min_confidence"):
+        check_min_confidence(checks, request.min_confidence, model)
+    if request.variables:
+        check_variables(checks, request.variables, model)
     checks.finish()
 
 
 def to_generation_request(
-    request: Request, model: ServedModel, prompt_ids: Sequence[int]
+    request: Request,
+    model: ServedModel,
+    prompt_ids: Sequence[int],
+    understood: Understood = NOT_UNDERSTOOD,
 ) -> GenerationRequest:
     """Convert a request that is checked, with its prompt rendered.
+
+    What the model writes stands after the token of its label, if that has one.
 
     Raises InvalidRequestError when that is too long, or ResumeMismatchError.
     """
@@ -92,13 +108,17 @@ def to_generation_request(
     checks.finish()
     sampling = _sampling(request.sampling, manifest)
     is_sampled = sampling.temperature > 0
+    if understood.texts and not understood.has_max_tokens:
+        most_resumed = MAX_OWN_TOKENS
+    else:
+        most_resumed = max_tokens
     return GenerationRequest(
-        prompt_ids=tuple(prompt_ids),
+        prompt_ids=(*prompt_ids, *_label_ids(understood, model.bundle)),
         sampling=sampling,
         max_tokens=max_tokens,
         min_tokens=request.stopping.min_tokens,
         stop_sequences=tuple(request.stopping.stop_sequences),
-        resume_ids=_resume_ids(request, model, max_tokens, is_sampled=is_sampled),
+        resume_ids=_resume_ids(request, model, most_resumed, is_sampled=is_sampled),
     )
 
 
@@ -108,19 +128,67 @@ def last_turn(request: Request) -> str:
     return turns[-1].text if turns else request.prompt
 
 
-def render(request: Request, template: PromptTemplate) -> list[int]:
-    """Return the tokens of a request that is checked."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A request as the model reads it, and what it is about, as far as that can be told."""
+
+    prompt_ids: list[int]
+    classification: Classification | None = None
+    found: int | None = None  # its place in the version's list of questions
+
+
+def read(request: Request, model: ServedModel) -> Reading:
+    """Read a request that is checked."""
+    classifier, faq, template = model.classifier, model.faq, model.bundle.template
+    classification = None if classifier is None else classifier.classify(to_turns(request))
+    found = None if faq is None else faq.find(last_turn(request))
     if request.WhichOneof("input") == "prompt":
-        return template.render_prompt(request.prompt)
-    turns = [Turn(ROLES[turn.role], turn.text) for turn in request.conversation.turns]
-    return template.render_conversation(turns)
+        prompt_ids = template.render_prompt(request.prompt)
+    else:
+        prompt_ids = template.render_conversation(to_turns(request))
+    return Reading(prompt_ids, classification, None if found is None else found[0])
 
 
-def _to_claim(request: Request, call: Call, context: Context, timeout_seconds: float) -> Claim:
+def to_turns(request: Request | pb.ClassifyInput) -> list[Turn]:
+    """Return what was said, oldest turn first; a prompt is one turn of the user's."""
+    if request.WhichOneof("input") == "prompt":
+        return [Turn(USER, request.prompt)]
+    return [Turn(ROLES[turn.role], turn.text) for turn in request.conversation.turns]
+
+
+def _understand(request: Request, reading: Reading, answers: Answers | None) -> Understood:
+    classification = reading.classification
+    if answers is None:  # nothing to choose, and nothing to fill in
+        return NOT_UNDERSTOOD if classification is None else Understood(classification)
+    said = tuple(turn.text for turn in to_turns(request) if turn.role == USER)
+    return understand(
+        classification,
+        answers,
+        Values(answers, dict(request.variables), said),
+        request.min_confidence if request.HasField("min_confidence") else None,
+        reading.found,
+        has_max_tokens=request.stopping.HasField("max_tokens"),
+    )
+
+
+def _label_ids(understood: Understood, bundle: Bundle) -> tuple[int, ...]:
+    """Return the token that tells the model which label it replies to."""
+    if understood.classification is None or understood.texts:
+        return ()
+    token_id = bundle.template.id_of_label.get(understood.classification.label)
+    return () if token_id is None else (token_id,)
+
+
+def to_claim(
+    call: Call,
+    context: Context,
+    priority: Priority = Priority.NORMAL,
+    timeout_seconds: float = math.inf,
+) -> Claim:
     """Return who asks, how urgently, and until when on the engines' clock."""
     remaining: float | None = context.time_remaining()  # None without a deadline
     seconds = min(math.inf if remaining is None else remaining, timeout_seconds)
-    return Claim(call.caller, PRIORITIES[request.priority], time.monotonic() + seconds)
+    return Claim(call.caller, priority, time.monotonic() + seconds)
 
 
 def _max_tokens(stopping: pb.StoppingCriteria, manifest: Manifest) -> int:

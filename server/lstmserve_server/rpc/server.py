@@ -27,6 +27,7 @@ from lstmserve_server.gate import Gate
 from lstmserve_server.rpc.cache import CacheServicer
 from lstmserve_server.rpc.call import CallEndObserver, CallObserver
 from lstmserve_server.rpc.channel_options import Options
+from lstmserve_server.rpc.classifying import Classifying
 from lstmserve_server.rpc.door import Door, OpenDoor
 from lstmserve_server.rpc.foreign import ForeignInterceptor
 from lstmserve_server.rpc.generation import Exchanges, GenerationServicer
@@ -97,7 +98,9 @@ class RpcServer:
         )
         self._health = HealthServicer(("", *SERVICES))
         methods = Methods()
-        _add_services(methods, service, Exchanges(service, observer), self._health)
+        exchanges = Exchanges(service, observer)
+        generation = GenerationServicer(exchanges, Classifying(service, observer))
+        _add_services(methods, service, generation, exchanges, self._health)
         self._server.add_generic_rpc_handlers((methods,))
 
     async def start(self, listen: Address) -> Address:
@@ -151,12 +154,14 @@ def _make_interceptors(
 
 
 def _add_services(
-    methods: Methods, service: Service, exchanges: Exchanges, health_servicer: HealthServicer
+    methods: Methods,
+    service: Service,
+    generation: GenerationServicer,
+    exchanges: Exchanges,
+    health_servicer: HealthServicer,
 ) -> None:
     server = cast("grpc.aio.Server", methods)  # all that generated code needs of one
-    generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
-        GenerationServicer(exchanges), server
-    )
+    generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     inference_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
         OpenInferenceServicer(service.catalog, exchanges, health_servicer), server
     )

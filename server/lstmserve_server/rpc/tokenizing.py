@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
 from lstmserve_server.engine.request import Claim
 from lstmserve_server.engine.scheduling.admission import DEFAULT_RETRY_SECONDS, SHARE_OF_REST
@@ -24,7 +25,7 @@ MAX_AT_ONCE_BYTES = 1 << 10  # half a millisecond
 # of long texts; 32 KiB take some 30 ms, so that the last of them waits for eight seconds
 MAX_WAITING = 256
 
-Work = Callable[[], list[int]]
+Made = TypeVar("Made")
 
 
 @dataclass(eq=False, slots=True)
@@ -33,8 +34,8 @@ class _Text:
 
     claim: Claim
     cost: int  # bytes
-    work: Work
-    tokens: asyncio.Future[list[int]]
+    work: Callable[[], Any]
+    tokens: asyncio.Future[Any]
 
 
 class Tokenizing:
@@ -47,7 +48,7 @@ class Tokenizing:
         self._thread = ThreadPoolExecutor(1, "tokenizer")  # not there before it is needed
         self._is_busy = False
 
-    async def run(self, work: Work, num_bytes: int, claim: Claim) -> list[int]:
+    async def run(self, work: Callable[[], Made], num_bytes: int, claim: Claim) -> Made:
         """Return what ``work`` makes of so many bytes.
 
         Raises what it raises, QueueFullError when too many long texts wait, and DeadlineError.
@@ -61,7 +62,8 @@ class Tokenizing:
         self._begin_next()
         try:
             async with asyncio.timeout_at(None if math.isinf(claim.deadline) else claim.deadline):
-                return await text.tokens
+                made: Made = await text.tokens
+                return made
         except TimeoutError:
             raise DeadlineError("the deadline passed before the text was tokenized") from None
 
@@ -89,12 +91,12 @@ class Tokenizing:
             self._is_busy = True
             self._thread.submit(text.work).add_done_callback(partial(self._tell, text))
 
-    def _tell(self, text: _Text, done: Future[list[int]]) -> None:
+    def _tell(self, text: _Text, done: Future[Any]) -> None:
         """Tell, on the thread."""
         with suppress(RuntimeError):  # the loop is closed: nobody waits
             text.tokens.get_loop().call_soon_threadsafe(self._end, text, done)
 
-    def _end(self, text: _Text, done: Future[list[int]]) -> None:
+    def _end(self, text: _Text, done: Future[Any]) -> None:
         self._is_busy = False
         self._forget(text.claim.caller)
         error = done.exception()

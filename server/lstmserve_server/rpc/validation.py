@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,8 +12,10 @@ from lstmserve_bundle import Manifest
 from lstmserve_server.engine.request import MAX_LOGPROBS, Priority
 from lstmserve_server.errors import FieldViolation, InvalidRequestError
 from lstmserve_server.replies.request import CacheMode
+from lstmserve_server.store.served_model import ServedModel
 
 Request = pb.GenerateRequest | pb.GenerateReplyRequest
+Input = Request | pb.ClassifyInput
 
 # more help nobody, and cost time that other callers wait for
 MAX_VIOLATIONS = 50
@@ -22,6 +25,10 @@ MAX_STOP_CHARACTERS = 64
 # text this much longer than the longest prompt is refused before it is tokenized
 MAX_BYTES_PER_TOKEN = 32
 
+MAX_VARIABLES = 32
+MAX_VARIABLE_CHARACTERS = 256
+MAX_VARIABLE_NAME = 64  # characters that an error tells
+VARIABLE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 ROLES = {pb.ROLE_USER: "user", pb.ROLE_AGENT: "agent"}
 PRIORITIES = {
     pb.PRIORITY_UNSPECIFIED: Priority.NORMAL,
@@ -61,6 +68,7 @@ class Bounds:
 
 
 BIAS = Bounds(-100, 100)
+CONFIDENCE = Bounds(0, 1)
 
 
 @cache
@@ -163,7 +171,7 @@ def check_stopping(
 
 
 def check_input(
-    checks: FieldChecks, request: Request, max_prompt_tokens: int, *, may_be_empty: bool = False
+    checks: FieldChecks, request: Input, max_prompt_tokens: int, *, may_be_empty: bool = False
 ) -> None:
     """A model without roles just writes: ``may_be_empty`` says that a prompt may be empty."""
     kind = request.WhichOneof("input")
@@ -192,7 +200,7 @@ def check_input(
         )
 
 
-def count_bytes(request: Request) -> int:
+def count_bytes(request: Input) -> int:
     """Count the bytes of all text that is to be tokenized."""
     texts = [request.prompt, *(turn.text for turn in request.conversation.turns)]
     return sum(len(text.encode()) for text in texts)
@@ -225,3 +233,45 @@ def check_prompt_length(
             str(request.WhichOneof("input")),
             f"must have at most {max_prompt_tokens} tokens, not {num_tokens}; send less of it",
         )
+
+
+def check_min_confidence(checks: FieldChecks, value: float, model: ServedModel) -> None:
+    """Check the least confidence of a request that sets it."""
+    checks.within("min_confidence", value, CONFIDENCE)
+    if model.classifier is None:
+        checks.refuse("min_confidence", f"is not served for {_name(model)}: it has no classifier")
+    elif model.answers is None or model.answers.fallback is None:
+        checks.refuse(
+            "min_confidence",
+            f"is not served for {_name(model)}: it has no fallback answer; Classify and the "
+            "event Classification tell how probable the label is",
+        )
+
+
+def check_variables(checks: FieldChecks, variables: Mapping[str, str], model: ServedModel) -> None:
+    """Check the values for placeholders of a request that sends some."""
+    if model.answers is None:
+        checks.refuse(
+            "variables",
+            f"are not served for {_name(model)}: it has no answers.json, so nothing is filled in",
+        )
+    if len(variables) > MAX_VARIABLES:
+        checks.refuse("variables", f"must be at most {MAX_VARIABLES}, not {len(variables)}")
+        return
+    for name, value in sorted(variables.items()):
+        field = f"variables[{name[:MAX_VARIABLE_NAME]}]"
+        if VARIABLE.fullmatch(name) is None:
+            checks.refuse(
+                field,
+                "must be named by 1 to 64 lower-case letters, digits and underscores, a letter "
+                "first",
+            )
+        if not 1 <= len(value) <= MAX_VARIABLE_CHARACTERS or not value.isprintable():
+            checks.refuse(
+                field,
+                f"must be one line of 1 to {MAX_VARIABLE_CHARACTERS} printable characters",
+            )
+
+
+def _name(model: ServedModel) -> str:
+    return f"{model.name} version {model.version}"

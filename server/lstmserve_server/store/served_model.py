@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from lstmserve_bundle import Bundle, Manifest
+from lstmserve_bundle import Answers, Bundle, Classifier, Faq, Manifest
 from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.errors import UnavailableError
 from lstmserve_server.gate import Gate
@@ -25,11 +25,18 @@ class ServedModel:
     engine: EngineClient
     gate: Gate = field(default_factory=_make_gate)
     difference: str = ""  # what its replies depend on besides their requests; empty: nothing
+    classifier: Classifier | None = None  # None: nobody knows what is asked before the reply
+    faq: Faq | None = None  # None: it has no list of questions
 
     @property
     def is_exact(self) -> bool:
         """Whether its replies may be kept, shared and resumed."""
         return not self.difference
+
+    @property
+    def answers(self) -> Answers | None:
+        """Its own words, and what fills their gaps; None: it has none but the model's."""
+        return self.bundle.answers
 
     @property
     def manifest(self) -> Manifest:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
-from lstmserve_bundle import Bundle, BundleError, Manifest, open_bundle, verify_bundle
+from lstmserve_bundle import (
+    Answers,
+    Bundle,
+    BundleError,
+    Classifier,
+    Faq,
+    Manifest,
+    open_bundle,
+    verify_bundle,
+)
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.engine.launcher import EngineProcess, Launcher
@@ -18,11 +28,27 @@ from lstmserve_server.store.repository import StoredVersion
 from lstmserve_server.store.served_model import ServedModel
 
 log = structlog.get_logger()
+NO_ANSWERS = Answers.model_validate({})
 
 REMEDY = (
     "a module of torch's quantize_dynamic does this: publish the model with lstmserve-train, or "
     "serve it one reply at a time with --allow-inexact"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the server's process reads of a version."""
+
+    bundle: Bundle
+    classifier: Classifier | None
+    faq: Faq | None
+
+    def check_answers(self) -> None:
+        """Raise BundleError unless the answers fit what finds them."""
+        answers = self.bundle.answers or NO_ANSWERS
+        answers.check_labels(set(self.classifier.labels) if self.classifier else set())
+        answers.check_questions(self.faq.num_entries if self.faq else 0)
 
 
 class VersionLoader:
@@ -57,13 +83,19 @@ class VersionLoader:
             launcher.close()
             raise
         try:
-            bundle = await self._accept(stored, loaded)
+            opened = await self._accept(stored, loaded)
         except BaseException:
             await _end(launcher, process)
             raise
-        engine = self._make_engine(bundle, loaded)
+        engine = self._make_engine(opened.bundle, loaded)
         engine.start(launcher, process, loaded)
-        return ServedModel(bundle, engine, difference=loaded.difference)
+        return ServedModel(
+            opened.bundle,
+            engine,
+            difference=loaded.difference,
+            classifier=opened.classifier,
+            faq=opened.faq,
+        )
 
     async def verify(self, stored: StoredVersion) -> None:
         """Have a version tried by another process; raises ModelLoadError.
@@ -76,6 +108,7 @@ class VersionLoader:
             await process.end()
         finally:
             launcher.close()
+        await read_on_thread(lambda: open_version(stored))
         _require_exact(stored, loaded.difference)
 
     async def unload(self, model: ServedModel) -> None:
@@ -95,11 +128,12 @@ class VersionLoader:
             )
         )
 
-    async def _accept(self, stored: StoredVersion, loaded: Loaded) -> Bundle:
+    async def _accept(self, stored: StoredVersion, loaded: Loaded) -> Opened:
         """What this process needs of a version that runs; raises ModelLoadError."""
         if not self._allow_inexact:
             _require_exact(stored, loaded.difference)
-        bundle = await read_on_thread(lambda: open_version(stored))
+        opened = await read_on_thread(lambda: open_version(stored))
+        bundle = opened.bundle
         if bundle.manifest.digest != loaded.digest:
             raise ModelLoadError(f"{stored.folder}: changed while it was loaded")
         if not loaded.difference:
@@ -110,7 +144,7 @@ class VersionLoader:
                 version=str(stored.version),
                 fingerprint=published,
             )
-        return bundle
+        return opened
 
 
 def verify_version(stored: StoredVersion) -> None:
@@ -122,12 +156,14 @@ def verify_version(stored: StoredVersion) -> None:
         _check_place(stored, verify_bundle(stored.folder))
 
 
-def open_version(stored: StoredVersion) -> Bundle:
+def open_version(stored: StoredVersion) -> Opened:
     """Verify and open one version; raises ModelLoadError saying what is wrong with it."""
     with _told():
         bundle = open_bundle(stored.folder)
+        opened = Opened(bundle, bundle.read_classifier(), bundle.read_faq())
+        opened.check_answers()
     _check_place(stored, bundle.manifest)
-    return bundle
+    return opened
 
 
 async def _end(launcher: Launcher, process: EngineProcess) -> None:

@@ -82,6 +82,11 @@ class CallMetrics:
         self._prompt_tokens(model, version).inc(prompt_tokens)
         return ReplyMetrics(self._metrics, self._series, self._clock, call, model, version)
 
+    def on_classified(self, model: str, version: str, label: str, probability: float) -> None:
+        """Count a label; it is one of those that the version has."""
+        self._metrics.labels.classifications.labels(model, version, label).inc()
+        self._metrics.labels.confidence.labels(model, version).observe(probability)
+
     def on_call_end(self, call: Call, outcome: CallOutcome) -> None:
         """Count an RPC that has ended, and why it was refused."""
         kind, served = OUTCOMES[outcome.code], outcome.served

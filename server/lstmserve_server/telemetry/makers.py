@@ -36,6 +36,7 @@ SECONDS = (
 )
 # a model is read, verified and warmed up: a tenth of a second to a minute
 LOAD_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
+SHARES = tuple(tenth / 10 for tenth in range(1, 11))
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 

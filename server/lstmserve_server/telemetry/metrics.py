@@ -10,7 +10,7 @@ import math
 
 from prometheus_client import CollectorRegistry
 
-from lstmserve_server.telemetry.makers import LOAD_SECONDS, MODEL, ROWS, Makers
+from lstmserve_server.telemetry.makers import LOAD_SECONDS, MODEL, ROWS, SHARES, Makers
 
 MODEL_STATES = ("loading", "ready", "unloading", "unloaded", "failed")
 
@@ -120,6 +120,23 @@ class EngineFamilies:
         )
 
 
+class LabelFamilies:
+    """What requests are about, where versions can tell, and how sure they are."""
+
+    def __init__(self, make: Makers) -> None:
+        self.classifications = make.counter(
+            "classifications", "Texts that were classified, by label.", (*MODEL, "label")
+        )
+        self.confidence = make.histogram(
+            "classification_confidence", "Probability of the label.", buckets=SHARES
+        )
+        self.outcomes = make.counter(
+            "reply_outcomes",
+            "Complete replies of versions with a classifier: answered, unsure or handover.",
+            (*MODEL, "outcome"),
+        )
+
+
 class QualityFamilies:
     """How good replies are, by a sample of the latest ones."""
 
@@ -225,6 +242,7 @@ class Metrics:
         self._make = Makers(registry)
         self.requests = RequestFamilies(self._make)
         self.engine = EngineFamilies(self._make)
+        self.labels = LabelFamilies(self._make)
         self.quality = QualityFamilies(self._make)
         self.models = ModelFamilies(self._make)
         self.cache = CacheFamilies(self._make)

@@ -13,7 +13,12 @@ from lstmserve_server.telemetry.makers import Rate
 from lstmserve_server.telemetry.metrics import Metrics, RequestFamilies
 
 # where tokens come from that no model made for the call, by what the cache did
-SOURCES: Mapping[str, str] = {"hit": "cache", "coalesced": "coalesced"}
+SOURCES: Mapping[str, str] = {
+    "hit": "cache",
+    "coalesced": "coalesced",
+    "answers": "answers",
+    "fallback": "fallback",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,10 @@ class ReplyMetrics:
         if self._series is not None:
             self._series.add_timings(timings, exemplar_of(self._call))
         self._metrics.cache.saved_seconds.inc(saved_seconds)
+
+    def on_outcome(self, outcome: str) -> None:
+        """Count what became of a complete reply to a request that was classified."""
+        self._metrics.labels.outcomes.labels(*self._version, outcome).inc()
 
 
 def exemplar_of(call: Call) -> dict[str, str]:

@@ -40,6 +40,8 @@ def answer(calls: CallMetrics, version: str) -> None:
     reply = calls.on_accepted(call, "tiny", version, 5)
     for _ in range(2):
         reply.on_tokens(1, "miss")
+    calls.on_classified("tiny", version, "greet", 0.75)
+    reply.on_outcome("answered")
     reply.on_finished(Timings(0.001, 0.001, 0.001, 0.001, 0.003), 0.0)
     calls.on_call_end(call, CallOutcome("OK", 0.003, served=Served("tiny", version)))
 

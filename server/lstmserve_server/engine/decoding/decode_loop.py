@@ -80,7 +80,7 @@ class DecodeLoop(nn.Module):
         """Return the random numbers of all draws that may be needed: [k, steps, draws, 2]."""
         ahead = position[params.sampled].unsqueeze(1) + torch.arange(steps)
         draws = 1 + max_draws() if params.filtered.shape[0] > 0 else 1
-        return uniform(params.seed.unsqueeze(2), ahead.unsqueeze(2), torch.arange(draws))
+        return uniform(params.stream.unsqueeze(2), ahead.unsqueeze(2), torch.arange(draws))
 
     def _choose(
         self, logits: Tensor, early: Tensor, u: Tensor, params: RowParams

@@ -28,6 +28,7 @@ class DecodeRow:
     prompt_ids: Sequence[int] = ()  # what penalties and guesses look at
     reply_ids: Sequence[int] = ()
     is_measured: bool = False
+    stream: int = 0  # unsigned, 64 bits: names its random numbers
 
     @property
     def recent_ids(self) -> list[int]:
@@ -46,7 +47,7 @@ class RowSettings(NamedTuple):
     """The sampling parameters of rows; see RowParams for what each list holds."""
 
     sampled: list[int]
-    seed: list[int]
+    stream: list[int]
     sharpness: list[float]
     filtered: list[int]
     top_k: list[int]
@@ -77,7 +78,7 @@ def gather_settings(rows: Sequence[DecodeRow], num_tokens: int) -> RowSettings:
     changed = [asked[row] for row in adjusted]
     return RowSettings(
         sampled=sampled,
-        seed=[_signed(params.seed) for params in drawn],
+        stream=[_signed(rows[number].stream) for number in sampled],
         sharpness=[_sharpness(params.temperature) for params in drawn],
         filtered=filtered,
         top_k=[params.top_k or num_tokens for params in kept],

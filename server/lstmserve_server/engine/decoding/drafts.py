@@ -1,7 +1,7 @@
 """Guesses the next tokens of a reply from replies that were made before.
 
 Replies of a model repeat each other. A guess is read ahead together with the token before it, and
-kept when the very same token is chosen there: every choice is a function of seed and position, so
+kept when the very same token is chosen there: every choice is a function of stream and position, so
 guesses change how fast a reply is made and never what it says (docs/adr/0012-drafts.md).
 """
 

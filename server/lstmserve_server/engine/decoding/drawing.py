@@ -62,25 +62,25 @@ def _pick(mass: Tensor, u: Tensor) -> Tensor:
     return torch.searchsorted(mass, mass[..., -1:] * u, right=True)
 
 
-def uniform(seed: Tensor, position: Tensor, number: Tensor) -> Tensor:
-    """Return two numbers in [0, 1) for each seed, position and draw, by halves of the random bits.
+def uniform(stream: Tensor, position: Tensor, number: Tensor) -> Tensor:
+    """Return two numbers in [0, 1) for each stream, position and draw: halves of the random bits.
 
     Int64 that broadcast to any shape -> float64 of that shape and 2. The product of one of them
     with any total below 2^21 is below the total, as it must be.
     """
-    bits = random_bits(seed, position, number)
+    bits = random_bits(stream, position, number)
     halves = torch.stack([bits >> 32, bits], dim=-1) & 0xFFFFFFFF
     return halves.to(torch.float64) * 2.0**-32
 
 
-def random_bits(seed: Tensor, position: Tensor, number: Tensor) -> Tensor:
-    """Return 64 random bits from only a seed, a position and the number of the draw; int64.
+def random_bits(stream: Tensor, position: Tensor, number: Tensor) -> Tensor:
+    """Return 64 random bits from only a stream, a position and the number of the draw; int64.
 
-    The seed is mixed first: SplitMix64 streams of seeds that differ by a multiple of its
+    The name of a stream is mixed first: SplitMix64 streams whose names differ by a multiple of its
     increment would overlap. Draws of one position are 0 to max_draws().
     """
     golden = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed number
-    return _mix(_mix(seed + golden) + (position * 16 + (number + 1)) * golden)
+    return _mix(_mix(stream + golden) + (position * 16 + (number + 1)) * golden)
 
 
 def _mix(x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class RowParams(NamedTuple):
     """
 
     sampled: Tensor  # int64 [k]: rows
-    seed: Tensor  # int64 [k, 1]
+    stream: Tensor  # int64 [k, 1]: names the random numbers
     sharpness: Tensor  # float32 [k, 1]: log2(e) / temperature
     filtered: Tensor  # int64 [f]: places in `sampled`
     top_k: Tensor  # int64 [f, 1]; as many as there are tokens for all
@@ -64,7 +64,7 @@ def to_params(settings: RowSettings, num_tokens: int) -> RowParams:
         changed = _no_adjustments(num_tokens)
     return RowParams(
         sampled=torch.tensor(settings.sampled, dtype=torch.int64),
-        seed=torch.tensor(settings.seed, dtype=torch.int64).unsqueeze(1),
+        stream=torch.tensor(settings.stream, dtype=torch.int64).unsqueeze(1),
         sharpness=_column(settings.sharpness),
         filtered=torch.tensor(settings.filtered, dtype=torch.int64),
         top_k=torch.tensor(settings.top_k, dtype=torch.int64).unsqueeze(1),
@@ -96,7 +96,7 @@ def repeated(params: RowParams, count: int) -> RowParams:
     is_filtered = params.filtered.shape[0] > 0
     return RowParams(
         sampled=steps if params.sampled.shape[0] > 0 else params.sampled,
-        seed=params.seed,
+        stream=params.stream,
         sharpness=params.sharpness,
         filtered=steps if is_filtered else params.filtered,
         top_k=params.top_k.expand(count, 1) if is_filtered else params.top_k,

@@ -116,6 +116,7 @@ class Batch:
             request.prompt_ids,
             sequence.token_ids,
             sequence.is_measured,
+            sequence.stream,
         )
 
 

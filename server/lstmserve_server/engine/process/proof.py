@@ -236,7 +236,16 @@ class _Proof:
             self._runner.prefill([slot], [given[:-1]])
             sampling = REPLIES[number]
             rows.append(
-                DecodeRow(slot, given[-1], len(taken), sampling, REPLY_TOKENS, prompt, taken)
+                DecodeRow(
+                    slot,
+                    given[-1],
+                    len(taken),
+                    sampling,
+                    REPLY_TOKENS,
+                    prompt,
+                    taken,
+                    stream=number,
+                )
             )
         return self._runner.decode(rows, REPLY_TOKENS - len(asked[0][1]), same_rows=False)
 

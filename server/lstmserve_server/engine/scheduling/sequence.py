@@ -34,6 +34,7 @@ class Sequence:
     is_suspect: bool = False  # takes its first turn alone
     stage: Stage = Stage.NONE
     token_ids: list[int] = field(init=False)
+    stream: int = field(init=False)  # names its random numbers
     _given: tuple[int, ...] = field(init=False)
     num_prefilled: int = field(init=False)  # given tokens whose effect is in the state
     started_at: float = 0.0
@@ -43,6 +44,7 @@ class Sequence:
         self.token_ids = list(self.request.resume_ids)
         self._given = self.request.prompt_ids + self.request.resume_ids
         self.num_prefilled = self.num_known
+        self.stream = self.request.random_stream()  # once: a prompt may be long
 
     @property
     def cost(self) -> int:

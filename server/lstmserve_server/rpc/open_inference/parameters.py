@@ -21,6 +21,7 @@ from lstmserve_server.rpc.open_inference.values import (
     to_biases,
     to_number,
     to_texts,
+    to_variables,
     to_whole,
 )
 from lstmserve_server.rpc.validation import FieldChecks, Request
@@ -83,6 +84,8 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "max_tokens": Parameter("stopping.max_tokens", to_whole(MAX_UINT32)),
         "min_tokens": Parameter("stopping.min_tokens", to_whole(MAX_UINT32)),
         "stop": Parameter("stopping.stop_sequences", to_texts),
+        "min_confidence": Parameter("min_confidence", to_number),
+        "variables": Parameter("variables", to_variables),
         "cache_mode": Parameter("cache_mode", one_of(CACHE_MODES)),
         "priority": Parameter("priority", one_of(PRIORITIES)),
     }

@@ -8,7 +8,12 @@ from collections.abc import Iterable, Iterator
 from lstmserve.open_inference import inference_service_pb2 as wire
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.rpc.open_inference.request import Asked
-from lstmserve_server.rpc.open_inference.signature import FINISH_REASONS, OUTPUTS, Piece
+from lstmserve_server.rpc.open_inference.signature import (
+    FINISH_REASONS,
+    OUTPUTS,
+    Piece,
+    to_word,
+)
 from lstmserve_server.rpc.open_inference.tensors import Tensor, write_tensors
 from lstmserve_server.rpc.request_stream import Failure
 from lstmserve_server.rpc.status import reason_of
@@ -24,11 +29,12 @@ class ReplyWriter:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._started = pb.Started()
+        self._classification = pb.Classification()
 
     def write_whole(self, reply: pb.GenerateReplyResponse) -> wire.ModelInferResponse:
         """Return all of it in one response."""
-        self._started = reply.started
-        response = self._write(Piece(reply, reply.started, reply.completion))
+        self._started, self._classification = reply.started, reply.classification
+        response = self._write(Piece(reply, reply.started, reply.completion, reply.classification))
         _tell_started(response, reply.started)
         _tell_completion(response, reply.completion)
         return response
@@ -41,7 +47,11 @@ class ReplyWriter:
         completion = found["completion"].completion if "completion" in found else None
         if "started" in found:
             self._started = found["started"].started
-        response = self._write(Piece(found["chunk"].chunk, self._started, completion))
+        if "classification" in found:
+            self._classification = found["classification"].classification
+        response = self._write(
+            Piece(found["chunk"].chunk, self._started, completion, self._classification)
+        )
         if "started" in found:
             _tell_started(response, self._started)
         if completion is None:
@@ -53,8 +63,8 @@ class ReplyWriter:
         self, reply: pb.GenerateReplyResponse
     ) -> Iterator[wire.ModelStreamInferResponse]:
         """Return all of it as the only response of a stream."""
-        self._started = reply.started
-        response = self._write(Piece(reply, reply.started, reply.completion))
+        self._started, self._classification = reply.started, reply.classification
+        response = self._write(Piece(reply, reply.started, reply.completion, reply.classification))
         _tell_started(response, reply.started)
         yield from self._end(response, reply.completion)
 
@@ -97,6 +107,8 @@ def _tell_started(response: wire.ModelInferResponse, started: pb.Started) -> Non
     parameters["model_digest"].string_param = started.model_digest
     parameters["prompt_tokens"].int64_param = started.prompt_tokens
     parameters["request_id"].string_param = started.request_id
+    source = to_word(pb.ReplySource.Name(started.source), "REPLY_SOURCE_")
+    parameters["source"].string_param = source
     if started.is_inexact:
         parameters["is_inexact"].bool_param = True
 
@@ -108,8 +120,10 @@ def _tell_completion(response: wire.ModelInferResponse, completion: pb.Completio
         parameters["stop_sequence"].string_param = completion.stop_sequence
     parameters["generated_tokens"].int64_param = usage.generated_tokens
     parameters["cached_prompt_tokens"].int64_param = usage.cached_prompt_tokens
-    outcome = pb.CacheOutcome.Name(completion.cache)
-    parameters["cache"].string_param = outcome.removeprefix("CACHE_OUTCOME_").lower()
+    cache = to_word(pb.CacheOutcome.Name(completion.cache), "CACHE_OUTCOME_")
+    parameters["cache"].string_param = cache
+    outcome = to_word(pb.ReplyOutcome.Name(completion.outcome), "REPLY_OUTCOME_")
+    parameters["outcome"].string_param = outcome
     if completion.labels:
         labels = json.dumps([*completion.labels], ensure_ascii=False)
         parameters["labels"].string_param = labels

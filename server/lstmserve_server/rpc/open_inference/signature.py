@@ -41,6 +41,7 @@ class Piece:
     body: pb.Chunk | pb.GenerateReplyResponse
     started: pb.Started  # of the whole reply
     completion: pb.Completion | None  # with the last piece
+    classification: pb.Classification  # of the request; empty where the version has no classifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,30 @@ def _finish_reason(piece: Piece) -> list[Element]:
     completion = piece.completion
     word = NOT_FINISHED if completion is None else FINISH_REASONS[completion.finish_reason]
     return [word.encode()]
+
+
+def _outcome(piece: Piece) -> list[Element]:
+    completion = piece.completion
+    if completion is None:
+        return [NOT_FINISHED.encode()]
+    return [to_word(pb.ReplyOutcome.Name(completion.outcome), "REPLY_OUTCOME_").encode()]
+
+
+def to_word(name: str, prefix: str) -> str:
+    """Return the word for a member of an enum of the wire."""
+    return name.removeprefix(prefix).lower()
+
+
+def _classification(piece: Piece) -> list[Element]:
+    found = piece.classification
+    if not found.label.name:
+        return [b"null"]
+    ranking = [
+        {"label": label.name, "probability": label.probability}
+        for label in (found.label, *found.alternatives)
+    ]
+    told = {"ranking": ranking, "in_scope_probability": found.in_scope_probability}
+    return [json.dumps(told, ensure_ascii=False).encode()]
 
 
 def _logprobs(piece: Piece) -> list[Element]:
@@ -75,6 +100,10 @@ OUTPUTS: Mapping[str, OutputKind] = MappingProxyType(
         "finish_reason": OutputKind("BYTES", _finish_reason),
         "token_ids": OutputKind("UINT32", lambda piece: list(piece.body.token_ids)),
         LOGPROBS: OutputKind("BYTES", _logprobs),
+        "label": OutputKind("BYTES", lambda piece: [piece.classification.label.name.encode()]),
+        "confidence": OutputKind("FP32", lambda piece: [piece.classification.label.probability]),
+        "classification": OutputKind("BYTES", _classification),
+        "outcome": OutputKind("BYTES", _outcome),
         "num_input_tokens": OutputKind("UINT32", lambda piece: [piece.started.prompt_tokens]),
         "num_output_tokens": OutputKind("UINT32", lambda piece: [len(piece.body.token_ids)]),
     }

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from lstmserve_server.rpc.validation import MAX_BIASED_TOKENS, MAX_STOP_SEQUENCES
+from lstmserve_server.rpc.validation import MAX_BIASED_TOKENS, MAX_STOP_SEQUENCES, MAX_VARIABLES
 
 # what JSON, a tensor or an InferParameter gives
 Value = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -74,6 +74,13 @@ def to_biases(value: Value) -> dict[int, float]:
     if len(biases) != len(value):
         raise ValueError("must name each token id once")
     return biases
+
+
+def to_variables(value: Value) -> dict[str, str]:
+    """Return the texts for placeholders that an object names."""
+    if not isinstance(value, dict) or len(value) > MAX_VARIABLES:
+        raise ValueError(f"must be an object of at most {MAX_VARIABLES} texts")
+    return {_to_text(name): _to_text(text) for name, text in value.items()}
 
 
 def one_of(choices: Mapping[Any, int]) -> Callable[[Value], int]:

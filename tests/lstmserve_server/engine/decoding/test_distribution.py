@@ -9,13 +9,15 @@ that is changed and still right fails each of them with odds of one in a million
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from support.distribution import Tokens, draw_replies, p_value, pair_odds
-from support.engines import LoadedModel, prompt_ids
+from support.engines import LoadedModel, prompt_ids, run_together
 from support.reference import ReferenceDecoder
 
 DRAWS = 20_480
@@ -58,3 +60,20 @@ def test_a_temperature_five_per_cent_off_is_found(
     """The test above would notice."""
     off = make_request(tiny, SamplingParams(temperature=1.05))
     assert p_value(drawn["plain"], pair_odds(tiny, reference, off)) < FALSE_FAILURE_ODDS
+
+
+def test_one_seed_gives_different_luck_to_different_prompts(tiny: LoadedModel) -> None:
+    """Of 64 prompts that all toss the same coin, under each of 20 seeds.
+
+    Were the random numbers those of the seed alone, nearly all prompts would see the same side.
+    """
+    coin = SamplingParams(temperature=2.0, logit_bias=((70, 100.0), (200, 100.0)))
+    prompts = [prompt_ids(tiny.bundle, f"question {number}") for number in range(64)]
+    shares = []
+    for seed in range(20):
+        sampling = replace(coin, seed=seed)
+        asked = [GenerationRequest(prompt, sampling, max_tokens=1) for prompt in prompts]
+        heads = [reply.token_ids == [70] for reply in run_together(tiny, asked)]
+        shares.append(sum(heads) / len(heads))
+    # of 64 fair coins it is 0.0625
+    assert statistics.stdev(shares) < 0.1

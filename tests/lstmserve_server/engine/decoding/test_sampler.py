@@ -44,21 +44,21 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def _reference_bits(seed: int, position: int, number: int) -> int:
+def _reference_bits(name: int, position: int, number: int) -> int:
     golden = 0x9E3779B97F4A7C15
-    stream = _mix((seed + golden) & MASK)
+    stream = _mix((name + golden) & MASK)
     return _mix((stream + (16 * position + number + 1) * golden) & MASK)
 
 
-@given(seed=st.integers(0, MASK), position=st.integers(0, 10_000), number=st.integers(0, 8))
-def test_random_numbers_are_splitmix64_of_seed_position_and_draw(
-    seed: int, position: int, number: int
+@given(name=st.integers(0, MASK), position=st.integers(0, 10_000), number=st.integers(0, 8))
+def test_random_numbers_are_splitmix64_of_stream_position_and_draw(
+    name: int, position: int, number: int
 ) -> None:
     draws = torch.tensor([number])
-    found = random_bits(torch.tensor([_signed(seed)]), torch.tensor([position]), draws)
-    expected = _reference_bits(seed, position, number)
+    found = random_bits(torch.tensor([_signed(name)]), torch.tensor([position]), draws)
+    expected = _reference_bits(name, position, number)
     assert found.item() & MASK == expected
-    halves = uniform(torch.tensor([[_signed(seed)]]), torch.tensor([[position]]), draws)
+    halves = uniform(torch.tensor([[_signed(name)]]), torch.tensor([[position]]), draws)
     assert halves.flatten().tolist() == [
         (expected >> 32) / 2**32,
         (expected & 0xFFFFFFFF) / 2**32,
@@ -135,14 +135,15 @@ def make_params(rows: list[DecodeRow], num_tokens: int) -> RowParams:
     return to_params(gather_settings(rows, num_tokens), num_tokens)
 
 
-def _row(**sampling: object) -> DecodeRow:
-    return DecodeRow(0, 0, 0, SamplingParams(**sampling), min_tokens=3)  # type: ignore[arg-type]
+def _row(stream: int = 0, **sampling: object) -> DecodeRow:
+    params = SamplingParams(**sampling)  # type: ignore[arg-type]
+    return DecodeRow(0, 0, 0, params, min_tokens=3, stream=stream)
 
 
 def _choose(logits: torch.Tensor, rows: list[DecodeRow]) -> list[int]:
     params = make_params(rows, logits.shape[1])
     position = torch.tensor([row.position for row in rows])[params.sampled]
-    u = uniform(params.seed, position.unsqueeze(1), torch.arange(1 + max_draws()))
+    u = uniform(params.stream, position.unsqueeze(1), torch.arange(1 + max_draws()))
     found: list[int] = choose(logits.clone(), u, params).tolist()
     return found
 
@@ -155,8 +156,8 @@ def test_greedy_takes_the_first_of_equals(logits: list[int]) -> None:
 @pytest.mark.parametrize("temperature", [1e-30, 1e-3])
 def test_a_tiny_temperature_is_greedy_and_no_division_by_zero(temperature: float) -> None:
     logits = torch.linspace(-3, 3, NUM_TOKENS).unsqueeze(0)
-    for seed in range(20):
-        assert _choose(logits, [_row(temperature=temperature, seed=seed)]) == [NUM_TOKENS - 1]
+    for stream in range(20):
+        assert _choose(logits, [_row(temperature=temperature, stream=stream)]) == [NUM_TOKENS - 1]
 
 
 def test_the_end_token_is_impossible_before_min_tokens() -> None:
@@ -171,7 +172,8 @@ def test_min_p_drops_what_is_much_less_likely_than_the_best() -> None:
     logits = torch.full((1, NUM_TOKENS), -50.0)
     logits[0, 3], logits[0, 4] = math.log(0.8), math.log(0.2)
     drawn = {
-        _choose(logits, [_row(temperature=1.0, min_p=0.3, seed=seed)])[0] for seed in range(50)
+        _choose(logits, [_row(temperature=1.0, min_p=0.3, stream=stream)])[0]
+        for stream in range(50)
     }
     assert drawn == {3}
 
@@ -191,9 +193,9 @@ def test_min_p_drops_what_is_much_less_likely_than_the_best() -> None:
 def test_sampled_tokens_follow_the_distribution(
     filters: dict[str, float], limit: float | None
 ) -> None:
-    """Chi-squared over 40,000 draws of one seed.
+    """Chi-squared over 40,000 draws of one stream.
 
-    The seed is fixed, so this cannot fail by chance on an unchanged sampler; for a changed
+    The stream is fixed, so this cannot fail by chance on an unchanged sampler; for a changed
     but right one it fails with odds of about one in a thousand per set of filters.
     """
     draws = 40_000
@@ -208,7 +210,8 @@ def test_sampled_tokens_follow_the_distribution(
             filters.get("min_p", 0.0),
         )
     )
-    rows = [DecodeRow(0, 0, n, SamplingParams(0.7, seed=12345, **filters), 0) for n in range(draws)]  # type: ignore[arg-type]
+    params = SamplingParams(0.7, **filters)  # type: ignore[arg-type]
+    rows = [DecodeRow(0, 0, n, params, 0, stream=12345) for n in range(draws)]
     counts = torch.bincount(
         torch.tensor(_choose(logits.repeat(draws, 1), rows)), minlength=NUM_TOKENS
     )
@@ -278,10 +281,10 @@ def test_equals_are_ranked_alike_whoever_else_is_scored() -> None:
 def test_a_row_is_filtered_by_its_own_wishes_only() -> None:
     logits = torch.randn(4, NUM_TOKENS, generator=torch.Generator().manual_seed(1))
     rows = [
-        _row(temperature=1.0, top_k=2, seed=1),
-        _row(temperature=0.5, seed=2),
+        _row(temperature=1.0, top_k=2, stream=1),
+        _row(temperature=0.5, stream=2),
         _row(temperature=0.0),
-        _row(temperature=1.5, top_p=0.4, min_p=0.1, seed=3),
+        _row(temperature=1.5, top_p=0.4, min_p=0.1, stream=3),
     ]
     alone = [_choose(logits[n : n + 1], [row])[0] for n, row in enumerate(rows)]
     assert _choose(logits, rows) == alone

@@ -1,0 +1,130 @@
+"""Fills the gaps of a reply's text, and leaves out sentences that must not go out.
+
+What is kept and shared is the text with its gaps: this is the last step before the caller. The text
+that is out after some tokens depends on those tokens and the request alone, so a reply may be
+resumed, replayed or sent whole, and is the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from lstmserve_bundle import Answers
+from lstmserve_bundle.answers import PLACEHOLDER, to_name
+from lstmserve_server.replies.customer_facts import FINDERS, find_fact
+from lstmserve_server.replies.reply import Part, ReplyOutcome
+
+# a sentence ends before the white space that follows it, or before a new line
+END = re.compile(r"[.!?…][\"')\]\u201d\u2019]{0,4}(?=\s)|\S(?=[^\S\n]{0,8}\n)")
+END_CHARACTERS = 16  # that an end may have, with the white space which shows it
+# after these a full stop does not end it, nor after the number of an item at its beginning
+ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|mr|mrs|ms|dr|st|no|nr|vs|approx|incl)|^\s*\d{1,3})\.\Z", re.IGNORECASE
+)
+KINDS = frozenset(FINDERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What may stand in the gaps of one reply."""
+
+    answers: Answers
+    variables: Mapping[str, str] = field(default_factory=dict)
+    user_texts: Sequence[str] = ()  # all that the user has said, oldest first
+
+    def find(self, name: str) -> str | None:
+        """Return the value for a placeholder: the request's, what was typed, or the default."""
+        declared = self.answers.placeholders.get(name)
+        kind = declared.kind if declared is not None else name
+        for given in (name, kind):
+            if given in self.variables:
+                return self.variables[given]
+        typed = find_fact(kind, self.user_texts) if kind in KINDS else None
+        return typed or (declared.default if declared is not None else None)
+
+
+class FillIn:
+    """The text of one reply as its caller gets it, one whole sentence after the other."""
+
+    def __init__(self, values: Values, *, is_vetted: bool) -> None:
+        """Own answers are not searched for what models write: spellings and forbidden phrases."""
+        self._values = values
+        self._gap = PLACEHOLDER if is_vetted else values.answers.gap_pattern
+        self._forbidden = None if is_vetted else values.answers.forbidden_pattern
+        self._held = ""
+        self._searched = 0  # characters of the held text in which no sentence ends
+        self._is_empty = True  # nothing is out
+        self.num_left_out = 0  # sentences
+
+    def push(self, text: str, *, is_last: bool = False) -> str:
+        """Add text; return what may go out by now."""
+        self._held += text
+        out = ""
+        while (end := self._find_end()) is not None:
+            out += self._take(end)
+        return out + self._take(len(self._held)) if is_last else out
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has gone out."""
+        return self._is_empty
+
+    def fall_back(self) -> str:
+        """Return what is said where nothing is left of a reply."""
+        fallback = self._values.answers.fallback
+        if fallback is None:
+            return ""
+        return FillIn(self._values, is_vetted=True).push(fallback.answers[0], is_last=True)
+
+    def _find_end(self) -> int | None:
+        for found in END.finditer(self._held, self._searched):
+            if not ABBREVIATION.search(self._held[: found.end()]):
+                return found.end()
+        # the last characters may be the beginning of an end
+        self._searched = max(self._searched, len(self._held) - END_CHARACTERS)
+        return None
+
+    def _take(self, end: int) -> str:
+        sentence, self._held, self._searched = self._held[:end], self._held[end:], 0
+        filled = self._fill(sentence)
+        if filled is None:
+            self.num_left_out += 1
+            return ""
+        if self._is_empty:
+            filled = filled.lstrip()
+        self._is_empty = self._is_empty and not filled
+        return filled
+
+    def _fill(self, sentence: str) -> str | None:
+        """Return a sentence as it goes out; None if it does not."""
+        if self._forbidden is not None and self._forbidden.search(sentence):
+            return None
+        answers, parts, start = self._values.answers, list[str](), 0
+        for found in self._gap.finditer(sentence):
+            name = answers.spelled.get(found[0].casefold()) or to_name(found[1] or "")
+            value = self._values.find(name)
+            if value is None:
+                return None
+            parts += sentence[start : found.start()], value
+            start = found.end()
+        rest = sentence[start:]
+        if any("{{" in part or "}}" in part for part in (*parts[::2], rest)):
+            return None  # a gap that is none, or that is cut off
+        return "".join((*parts, rest))
+
+
+async def fill_in(parts: AsyncGenerator[Part], filling: FillIn) -> AsyncGenerator[Part]:
+    """Yield a reply's parts as their caller gets them.
+
+    When all sentences are left out, the version's fallback answer takes their place.
+    """
+    async with aclosing(parts):
+        async for part in parts:
+            is_last = part.output.finish is not None
+            text, outcome = filling.push(part.output.text, is_last=is_last), part.outcome
+            if is_last and filling.is_empty and filling.num_left_out:
+                text, outcome = filling.fall_back(), ReplyOutcome.UNSURE
+            yield replace(part, output=replace(part.output, text=text), outcome=outcome)

@@ -1,0 +1,75 @@
+"""answers.json: what may stand in it, and what is said of what may not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lstmserve_bundle import ManifestError
+from lstmserve_bundle.answers import Answers, parse_answers, read_answers, write_answers
+
+GOOD: dict[str, Any] = {
+    "schema_version": 1,
+    "labels": {
+        "cancel": {"title": "a cancellation", "answers": ["Write to {{email}}.", "Call us."]},
+        "human": {"outcome": "handover"},
+        "other": {"outcome": "unsure"},
+    },
+    "placeholders": {"email": {"kind": "email", "default": "a@b.org", "spellings": ["[email]"]}},
+    "fallback": {"answers": ["{{first_choice}} or {{second_choice}}?"], "min_confidence": 0.4},
+    "forbidden": ["we promise"],
+}
+
+
+def changed(**values: object) -> str:
+    return json.dumps({**GOOD, **values})
+
+
+def test_they_are_written_as_they_are_read(tmp_path: Path) -> None:
+    answers = parse_answers(json.dumps(GOOD), "here")
+    write_answers(tmp_path / "answers.json", answers)
+    assert read_answers(tmp_path / "answers.json") == answers
+    assert json.loads((tmp_path / "answers.json").read_text()) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{", "here"),
+        (changed(colour="red"), "colour"),
+        (changed(labels={"a": {"answers": [""]}}), "labels.a.answers.0"),
+        (changed(labels={"a": {"answers": ["Hi {{nobody}}"]}}), "labels.a.answers[0]: {{nobody}}"),
+        (changed(labels={"a": {"answers": ["Hi {{email"]}}), "bracket"),
+        (changed(labels={"a": {"answers": ["ok", "We promise it"]}}), "answers[1]: holds the forb"),
+        (changed(labels={"a": {"answers": ["{{first_choice}}"]}}), "first_choice"),
+        (changed(labels={"a": {"outcome": "maybe"}}), "labels.a.outcome"),
+        (changed(fallback=None), "labels.other: is unsure"),
+        (changed(fallback={"answers": []}), "fallback.answers"),
+        (changed(fallback={"answers": ["hm"], "min_confidence": 1.5}), "min_confidence"),
+        (changed(placeholders={"E-Mail": {}}), "placeholders.E-Mail"),
+        (changed(placeholders={"email": {"default": "a\nb"}}), "placeholders.email.default"),
+        (changed(forbidden=["x"]), "forbidden.0"),
+        (changed(schema_version=2), "schema_version"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, named: str) -> None:
+    with pytest.raises(ManifestError, match="here") as error:
+        parse_answers(text, "here")
+    assert named in str(error.value)
+
+
+def test_answers_to_labels_that_there_are_not_are_refused() -> None:
+    answers = Answers.model_validate(GOOD)
+    answers.check_labels({"cancel", "human", "other", "more"})
+    with pytest.raises(ManifestError, match="no 'human', 'other'; it has cancel"):
+        answers.check_labels({"cancel"})
+    with pytest.raises(ManifestError, match="no classifier"):
+        answers.check_labels(set())
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="cannot be read"):
+        read_answers(tmp_path / "answers.json")

@@ -1,0 +1,99 @@
+"""Gaps are filled, and what cannot be filled takes its sentence away, however the text comes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmserve_bundle import Answers
+from lstmserve_server.replies.fill_in import FillIn, Values
+
+ANSWERS = Answers.model_validate(
+    {
+        "placeholders": {
+            "order_number": {"kind": "order_number", "spellings": ["[number]"]},
+            "email": {"kind": "email", "spellings": ["[email]"]},
+            "hotline": {"default": "0800 100"},
+            "name": {"kind": "name"},
+        },
+        "forbidden": ["I have cancelled", "within two days"],
+    }
+)
+SAID = ("my order is 48213", "ok", "mail jo@x.org")
+
+
+def fill(text: str, *said: str, is_vetted: bool = False, **variables: str) -> str:
+    filling = FillIn(Values(ANSWERS, variables, said), is_vetted=is_vetted)
+    return filling.push(text, is_last=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "filled"),
+    [
+        ("Your order {{order_number}} is on its way.", "Your order 48213 is on its way."),
+        ("Your order {{Order Number}}, yes.", "Your order 48213, yes."),
+        ("Your order [number] and {{ email }}.", "Your order 48213 and jo@x.org."),
+        ("Call {{hotline}}. Hello {{name}}! Bye.", "Call 0800 100. Bye."),
+        ("Hello {{name}}! Bye.", "Bye."),
+        ("Bye. Hello {{name}}", "Bye."),
+        ("Hello {{nobody knows}}!", ""),
+        ("Dear Mr. {{name}}, hello. Bye.", "Bye."),
+        ("1. Log in.\n2. Enter {{name}}.\n3. Go on.", "1. Log in.\n3. Go on."),
+        ("A.\n\nB {{name}}\nC", "A.\nC"),
+        ("I have cancelled it. Call us.", "Call us."),
+        ("i HAVE cancelled it", ""),
+        ("Cut in {{order_num", ""),
+        ("Fine. Cut in {{order_num", "Fine."),
+        ("Odd }} bracket. Fine.", "Fine."),
+        ("It costs 3.50 e.g. today. (See {{name}}.) Bye.", "It costs 3.50 e.g. today. Bye."),
+        ("  Two  spaces. ", "Two  spaces. "),
+    ],
+)
+def test_sentences(text: str, filled: str) -> None:
+    assert fill(text, *SAID) == filled
+
+
+def test_the_request_goes_before_what_was_typed_and_that_before_the_default() -> None:
+    assert fill("{{order_number}}", *SAID, order_number="7") == "7"
+    assert fill("{{hotline}}", hotline="112") == "112"
+    assert fill("{{order_number}} {{email}}", "order 11111", "22222", "a@b.de") == "22222 a@b.de"
+
+
+def test_values_are_not_read_as_gaps() -> None:
+    assert fill("{{name}}.", name="{{email}}") == "{{email}}."
+
+
+def test_own_answers_are_not_searched_for_what_models_write() -> None:
+    text = "I have cancelled it, see [number]."
+    assert fill(text, *SAID, is_vetted=True) == text
+
+
+PIECES = st.sampled_from(
+    [
+        *("Hello", " ", "\n", ". ", "! ", '.") ', "{{", "}}", "{{name}}", "{{hotline}}", "[num"),
+        *("ber]", "1.", "e.g. ", "I have cancelled", "\n\n", "  ", "{{order_", "number}}", "…"),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=12).map("".join), st.data())
+def test_the_text_is_the_same_in_whatever_pieces_it_comes(text: str, data: st.DataObject) -> None:
+    whole = fill(text, *SAID)
+    filling = FillIn(Values(ANSWERS, {}, SAID), is_vetted=False)
+    found, rest = "", text
+    while rest:
+        count = data.draw(st.integers(1, len(rest)))
+        found += filling.push(rest[:count])
+        assert whole.startswith(found)  # nothing is taken back
+        rest = rest[count:]
+    assert found + filling.push("", is_last=True) == whole
+    assert "{{name}}" not in whole
+
+
+def test_no_more_than_a_sentence_is_held_back() -> None:
+    filling = FillIn(Values(ANSWERS, {}, SAID), is_vetted=False)
+    assert filling.push("One. Two") == "One."
+    assert filling.push(" and {{order_number}}! Thr") == " Two and 48213!"
+    assert filling.push("ee\n") == " Three"
+    assert filling.push("", is_last=True) == "\n"
