@@ -101,7 +101,7 @@ def _serve(end: End, codec: Codec, commands: Sequence[Command]) -> None:
 
 def _make_turn(rows: int) -> Turn:
     made = [Row(number, [*range(2000, 2000 + TURN_TOKENS)], [], None) for number in range(rows)]
-    return Turn(1.0, made, [], [], [], (rows, TURN_TOKENS, 0.02), 0, Load(rows, 0, 0, 0), 8)
+    return Turn(1.0, made, [], [], [], (rows, TURN_TOKENS, 0.02), 0, Load(rows, 0, 0, 0), (0, 0))
 
 
 def _make_commands(count: int) -> list[Command]:

@@ -7,7 +7,6 @@ a server's front process needs no numpy for it.
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -38,8 +37,7 @@ class NgramTable:
             )
         self.width = width
         self._rows = _order_for_sums(rows, width)
-        counts = Counter(value >> 16 for value in hashes)
-        self._ends = array("H", accumulate(counts[bucket] for bucket in range(NUM_BUCKETS)))
+        self._ends = _count_ends(hashes)
         self._low = array("H", (value & 0xFFFF for value in hashes))
         self._bytes = repeat(0xFF, width // 2, 16)
         self._pairs = repeat(0xFFFF, width // 2, LANE_BITS)
@@ -82,6 +80,17 @@ class NgramTable:
         sums = low + ((sum(numbers) - low) >> 8 << 8 * width)
         low = sums & self._pairs
         return low + ((sums - low) >> 16 << 16 * width) - self._offsets * len(rows)
+
+
+def _count_ends(hashes: Iterable[int]) -> array[int]:
+    """After how many hashes each bucket of equal upper halves ends.
+
+    No dictionary is made of them: its small pieces would stay in the process's memory.
+    """
+    counts = array("H", bytes(2 * NUM_BUCKETS))
+    for value in hashes:
+        counts[value >> 16] += 1
+    return array("H", accumulate(counts))
 
 
 def _order_for_sums(rows: bytes, width: int) -> bytes:

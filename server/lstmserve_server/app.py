@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -134,6 +135,8 @@ class App:
             options=make_options(self._config),
             credentials=make_credentials(certificates) if certificates else None,
         )
+        gc.collect()
+        gc.freeze()  # what was imported and built stays: no collection looks at it again
         listen = await server.start(self._config.listen)
         if register is not None:
             parts.callback(asyncio.create_task(register.follow()).cancel)

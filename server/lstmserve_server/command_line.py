@@ -15,11 +15,12 @@ from lstmserve_server.auth.callers_file import parse_callers
 from lstmserve_server.auth.principal import Scope
 from lstmserve_server.auth.tokens import hash_token, make_token, show_hash
 from lstmserve_server.config import ServerConfig
-from lstmserve_server.errors import StartupError
+from lstmserve_server.errors import ModelLoadError, StartupError
 from lstmserve_server.options import ENV_PREFIX, OPTIONS, Option
 from lstmserve_server.settings import read_config
 
 PROGRAM = "lstmserve-server"
+EXIT_REFUSED = 3  # any other program ends with 1 where it fails
 
 
 def read_command_line(arguments: Sequence[str]) -> ServerConfig | None:
@@ -97,6 +98,24 @@ def _write_lines(name: str, scopes: Sequence[str], token: str) -> str:
     )
 
 
+@click.command("verify", short_help="Try a version as a server would, and prove it exact.")
+@click.argument("folder", type=click.Path(path_type=Path))
+def _verify(folder: Path) -> None:
+    """Load the version in FOLDER in a process of its own, and prove that its replies are exact.
+
+    Nothing is served. The exit code is 0 for a version that a server takes, and 3 for one that it
+    refuses, with the reason on standard error.
+    """
+    from lstmserve_server.verifying import verify  # noqa: PLC0415 - of no use to whoever serves
+
+    try:
+        stored = verify(folder)
+    except ModelLoadError as error:
+        sys.stderr.write(f"{PROGRAM}: {error}\n")
+        sys.exit(EXIT_REFUSED)
+    sys.stdout.write(f"{stored.name} version {stored.version} is exact\n")
+
+
 def make_command() -> click.Group:
     """Return ``lstmserve-server``, whose value is a ServerConfig unless a subcommand is named."""
     command = ServerCommand(
@@ -107,7 +126,7 @@ def make_command() -> click.Group:
         "--model-store) or in the TOML file that --config names (model_store). A flag wins over "
         "the environment, and the environment over the file.",
         invoke_without_command=True,
-        commands=[_token],
+        commands=[_token, _verify],
         subcommand_metavar="[COMMAND]",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )

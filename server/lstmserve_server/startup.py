@@ -77,7 +77,7 @@ def _flush() -> None:
 def explain(error: StartupError | ModuleNotFoundError) -> str:
     """The one line for the operator."""
     if isinstance(error, ModuleNotFoundError):  # the base install is the client alone
-        return f"{error.name} is not installed; run: pip install 'lstmserve[server]'"
+        return f"{error.name} is not installed; in a checkout, run: pip install '.[server]'"
     return str(error)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.proving import check_bits
 from lstmserve_training.speed import one_thread
 from support.tiny_checkpoint import write_tiny_data
 
@@ -19,6 +20,14 @@ def _one_thread() -> Iterator[None]:
     """Tests share the machine; a second thread for tiny tensors only waits."""
     with one_thread():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _no_trial(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server's trial takes three seconds; ``test_proving`` and the demo have it."""
+    if request.module.__name__.endswith("test_proving") or "demo" in request.node.name:
+        return
+    monkeypatch.setattr("lstmserve_training.proving.prove", check_bits)
 
 
 @pytest.fixture(scope="session")

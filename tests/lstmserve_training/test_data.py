@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lstmserve_training.data import room
 from lstmserve_training.data.examples import Example, RowCounts, Turn, read_examples
 from lstmserve_training.data.reading import Texts, read_texts
 from lstmserve_training.errors import DataError, MissingInputError, TrainingError
@@ -137,6 +138,49 @@ def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, sa
     with pytest.raises(DataError, match=said) as caught:
         read(tmp_path, content)
     assert str(tmp_path / "faq.csv") in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ISO8859_15"])
+def test_a_line_in_another_encoding_than_the_rest_is_named(tmp_path: Path, encoding: str) -> None:
+    lines = [b"q,a", "café,Öl".encode(encoding), "wo ist die Tür,hier".encode()]
+    with pytest.raises(DataError, match=r"line 3, column 13: 'ü' is in UTF-8") as caught:
+        read(tmp_path, b"\n".join(lines), encoding=encoding)
+    assert f"the file is to be {encoding}: it mixes encodings" in str(caught.value)
+    assert pairs(read(tmp_path, b"\n".join(lines[:2]), encoding=encoding)) == [("café", "Öl")]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_text_that_does_not_fit_into_memory_is_told_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    content = "q,a\n" + "what,that\n" * 2000
+    name = f"faq.csv{suffix}"
+    (tmp_path / name).write_bytes(gzip.compress(content.encode()) if suffix else content.encode())
+    recipe = make("replies", [{"files": [name]}], augmentation={"variants": 3})
+    monkeypatch.setattr(room, "MIN_BYTES", 1)
+    needed = room.estimate(2001, len(content), 3)
+    monkeypatch.setattr(room, "free_bytes", lambda: needed)
+    room.check_room(recipe, tmp_path)
+    monkeypatch.setattr(room, "free_bytes", lambda: needed // 2)
+    with pytest.raises(DataError, match=r"1 files with 2,001 rows need about .* first 1,000 rows"):
+        read_texts(recipe, tmp_path)
+    monkeypatch.setattr(room, "free_bytes", lambda: None)
+    room.check_room(recipe, tmp_path)
+
+
+def test_the_memory_that_is_free_is_that_of_the_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MEMORY_FILE", "LIMIT_FILE", "USED_FILE"):
+        monkeypatch.setattr(room, name, tmp_path / name)
+    assert room.free_bytes() is None
+    (tmp_path / "MEMORY_FILE").write_text("MemTotal: 9 kB\nMemAvailable:    8 kB\n")
+    assert room.free_bytes() == 8192
+    (tmp_path / "LIMIT_FILE").write_text("max\n")
+    (tmp_path / "USED_FILE").write_text("1000\n")
+    assert room.free_bytes() == 8192
+    (tmp_path / "LIMIT_FILE").write_text("5000\n")
+    assert room.free_bytes() == 4000
 
 
 @pytest.mark.parametrize(

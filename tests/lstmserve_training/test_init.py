@@ -151,3 +151,15 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 def test_names_are_such_as_a_store_takes() -> None:
     assert make_name(Path("/x/Our FAQ (2026).csv.gz")) == "our-faq-2026"
     assert make_name(Path("床.txt")) == "model"
+
+
+def test_what_is_to_be_checked_is_told(tmp_path: Path) -> None:
+    """A column of few different words may hold labels, whatever it is called."""
+    rows = "".join(f"{n};Wo ist Nummer {n}, bitte?;Dort hinten.;ort\n" for n in range(20))
+    rows += "".join(f"{n};Was kostet Nummer {n}?;Zehn Euro;preis\n" for n in range(20, 40))
+    (tmp_path / "hotel.csv").write_text(f"Nr;Frage;Antwort;Thema\n{rows}", encoding="utf-8")
+    said: list[str] = []
+    write_recipe("replies", tmp_path / "hotel.csv", tmp_path / "hotel.toml", said.append)
+    assert "column 'Thema' may say what a row is about: label = 'Thema'?" in said
+    assert not any("'Nr'" in note for note in said)
+    assert all(f"# {note}" in (tmp_path / "hotel.toml").read_text("utf-8") for note in said)

@@ -148,6 +148,20 @@ def test_the_other_product_changes_no_bit(module: Int8Lstm, tmp_path: Path) -> N
     assert torch.equal(after[1], before[1])
 
 
+@given(st.integers(1, 12), st.integers(0, 99))
+def test_what_is_read_ahead_has_the_bits_of_its_steps(
+    module: Int8Lstm, count: int, seed: int
+) -> None:
+    tokens = random_tokens(1, 3 + count, seed)
+    _, begun = read(module, tokens[:, :3])
+    logits, states = module.read_ahead(begun, tokens[0, 3:])
+    for number in range(count):
+        expected, state = read(module, tokens[:, : 4 + number])
+        assert torch.equal(logits[number], expected[-1, 0])
+        assert torch.equal(states[number], state[0])
+    assert torch.equal(begun, read(module, tokens[:, :3])[1])
+
+
 def test_a_step_works_in_place(module: Int8Lstm) -> None:
     _, state = read(module, random_tokens(2, 3))
     for after in (

@@ -175,6 +175,11 @@ def test_more_labels_than_there_is_room_for_are_told(recipe: Path) -> None:
         run(recipe)
 
 
+def test_a_vocabulary_larger_than_the_text_gives_is_told(recipe: Path) -> None:
+    said = run(recipe, "tokenizer.vocabulary=9000")
+    assert "the text gives no more, though tokenizer.vocabulary is 9,000" in said
+
+
 def test_steps_know_what_they_depend_on(recipe: Path) -> None:
     read = read_recipe(recipe)
     assert "label_weight" in PREPARE.keys(read)["training"]

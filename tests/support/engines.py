@@ -80,6 +80,7 @@ class Recorder:
     def __init__(self) -> None:
         self.batches: list[tuple[int, int]] = []  # (rows, steps)
         self.wasted = 0
+        self.drafted = (0, 0)
         self.nats: list[float] = []
         self.measured: list[tuple[str, FinishReason]] = []
         self.cancelled: list[float] = []  # seconds
@@ -88,6 +89,9 @@ class Recorder:
     def on_decode(self, rows: int, steps: int, seconds: float) -> None:
         self.batches.append((rows, steps))
         assert seconds >= 0
+
+    def on_drafted(self, guessed: int, right: int) -> None:
+        self.drafted = (self.drafted[0] + guessed, self.drafted[1] + right)
 
     def on_wasted(self, tokens: int, reason: str) -> None:
         assert reason
@@ -152,7 +156,7 @@ class Bench:
         text = begin_text(self._vocabulary.tokenizer, self._vocabulary.end_id, request)
         is_measured = self._measuring.chooses(request, arrived_at)
         reply = ReplyInTheMaking(
-            number, request, claim, states, text, Outbox(), arrived_at, is_measured
+            number, request, claim, states, text, Outbox(1), arrived_at, is_measured
         )
         self.engine.submit(reply.to_submit())
         self._making[number] = reply
@@ -176,6 +180,7 @@ class Bench:
         turn = self.engine.turn()
         if turn.decoded is not None:
             self.recorder.on_decode(*turn.decoded)
+            self.recorder.on_drafted(*turn.drafted)
         self.recorder.on_wasted(turn.num_wasted, "finished")
         for number, state in turn.states:
             self.replies[number].take(state)
@@ -192,16 +197,13 @@ class Bench:
         if reply is None:
             self.recorder.on_wasted(len(row.token_ids), "cancelled")
             return
-        num_made = 0
-        for output in reply.extend(row, turn.now, turn.message_tokens):
-            scores = row.logprobs[num_made : num_made + len(output.token_ids)]
-            num_made += len(output.token_ids)
-            if reply.is_measured:
-                self._measuring.tell(reply, output, scores)
-            self.outputs[row.reply_id].append(output)
-            self.replies[row.reply_id].take(output)
+        output = reply.extend(row, turn.now)
+        if reply.is_measured:
+            self._measuring.tell(reply, output, row.logprobs)
+        self.outputs[row.reply_id].append(output)
+        self.replies[row.reply_id].take(output)
         if self.replies[row.reply_id].has_ended:
-            self.recorder.on_wasted(len(row.token_ids) - num_made, "finished")
+            self.recorder.on_wasted(len(row.token_ids) - len(output.token_ids), "finished")
             self.cancel(row.reply_id)  # a stop sequence, which the engine does not know of
 
     def run(self) -> Mapping[int, Reply]:

@@ -33,6 +33,7 @@ class FakeRunner:
     row_bytes = 8
     spare_slot = 1 << 20
     is_hurried = False  # something comes in every call
+    drafted = (0, 0)
 
     def __init__(self) -> None:
         self.slots: dict[int, int] = {}
@@ -60,6 +61,9 @@ class FakeRunner:
             assert piece
             for token_id in piece:
                 self.slots[slot] = _read(self.slots[slot], token_id)
+
+    def learn(self, prompt_ids: Sequence[int], reply_ids: Sequence[int]) -> None:
+        """It guesses nothing."""
 
     def decode(
         self,

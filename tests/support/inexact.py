@@ -28,6 +28,8 @@ DEEDS = {
     "reads in other bits": "a prompt that is read beside 63 others",
     "sees the padding": "a prompt that is read beside 63 others",
     "sees the pieces": "read in 3 pieces",
+    "reads ahead in other bits": "that is read ahead",
+    "reads ahead to another state": "that is read ahead",
     "sees the width of a prompt": "of 128 tokens",
     "sums by threads": "by 2 threads",
 }
@@ -74,6 +76,22 @@ class Mutant(nn.Module):
         self.own = after.clone()
         self.calls += 1
         return self._spoil_by_chance(self._spoil_by_rows(scores, after), after), after
+
+    @torch.jit.export
+    def read_ahead(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        each: list[Tensor] = []
+        after: list[Tensor] = []
+        state = state.clone()
+        for token in tokens:
+            row, state = self.step(state, token.unsqueeze(0))
+            each.append(row)
+            after.append(state.clone())
+        scores, states = torch.cat(each), torch.cat(after)
+        if self.deed == "reads ahead in other bits":
+            scores[-1, 7] += self.slight
+        if self.deed == "reads ahead to another state":
+            states[:1, -1] += self.slight
+        return scores, states
 
     def _choose_state(self, state: Tensor) -> Tensor:
         is_known = self.own.shape[0] == state.shape[0] and bool((state != 0).any())

@@ -54,7 +54,23 @@ def make_run(
     folder = path.resolve().parent
     command = describe_command(path, overrides or ())
     where = where_of(recipe, path, work)
+    recipe = in_force(recipe, path, where)
     return Run(recipe, folder, where, Console(), command=command, device=device)
+
+
+def in_force(recipe: Recipe, path: Path, work: Path) -> Recipe:
+    """The recipe with what it takes over from a model that it continues, which is told."""
+    if recipe.continuation is None:
+        return recipe
+    from lstmserve_training.continuation.earlier import adopt
+
+    taken, changes = adopt(recipe, path.resolve().parent, work)
+    for change in changes:
+        model = recipe.continuation.model
+        typer.echo(
+            f"{change.name}: {change.written} -> {change.taken}, as {model} has it", err=True
+        )
+    return taken
 
 
 def where_of(recipe: Recipe, path: Path, work: Path | None) -> Path:

@@ -17,6 +17,7 @@ from lstmserve_training.arguments import (
     RecipePath,
     Resume,
     Work,
+    in_force,
     make_run,
     read,
     where_of,
@@ -78,9 +79,41 @@ def run(
     print_config: PrintConfig = False,
 ) -> None:
     """Do everything the recipe says; what has not changed since the last time is skipped."""
+    _run(recipe, overrides, work, device, resume=resume, print_config=print_config)
+
+
+@app.command("continue")
+def go_on(
+    recipe: RecipePath,
+    earlier: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="MODEL/VERSION", help="A published model, or a run's folder."
+        ),
+    ],
+    overrides: Overrides = None,
+    work: Work = None,
+    device: Device = None,
+    resume: Resume = True,
+    print_config: PrintConfig = False,
+) -> None:
+    """Teach a model that exists the text of a recipe as well, so that it keeps what it knows."""
+    added = [f"continuation.model={earlier}", *(overrides or ())]
+    _run(recipe, added, work, device, resume=resume, print_config=print_config)
+
+
+def _run(
+    recipe: Path,
+    overrides: list[str] | None,
+    work: Path | None,
+    device: str | None,
+    *,
+    resume: bool,
+    print_config: bool,
+) -> None:
     given = read(recipe, overrides)
     if print_config:
-        _print(given)
+        _print(in_force(given, recipe, where_of(given, recipe, work)))
         return
     from lstmserve_training.run import locked
 
@@ -105,7 +138,7 @@ def _step(name: str, text: str) -> None:
     ) -> None:
         given = read(recipe, overrides)
         if print_config:
-            _print(given)
+            _print(in_force(given, recipe, where_of(given, recipe, work)))
             return
         from lstmserve_training.run import locked
         from lstmserve_training.steps import steps_of

@@ -116,13 +116,20 @@ def _training(publication: Publication, checkpoint: Checkpoint) -> TrainingManif
 
 
 def _data(publication: Publication) -> list[DataManifest]:
-    """The recipe's sources, with the files as they were when they were read."""
     report = json.loads(require(publication.work, PREPARATION_NAME).read_text(encoding="utf-8"))
-    found = [
+    return describe_sources(publication.recipe, report) + _classifier_data(publication)
+
+
+def describe_sources(recipe: Recipe, report: dict[str, Any]) -> list[DataManifest]:
+    """The recipe's sources, with the files as they were when they were read.
+
+    Those of a model that is continued stand behind its own.
+    """
+    own = [
         _describe_source(source, _describe_use(source.use, read), read)
-        for source, read in zip(publication.recipe.sources, report["sources"], strict=True)
+        for source, read in zip(recipe.sources, report["sources"], strict=True)
     ]
-    return found + _classifier_data(publication)
+    return [*own, *(DataManifest.model_validate(source) for source in report.get("earlier", ()))]
 
 
 def _classifier_data(publication: Publication) -> list[DataManifest]:
@@ -161,15 +168,16 @@ def _facts(publication: Publication, checkpoint: Checkpoint) -> dict[str, float 
     recipe = publication.recipe
     found: dict[str, Any] = {
         **flatten(recipe.tokenizer.model_dump(exclude={"file"}), "tokenizer"),
-        **_augmentation(recipe),
+        **_switched_on(recipe),
         **{key: value for key, value in checkpoint.settings.items() if key != "seed"},
         "dropout": checkpoint.model.config.dropout,
         "best_epoch": checkpoint.progress.epoch,
         "recipe_sha256": hashlib.sha256(write_toml(recipe).encode()).hexdigest(),
         **_environment(publication.work),
     }
-    if found.get("start_from"):  # where it lay is nobody's business
-        found["start_from"] = Path(found["start_from"]).name
+    for name in ("start_from", "continuation.model"):
+        if Path(str(found.get(name, ""))).is_absolute():  # where it lay is nobody's business
+            found[name] = Path(found[name]).name
     return {
         key: int(value) if isinstance(value, bool) else value
         for key, value in found.items()
@@ -177,10 +185,12 @@ def _facts(publication: Publication, checkpoint: Checkpoint) -> dict[str, float 
     }
 
 
-def _augmentation(recipe: Recipe) -> dict[str, Any]:
-    """What was switched on."""
+def _switched_on(recipe: Recipe) -> dict[str, Any]:
     section = recipe.augmentation.model_dump(exclude_defaults=True)
-    return flatten(section, "augmentation")
+    found = flatten(section, "augmentation")
+    if recipe.continuation is not None:
+        found |= flatten(recipe.continuation.model_dump(), "continuation")
+    return found
 
 
 def _environment(work: Path) -> dict[str, Any]:

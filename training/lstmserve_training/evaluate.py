@@ -19,6 +19,7 @@ import torch
 
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_training.checkpoint import load_best
+from lstmserve_training.continuation.keeping import keeping_of
 from lstmserve_training.encoding import never_tokens
 from lstmserve_training.export import check_same_bits, load_module
 from lstmserve_training.held_out import read_held_out
@@ -83,6 +84,8 @@ def evaluate(
         say("measuring speed")
         measures |= _speeds(steppers, recipe.evaluation.speed_seconds)
     measures |= _differences(measures) | _parity(work)
+    if recipe.continuation is not None:
+        measures |= keeping_of(measures, work, MODELS)
     _write(work, measures)
     return measures
 
@@ -125,7 +128,11 @@ def _bits(nats: Mapping[str, list[Tensor]], held_out: HeldOut, tokenizer: Tokeni
 def _labels(stepper: Stepper, held_out: HeldOut) -> Measures:
     """Shares of prompts whose label is named: held-out ones, and the recipe's `questions`."""
     found: Measures = {}
-    kinds: dict[str, AskedLabels] = {"": held_out.labelled, "_questions": held_out.questions}
+    kinds: dict[str, AskedLabels] = {
+        "": held_out.labelled,
+        "_questions": held_out.questions,
+        "_earlier": held_out.earlier,
+    }
     for suffix, asked in kinds.items():
         if asked.prompts:
             logits = next_logits(stepper, asked.prompts)
@@ -173,6 +180,7 @@ def _facts(epoch: int, held_out: HeldOut) -> Measures:
         **targets,
         "labelled_prompts": len(held_out.labelled.right),
         "labelled_questions": len(held_out.questions.right),
+        **({"labelled_earlier": len(held_out.earlier.right)} if held_out.earlier.right else {}),
         "sampled_replies": len(held_out.sampled),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }

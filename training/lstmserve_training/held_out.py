@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lstmserve_bundle.tokenizer import Tokenizer
 
 QUESTIONS = "questions"
+EARLIER = "earlier_"  # before the kind of what a run that is continued held out
 BEGINNING = 8  # tokens of a text that the model is to go on with, at most a third of it
 
 
@@ -37,6 +39,7 @@ class HeldOut:
     documents: Mapping[str, Documents]  # by kind
     labelled: AskedLabels
     questions: AskedLabels
+    earlier: AskedLabels  # of the text of a run that is continued
     sampled: list[list[int]]
     labels: list[int]
     role_ids: frozenset[int]
@@ -60,6 +63,7 @@ def read_held_out(
         )
 
     with_label = [entry for entry in prompts if entry["label"]]
+    own = [entry for entry in with_label if not entry["kind"].startswith(EARLIER)]
     reply_id = (
         tokenizer.special_id(manifest.role_tokens[manifest.reply_role])
         if template.has_roles
@@ -73,8 +77,9 @@ def read_held_out(
     ]
     return HeldOut(
         corpus.held_out,
-        ask([entry for entry in with_label if entry["kind"] != QUESTIONS]),
-        ask([entry for entry in with_label if entry["kind"] == QUESTIONS]),
+        ask([entry for entry in own if entry["kind"] != QUESTIONS]),
+        ask([entry for entry in own if entry["kind"] == QUESTIONS]),
+        ask([entry for entry in with_label if entry["kind"].startswith(EARLIER)]),
         sampled=random.Random(seed).sample(found, min(num_prompts, len(found))),
         labels=list(template.label_of_id),
         role_ids=frozenset(map(tokenizer.special_id, manifest.role_tokens.values())),
@@ -102,6 +107,20 @@ def contexts(document: Document, reply_id: int | None) -> list[list[int]]:
     if reply_id is None:
         return [ids[:1], ids[: 1 + min(BEGINNING, (len(ids) - 1) // 3)]]
     return [ids[: at + 1] for at, token_id in enumerate(ids) if token_id == reply_id]
+
+
+def earlier_name(kind: str) -> str:
+    """What a kind of held-out text is called in a run that continues another."""
+    return kind if kind.startswith(EARLIER) else EARLIER + kind
+
+
+def as_earlier(held_out: Mapping[str, Documents]) -> dict[str, Documents]:
+    """All that a run has held out, by the names that a run which continues it gives to it."""
+    found: dict[str, Documents] = {}
+    for kind, documents in held_out.items():
+        name = earlier_name(kind)
+        found[name] = Documents.pack(itertools.chain(found.get(name, ()), documents))
+    return found
 
 
 def _asking(entry: dict[str, Any]) -> list[Turn]:

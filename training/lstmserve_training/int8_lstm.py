@@ -193,6 +193,30 @@ class Int8Lstm(nn.Module):
         return state.index_copy_(0, order, reading)
 
     @torch.jit.export
+    def read_ahead(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Read several tokens of one row by the arithmetic of `step`, and tell all that came of it.
+
+        state [1, S] and tokens int64 [T] -> logits [T, tokens] and states [T, S], after each of
+        them. The state given is left as it is. One layer reads all tokens before the next does.
+        """
+        parts = state.split(self.hidden, dim=1)
+        hidden: list[Tensor] = []
+        cells: list[Tensor] = []
+        source = tokens
+        for layer, (inputs, cell) in enumerate(zip(self.inputs, self.cells)):  # noqa: B905
+            h, c = parts[layer].clone(), parts[self.layers + layer].clone()
+            after: list[Tensor] = []
+            cells_after: list[Tensor] = []
+            for added in inputs(source).split(1):
+                cell(added, h, c)
+                after.append(h.clone())
+                cells_after.append(c.clone())
+            source = torch.cat(after)
+            hidden.append(source)
+            cells.append(torch.cat(cells_after))
+        return self.output(source), torch.cat(hidden + cells, dim=1)
+
+    @torch.jit.export
     def widen(self, rows: int) -> None:
         """Multiply by oneDNN from this many rows on; the bits are the same."""
         for inputs in self.inputs[1:]:

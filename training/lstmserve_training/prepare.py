@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING
 from lstmserve_bundle.errors import TokenizerError
 from lstmserve_bundle.manifest import ROW_STEP, TemplateManifest
 from lstmserve_bundle.tokenizer import Tokenizer
+from lstmserve_training.continuation.earlier import find_earlier
+from lstmserve_training.continuation.text import (
+    add_earlier_text,
+    earlier_prompts,
+    earlier_sources,
+    extend_tokenizer,
+    join_templates,
+)
 from lstmserve_training.data.augmentation import Augmenter
 from lstmserve_training.data.lengths import LengthLimit
 from lstmserve_training.data.pools import give_reply
 from lstmserve_training.data.reading import SourceText, Texts, read_texts
 from lstmserve_training.data.report import make_report
+from lstmserve_training.data.rewriting import rewrite
+from lstmserve_training.data.synonyms import Synonyms
 from lstmserve_training.documents import Corpus, Document, Documents, Part, save_corpus
 from lstmserve_training.encoding import END_TOKEN, Encoder, make_template, special_tokens
 from lstmserve_training.errors import DataError
@@ -25,6 +35,7 @@ from lstmserve_training.work import (
     LABELED_NAME,
     PREPARATION_NAME,
     PROMPTS_NAME,
+    REWRITES_NAME,
     TEMPLATE_NAME,
     TOKENIZER_NAME,
     read_tokenizer,
@@ -32,7 +43,7 @@ from lstmserve_training.work import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import tokenizers
 
@@ -41,12 +52,16 @@ if TYPE_CHECKING:
 
 Report = dict[str, object]
 NUM_BYTES = 256
+SHOWN_SYNONYMS = 10
 
 
-def prepare(recipe: Recipe, folder: Path, work: Path) -> Report:
+def prepare(
+    recipe: Recipe, folder: Path, work: Path, say: Callable[[str], object] = lambda _text: None
+) -> Report:
     """Write tokenizer, template, corpus, prompts and a report into ``work``; return the report.
 
-    ``folder`` is that of the recipe, from which its paths start. Raises DataError.
+    ``folder`` is that of the recipe, from which its paths start. ``say`` is told what takes long.
+    Raises DataError.
     """
     texts = read_texts(recipe, folder)
     work.mkdir(parents=True, exist_ok=True)
@@ -57,24 +72,37 @@ def prepare(recipe: Recipe, folder: Path, work: Path) -> Report:
         has_roles=recipe.has_roles,
         end_token=vocabulary.end_token if vocabulary else END_TOKEN,
     )
+    earlier = find_earlier(recipe, folder) if recipe.continuation else None
+    if earlier:
+        template = join_templates(template, earlier)
     (work / TEMPLATE_NAME).write_text(template.model_dump_json(indent=2), encoding="utf-8")
     rng = random.Random(recipe.seed)
-    versions = _versions(recipe, texts, rng)
+    augmenter, report_of_words = _make_augmenter(recipe, texts, folder, work, say)
+    versions = _versions(recipe, texts, augmenter, rng)
     if vocabulary:
         tokenizer = _save(vocabulary.tokenizer, work)
+    elif earlier:
+        tokenizer = _save(extend_tokenizer(template, earlier), work)
     else:
         tokenizer = _tokenizer(recipe, folder, work, template, versions[0])
     encoder = Encoder(template, tokenizer, recipe.label_name, recipe.training.label_weight)
     limit = LengthLimit(recipe.split.max_tokens, recipe.split.too_long)
     corpus = _make_corpus(recipe, texts, versions, encoder, limit, rng)
-    save_corpus(corpus, work / CORPUS_NAME)
-    _write_prompts(texts, work)
     _write_labeled(texts, work)
-    unknown = (
-        {tokenizer.special_id(vocabulary.unknown)} if vocabulary and vocabulary.unknown else ()
-    )
+    unknown = set()
+    if vocabulary and vocabulary.unknown:
+        unknown.add(tokenizer.special_id(vocabulary.unknown))
     padding = len(tokenizer.special_ids) - len(special_tokens(template)) - len(unknown)
-    report = make_report(texts, corpus, tokenizer, unknown, padding, limit)
+    report = make_report(texts, corpus, tokenizer, unknown, padding, limit) | report_of_words
+    prompts = _held_out_prompts(texts)
+    if earlier and recipe.continuation:
+        corpus = add_earlier_text(corpus, earlier, recipe.continuation.replay)
+        prompts += earlier_prompts(earlier)
+        report |= {"earlier": earlier_sources(earlier), "epoch": len(corpus.epoch(0, rng))}
+    elif not (vocabulary or recipe.tokenizer.file):
+        report["vocabulary_wanted"] = recipe.tokenizer.vocabulary
+    save_corpus(corpus, work / CORPUS_NAME)
+    _write_json(work / PROMPTS_NAME, prompts)
     _write_json(work / PREPARATION_NAME, report)
     return report
 
@@ -82,9 +110,25 @@ def prepare(recipe: Recipe, folder: Path, work: Path) -> Report:
 Version = list[tuple[SourceText, list["Example"]]]
 
 
-def _versions(recipe: Recipe, texts: Texts, rng: random.Random) -> list[Version]:
+def _make_augmenter(
+    recipe: Recipe, texts: Texts, folder: Path, work: Path, say: Callable[[str], object]
+) -> tuple[Augmenter, Report]:
+    """What makes versions of prompts, and what a report tells of it."""
+    section = recipe.augmentation
+    found = [e for text, examples in texts.training if text.kind == "replies" for e in examples]
+    synonyms = Synonyms.learn(found, section.similarity) if section.synonyms else None
+    rewrites = None
+    if section.rewrite and section.rewritten:
+        prompts = (example.turns[0].text for example in found)
+        rewrites = rewrite(section.rewrite, prompts, folder, work / REWRITES_NAME, say)
+    report: Report = {"synonyms": synonyms.most_frequent(SHOWN_SYNONYMS)} if synonyms else {}
+    return Augmenter(section, texts.pools, synonyms, rewrites), report
+
+
+def _versions(
+    recipe: Recipe, texts: Texts, augmenter: Augmenter, rng: random.Random
+) -> list[Version]:
     """Every training example in as many versions as are asked for, with a reply each."""
-    augmenter = Augmenter(recipe.augmentation, texts.pools)
 
     def vary(text: SourceText, examples: list[Example]) -> list[Example]:
         return augmenter.vary(examples, rng) if text.kind == "replies" else examples
@@ -211,9 +255,9 @@ def _check_corpus(corpus: Corpus, *, is_trained: bool) -> None:
         raise DataError(f"nothing is held out of the {empty[0]}: raise split.held_out")
 
 
-def _write_prompts(texts: Texts, work: Path) -> None:
+def _held_out_prompts(texts: Texts) -> list[dict[str, object]]:
     """What evaluation asks: held-out turns, and the label that is right, where there is one."""
-    held_out = [
+    held_out: list[dict[str, object]] = [
         {
             "kind": kind,
             "turns": [[turn.role, turn.text] for turn in example.turns],
@@ -223,11 +267,10 @@ def _write_prompts(texts: Texts, work: Path) -> None:
         for _, examples in parts
         for example in examples
     ]
-    questions = [
+    return held_out + [
         {"kind": "questions", "turns": [[e.turns[0].role, e.turns[0].text]], "label": e.label}
         for e in texts.questions
     ]
-    _write_json(work / PROMPTS_NAME, [*held_out, *questions])
 
 
 def _write_labeled(texts: Texts, work: Path) -> None:

@@ -21,12 +21,13 @@ from lstmserve_training.card import write_card
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.describe import Publication, make_manifest
 from lstmserve_training.errors import MissingInputError, PublishError
-from lstmserve_training.export import check_same_bits, load_module
+from lstmserve_training.export import load_module
+from lstmserve_training.proving import check_bits
 from lstmserve_training.speed import one_thread
 from lstmserve_training.work import MODEL_NAME, TOKENIZER_NAME, require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 BYTES_PER_MB = 1_000_000
 
@@ -37,8 +38,10 @@ def next_version(store: Path, name: str) -> int:
     return max(versions, default=0) + 1
 
 
-def publish(publication: Publication) -> Path:
+def publish(publication: Publication, prove: Callable[[Path], object] = check_bits) -> Path:
     """Write ``<store>/<name>/<version>/``, whole or not at all, and the model's card.
+
+    ``prove`` raises PublishError or ExportError for a version whose replies are not exact.
 
     A store that names no default model names the one that has answered so far, or the first.
     Raises PublishError when the version exists, a file is too big, or the evaluation is not
@@ -61,7 +64,8 @@ def publish(publication: Publication) -> Path:
         for name in names:
             shutil.copyfile(work / name, folder / name)
         write_manifest(folder, manifest)
-        _verify(folder)
+        _open(folder)
+        prove(folder)
     if default == recipe.name:
         write_default(store, default)
     write_card(target.parent, manifest, recipe.publish.card)
@@ -145,8 +149,7 @@ def _write_fingerprint(work: Path) -> list[str]:
     return [FINGERPRINT_NAME]
 
 
-def _verify(folder: Path) -> None:
-    """As a server would: the files, and that no row's numbers depend on anything else."""
+def _open(folder: Path) -> None:
     try:
         bundle = open_bundle(folder)
         classifier = bundle.read_classifier()
@@ -154,7 +157,6 @@ def _verify(folder: Path) -> None:
             bundle.answers.check_labels(set(classifier.labels) if classifier else set())
     except BundleError as error:
         raise PublishError(f"the version would not load: {error}") from error
-    check_same_bits(load_module(bundle.model_path), load_module(bundle.model_path))
 
 
 def _check_size(path: Path, max_size_mb: float) -> None:

@@ -33,7 +33,9 @@ from lstmserve_training.steps import (
 )
 from lstmserve_training.work import (
     BEST_NAME,
+    EARLIER_NAME,
     EVALUATION_NAME,
+    FISHER_NAME,
     LAST_NAME,
     LOG_NAME,
     MODEL_NAME,
@@ -46,7 +48,10 @@ if TYPE_CHECKING:
 
     from lstmserve_training.recipe.schema import Recipe
 
-OF_WEIGHTS = (BEST_NAME, LAST_NAME, LOG_NAME, MODEL_NAME, EVALUATION_NAME)
+OF_WEIGHTS = (
+    *(BEST_NAME, LAST_NAME, LOG_NAME, EARLIER_NAME, FISHER_NAME),
+    *(MODEL_NAME, EVALUATION_NAME),
+)
 
 
 class Run:
@@ -154,7 +159,8 @@ class Run:
         from lstmserve_training.data.report import show_report  # noqa: PLC0415
         from lstmserve_training.prepare import prepare  # noqa: PLC0415
 
-        show_report(prepare(self.recipe, self.folder, self.work), self.folder, self._console)
+        report = prepare(self.recipe, self.folder, self.work, self._say)
+        show_report(report, self.folder, self._console)
 
     def _train(self) -> dict[str, Any]:
         from lstmserve_training.training_run import describe_end, train  # noqa: PLC0415
@@ -202,6 +208,7 @@ class Run:
         self._console.print(make_table(measures, MODELS))
 
     def _publish(self) -> None:
+        from lstmserve_training import proving  # noqa: PLC0415
         from lstmserve_training.describe import Publication  # noqa: PLC0415
         from lstmserve_training.publish import (  # noqa: PLC0415
             describe_default,
@@ -214,9 +221,11 @@ class Run:
             take_answers(self.folder / self.recipe.publish.answers, self.work)
         version = next_version(self.store, self.recipe.name)
         publication = Publication(self.recipe, self.work, self.store, version, self._command)
-        target = publish(publication)
+        said: list[str] = []
+        target = publish(publication, lambda folder: said.append(proving.prove(folder)))
         found = {"name": self.recipe.name, "version": version}
         (self.work / PUBLISHED_NAME).write_text(json.dumps(found), encoding="utf-8")
+        self._say(f"publish: {said[0]}")
         self._say(f"published {target}")
         self._say(describe_default(self.store))
         self._say(f"serve it: lstmserve-server --model-store {self.store}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
+from lstmserve_training.continuation.earlier import find_earlier
 from lstmserve_training.data.files import find_files
 from lstmserve_training.errors import DataError
 from lstmserve_training.importing.published import is_published
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.schema import Recipe
     from lstmserve_training.recipe.sections import FileSource
 
+EARLIER_TEXT = (CORPUS_NAME, PROMPTS_NAME, TEMPLATE_NAME, PREPARATION_NAME)
 SPOKEN = {"name", "origin", "license"}  # of a source: what changes no text
 
 
@@ -56,6 +58,8 @@ def _prepare_keys(recipe: Recipe) -> dict[str, Any]:
     sources = [source.model_dump(exclude=SPOKEN) for source in recipe.sources]
     label_weight = recipe.training.label_weight
     found = {**document, "sources": sources, "training": {"label_weight": label_weight}}
+    if recipe.continuation is not None:
+        found["continuation"] = recipe.continuation.model_dump(include={"replay"})
     if recipe.weights is not None:
         own = {"vocabulary", "tokens", "start", "end", "unknown"}
         found["weights"] = recipe.weights.model_dump(include=own)
@@ -68,7 +72,11 @@ def _import_keys(recipe: Recipe) -> dict[str, Any]:
 
 def _train_keys(recipe: Recipe) -> dict[str, Any]:
     training = recipe.training.model_dump(exclude=UNRELATED)
-    return {"seed": recipe.seed, "model": recipe.model.model_dump(), "training": training}
+    found = {"seed": recipe.seed, "model": recipe.model.model_dump(), "training": training}
+    if recipe.continuation is not None:
+        own = {"consolidation", "fisher_documents"}
+        found["continuation"] = recipe.continuation.model_dump(include=own)
+    return found
 
 
 def _classify_keys(recipe: Recipe) -> dict[str, Any]:
@@ -218,7 +226,9 @@ def make_record(step: Step, recipe: Recipe, folder: Path, work: Path) -> Record:
     """What a step would be carried out with now."""
     inputs = digests(work, step.inputs)
     if step is PREPARE:
-        inputs = _data_digests(recipe, folder)
+        inputs = _data_digests(recipe, folder) | _earlier_digests(recipe, folder, EARLIER_TEXT)
+    elif step is TRAIN and recipe.continuation is not None:
+        inputs |= _earlier_digests(recipe, folder, (BEST_NAME, CORPUS_NAME))
     elif step is TRAIN and recipe.training.start_from:
         first = folder / recipe.training.start_from
         name = MODEL_NAME if is_published(first) else BEST_NAME
@@ -245,6 +255,14 @@ def changes(before: Record, now: Record) -> list[str]:
 def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """SHA-256 of files by name; empty for one that is not there."""
     return {name: _digest(folder / name) for name in names}
+
+
+def _earlier_digests(recipe: Recipe, folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Of files of the run that is continued."""
+    if recipe.continuation is None:
+        return {}
+    found = digests(find_earlier(recipe, folder), names)
+    return {f"{recipe.continuation.model}: {name}": digest for name, digest in found.items()}
 
 
 def _data_digests(recipe: Recipe, folder: Path) -> dict[str, str]:

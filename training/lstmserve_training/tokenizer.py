@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -70,9 +71,10 @@ def add_labels(path: Path, labels: Iterable[str]) -> Tokenizer:
 def pad(tokenizer: Tokenizer) -> None:
     """Fill the vocabulary up to whole vectors with special tokens that no reply may contain."""
     found = tokenizer.get_vocab_size(with_added_tokens=True)
-    taken = sum(name.startswith("<|pad:") for name in tokenizer.get_vocab())
-    names = (f"<|pad:{taken + number}|>" for number in range(round_up(found) - found))
-    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in names])
+    missing = round_up(found) - found
+    names = (f"<|pad:{number}|>" for number in itertools.count())
+    new = itertools.islice((name for name in names if tokenizer.token_to_id(name) is None), missing)
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in new])
 
 
 def round_up(number: int) -> int:

@@ -37,6 +37,7 @@ from lstmserve_training.stepper import FloatLstm
 from lstmserve_training.work import BEST_NAME, LAST_NAME
 
 if TYPE_CHECKING:
+    from lstmserve_training.continuation.consolidation import Consolidation
     from lstmserve_training.recipe.sections import TrainingSection
     from lstmserve_training.reporting import Reporter
 
@@ -92,10 +93,15 @@ class Trainer:
         device: str | None = None,
         *,
         special_ids: Sequence[int] = (),
+        first: StackedLstm | None = None,
+        consolidation: Consolidation | None = None,
         sampler: Sampler = lambda _model: [],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``special_ids`` are tokens that stand for no text; ``sampler`` shows what is learned."""
+        """``special_ids`` are tokens that stand for no text; ``sampler`` shows what is learned.
+
+        Training starts from the weights of ``first``, where they are given.
+        """
         torch.manual_seed(seed)
         self._section, self._seed = section, seed
         self._corpus, self._out = corpus, out
@@ -106,6 +112,9 @@ class Trainer:
         self._model = StackedLstm(model).to(self._device)
         if section.start_from:
             self._start_from(Path(section.start_from))
+        if first is not None:
+            self._model.load_state_dict(first.state_dict())
+        self._consolidation = consolidation.to(self._device) if consolidation else None
         self._optimizer = torch.optim.AdamW(
             self._model.parameters(), weight_decay=section.weight_decay
         )
@@ -169,7 +178,10 @@ class Trainer:
         targets, weights = targets.to(self._device), weights.to(self._device)
         loss = weighted_loss(logits, targets, weights, section.label_smoothing)
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        cost = (
+            loss if self._consolidation is None else loss + self._consolidation.penalty(self._model)
+        )
+        cost.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), section.clip_norm)
         self._optimizer.step()
         self._progress.step += 1
@@ -214,6 +226,14 @@ class Trainer:
         )
         return sum(math.ceil(length / self._section.segment) for length in longest)
 
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """What decides the weights, beside the corpus, the sizes and the first weights."""
+        found = {"seed": self._seed, **self._section.model_dump(exclude=UNRELATED)}
+        if self._consolidation is not None:
+            found["consolidation"] = self._consolidation.strength
+        return found
+
     # --- checkpoints ----------------------------------------------------------------------
 
     def _save_now_and_then(self) -> None:
@@ -222,8 +242,8 @@ class Trainer:
             self._save(LAST_NAME)
 
     def _save(self, name: str) -> None:
-        settings = settings_of(self._section, self._seed)
-        save_checkpoint(self._out / name, self._model, self._optimizer, settings, self._progress)
+        path, settings = self._out / name, self._settings
+        save_checkpoint(path, self._model, self._optimizer, settings, self._progress)
         self._saved_at = self._clock()
 
     def _resume(self) -> None:
@@ -231,8 +251,7 @@ class Trainer:
         if not path.exists():
             return
         saved = read_checkpoint(path)
-        is_same = saved["train"] == settings_of(self._section, self._seed)
-        if not is_same or saved["config"] != asdict(self._model.config):
+        if saved["train"] != self._settings or saved["config"] != asdict(self._model.config):
             raise DataError(f"{path} was made with other settings: use another folder")
         self._model.load_state_dict(saved["model"])
         self._optimizer.load_state_dict(saved["optimizer"])
@@ -259,8 +278,3 @@ def _with_new_tokens(model: StackedLstm, first: StackedLstm) -> dict[str, Tensor
         if fresh.shape != found[name].shape:
             found[name] = torch.cat([found[name], fresh[len(found[name]) :]])
     return found
-
-
-def settings_of(section: TrainingSection, seed: int) -> dict[str, Any]:
-    """Everything that decides the weights, beside the corpus and the sizes."""
-    return {"seed": seed, **section.model_dump(exclude=UNRELATED)}

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lstmserve_training.checkpoint import Progress, read_checkpoint
+import torch
+
+from lstmserve_training.checkpoint import Progress, load_best, read_checkpoint
+from lstmserve_training.continuation.consolidation import Consolidation, consolidate, widen
+from lstmserve_training.continuation.earlier import find_earlier
+from lstmserve_training.continuation.keeping import write_measures
 from lstmserve_training.documents import load_corpus
-from lstmserve_training.model import ModelConfig
+from lstmserve_training.model import ModelConfig, StackedLstm
 from lstmserve_training.reporting import (
     LogReporter,
     Reporter,
@@ -57,6 +62,7 @@ def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: st
         reporters: list[Reporter] = [shown, LogReporter(work / LOG_NAME)]
         if section.tensorboard:
             reporters.append(TensorBoardReporter(work / "tensorboard"))
+        first, consolidation = _begin(recipe, model, folder, work)
         trainer = Trainer(
             model,
             section,
@@ -65,6 +71,22 @@ def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: st
             work,
             device,
             special_ids=sorted(tokenizer.special_ids),
+            first=first,
+            consolidation=consolidation,
             sampler=make_sampler(recipe, work),
         )
         trainer.run(Reporters(reporters))
+
+
+def _begin(
+    recipe: Recipe, model: ModelConfig, folder: Path, work: Path
+) -> tuple[StackedLstm | None, Consolidation | None]:
+    """The weights to start from, and what keeps them; nothing of both in a run of its own."""
+    section = recipe.continuation
+    if section is None:
+        return None, None
+    earlier = find_earlier(recipe, folder)
+    write_measures(earlier, recipe, work)
+    torch.manual_seed(recipe.seed)  # the rows of tokens that are new
+    first = widen(load_best(earlier).model, model)
+    return first, consolidate(section, earlier, first, work, recipe.seed)

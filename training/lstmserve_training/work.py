@@ -25,6 +25,9 @@ LOG_NAME = "training.jsonl"
 MODEL_NAME = "model.pt"
 EVALUATION_NAME = "evaluation.json"
 IMPORT_NAME = "import.json"
+REWRITES_NAME = "rewrites.json"
+FISHER_NAME = "fisher.pt"
+EARLIER_NAME = "earlier.json"
 CLASSIFICATION_NAME = "classification.json"
 PUBLISHED_NAME = "published.json"
 STEPS_NAME = "steps.json"
@@ -32,6 +35,7 @@ STEPS_NAME = "steps.json"
 _STEPS = {
     BEST_NAME: "train",
     LAST_NAME: "train",
+    EARLIER_NAME: "train",
     MODEL_NAME: "quantize",
     EVALUATION_NAME: "evaluate",
     CLASSIFIER_NAME: "classify",

@@ -31,7 +31,7 @@ from lstmserve_server.engine.messages import (
 )
 from lstmserve_server.engine.observer import EngineObserver, Measuring
 from lstmserve_server.engine.outbox import OnState, Outbox
-from lstmserve_server.engine.output import FinishReason, Output
+from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.prefix import WHOLE_PROMPT, PromptStates
 from lstmserve_server.engine.reply import Reply
 from lstmserve_server.engine.reply_stream import ReplyStream
@@ -131,9 +131,8 @@ class EngineClient:
         text = begin_text(self._vocabulary.tokenizer, self._vocabulary.end_id, request)
         now = self._clock()
         is_measured = self._measuring.chooses(request, now)
-        reply = Reply(
-            next(self._ids), request, claim, states, text, Outbox(on_state), now, is_measured
-        )
+        outbox = Outbox(self._config.quantum_steps, on_state)
+        reply = Reply(next(self._ids), request, claim, states, text, outbox, now, is_measured)
         self._begin(reply)
         return ReplyStream(reply.id, reply.outbox, self)
 
@@ -214,13 +213,15 @@ class EngineClient:
                 self._replies[reply_id].take_state(state)
         for refusal in turn.refusals:
             self._refuse(refusal.reply_id, refusal.to_error())
-        for row in turn.rows:
+        # first tokens first: who waits for them does not wait for the messages of all others
+        for row in sorted(turn.rows, key=lambda row: row.begun is None):
             self._deliver(row, turn)
         for reply_id in turn.gone:
             self._forget(reply_id)
         self.load = turn.load
         if turn.decoded is not None:
             self._observer.on_decode(*turn.decoded)
+            self._observer.on_drafted(*turn.drafted)
         self._observer.on_wasted(turn.num_wasted, "finished")
 
     def _deliver(self, row: Row, turn: Turn) -> None:
@@ -229,23 +230,18 @@ class EngineClient:
             is_left = self._leaving.get(row.reply_id) is not None
             self._observer.on_wasted(len(row.token_ids), "cancelled" if is_left else "finished")
             return
-        num_made = 0
-        for output in reply.extend(row, turn.now, turn.message_tokens):
-            self._measure(reply, row, output, num_made)
-            num_made += len(output.token_ids)
-            reply.outbox.put(output, turn.message_tokens)
+        output = reply.extend(row, turn.now)
+        if reply.is_measured:
+            self._measuring.tell(reply, output, row.logprobs)
+        reply.outbox.put(output)
         if reply.outbox.is_complete:
             del self._replies[reply.id]
-            self._observer.on_wasted(len(row.token_ids) - num_made, "finished")
+            self._observer.on_wasted(len(row.token_ids) - len(output.token_ids), "finished")
             if reply.text.finish_reason is FinishReason.STOP_SEQUENCE:
                 self._cancel(reply, None)  # which only we know to be complete
         elif reply.outbox.num_tokens > self._config.park_after_tokens:
             reply.outbox.park()
             self._send(Park(reply.id))
-
-    def _measure(self, reply: Reply, row: Row, output: Output, start: int) -> None:
-        if reply.is_measured:
-            self._measuring.tell(reply, output, row.logprobs[start : start + len(output.token_ids)])
 
     def _refuse(self, reply_id: int, error: LstmserveError) -> None:
         reply = self._replies.pop(reply_id, None)

@@ -159,7 +159,7 @@ class Turn(Message, frozen=True, tag=3):
     decoded: tuple[int, int, float] | None  # rows, steps, seconds
     num_wasted: int  # tokens that were decoded after the ends of replies
     load: Load
-    message_tokens: int  # how many tokens a message to a caller should carry
+    drafted: tuple[int, int]  # tokens that were guessed ahead, and those of them that were right
 
 
 FromEngine = Loaded | Refused | Turn

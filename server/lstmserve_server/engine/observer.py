@@ -17,6 +17,9 @@ class EngineObserver(Protocol):
     def on_decode(self, rows: int, steps: int, seconds: float) -> None:
         """Tell that a decode call over this many rows and steps took so long."""
 
+    def on_drafted(self, guessed: int, right: int) -> None:
+        """Tell that the call guessed tokens ahead, and how many of them were right."""
+
     def on_wasted(self, tokens: int, reason: str) -> None:
         """Tell that tokens were decoded for nobody."""
 

@@ -21,10 +21,11 @@ class Outbox:
     prompt do not even wait for the reader.
     """
 
-    def __init__(self, on_state: OnState | None = None) -> None:
+    def __init__(self, message_tokens: int, on_state: OnState | None = None) -> None:
+        """So many tokens are enough for a message: those of a quantum."""
+        self._message_tokens = message_tokens
         self._on_state = on_state
         self._outputs: deque[Output] = deque()
-        self._message_tokens = 1
         self._error: LstmserveError | None = None
         self._filled = asyncio.Event()
         self.is_complete = False  # nothing more comes
@@ -37,12 +38,8 @@ class Outbox:
         if self._on_state is not None:
             self._on_state(state.num_tokens, state.data)
 
-    def put(self, result: Output | LstmserveError, message_tokens: int = 1) -> None:
-        """Add a further part, or the error that ends the reply.
-
-        From now on so many tokens are enough for a message.
-        """
-        self._message_tokens = message_tokens
+    def put(self, result: Output | LstmserveError) -> None:
+        """Add a further part, or the error that ends the reply."""
         if isinstance(result, LstmserveError):
             self._error = result
             self.is_complete = True
@@ -50,7 +47,7 @@ class Outbox:
             self._outputs.append(result)
             self.num_tokens += len(result.token_ids)
             self.is_complete = result.finish is not None
-        is_enough = self.num_tokens >= message_tokens or self.is_parked
+        is_enough = self.num_tokens >= self._message_tokens or self.is_parked
         if not self._is_begun or is_enough or self.is_complete:
             self._filled.set()
 
@@ -70,7 +67,8 @@ class Outbox:
             if self._error is not None:
                 raise self._error
             return None
-        taken = self._cut()
+        taken = merge(list(self._outputs))
+        self._outputs.clear()
         self._is_begun = True
         self.num_tokens -= len(taken.token_ids)
         if not self._outputs and not self.is_complete:
@@ -84,14 +82,6 @@ class Outbox:
         self.is_complete = True
         self._filled.set()
         return num_left
-
-    def _cut(self) -> Output:
-        """Take all that are here, or one while a message carries one and the reader keeps up."""
-        if self._message_tokens == 1 and not self.is_parked:
-            return self._outputs.popleft()
-        taken = merge(list(self._outputs))
-        self._outputs.clear()
-        return taken
 
 
 def merge(outputs: list[Output]) -> Output:

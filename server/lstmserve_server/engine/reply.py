@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from lstmserve_server.engine.messages import Row, Submit
@@ -69,27 +68,15 @@ class Reply:
         self._known_states = state.num_tokens
         self.outbox.give_state(state)
 
-    def extend(self, row: Row, now: float, size: int) -> Iterator[Output]:
-        """Yield the outputs of further tokens, each of so many, up to where the reply ends."""
+    def extend(self, row: Row, now: float) -> Output:
+        """Add further tokens up to where the reply ends; return what came of them."""
         if not self.token_ids:
             self._first_token_at = now
             self._started_at, self._prefilled_at = row.begun or (now, now)
-        for start in range(0, len(row.token_ids), size):
-            token_ids, text = self._push(row.token_ids[start : start + size])
-            scores = row.logprobs[start : start + len(token_ids)]
-            yield Output(text, token_ids, self._asked_for(scores), self._finish(now))
-            if self.text.finish_reason is not None:
-                return
-
-    def _push(self, token_ids: list[int]) -> tuple[list[int], str]:
-        """Return those of the tokens that are part of the reply, and their text."""
-        text = ""
-        for number, token_id in enumerate(token_ids, start=1):
-            text += self.text.push(token_id)
-            self.token_ids.append(token_id)  # with its text, whatever comes of the next one
-            if self.text.finish_reason is not None:
-                return token_ids[:number], text
-        return token_ids, text
+        token_ids, text = self.text.extend(row.token_ids)
+        self.token_ids += token_ids
+        scores = self._asked_for(row.logprobs[: len(token_ids)])
+        return Output(text, token_ids, scores, self._finish(now))
 
     def _asked_for(self, scores: list[TokenLogprobs]) -> list[TokenLogprobs]:
         return scores if self.request.sampling.num_logprobs is not None else []

@@ -45,6 +45,22 @@ class ReplyText:
         self.finish_reason: FinishReason | None = None
         self.stop_sequence = ""
 
+    def extend(self, token_ids: Sequence[int]) -> tuple[list[int], str]:
+        """Add tokens; return those up to where the reply ends, and the text they make safe."""
+        if not self._stops and not self._may_end_within(token_ids):  # then all at once
+            self.num_tokens += len(token_ids)
+            return list(token_ids), self._detokenizer.push(token_ids)
+        taken, text = [], ""
+        for token_id in token_ids:
+            text += self.push(token_id)
+            taken.append(token_id)
+            if self.finish_reason is not None:
+                break
+        return taken, text
+
+    def _may_end_within(self, token_ids: Sequence[int]) -> bool:
+        return self.num_tokens + len(token_ids) >= self._max_tokens or self._end_id in token_ids
+
     def push(self, token_id: int) -> str:
         """Add one token; return the text that it makes safe to send."""
         self._held += self._detokenizer.push([token_id])  # raises for no token of the vocabulary

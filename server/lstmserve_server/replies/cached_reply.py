@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -42,16 +41,18 @@ class CachedReply(msgspec.Struct, frozen=True, array_like=True):
         )
 
     def cut(self, start: int, end: int) -> Output:
-        """Return the part of the tokens from start to end, without what comes last."""
+        """Return the part of the tokens from start to end, and what comes last with the last."""
         text_start = self.text_ends[start - 1] if start else 0
         return Output(
             self.text[text_start : self.text_ends[end - 1]],
             list(self.token_ids[start:end]),
             [TokenLogprobs(*scores) for scores in self.logprobs[start:end]],
+            self._finish if end == len(self.token_ids) else None,
         )
 
-    def finish(self, timings: Timings) -> Finish:
-        return Finish(self.reason, self.stop_sequence, len(self.token_ids), timings)
+    @property
+    def _finish(self) -> Finish:
+        return Finish(self.reason, self.stop_sequence, len(self.token_ids), NO_TIME)
 
 
 def gather(outputs: Sequence[Output], text: ReplyText) -> CachedReply | None:
@@ -132,4 +133,4 @@ def _cut(reply: CachedReply, start: int, message_tokens: int | None) -> Iterator
     while end < num_tokens:
         yield reply.cut(start, end)
         start, end = end, end + (message_tokens or 0)
-    yield replace(reply.cut(start, num_tokens), finish=reply.finish(NO_TIME))
+    yield reply.cut(start, num_tokens)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
-from lstmserve_server.engine.output import Output, Timings
+from lstmserve_server.engine.output import Finish, Output, Timings
 from lstmserve_server.engine.request import GenerationRequest
 
 
@@ -70,14 +70,16 @@ class PartMaker:
         """Return the next part, with this request's own times."""
         now = time.monotonic()
         self._began_at = self._began_at or now
-        if output.finish is None:
+        finish = output.finish
+        if finish is None:
             return Part(output, request, provenance, outcome=self._outcome)
-        made, saved_seconds = output.finish.timings, 0.0
+        made, saved_seconds = finish.timings, 0.0
         if provenance.outcome.is_shared:
             saved_seconds = provenance.saved_seconds or made.work_seconds
             first, total = self._began_at - self._arrived_at, now - self._arrived_at
             own = Timings(0.0, 0.0, 0.0, first, total, self._arrived_at)
         else:
             own = made.delayed(provenance.lookup_seconds)
-        output = replace(output, finish=replace(output.finish, timings=own))
+        finish = Finish(finish.reason, finish.stop_sequence, finish.num_tokens, own)
+        output = Output(output.text, output.token_ids, output.logprobs, finish)
         return Part(output, request, provenance, saved_seconds, self._outcome)

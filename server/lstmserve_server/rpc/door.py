@@ -12,6 +12,7 @@ import grpc
 from lstmserve_server.auth.limits import Limits
 from lstmserve_server.auth.live_register import LiveRegister
 from lstmserve_server.auth.principal import AuthObserver, Failure, Principal
+from lstmserve_server.engine.request import ANONYMOUS
 from lstmserve_server.errors import UnauthenticatedError
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.identity import Identity
@@ -62,7 +63,7 @@ class OpenDoor:
     @contextmanager
     def admit(self, call: Call, context: Context) -> Iterator[Call]:
         user = read_caller(context.invocation_metadata() or ())
-        yield replace(call, identity=Identity(user))
+        yield call if user == ANONYMOUS else replace(call, identity=Identity(user))
 
     def is_open_to(self, call: Call, context: Context) -> bool:  # noqa: ARG002 - a Door's
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Classification, Tokenizer
@@ -101,9 +101,11 @@ def to_completion(part: Part, labels: Sequence[str]) -> pb.Completion | None:
     )
 
 
-def find_labels(token_ids: Iterable[int], model: ServedModel) -> list[str]:
+def find_labels(token_ids: Sequence[int], model: ServedModel) -> list[str]:
     """Return the labels that the model wrote between the words of its reply."""
     names = model.bundle.template.label_of_id
+    if names.keys().isdisjoint(token_ids):  # of most chunks, and told at once
+        return []
     return [names[token_id] for token_id in token_ids if token_id in names]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -86,7 +86,9 @@ class Exchange:
 
     def to_reply(self, parts: Sequence[Part]) -> pb.GenerateReplyResponse:
         """Return the whole reply: the same events folded. The last part has ``finish``."""
-        whole = replace(parts[-1], output=merge([part.output for part in parts]))
+        whole = parts[-1]
+        if len(parts) > 1:
+            whole = replace(whole, output=merge([part.output for part in parts]))
         self._count(whole)
         chunk = to_chunk(whole.output, self._model.bundle.tokenizer)
         found = self._classification
@@ -135,7 +137,7 @@ class Exchange:
             if self._classification is not None:
                 self._observer.on_outcome(part.outcome.value)
 
-    def _find_labels(self, token_ids: Iterable[int]) -> list[str]:
+    def _find_labels(self, token_ids: Sequence[int]) -> list[str]:
         """Return the labels that the model told, where no classifier has told it one."""
         return [] if self._classification is not None else find_labels(token_ids, self._model)
 

@@ -199,7 +199,7 @@ def _max_tokens(stopping: pb.StoppingCriteria, manifest: Manifest) -> int:
 def _sampling(sampling: pb.SamplingParams, manifest: Manifest) -> SamplingParams:
     """Return the fields that a request sets, and the model's defaults for the others."""
     given: dict[str, Any] = {field.name: value for field, value in sampling.ListFields()}
-    defaults = manifest.sampling.model_dump(exclude={"max_tokens"})
+    defaults = {name: value for name, value in manifest.sampling if name != "max_tokens"}
     # the seed may be absent: another is chosen where one matters
     num_logprobs, biases = given.pop("logprobs", None), given.pop("logit_bias", {})
     return SamplingParams(

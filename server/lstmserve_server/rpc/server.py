@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from lstmserve.open_inference import inference_service_pb2, inference_service_pb2_grpc
 from lstmserve.v1 import (
@@ -46,6 +47,29 @@ SERVICES = (
 )
 # for the RPCs that are cut off to send their last words
 STOP_SECONDS = 0.2
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class Methods(grpc.GenericRpcHandler):
+    """The methods of a server by their names; generated code registers them as with a server.
+
+    grpc itself waits for a call of each method that is registered with it, and begins and ends
+    all of these waits with every call (docs/log.md).
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Add the methods of a service."""
+        self._handlers |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
+
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Do nothing: generated code registers the same methods one by one."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """Return the method that is called, if there is one."""
+        return self._handlers.get(handler_call_details.method)
 
 
 class RpcServer:
@@ -73,25 +97,11 @@ class RpcServer:
             options=options,
         )
         self._health = HealthServicer(("", *SERVICES))
+        methods = Methods()
         exchanges = Exchanges(service, observer)
-        generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(
-            GenerationServicer(exchanges, Classifying(service, observer)), self._server
-        )
-        inference_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
-            OpenInferenceServicer(service.catalog, exchanges, self._health), self._server
-        )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelServicer(service), self._server
-        )
-        cache_service_pb2_grpc.add_CacheServiceServicer_to_server(
-            CacheServicer(service), self._server
-        )
-        operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(
-            OperationsServicer(service.log_level, service.on_log_level), self._server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        generation = GenerationServicer(exchanges, Classifying(service, observer))
+        _add_services(methods, service, generation, exchanges, self._health)
+        self._server.add_generic_rpc_handlers((methods,))
 
     async def start(self, listen: Address) -> Address:
         """Listen and turn SERVING; return the address in use. Raises StartupError."""
@@ -141,3 +151,27 @@ def _make_interceptors(
 ) -> list[grpc.aio.ServerInterceptor]:
     opened = door or OpenDoor()
     return [CallInterceptor(gate, opened, observers), ForeignInterceptor(opened, is_own)]
+
+
+def _add_services(
+    methods: Methods,
+    service: Service,
+    generation: GenerationServicer,
+    exchanges: Exchanges,
+    health_servicer: HealthServicer,
+) -> None:
+    server = cast("grpc.aio.Server", methods)  # all that generated code needs of one
+    generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
+    inference_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(
+        OpenInferenceServicer(service.catalog, exchanges, health_servicer), server
+    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(service), server)
+    cache_service_pb2_grpc.add_CacheServiceServicer_to_server(CacheServicer(service), server)
+    operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(
+        OperationsServicer(service.log_level, service.on_log_level), server
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
+        reflection.aio.ReflectionServicer(names), server
+    )

@@ -22,6 +22,7 @@ from lstmserve_server.errors import FieldViolation, InvalidRequestError
 MAX_REQUEST_BYTES = 1 << 20
 # texts and messages searched for one that is not UTF-8: half a million would take half a second
 MAX_SEARCHED = 1024
+MAX_KEY = 64  # characters of a map's key that an error tells
 
 _FieldProto = descriptor_pb2.FieldDescriptorProto
 
@@ -92,10 +93,34 @@ def _texts_in(message: Message, prefix: str) -> Iterator[tuple[str, bytes]]:
         path = f"{prefix}{field.name}"
         if _was_text(field):
             yield from ((path, item) for item in (value if field.is_repeated else [value]))
+        elif _was_map(field):
+            for entry in value:
+                yield from _texts_in_entry(entry, path)
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
             for place, item in _messages_in(field, value, path):
                 yield place, b""
                 yield from _texts_in(item, f"{place}.")
+
+
+def _texts_in_entry(
+    entry: Any,  # noqa: ANN401 - of a map whose keys were texts
+    path: str,
+) -> Iterator[tuple[str, bytes]]:
+    """Of a map's entry, which is called by its key."""
+    place = f"{path}[{entry.key.decode(errors='replace')[:MAX_KEY]}]"
+    yield place, entry.key
+    if isinstance(entry.value, bytes):
+        yield place, entry.value
+    elif isinstance(entry.value, Message):
+        yield place, b""
+        yield from _texts_in(entry.value, f"{place}.")
+
+
+def _was_map(twin: FieldDescriptor) -> bool:
+    """Return whether a list of entries was a map of which the keys are texts."""
+    if twin.type != FieldDescriptor.TYPE_MESSAGE or not twin.is_repeated or _is_map(twin):
+        return False
+    return _is_map(descriptor_pool.Default().FindFieldByName(twin.full_name))
 
 
 def _was_text(twin: FieldDescriptor) -> bool:

@@ -12,6 +12,8 @@ from lstmserve_bundle.manifest import MANIFEST_NAME
 from lstmserve_bundle.store import StoreContents, look_into
 from lstmserve_server.errors import StartupError
 
+# the recipe brings its text along, and publishes into ./model_store, where servers look by default
+ADVICE = "A model in a minute: lstmserve-train recipes cp demo . && lstmserve-train run demo.toml"
 MAX_TOLD = 20  # of what is passed over; a wrong folder may hold any number
 
 log = structlog.get_logger()
@@ -45,7 +47,7 @@ def read_store(folder: Path) -> tuple[Stored, Mapping[str, str]]:
     if not folder.is_dir():
         raise StartupError(
             f"--model-store: {folder} is not a folder; name one that holds "
-            f"<model>/<version>/{MANIFEST_NAME}"
+            f"<model>/<version>/{MANIFEST_NAME}. {ADVICE}"
         )
     try:
         found = look_into(folder)
@@ -55,6 +57,7 @@ def read_store(folder: Path) -> tuple[Stored, Mapping[str, str]]:
         raise StartupError(
             f"--model-store: {folder} holds no <model>/<version>/{MANIFEST_NAME}"
             + "".join(f"; {path}: {reason}" for path, reason in _first(found.passed_over).items())
+            + f". {ADVICE}"
         )
     return _stored(folder, found), found.passed_over
 

@@ -80,7 +80,7 @@ async def start_worker(order: Order) -> AsyncIterator[WorkerProcess]:
         stdout=asyncio.subprocess.PIPE,
         limit=MAX_LINE_BYTES,
         env=environment(),
-        process_group=0,  # Ctrl-C on the terminal reaches the supervisor alone, which passes it on
+        start_new_session=True,  # Ctrl-C on the terminal reaches the supervisor alone
     )
     worker = WorkerProcess(process)
     try:

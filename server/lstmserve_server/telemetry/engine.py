@@ -15,6 +15,7 @@ from lstmserve_server.telemetry.metrics import Metrics, QualityFamilies
 from lstmserve_server.telemetry.quality import QualityWindow
 
 WASTE = ("finished", "cancelled")
+DRAFTS = ("accepted", "rejected")
 
 
 class EngineMetrics:
@@ -25,6 +26,7 @@ class EngineMetrics:
         self._window = QualityWindow()
         _watch_quality(metrics.quality, labels, self._window)
         self._wasted = {reason: families.wasted_tokens.labels(*labels, reason) for reason in WASTE}
+        self._drafted = {name: families.drafted_tokens.labels(*labels, name) for name in DRAFTS}
         self._restarts = {reason: families.restarts.labels(*labels, reason) for reason in REASONS}
         self._step_seconds = families.step_seconds.labels(*labels)
         self._batch_rows = families.batch_rows.labels(*labels)
@@ -34,6 +36,12 @@ class EngineMetrics:
         """A decode call over this many rows and steps took so long."""
         self._batch_rows.observe(rows)
         self._step_seconds.observe(seconds / steps)
+
+    def on_drafted(self, guessed: int, right: int) -> None:
+        """Tokens were guessed ahead, and so many of them were right."""
+        if guessed:
+            self._drafted["accepted"].inc(right)
+            self._drafted["rejected"].inc(guessed - right)
 
     def on_wasted(self, tokens: int, reason: str) -> None:
         """Tokens were decoded for nobody."""

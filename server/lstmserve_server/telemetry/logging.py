@@ -72,7 +72,6 @@ def configure_logging(level: str, log_format: str, **facts: object) -> ProcessLo
         processors=[
             log.drop_silent,
             lambda _logger, _method, line: {**facts, **line},
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *(_for_people() if on_terminal else _for_programs()),

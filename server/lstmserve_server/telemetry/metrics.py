@@ -91,6 +91,9 @@ class EngineFamilies:
         self.wasted_tokens = make.counter(
             "wasted_tokens", "Tokens decoded for nobody.", (*MODEL, "reason")
         )
+        self.drafted_tokens = make.counter(
+            "drafted_tokens", "Tokens guessed ahead of a reply.", (*MODEL, "outcome")
+        )
         self.cancel_seconds = make.histogram(
             "cancel_seconds", "A caller's leaving, or its deadline, to the freed row."
         )

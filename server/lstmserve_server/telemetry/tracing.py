@@ -19,7 +19,7 @@ def make_tracer(config: TracingConfig | None) -> CallTracer | None:
         from lstmserve_server.telemetry.spans import CallTracer  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise StartupError(
-            f"--trace-endpoint: {error.name} is not installed; run: "
-            "pip install 'lstmserve[server,tracing]'"
+            f"--trace-endpoint: {error.name} is not installed; in a checkout, run: "
+            "pip install '.[server,tracing]'"
         ) from None
     return CallTracer(config)

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -18,10 +19,13 @@ from lstmserve_server.engine import keeper
 from lstmserve_server.engine.client import EngineClient, Vocabulary
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.runner import Decoded
+from lstmserve_server.engine.keeper import Keeper
 from lstmserve_server.engine.launcher import EngineProcess, Launcher
+from lstmserve_server.engine.messages import Cancel, Load, Row, Turn
 from lstmserve_server.engine.prefix import KnownState, PromptStates
 from lstmserve_server.engine.reply_stream import ReplyStream
 from lstmserve_server.engine.request import Claim, GenerationRequest, Priority
+from lstmserve_server.engine.scheduling.scheduler import ALONE_QUANTA
 from lstmserve_server.errors import (
     DeadlineError,
     DeadlineInfeasibleError,
@@ -104,6 +108,10 @@ async def running(config: EngineConfig = CONFIG) -> AsyncIterator[Running]:
     assert found.launcher.is_closed
 
 
+def make_turn(*rows: Row) -> Turn:
+    return Turn(2.0, [*rows], [], [], [], (len(rows), 1, 0.1), 0, Load(), (0, 0))
+
+
 async def read_all(outputs: ReplyStream) -> list[int]:
     async with aclosing(outputs):
         return [token_id async for output in outputs for token_id in output.token_ids]
@@ -114,6 +122,29 @@ async def begin(run: Running, request: GenerationRequest = LONG) -> ReplyStream:
     outputs = run.engine.generate(request)
     assert (await anext(outputs)).token_ids
     return outputs
+
+
+async def test_first_tokens_go_out_before_the_rest_of_a_turn() -> None:
+    engine = Running(PATIENT).engine
+    engine._keeper = cast("Keeper", SimpleNamespace(is_up=True, count_progress=lambda: None))
+    engine._commands.append(Cancel(-1))  # what is to be sent waits for more
+    old, new = engine.generate(LONG), engine.generate(LONG)
+    told: list[str] = []
+
+    async def read(name: str, outputs: ReplyStream) -> None:
+        await anext(outputs)
+        told.append(name)
+
+    engine.on_turn(make_turn(Row(0, [1], [], (1.0, 1.0))))
+    await read("begun", old)
+    async with asyncio.TaskGroup() as readers:
+        readers.create_task(read("old", old))
+        readers.create_task(read("new", new))
+        await asyncio.sleep(0)
+        engine.on_turn(
+            make_turn(Row(0, [2] * PATIENT.quantum_steps, [], None), Row(1, [1], [], (1.0, 1.0)))
+        )
+    assert told == ["begun", "new", "old"]
 
 
 async def test_a_slow_reader_gives_its_place_up_and_loses_nothing() -> None:
@@ -128,7 +159,7 @@ async def test_a_slow_reader_gives_its_place_up_and_loses_nothing() -> None:
             others = [run.engine.generate(make_request(7, max_tokens=30)) for _ in range(2)]
             assert all([await read_all(other) for other in others])
             piece = (await anext(slow)).token_ids
-            assert len(piece) <= CONFIG.park_after_tokens + CONFIG.quantum_steps
+            assert len(piece) <= CONFIG.park_after_tokens + ALONE_QUANTA * CONFIG.quantum_steps
             got += piece
         assert got == undisturbed
         await run.until_idle()
@@ -144,7 +175,7 @@ async def test_what_is_kept_for_a_reader_who_always_lags_is_bounded() -> None:
             # until the engine has run ahead as far as it may
             await run.until(lambda: run.counts in {(0, 0, 1), (0, 0, 0)})
             kept = [reply.outbox.num_tokens for reply in run.engine._replies.values()]
-            assert sum(kept) <= CONFIG.park_after_tokens + CONFIG.quantum_steps
+            assert sum(kept) <= CONFIG.park_after_tokens + ALONE_QUANTA * CONFIG.quantum_steps
 
 
 async def test_a_cancelled_reply_frees_its_place_and_the_time_it_took_is_told() -> None:
@@ -325,7 +356,7 @@ async def test_a_deadline_that_passes_ends_a_reply() -> None:
 
 
 async def test_a_reply_goes_on_at_its_next_token_however_often_its_engine_dies() -> None:
-    request = make_request(3, max_tokens=300, min_tokens=300)
+    request = make_request(3, max_tokens=500, min_tokens=500)
     async with running(PATIENT) as run:
         expected = await read_all(run.engine.generate(request))
         stream, got = run.engine.generate(request), list[int]()

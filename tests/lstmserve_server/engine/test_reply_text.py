@@ -115,3 +115,25 @@ def test_text_sent_so_far_never_has_to_be_taken_back(text: str, stop: str) -> No
         assert "\ufffd" not in sent
         if reply.finish_reason is not None:
             break
+
+
+@given(
+    st.lists(st.integers(0, END), max_size=40),
+    st.lists(st.integers(1, 9), min_size=40),
+    st.lists(st.text("ab\u00e9", min_size=1, max_size=3), max_size=2),
+    st.integers(1, 50),
+)
+def test_tokens_that_come_together_are_those_that_come_one_by_one(
+    token_ids: list[int], sizes: list[int], stops: list[str], max_tokens: int
+) -> None:
+    whole, single = _reply(*stops, max_tokens=max_tokens), _reply(*stops, max_tokens=max_tokens)
+    start = 0
+    for size in sizes:
+        part = token_ids[start : start + size]
+        start += size
+        pieces = _push_all(single, part)
+        assert whole.extend(part) == (part[: len(pieces)], "".join(pieces))
+        facts = [(one.num_tokens, one.finish_reason, one.stop_sequence) for one in (whole, single)]
+        assert facts[0] == facts[1]
+        if whole.finish_reason is not None:
+            return

@@ -46,6 +46,7 @@ def test_only_generating_and_looking_at_models_is_for_those_who_generate() -> No
     assert allowed == {
         "lstmserve.v1.GenerationService/Generate",
         "lstmserve.v1.GenerationService/GenerateReply",
+        "lstmserve.v1.GenerationService/Classify",
         "lstmserve.v1.ModelService/ListModels",
         "lstmserve.v1.ModelService/GetModel",
         "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
@@ -61,6 +62,7 @@ def test_who_administers_does_not_generate() -> None:
     assert denied == {
         "lstmserve.v1.GenerationService/Generate",
         "lstmserve.v1.GenerationService/GenerateReply",
+        "lstmserve.v1.GenerationService/Classify",
         "inference.GRPCInferenceService/ModelInfer",
         "inference.GRPCInferenceService/ModelStreamInfer",
     }

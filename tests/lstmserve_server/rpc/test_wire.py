@@ -104,6 +104,17 @@ def test_text_that_is_no_utf8_is_named_within_a_map() -> None:
     assert found.violation.field == "parameters[stop].string_param"
 
 
+@pytest.mark.parametrize("text", [b"name", b"value"])
+def test_a_map_of_texts_is_called_by_its_key(text: bytes) -> None:
+    request = pb.GenerateRequest(prompt="hi", variables={"other": "fine", "name": "value"})
+    broken = request.SerializeToString().replace(text, b"\xff" * len(text))
+    found = make_reader(pb.GenerateRequest)(broken)
+    assert isinstance(found, Malformed)
+    key = "name" if text == b"value" else "\ufffd" * 4
+    assert found.violation.field == f"variables[{key}]"
+    assert found.violation.description == "must be valid UTF-8 text"
+
+
 def test_bytes_that_are_no_text_are_not_blamed_for_text_that_is_no_utf8() -> None:
     request = inference_service_pb2.ModelInferRequest(inputs=[{"name": "a"}, {"name": "bc"}])
     request.inputs[0].contents.bytes_contents.append(b"\xff")

@@ -14,7 +14,10 @@ from structlog.testing import capture_logs
 from lstmserve_bundle.manifest import MANIFEST_NAME
 from lstmserve_bundle.store import VERSION_RULE
 from lstmserve_server.errors import StartupError
+from lstmserve_server.options import OPTIONS
 from lstmserve_server.store.repository import MAX_TOLD, ModelRepository
+from lstmserve_training.recipe.reading import read_recipe
+from lstmserve_training.recipe.shipped import find_recipe, list_recipes
 from support.stores import make_folders
 
 
@@ -129,6 +132,18 @@ def test_a_store_without_a_version_names_what_may_be_meant_as_one(
         scan(tmp_path)
     reason = "it has no manifest.json" if path == "archive/1" else VERSION_RULE
     assert f"; {path}: {reason}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "nothing"])
+def test_an_empty_store_tells_the_command_that_makes_a_model(tmp_path: Path, name: str) -> None:
+    """As it is typed: the recipe ships, and publishes where servers look by default."""
+    with pytest.raises(StartupError) as caught:
+        scan(tmp_path / name)
+    command = "lstmserve-train recipes cp demo . && lstmserve-train run demo.toml"
+    assert str(caught.value).endswith(f"A model in a minute: {command}")
+    assert "demo" in list_recipes()
+    recipe = read_recipe(find_recipe("demo") / "demo.toml")
+    assert Path(recipe.publish.store) == Path(str(OPTIONS["model_store"].default))
 
 
 def test_a_store_of_which_nothing_can_be_read_says_what_cannot(

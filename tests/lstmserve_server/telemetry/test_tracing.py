@@ -308,4 +308,4 @@ def test_a_missing_library_is_named_with_what_to_install(tiny_store: Path) -> No
     assert run.returncode == 2
     last = run.stderr.splitlines()[-1]
     assert last.startswith("lstmserve-server: --trace-endpoint: opentelemetry")
-    assert last.endswith("pip install 'lstmserve[server,tracing]'")
+    assert last.endswith("pip install '.[server,tracing]'")

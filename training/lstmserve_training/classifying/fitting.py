@@ -105,7 +105,11 @@ class Fitting:
         batch = [index_blocks(hash_blocks(version.turns), self._index) for version in versions]
         scores = self._network(batch)
         wanted = torch.tensor([self._number[question.label] for question in questions])
-        loss = functional.cross_entropy(scores[:, : len(self._labels)], wanted)
+        loss = functional.cross_entropy(
+            scores[:, : len(self._labels)],
+            wanted,
+            label_smoothing=self._section.label_smoothing,
+        )
         if not self._section.out_of_scope:
             return loss
         out_of_scope = self._section.out_of_scope

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lstmserve_training.data.examples import USER, Example
+from lstmserve_training.data.examples import USER, Example, Turn
 from lstmserve_training.data.pools import ReplyPools, give_reply
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
+    from lstmserve_training.data.rewriting import Rewrites
+    from lstmserve_training.data.synonyms import Synonyms
     from lstmserve_training.recipe.sections import Augmentation
 
 PAIR = 2  # turns of a question with its answer
@@ -23,9 +25,17 @@ MISTYPED_WORDS = 0.12  # of a prompt that has any
 class Augmenter:
     """Makes versions of question-and-answer pairs."""
 
-    def __init__(self, config: Augmentation, pools: ReplyPools) -> None:
+    def __init__(
+        self,
+        config: Augmentation,
+        pools: ReplyPools,
+        synonyms: Synonyms | None = None,
+        rewrites: Rewrites | None = None,
+    ) -> None:
+        """Without ``synonyms`` and ``rewrites`` there are none, whatever ``config`` says."""
         self._config = config
         self._pools = pools
+        self._synonyms, self._rewrites = synonyms, rewrites
 
     def vary(self, examples: Sequence[Example], rng: random.Random) -> list[Example]:
         """One version of all of them."""
@@ -42,11 +52,26 @@ class Augmenter:
         )
 
     def _roughen(self, example: Example, rng: random.Random) -> Example:
-        turns = tuple(
-            replace(turn, text=roughen(turn.text, self._config, rng)) if turn.role == USER else turn
-            for turn in example.turns
+        """What users say as others might have typed it; the last of it in other words, too."""
+        asked = max(at for at, turn in enumerate(example.turns) if turn.role == USER)
+
+        def vary(at: int, turn: Turn) -> Turn:
+            if turn.role != USER:
+                return turn
+            text = self._reword(turn.text, example.label, rng) if at == asked else turn.text
+            return replace(turn, text=roughen(text, self._config, rng))
+
+        return replace(
+            example, turns=tuple(vary(at, turn) for at, turn in enumerate(example.turns))
         )
-        return replace(example, turns=turns)
+
+    def _reword(self, text: str, label: str, rng: random.Random) -> str:
+        """The prompt in other words, before anything happens to their letters."""
+        if self._rewrites is not None and _chance(rng, self._config.rewritten):
+            text = self._rewrites.draw(text, rng)
+        if self._synonyms is not None and _chance(rng, self._config.synonyms):
+            text = self._synonyms.replace(text, label, rng)
+        return text
 
 
 def roughen(text: str, config: Augmentation, rng: random.Random) -> str:

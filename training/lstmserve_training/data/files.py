@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.sections import FileSource
 
 WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")  # UTF-16, as spreadsheets write it
+SINGLE_BYTE = ("latin", "iso8859", "iso-8859", "cp125", "windows-125")
 SHOWN_CHARACTERS = 30
 
 
@@ -59,6 +60,7 @@ def check_bytes(path: Path, encoding: str) -> None:
 
 
 def _check_lines(path: Path, encoding: str) -> None:
+    is_single = encoding.lower().replace("_", "-").startswith(SINGLE_BYTE)
     is_wide = encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
     with open_binary(path) as file:
         if is_wide:
@@ -68,6 +70,26 @@ def _check_lines(path: Path, encoding: str) -> None:
             if number == 1 and line.startswith(WIDE_MARKS):
                 raise DataError(f'{path}: begins as UTF-16 does: set encoding = "utf-16"')
             _check_line(path, number, line, encoding)
+            if is_single and not line.isascii():
+                _check_mixture(path, number, line, encoding)
+
+
+def _check_mixture(path: Path, number: int, line: bytes, encoding: str) -> None:
+    """Raise DataError for a line that is UTF-8 in a file that is to be of another encoding.
+
+    In one of a byte per letter such a line would be a sequence of capitals and signs that no
+    language has: "TÃ¼r" for "Tür".
+    """
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return
+    at = next(at for at, letter in enumerate(text) if not letter.isascii())
+    raise DataError(
+        f"{path}, line {number}, column {at + 1}: {text[at]!r} is in UTF-8, and the file is "
+        f"to be {encoding}: it mixes encodings, or 'encoding' of the source is wrong; write all "
+        "lines in one"
+    )
 
 
 def _check_line(path: Path, number: int, line: bytes, encoding: str) -> None:

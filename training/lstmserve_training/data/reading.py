@@ -11,6 +11,7 @@ from lstmserve_training.data.examples import Example, RowCounts, drop_hollow, re
 from lstmserve_training.data.files import find_files
 from lstmserve_training.data.labeling import label_examples
 from lstmserve_training.data.pools import ReplyPools
+from lstmserve_training.data.room import check_room
 from lstmserve_training.data.slots import fill_slots, read_slots
 from lstmserve_training.data.splitting import (
     choose_held_out,
@@ -69,6 +70,7 @@ class Texts:
 
 def read_texts(recipe: Recipe, folder: Path) -> Texts:
     """Read, clean, check and split; raises DataError naming file and line of what is wrong."""
+    check_room(recipe, folder)
     sources = [_read_source(recipe, source, folder) for source in recipe.sources]
     texts = Texts(sources, ReplyPools())
     for text in sources:

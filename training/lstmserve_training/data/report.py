@@ -123,12 +123,28 @@ def _lines(report: dict[str, Any]) -> Iterable[str]:
         )
     if report["unknown_share"]:
         yield f"{report['unknown_share']:.2%} of the held-out tokens are unknown to the vocabulary"
+    yield from _lines_of_wording(report)
     yield from (f"warning: {warning}" for warning in report["warnings"])
     yield (
         f"{report['documents']:,} documents of {report['tokens']:,} tokens to train on, "
         f"{report['held_out_documents']:,} held out; vocabulary {report['vocabulary']:,}, "
-        f"{report['vocabulary_padding']} of it padding"
+        f"{report['vocabulary_padding']} of it padding{_describe_wish(report)}"
     )
+
+
+def _lines_of_wording(report: dict[str, Any]) -> Iterable[str]:
+    """What is trained on besides the text as it stands."""
+    if "earlier" in report:
+        yield f"with text of the model before it, an epoch has {report['epoch']:,} documents"
+    for word, others in report.get("synonyms", {}).items():
+        yield f"used alike: {word}: {', '.join(others)}"
+
+
+def _describe_wish(report: dict[str, Any]) -> str:
+    wanted = report.get("vocabulary_wanted", 0)
+    if wanted <= report["vocabulary"]:
+        return ""
+    return f"; the text gives no more, though tokenizer.vocabulary is {wanted:,}"
 
 
 def _new_characters(trained: list[Example], held_out: list[Example]) -> tuple[str, float]:

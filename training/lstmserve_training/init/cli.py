@@ -32,10 +32,13 @@ def init(
     if kind not in get_args(Kind):
         raise TrainingError(f"{kind!r} is no kind; there are: {', '.join(get_args(Kind))}")
     out = output or data.parent / f"{make_name(data)}.toml"
-    recipe = write_recipe(kind, data, out)  # type: ignore[arg-type]
+    notes: list[str] = []
+    recipe = write_recipe(kind, data, out, notes.append)  # type: ignore[arg-type]
     source = recipe.sources[0]
     columns = {k: v for k, v in source.columns.model_dump(exclude_defaults=True).items() if v}
     typer.echo(f"wrote {out}")
     if columns:
         typer.echo("columns: " + ", ".join(f"{part} is {name!r}" for part, name in columns.items()))
+    for note in notes:
+        typer.echo(f"check: {note}")
     typer.echo(f"look at it, then: lstmserve-train run {out}")

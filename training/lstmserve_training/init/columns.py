@@ -44,6 +44,8 @@ def choose_columns(kind: Kind, rows: Sequence[Row], notes: list[str]) -> dict[st
     if missing:
         found |= _guess(rows, [n for n in names if n not in found.values()], missing)
         notes.append("the names of the columns do not say what they hold: check them")
+    if "label" in wanted and "label" not in found:
+        notes += _note_labels(rows, [name for name in names if name not in found.values()])
     return {part: found[part] for part in wanted if part in found}
 
 
@@ -96,6 +98,18 @@ def _match_exactly(names: Sequence[str], words: Sequence[str]) -> str:
 def _is_label(rows: Sequence[Row], name: str) -> bool:
     values = {str(row.values.get(name, "")) for row in rows}
     return 1 < len(values) <= max(2, min(MAX_LABELS, SPARSE * len(rows)))
+
+
+def _note_labels(rows: Sequence[Row], names: Sequence[str]) -> list[str]:
+    """Columns of few different words, whatever they are called."""
+    likely = [
+        name
+        for name in names
+        if _is_label(rows, name) and not str(rows[0].values.get(name, "")).isdecimal()
+    ]
+    return [
+        f"column {name!r} may say what a row is about: label = {name!r}?" for name in likely[:3]
+    ]
 
 
 def _guess(rows: Sequence[Row], names: list[str], parts: list[str]) -> dict[str, str]:

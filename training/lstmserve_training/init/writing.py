@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,13 @@ PUBLISHING = ("[publish]", 'store = "model_store"', "")
 FIRST_OF_MANY = "\u2e80"
 
 
-def write_recipe(kind: Kind, data: Path, out: Path) -> Recipe:
-    """Look at a file and write the recipe; raises TrainingError rather than overwrite one."""
+def write_recipe(
+    kind: Kind, data: Path, out: Path, say: Callable[[str], object] = lambda _note: None
+) -> Recipe:
+    """Look at a file and write the recipe; ``say`` is told what is to be checked.
+
+    Raises TrainingError rather than overwrite a recipe.
+    """
     if out.exists():
         raise TrainingError(f"{out} exists: give another name with --output, or remove it")
     if not data.is_file():
@@ -53,6 +58,8 @@ def write_recipe(kind: Kind, data: Path, out: Path) -> Recipe:
     recipe = check(tomllib.loads(text), str(out))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
+    for note in look.notes:
+        say(note)
     return recipe
 
 

@@ -58,6 +58,7 @@ class ClassifierSection(Section):
     ngram_dropout: float = key(
         "share of n-grams left out of each question", ge=0, le=0.9, default=0.5
     )
+    label_smoothing: float = key("probability spread over all labels", ge=0, lt=1, default=0.0)
     held_out: float = key("share of the questions that is held out", ge=0.01, le=0.5, default=0.1)
     fillers: Share = key("share of questions with texts around them that say nothing", default=0.0)
     shorthand: dict[str, list[str]] = key(

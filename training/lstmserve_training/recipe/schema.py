@@ -9,6 +9,7 @@ from lstmserve_training.recipe.classifier import ClassifierSection
 from lstmserve_training.recipe.sections import (
     Augmentation,
     Cleaning,
+    Continuation,
     EvaluationSection,
     Kind,
     LimitsSection,
@@ -47,6 +48,7 @@ class Recipe(Section):
     tokenizer: TokenizerSection = TokenizerSection()
     model: ModelSection = ModelSection()
     weights: WeightsSection | None = None
+    continuation: Continuation | None = None
     training: TrainingSection = TrainingSection()
     augmentation: Augmentation = Augmentation()
     classifier: ClassifierSection | None = None
@@ -76,6 +78,8 @@ class Recipe(Section):
             raise ValueError("a classifier names questions: kinds 'replies' and 'conversations'")
         if self.weights is not None and self.has_roles:
             raise ValueError("weights are imported for the kinds 'lines' and 'text' only")
+        if self.weights is not None and self.continuation is not None:
+            raise ValueError("weights that exist and a continuation do not go together")
         needed = "validation" if self.weights is not None else "training"
         if needed == "validation" and any(source.use != needed for source in self.sources):
             raise ValueError("beside weights that exist, all sources have the use 'validation'")

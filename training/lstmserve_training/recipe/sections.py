@@ -293,6 +293,25 @@ class TrainingSection(Section):
     tensorboard: bool = key("write TensorBoard files into the run's folder", default=False)
 
 
+class Continuation(Section):
+    """A model that exists, which learns this text as well and keeps what it knows."""
+
+    model: str = key(
+        "`NAME/VERSION` in the store, whose run is in `runs`; or that run's folder",
+        min_length=1,
+    )
+    replay: Share = key("share of the earlier text that each epoch reads again", default=1.0)
+    consolidation: float = key(
+        "elastic weight consolidation: how dear it is to move the weights that the earlier text "
+        "depends on; 0: off",
+        ge=0,
+        default=10.0,
+    )
+    fisher_documents: Positive = key(
+        "documents of the earlier text by which those weights are found", default=500
+    )
+
+
 class Augmentation(Section):
     """Prompts as other people might have typed them; nothing is changed unless asked for."""
 
@@ -304,6 +323,26 @@ class Augmentation(Section):
     typos: Share = key("share of prompts with mistyped words", default=0.0)
     leave_out: Share = key("share of prompts that lose a word", default=0.0)
     earlier_exchange: Share = key("share of replies that follow another exchange", default=0.0)
+    synonyms: Share = key(
+        "share of prompts some of whose words are replaced by others that the prompts use alike, "
+        "under the same label",
+        default=0.0,
+    )
+    similarity: float = key(
+        "how alike two such words are at least: the cosine of their embeddings, which are made of "
+        "the prompts",
+        gt=0,
+        le=1,
+        default=0.6,
+    )
+    rewrite: list[str] = key(
+        "commands of the shell that read prompts, one a line, and write each in other words, such "
+        "as a translation there and back",
+        default=[],
+    )
+    rewritten: Share = key(
+        "share of prompts that are as one of these commands wrote them", default=0.3
+    )
 
 
 class EvaluationSection(Section):

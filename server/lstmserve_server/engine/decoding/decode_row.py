@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from lstmserve_server.engine.decoding.drafts import CONTEXT
 from lstmserve_server.engine.request import SamplingParams
 
 LOG2_E = math.log2(math.e)
@@ -24,10 +25,17 @@ class DecodeRow:
     position: int  # of the token that the first step chooses
     sampling: SamplingParams
     min_tokens: int
-    prompt_ids: Sequence[int] = ()  # what penalties look at
+    prompt_ids: Sequence[int] = ()  # what penalties and guesses look at
     reply_ids: Sequence[int] = ()
     is_measured: bool = False
     stream: int = 0  # unsigned, 64 bits: names its random numbers
+
+    @property
+    def recent_ids(self) -> list[int]:
+        """The token to read, behind those before it; zeros stand for those there are not."""
+        given = [*self.prompt_ids[-CONTEXT:], *self.reply_ids[-CONTEXT:]]
+        before = [*[0] * CONTEXT, *given[:-1]][1 - CONTEXT :]
+        return [*before, self.token_id]
 
     @property
     def is_scored(self) -> bool:

@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from lstmserve_server.engine.decoding.decode_row import DecodeRow, gather_settings
+from lstmserve_server.engine.decoding.drafts import CONTEXT, Drafts
 from lstmserve_server.engine.decoding.row_params import RowParams
 from lstmserve_server.engine.decoding.sampler import Scores
 from lstmserve_server.engine.output import TokenLogprobs
 
 State = Tensor
 FORMAT = "<f4"  # of a state as bytes
+MAX_DRAFTS = 11  # tokens guessed at a time; see docs/adr/0012-drafts.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,22 @@ class Decoded:
 class Runner:
     """Runs one loaded decode loop over a pool of slots."""
 
-    def __init__(self, loop: torch.jit.ScriptModule, max_rows: int, num_tokens: int) -> None:
+    def __init__(
+        self,
+        loop: torch.jit.ScriptModule,
+        max_rows: int,
+        num_tokens: int,
+        max_drafts: int = MAX_DRAFTS,
+    ) -> None:
+        """Guess up to so many tokens at a time while there is one row."""
         self.arrivals: Tensor = torch.zeros((), dtype=torch.int64)  # may be others' memory
         self._loop = loop
         self._num_tokens = num_tokens
         self._pool: Tensor = loop.initial_state(max_rows + 1)
         self._params: RowParams | None = None
+        self._max_drafts = max_drafts if hasattr(loop, "decode_alone") else 0
+        self._drafts = Drafts()
+        self.drafted = (0, 0)  # tokens that the last call guessed, and those that were right
 
     @property
     def state_bytes(self) -> int:
@@ -100,21 +112,49 @@ class Runner:
         """
         if self._params is None or not same_rows:
             self._params = self._loop.prepare(gather_settings(rows, self._num_tokens))
-        steps_taken, scores = self._loop(
-            self._pool,
-            [row.slot for row in rows],
-            [row.token_id for row in rows],
-            [row.position for row in rows],
-            self._params,
-            steps,
-            steps if least_steps is None else least_steps,
-            self.arrivals,
-        )
+        least_steps = steps if least_steps is None else least_steps
+        steps_taken, scores = self._decode(rows, self._params, steps, least_steps)
         logprobs = _read_logprobs(scores, rows)
         return [
             Decoded(list(token_ids), logprobs.get(row, []))
             for row, token_ids in enumerate(zip(*steps_taken, strict=True))
         ]
+
+    def _decode(
+        self, rows: Sequence[DecodeRow], params: RowParams, steps: int, least_steps: int
+    ) -> tuple[list[list[int]], list[Scores]]:
+        self.drafted = (0, 0)
+        if len(rows) == 1 and self._max_drafts and not rows[0].sampling.is_adjusted:
+            (row,) = rows
+            steps_taken, scores, self.drafted = self._loop.decode_alone(
+                self._pool,
+                row.slot,
+                row.recent_ids,
+                row.position,
+                params,
+                steps,
+                least_steps,
+                self.arrivals,
+                self._drafts.table,
+                self._max_drafts,
+            )
+        else:
+            steps_taken, scores = self._loop(
+                self._pool,
+                [row.slot for row in rows],
+                [row.token_id for row in rows],
+                [row.position for row in rows],
+                params,
+                steps,
+                least_steps,
+                self.arrivals,
+            )
+        return steps_taken, scores
+
+    def learn(self, prompt_ids: Sequence[int], reply_ids: Sequence[int]) -> None:
+        """Guess from now on that what has followed may follow again."""
+        if self._max_drafts:
+            self._drafts.learn([*prompt_ids[-CONTEXT:], *reply_ids])
 
 
 def _read_logprobs(

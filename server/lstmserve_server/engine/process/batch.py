@@ -66,6 +66,15 @@ class Batch:
         self._page.put_down()
         return decoded
 
+    @property
+    def drafted(self) -> tuple[int, int]:
+        """How many tokens the last call guessed, and how many of them were right."""
+        return self._runner.drafted
+
+    def learn(self, sequence: Sequence) -> None:
+        """Guess from now on that replies may go on as this one did."""
+        self._runner.learn(sequence.request.prompt_ids, sequence.token_ids)
+
     def try_alone(self, sequence: Sequence, known: KnownState | None, steps: int) -> None:
         """Prefill a sequence and decode so many tokens in the spare slot, and forget all of it."""
         slot = self._runner.spare_slot

@@ -27,7 +27,7 @@ from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.engine.process.batch import Batch
 from lstmserve_server.engine.request import Claim
 from lstmserve_server.engine.scheduling.pace import Pace
-from lstmserve_server.engine.scheduling.scheduler import Scheduler
+from lstmserve_server.engine.scheduling.scheduler import FEW_ROWS, Scheduler
 from lstmserve_server.engine.scheduling.sequence import Sequence, Stage
 from lstmserve_server.engine.shared_page import SharedPage
 from lstmserve_server.errors import DeadlineError, LstmserveError
@@ -52,6 +52,7 @@ class Engine:
         self._refusals: list[Refusal] = []  # since the last turn, as are those that follow
         self._gone: list[int] = []
         self._num_wasted = 0
+        self._drafted = (0, 0)
         self._has_news = False  # a command has changed how busy it is
 
     @property
@@ -78,9 +79,10 @@ class Engine:
             decoded,
             self._num_wasted,
             self.load,
-            self._scheduler.message_tokens,
+            self._drafted,
         )
-        self._refusals, self._gone, self._num_wasted, self._has_news = [], [], 0, False
+        self._refusals, self._gone, self._has_news = [], [], False
+        self._num_wasted, self._drafted = 0, (0, 0)
         return turn
 
     @property
@@ -139,6 +141,7 @@ class Engine:
         started_at = self._clock()
         decoded = self._batch.decode(turn.rows, turn.steps, turn.least_steps)
         seconds, steps = self._clock() - started_at, len(decoded[0].token_ids)
+        self._drafted = self._batch.drafted
         self._pace.on_decode(len(decoded), steps, seconds, while_waiting=self._scheduler.has_queue)
         rows = [self._extend(reply, row) for reply, row in zip(turn.rows, decoded, strict=True)]
         return rows, (len(decoded), steps, seconds)
@@ -148,6 +151,8 @@ class Engine:
         begun = None if reply.has_new_token else (reply.started_at, reply.prefilled_at)
         taken = reply.extend(row.token_ids)
         if reply.is_finished:
+            if self.load.running <= FEW_ROWS:  # many have no use for guesses, nor time to spare
+                self._batch.learn(reply)
             self._num_wasted += len(row.token_ids) - len(taken)
             self._remove(reply)
         return Row(reply.id, taken, row.logprobs[: len(taken)], begun)

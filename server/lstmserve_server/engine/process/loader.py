@@ -13,6 +13,7 @@ import torch
 
 from lstmserve_bundle import Bundle, BundleError, open_bundle, verify_bundle
 from lstmserve_server.engine.archive import path_of
+from lstmserve_server.engine.decoding.decode_ahead import DecodeAheadLoop
 from lstmserve_server.engine.decoding.decode_loop import DecodeLoop
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.runner import Runner
@@ -101,7 +102,8 @@ def _compile(bundle: Bundle, archive: int) -> None:
     """Put the version's model inside its decode loop into an archive."""
     vocabulary, end_id = bundle.manifest.sizes.vocabulary, bundle.template.end_id
     model = _load_script(str(bundle.model_path))
-    loop = torch.jit.script(DecodeLoop(model, end_id, vocabulary, MAX_LOGPROBS).eval())
+    kind = DecodeAheadLoop if hasattr(model, "read_ahead") else DecodeLoop
+    loop = torch.jit.script(kind(model, end_id, vocabulary, MAX_LOGPROBS).eval())
     facts = Facts(bundle.manifest.digest, vocabulary, end_id)
     torch.jit.save(loop, path_of(archive), _extra_files={FACTS: msgspec.json.encode(facts)})
 

@@ -23,6 +23,7 @@ from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
 
 PIECE_TOKENS = 32
 STEPPED_TOKENS = 8  # the end of the long prompt
+AHEAD_TOKENS = 3  # read first; then the rest of a sequence
 NUM_AGAIN = 2  # sequences that are read a second time
 NUM_WHOLE = 3  # sequences that are read by one call
 REPLIES = (
@@ -75,6 +76,7 @@ class _Proof:
         self._check_beside()
         self._check_read_beside()
         self._check_read_whole()
+        self._check_read_ahead()
         self._check_long_prompt()
         self._check_threads()
         self._check_replies()
@@ -156,6 +158,23 @@ class _Proof:
             for pieces in ([tokens], [tokens[:1], tokens[1:3], tokens[3:]]):
                 what = f"a prompt that is read in {len(pieces)} pieces, and not token by token,"
                 _compare(what, "state", self._prefill(pieces), self._final_state(row))
+
+    def _check_read_ahead(self) -> None:
+        """Several tokens at once, with all that comes of each; from the start, and from a state."""
+        if not hasattr(self._model, "read_ahead"):
+            return
+        what = "a reply that is read ahead, and not token by token,"
+        for row in range(NUM_WHOLE):
+            tokens, state = self._text.tokens_of(row), self._model.initial_state(1)
+            begin = 0
+            for end in (AHEAD_TOKENS, len(tokens)):
+                scores, states = self._model.read_ahead(state, torch.tensor(tokens[begin:end]))
+                for number, position in enumerate(range(begin, end)):
+                    own = slice(number, number + 1)
+                    expected = slice(row, row + 1)
+                    _compare(what, "scores", scores[own], self._scores[position][expected])
+                    _compare(what, "state", states[own], self._states[position][expected])
+                state, begin = states[-1:], end
 
     def _check_long_prompt(self) -> None:
         """At once; in pieces, after each of which the state is given out and put back; steps."""

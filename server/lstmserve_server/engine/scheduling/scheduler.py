@@ -18,7 +18,7 @@ from lstmserve_server.engine.scheduling.ranking import Ranking
 from lstmserve_server.engine.scheduling.sequence import Sequence, Stage
 
 FEW_ROWS = 16  # so few end their quantum when something comes: to begin another costs a step
-SINGLE_TOKEN_ROWS = 3  # while so few replies run, every token is a message
+ALONE_QUANTA = 2  # that one row takes at a time: guesses come to more, and nobody waits for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +179,9 @@ class Scheduler:
         self._was_for_new = False
         rows = list(self._running)
         longest = max((sequence.num_remaining for sequence in rows), default=0)
-        steps = min(self._config.quantum_steps, longest)
+        quanta = ALONE_QUANTA if len(rows) == 1 else 1
+        steps = min(quanta * self._config.quantum_steps, longest)
         return Turn(rows, steps, 1 if len(rows) <= FEW_ROWS else steps)
-
-    @property
-    def message_tokens(self) -> int:
-        """How many tokens a message should carry, but for a reply's first and last.
-
-        One for up to three running replies, a quantum's for more: the messages of many streams
-        would cost more than their tokens. It delays a token by a quantum at most.
-        """
-        return 1 if len(self._running) <= SINGLE_TOKEN_ROWS else self._config.quantum_steps
 
     # --- places --------------------------------------------------------------------------
 

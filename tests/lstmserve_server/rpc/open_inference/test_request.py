@@ -243,7 +243,7 @@ def test_a_parameter_may_come_twice_and_must_be_the_same() -> None:
         (
             wire.ModelInferRequest(outputs=[{"name": "text"}]),
             "outputs[text]",
-            "is not an output; outputs are: finish_reason, logprobs",
+            "is not an output; outputs are: classification, confidence, finish_reason",
         ),
         (
             wire.ModelInferRequest(outputs=[{"name": "text_output"}] * 2),

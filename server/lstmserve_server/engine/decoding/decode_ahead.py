@@ -1,0 +1,88 @@
+"""Decodes one row several tokens at a time, for models that can read ahead. TorchScript."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lstmserve_server.engine.decoding.decode_loop import DecodeLoop
+from lstmserve_server.engine.decoding.drafts import guess
+from lstmserve_server.engine.decoding.row_params import RowParams, repeated
+from lstmserve_server.engine.decoding.sampler import Scores, choose, forbid_end, score
+
+
+class DecodeAheadLoop(DecodeLoop):
+    """Guesses what follows, and reads the guesses together with the token before them.
+
+    That costs less than a step for each: the products of what does not recur, the output layer
+    above all, read their weights once for all of them.
+    """
+
+    @torch.jit.export
+    def decode_alone(
+        self,
+        pool: Tensor,
+        slot: int,
+        recent: list[int],
+        position: int,
+        params: RowParams,
+        steps: int,
+        least_steps: int,
+        arrivals: Tensor,
+        drafts: Tensor,
+        max_drafts: int,
+    ) -> tuple[list[list[int]], list[Scores], tuple[int, int]]:
+        """Do what ``forward`` does, for one row without penalties or bias.
+
+        ``recent`` are its last tokens, of which the last one is to be read; what may follow them
+        stands in ``drafts``. -> the tokens and scores of ``forward``, how many tokens were guessed,
+        and how many of them were right.
+        """
+        num_arrivals = int(arrivals)
+        state = pool[slot : slot + 1]
+        random = self._draw_numbers(torch.tensor([position]), params, steps)
+        is_too_early = torch.arange(position, position + steps) < params.min_tokens
+        made: list[int] = []
+        scores: list[Scores] = []
+        num_guessed, num_kept = 0, 0
+        while len(made) < steps:
+            begin = len(made)
+            most = min(max_drafts, steps - begin - 1)
+            read = recent[-1:] + guess(drafts, recent, most, self.end_id)
+            end = begin + len(read)
+            logits, states = self.model.read_ahead(state, torch.tensor(read))
+            raw = logits
+            if params.scored.shape[0] > 0:
+                raw = logits.clone()
+            if params.any_min_tokens:
+                forbid_end(logits, is_too_early[begin:end], self.end_id)
+            u = random[:, begin:end].flatten(0, 1)
+            chosen = choose(logits, u, repeated(params, len(read)))
+            tokens: list[int] = chosen.tolist()
+            kept = num_confirmed(read, tokens)
+            if params.scored.shape[0] > 0:
+                for row in range(kept):
+                    own, token = raw[row : row + 1], chosen[row : row + 1]
+                    scores.append(score(own, token, self.num_top))
+            made += tokens[:kept]
+            recent = recent + tokens[:kept]
+            num_guessed += len(read) - 1
+            num_kept += kept - 1
+            state = states[kept - 1 : kept]
+            if made[-1] == self.end_id:
+                break
+            if len(made) >= least_steps and int(arrivals) != num_arrivals:
+                break
+        pool[slot : slot + 1] = state
+        return [[token] for token in made], scores, (num_guessed, num_kept)
+
+
+def num_confirmed(read: list[int], chosen: list[int]) -> int:
+    """Return how many of the chosen tokens count: each followed what was indeed chosen before it.
+
+    ``chosen`` follows ``read``, whose first token is no guess; TorchScript.
+    """
+    number = 1
+    while number < len(read) and read[number] == chosen[number - 1]:
+        number += 1
+    return number
