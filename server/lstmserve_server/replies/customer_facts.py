@@ -19,6 +19,7 @@ from lstmserve_server.replies.order_numbers import (
 )
 
 USER = "user"
+MAX_TURNS = 32  # the last ones, the agent's among them
 ASKED_LOOK_BACK = 300  # last characters of what the agent said, where its question is
 
 
@@ -36,7 +37,7 @@ def find_order_number(turns: Sequence[Turn]) -> str | None:
     order's goes before one that is only called a number.
     """
     named, plain, asked = None, None, Asked.NOTHING
-    for turn in turns:
+    for turn in turns[-MAX_TURNS:]:
         if turn.role != USER:
             asked = _what_is_asked(turn.text)
             continue
