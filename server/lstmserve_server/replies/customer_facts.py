@@ -19,7 +19,7 @@ from lstmserve_server.replies.order_numbers import (
 )
 
 USER = "user"
-MAX_TURNS = 32  # the last ones, the agent's among them
+MAX_TURNS = 16  # the last ones, the agent's among them
 ASKED_LOOK_BACK = 300  # last characters of what the agent said, where its question is
 
 

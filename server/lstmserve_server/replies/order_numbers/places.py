@@ -17,7 +17,7 @@ RUN = re.compile(
     r"[A-Za-z0-9]++(?:(?:[-_/]|(?<=\d)\.(?=\d)|(?<=\d),(?=\d{1,3}(?!\d))|(?<=[A-Z\d]):(?=\d))"
     r"[A-Za-z0-9]++)*+"
 )
-MAX_RUNS = 32  # with digits in them, the last ones of a text
+MAX_RUNS = 8  # with digits in them, the last ones of a text
 MAX_LENGTH = 40  # of a number
 MAX_GROUPS = 8
 WINDOW = 64  # characters before and after a number that say what it is
