@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
@@ -57,7 +58,6 @@ def _serve(config: ServerConfig) -> int:
     for name, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(name, value)
     import structlog
-    import uvloop
 
     from lstmserve_server.telemetry.logging import configure_logging
 
@@ -71,7 +71,7 @@ def _serve(config: ServerConfig) -> int:
     telemetry = config.telemetry
     with closing(configure_logging(telemetry.log_level, telemetry.log_format)) as log:
         try:
-            return uvloop.run(run())
+            return asyncio.run(run())
         except (StartupError, ModuleNotFoundError) as error:
             if not is_for_programs:
                 raise

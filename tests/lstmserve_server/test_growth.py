@@ -76,6 +76,11 @@ def render(text: str) -> None:
     BUNDLE.template.render_conversation(turns)
 
 
+def to_conversation(text: str) -> list[Turn]:
+    """One of an agent and a user who say the same."""
+    return [Turn("agent", text), Turn("user", text)]
+
+
 def check(text: str) -> None:
     check_request(pb.GenerateRequest(prompt=text), MODEL)
 
@@ -134,8 +139,8 @@ STEPS: dict[str, Step] = {
     "detokenizer": detokenize,
     "template": render,
     "validation": check,
-    "order numbers": lambda text: find_fact("order_number", [text]),
-    "e-mail addresses": lambda text: find_fact("email", [text]),
+    "order numbers": lambda text: find_fact("order_number", to_conversation(text)),
+    "e-mail addresses": lambda text: find_fact("email", to_conversation(text)),
     "filling in": fill_in,
     "Open Inference": infer,
     "Open Inference, JSON": set_json,

@@ -28,7 +28,7 @@ WHY = "only-the-log-may-say-this"
 NO_TOKEN = 1 << 40
 ENGINE_PROGRAM = ("-P", "-m", "support.dying_server", "engine")  # a module, so that it is forked
 # beyond those of the proof and the warm-up, which are fewer when an archive is loaded
-NUM_GOOD_CALLS = 80
+NUM_GOOD_CALLS = 50
 # of the one request
 POISON_SEED = 0xDEAD
 POISON_TOKENS = 100  # a prompt of at least so many

@@ -105,7 +105,7 @@ class EngineProcess(asyncio.Protocol):
                 stderr=asyncio.subprocess.PIPE,
                 env=environment(),
                 pass_fds=passed,
-                start_new_session=True,  # Ctrl-C on the terminal is for the server alone
+                process_group=0,  # Ctrl-C on the terminal is for the server alone
             )
         finally:
             os.close(page)

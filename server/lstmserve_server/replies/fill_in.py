@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from lstmserve_bundle import Answers
+from lstmserve_bundle import Answers, Turn
 from lstmserve_bundle.answers import PLACEHOLDER, to_name
 from lstmserve_server.replies.customer_facts import FINDERS, find_fact
 from lstmserve_server.replies.reply import Part, ReplyOutcome
@@ -33,7 +33,7 @@ class Values:
 
     answers: Answers
     variables: Mapping[str, str] = field(default_factory=dict)
-    user_texts: Sequence[str] = ()  # all that the user has said, oldest first
+    turns: Sequence[Turn] = ()  # of the conversation, oldest first
 
     def find(self, name: str) -> str | None:
         """Return the value for a placeholder: the request's, what was typed, or the default."""
@@ -42,7 +42,7 @@ class Values:
         for given in (name, kind):
             if given in self.variables:
                 return self.variables[given]
-        typed = find_fact(kind, self.user_texts) if kind in KINDS else None
+        typed = find_fact(kind, self.turns) if kind in KINDS else None
         return typed or (declared.default if declared is not None else None)
 
 

@@ -160,11 +160,10 @@ def _understand(request: Request, reading: Reading, answers: Answers | None) -> 
     classification = reading.classification
     if answers is None:  # nothing to choose, and nothing to fill in
         return NOT_UNDERSTOOD if classification is None else Understood(classification)
-    said = tuple(turn.text for turn in to_turns(request) if turn.role == USER)
     return understand(
         classification,
         answers,
-        Values(answers, dict(request.variables), said),
+        Values(answers, dict(request.variables), to_turns(request)),
         request.min_confidence if request.HasField("min_confidence") else None,
         reading.found,
         has_max_tokens=request.stopping.HasField("max_tokens"),

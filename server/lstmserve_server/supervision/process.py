@@ -80,7 +80,7 @@ async def start_worker(order: Order) -> AsyncIterator[WorkerProcess]:
         stdout=asyncio.subprocess.PIPE,
         limit=MAX_LINE_BYTES,
         env=environment(),
-        start_new_session=True,  # Ctrl-C on the terminal reaches the supervisor alone
+        process_group=0,  # Ctrl-C on the terminal reaches the supervisor alone, which passes it on
     )
     worker = WorkerProcess(process)
     try:

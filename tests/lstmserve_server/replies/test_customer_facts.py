@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from lstmserve_bundle import Turn
 from lstmserve_server.replies.customer_facts import find_fact
+
+# made up for these tests: with a number, however it is written, and with other numbers alone
+CONVERSATIONS = [
+    json.loads(line)
+    for line in Path(__file__).with_name("order_numbers.jsonl").read_text("utf-8").splitlines()
+]
+
+
+def said(*texts: str) -> list[Turn]:
+    return [Turn("user", text) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +70,7 @@ from lstmserve_server.replies.customer_facts import find_fact
     ],
 )
 def test_order_numbers(text: str, number: str | None) -> None:
-    assert find_fact("order_number", [text]) == number
+    assert find_fact("order_number", said(text)) == number
 
 
 @pytest.mark.parametrize(
@@ -67,16 +82,28 @@ def test_order_numbers(text: str, number: str | None) -> None:
     ],
 )
 def test_email_addresses(text: str, address: str | None) -> None:
-    assert find_fact("email", [text]) == address
+    assert find_fact("email", said(text)) == address
 
 
 def test_the_latest_turn_that_says_it_counts() -> None:
-    texts = ["order 11111", "no, it is 22222", "thank you"]
-    assert find_fact("order_number", texts) == "22222"
+    turns = said("order 11111", "no, it is 22222", "thank you")
+    assert find_fact("order_number", turns) == "22222"
     # what is said to be the order's goes before what may be anything
-    texts = ["order 11111 did not come", "I live in 10115 Berlin, third floor, by the way"]
-    assert find_fact("order_number", texts) == "11111"
+    turns = said("order 11111 did not come", "I live in 10115 Berlin, third floor, by the way")
+    assert find_fact("order_number", turns) == "11111"
+
+
+@pytest.mark.parametrize("case", CONVERSATIONS, ids=lambda case: " | ".join(case["turns"]))
+def test_conversations(case: dict[str, Any]) -> None:
+    turns = [Turn(*turn.split(": ", maxsplit=1)) for turn in case["turns"]]
+    assert find_fact("order_number", turns) == case["order_number"]
+
+
+def test_what_the_agent_says_is_not_the_customers() -> None:
+    turns = [Turn("agent", "Is it order 11111, and jo@x.org?"), Turn("user", "I do not know")]
+    assert find_fact("order_number", turns) is None
+    assert find_fact("email", turns) is None
 
 
 def test_other_kinds_are_not_looked_for() -> None:
-    assert find_fact("name", ["I am Jo"]) is None
+    assert find_fact("name", said("I am Jo")) is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_bundle import Answers
+from lstmserve_bundle import Answers, Turn
 from lstmserve_server.replies.fill_in import FillIn, Values
 
 ANSWERS = Answers.model_validate(
@@ -23,8 +23,12 @@ ANSWERS = Answers.model_validate(
 SAID = ("my order is 48213", "ok", "mail jo@x.org")
 
 
+def turns(*texts: str) -> list[Turn]:
+    return [Turn("user", text) for text in texts]
+
+
 def fill(text: str, *said: str, is_vetted: bool = False, **variables: str) -> str:
-    filling = FillIn(Values(ANSWERS, variables, said), is_vetted=is_vetted)
+    filling = FillIn(Values(ANSWERS, variables, turns(*said)), is_vetted=is_vetted)
     return filling.push(text, is_last=True)
 
 
@@ -80,7 +84,7 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=12).map("".join), st.data())
 def test_the_text_is_the_same_in_whatever_pieces_it_comes(text: str, data: st.DataObject) -> None:
     whole = fill(text, *SAID)
-    filling = FillIn(Values(ANSWERS, {}, SAID), is_vetted=False)
+    filling = FillIn(Values(ANSWERS, {}, turns(*SAID)), is_vetted=False)
     found, rest = "", text
     while rest:
         count = data.draw(st.integers(1, len(rest)))
@@ -92,7 +96,7 @@ def test_the_text_is_the_same_in_whatever_pieces_it_comes(text: str, data: st.Da
 
 
 def test_no_more_than_a_sentence_is_held_back() -> None:
-    filling = FillIn(Values(ANSWERS, {}, SAID), is_vetted=False)
+    filling = FillIn(Values(ANSWERS, {}, turns(*SAID)), is_vetted=False)
     assert filling.push("One. Two") == "One."
     assert filling.push(" and {{order_number}}! Thr") == " Two and 48213!"
     assert filling.push("ee\n") == " Three"
