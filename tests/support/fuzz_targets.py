@@ -113,5 +113,12 @@ def _model() -> Any:  # noqa: ANN401 - what is read of a ServedModel, without an
     bundle = open_bundle(VERSION)
     name, version = bundle.manifest.name, str(bundle.manifest.version)
     return SimpleNamespace(
-        bundle=bundle, manifest=bundle.manifest, name=name, version=version, is_exact=True
+        bundle=bundle,
+        manifest=bundle.manifest,
+        name=name,
+        version=version,
+        is_exact=True,
+        classifier=None,
+        faq=None,
+        answers=None,
     )
