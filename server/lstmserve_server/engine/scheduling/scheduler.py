@@ -179,8 +179,10 @@ class Scheduler:
         self._was_for_new = False
         rows = list(self._running)
         longest = max((sequence.num_remaining for sequence in rows), default=0)
-        quanta = ALONE_QUANTA if len(rows) == 1 else 1
-        steps = min(quanta * self._config.quantum_steps, longest)
+        quantum = self._config.quantum_steps
+        if len(rows) == 1 and quantum > 1:  # who wants single steps gets them
+            quantum *= ALONE_QUANTA
+        steps = min(quantum, longest)
         return Turn(rows, steps, 1 if len(rows) <= FEW_ROWS else steps)
 
     # --- places --------------------------------------------------------------------------
