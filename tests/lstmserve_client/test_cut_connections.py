@@ -16,10 +16,13 @@ from lstmserve_client.types import GenerateOptions
 if TYPE_CHECKING:
     from benchmarks.testbed.server import ServerProcess
 
-NUM_CUTS = 3  # a client gives up when several in a row leave no whole chunk
+NUM_CUTS = 12
+NUM_TOKENS = 256  # many chunks: a client gives up when several cuts in a row leave no whole one
 OPTIONS = GenerateOptions(
     sampling=SamplingParams(temperature=1.0, seed=7, logprobs=3),
-    stopping=StoppingCriteria(min_tokens=64, max_tokens=64, stop_sequences=("zzz",)),
+    stopping=StoppingCriteria(
+        min_tokens=NUM_TOKENS, max_tokens=NUM_TOKENS, stop_sequences=("zzz",)
+    ),
 )
 
 
@@ -67,4 +70,4 @@ async def test_a_reply_is_the_same_wherever_its_connections_break(
         cut = await client.generate("hello", **OPTIONS).reply()
         assert proxy.num_cuts > 0
     assert decided(cut) == decided(whole)
-    assert len(cut.token_ids) == 64
+    assert len(cut.token_ids) == NUM_TOKENS
