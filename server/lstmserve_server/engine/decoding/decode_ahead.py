@@ -51,21 +51,12 @@ class DecodeAheadLoop(DecodeLoop):
             read = recent[-1:] + guess(drafts, recent, most, self.end_id)
             end = begin + len(read)
             logits, states = self.model.read_ahead(state, torch.tensor(read))
-            raw = logits
-            if params.scored.shape[0] > 0:
-                raw = logits.clone()
-            if params.any_min_tokens:
-                forbid_end(logits, is_too_early[begin:end], self.end_id)
-            u = random[:, begin:end].flatten(0, 1)
-            chosen = choose(logits, u, repeated(params, len(read)))
-            tokens: list[int] = chosen.tolist()
-            kept = num_confirmed(read, tokens)
-            if params.scored.shape[0] > 0:
-                for row in range(kept):
-                    own, token = raw[row : row + 1], chosen[row : row + 1]
-                    scores.append(score(own, token, self.num_top))
-            made += tokens[:kept]
-            recent = recent + tokens[:kept]
+            early, u = is_too_early[begin:end], random[:, begin:end].flatten(0, 1)
+            chosen, some = self._choose_steps(logits, early, u, params)
+            kept = num_confirmed(read, chosen)
+            made += chosen[:kept]
+            recent = recent + chosen[:kept]
+            scores.extend(some[:kept])
             num_guessed += len(read) - 1
             num_kept += kept - 1
             state = states[kept - 1 : kept]
@@ -75,6 +66,23 @@ class DecodeAheadLoop(DecodeLoop):
                 break
         pool[slot : slot + 1] = state
         return [[token] for token in made], scores, (num_guessed, num_kept)
+
+    def _choose_steps(
+        self, logits: Tensor, early: Tensor, u: Tensor, params: RowParams
+    ) -> tuple[list[int], list[Scores]]:
+        """Choose the token of each step of a row, from logits [steps, tokens], and score it."""
+        is_scored = params.scored.shape[0] > 0
+        raw = logits.clone() if is_scored else logits  # before anything is done to them
+        if params.any_min_tokens:
+            forbid_end(logits, early, self.end_id)
+        tokens = choose(logits, u, repeated(params, logits.shape[0]))
+        scores: list[Scores] = []
+        if is_scored:
+            for step in range(tokens.shape[0]):
+                own, token = raw[step : step + 1], tokens[step : step + 1]
+                scores.append(score(own, token, self.num_top))
+        chosen: list[int] = tokens.tolist()
+        return chosen, scores
 
 
 def num_confirmed(read: list[int], chosen: list[int]) -> int:
