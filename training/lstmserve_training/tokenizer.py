@@ -10,7 +10,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from tokenizers.trainers import BpeTrainer
 
 from lstmserve_bundle.manifest import ROW_STEP
-from lstmserve_training.masks import MASKS
+from lstmserve_bundle.tokenizer import EMAIL_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.sections import TokenizerSection
 
 ANY_CHARACTER = Regex(r"[\s\S]")
+
+# phone-like: seven digits or more, in groups; and any plain run of five or more
+NUMBER_PATTERN = r"\+?\(?\d(?:[ ().-]{0,2}\d){6,}|\d{5,}"
+LINK_PATTERN = r"(?:https?://|www\.)\S*[\w/]"
+# What is written instead, by the name in a recipe; in this order: an address may hold digits, and a
+# link an address. The normalizer does it, so a prompt is masked when it is served as in training.
+MASKS = {
+    "links": (LINK_PATTERN, "[link]"),
+    "emails": (EMAIL_PATTERN, "[email]"),
+    "numbers": (NUMBER_PATTERN, "[number]"),
+}
 
 
 def train_tokenizer(
