@@ -54,6 +54,7 @@ class FillIn:
         self._values = values
         self._gap = PLACEHOLDER if is_vetted else values.answers.gap_pattern
         self._forbidden = None if is_vetted else values.answers.forbidden_pattern
+        self._found: dict[str, str | None] = {}  # by placeholder: to search a long chat takes time
         self._held = ""
         self._searched = 0  # characters of the held text in which no sentence ends
         self._is_empty = True  # nothing is out
@@ -105,7 +106,7 @@ class FillIn:
         answers, parts, start = self._values.answers, list[str](), 0
         for found in self._gap.finditer(sentence):
             name = answers.spelled.get(found[0].casefold()) or to_name(found[1] or "")
-            value = self._values.find(name)
+            value = self._find(name)
             if value is None:
                 return None
             parts += sentence[start : found.start()], value
@@ -114,6 +115,11 @@ class FillIn:
         if any("{{" in part or "}}" in part for part in (*parts[::2], rest)):
             return None  # a gap that is none, or that is cut off
         return "".join((*parts, rest))
+
+    def _find(self, name: str) -> str | None:
+        if name not in self._found:
+            self._found[name] = self._values.find(name)
+        return self._found[name]
 
 
 async def fill_in(parts: AsyncGenerator[Part], filling: FillIn) -> AsyncGenerator[Part]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmserve_bundle import Answers, Turn
+from lstmserve_server.replies import fill_in
 from lstmserve_server.replies.fill_in import FillIn, Values
 
 ANSWERS = Answers.model_validate(
@@ -56,6 +57,13 @@ def fill(text: str, *said: str, is_vetted: bool = False, **variables: str) -> st
 )
 def test_sentences(text: str, filled: str) -> None:
     assert fill(text, *SAID) == filled
+
+
+def test_a_chat_is_searched_once_for_each_placeholder(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+    monkeypatch.setattr(fill_in, "find_fact", lambda kind, _: searched.append(kind))
+    assert fill("{{email}}! {{order_number}}! {{email}}! Bye.", *SAID) == "Bye."
+    assert searched == ["email", "order_number"]
 
 
 def test_the_request_goes_before_what_was_typed_and_that_before_the_default() -> None:
