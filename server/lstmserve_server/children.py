@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 
@@ -17,11 +18,13 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def send_signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def send_signal(
+    process: asyncio.subprocess.Process | subprocess.Popen[bytes], number: signal.Signals
+) -> None:
     """Signal a process; one that has ended is no error.
 
-    asyncio's own way looks first whether it has ended, and takes its exit code from whoever
-    waits for it.
+    The standard library's own ways look first whether it has ended, and take its exit code from
+    whoever waits for it.
     """
     if process.returncode is None:
         with suppress(ProcessLookupError):

@@ -58,6 +58,7 @@ def _serve(config: ServerConfig) -> int:
     for name, value in QUIET_LIBRARIES.items():
         os.environ.setdefault(name, value)
     import structlog
+    import uvloop
 
     from lstmserve_server.telemetry.logging import configure_logging
 
@@ -71,7 +72,9 @@ def _serve(config: ServerConfig) -> int:
     telemetry = config.telemetry
     with closing(configure_logging(telemetry.log_level, telemetry.log_format)) as log:
         try:
-            return asyncio.run(run())
+            # a supervisor has no traffic, and starts its workers by the means of asyncio
+            runner = uvloop.run if config.workers.count == 1 else asyncio.run
+            return runner(run())
         except (StartupError, ModuleNotFoundError) as error:
             if not is_for_programs:
                 raise

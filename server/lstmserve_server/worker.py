@@ -62,6 +62,8 @@ def _pin(cores: Collection[int]) -> str:
 
 
 def _serve(order: Order, supervisor: TextIO, troubles: Iterable[str]) -> int:
+    import uvloop
+
     from lstmserve_server.app import App
     from lstmserve_server.telemetry.logging import configure_logging
 
@@ -83,7 +85,7 @@ def _serve(order: Order, supervisor: TextIO, troubles: Iterable[str]) -> int:
     telemetry = order.config.telemetry
     level = order.log_level or telemetry.log_level
     with closing(configure_logging(level, telemetry.log_format, worker=order.number)) as log:
-        return asyncio.run(run())
+        return uvloop.run(run())
 
 
 def _take_stdout() -> TextIO:

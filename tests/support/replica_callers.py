@@ -18,6 +18,7 @@ from lstmserve_client import AsyncClient, Chunk, Client, ClientOptions, Event, R
 
 NUM_CALLERS = 16
 WAIT_SECONDS = 90.0
+MAX_CUTS = 8
 
 
 class Callers(ABC):
@@ -52,6 +53,21 @@ class Callers(ABC):
         """Until every caller has a further reply: what it was in the middle of, or a new one."""
         before = self._replies.copy()
         self._wait(lambda: all(self._replies[n] > before[n] for n in range(self._count)))
+
+    def cut_streams(self, begin: Callable[[], object], end: Callable[[], object]) -> None:
+        """Let a trouble begin and end until a stream had to go on; all have replies in and after it.
+
+        More than once where servers had sent every reply in full before its callers read it.
+        """
+        for _ in range(MAX_CUTS):
+            self.wait_for_streams()
+            begin()
+            self.wait_for_everyone()
+            end()
+            self.wait_for_everyone()
+            if self.watch.resumes:
+                return
+        raise AssertionError(f"no stream was cut: {self.watch.failures}")
 
     @contextmanager
     def asking(self) -> Iterator[None]:

@@ -6,9 +6,10 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -29,6 +30,7 @@ from lstmserve_server.engine.messages import (
 )
 from lstmserve_server.engine.shared_page import SharedPage, make_page
 from lstmserve_server.errors import ModelLoadError, ModelTrialError, NoProcessError
+from lstmserve_server.following import read_on_thread
 
 # -P: the folder in which the server was started is no place to import from
 PROGRAM = ("-P", "-m", "lstmserve_server.engine.process.main")
@@ -69,7 +71,7 @@ class EngineProcess(asyncio.Protocol):
         self.on_turn: Callable[[Turn], None] = _ignore
         self.on_lost: Callable[[], None] = lambda: None
         self.page: SharedPage
-        self._process: asyncio.subprocess.Process
+        self._process: subprocess.Popen[bytes]
         self._unframer = Unframer()
         self._first: asyncio.Future[FromEngine] = asyncio.get_running_loop().create_future()
         self._transport: asyncio.Transport | None = None
@@ -82,27 +84,28 @@ class EngineProcess(asyncio.Protocol):
         """Start the program; raises OSError when there is no memory, process or file for it."""
         ours, theirs = socket.socketpair()
         try:
-            self._process = await self._run(theirs.fileno(), archive)
+            self._process = self._run(theirs.fileno(), archive)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
+        self._code = asyncio.create_task(read_on_thread(self._process.wait))
         self._listening = asyncio.create_task(self._listen())
         await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
 
-    async def _run(self, connection: int, archive: int) -> asyncio.subprocess.Process:
+    def _run(self, connection: int, archive: int) -> subprocess.Popen[bytes]:
         page = make_page()
         try:
             self.page = SharedPage(page)
             passed = (connection, archive, page)
-            return await asyncio.create_subprocess_exec(
-                sys.executable,
-                *PROGRAM,
-                *map(str, (os.getpid(), *passed)),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
+            # not the event loop's way: uvloop forks, and gRPC starts its threads anew in a fork,
+            # which ends some of them by a segmentation fault; this one is a vfork
+            return subprocess.Popen(  # noqa: S603 - this interpreter, and numbers
+                [sys.executable, *PROGRAM, *map(str, (os.getpid(), *passed))],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 env=environment(),
                 pass_fds=passed,
                 process_group=0,  # Ctrl-C on the terminal is for the server alone
@@ -143,7 +146,7 @@ class EngineProcess(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.abort()
             self.kill()
-        code = await self._process.wait()
+        code = await asyncio.shield(self._code)
         await self._listening
         last_line = (self._said.decode(errors="replace").strip().splitlines() or [""])[-1]
         self.page.close()
@@ -154,8 +157,7 @@ class EngineProcess(asyncio.Protocol):
 
     async def _give_time(self) -> None:
         """Let a process that is ending anyway end by itself: how it does is worth knowing."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), self._is_lost * LAST_WORDS_SECONDS)
+        await asyncio.wait({self._code}, timeout=self._is_lost * LAST_WORDS_SECONDS)
 
     @property
     def pid(self) -> int:
@@ -177,9 +179,13 @@ class EngineProcess(asyncio.Protocol):
 
     async def _listen(self) -> None:
         """Keep what it says last on standard error."""
-        reader = self._process.stderr
-        while reader is not None and (piece := await reader.read(MAX_SAID_BYTES)):
-            self._said = (self._said + piece)[-MAX_SAID_BYTES:]
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), self._process.stderr
+        )
+        with closing(transport):  # uvloop leaves it open at its end
+            while piece := await reader.read(MAX_SAID_BYTES):
+                self._said = (self._said + piece)[-MAX_SAID_BYTES:]
 
     # --- what asyncio calls ----------------------------------------------------------
 

@@ -23,12 +23,7 @@ def test_no_stream_notices_that_its_replica_was_killed(
     """
     callers = kind(targets_of(pair), questions, count=NUM_STREAMS)
     with callers.asking():
-        callers.wait_for_streams()
-        pair[0].kill()
-        callers.wait_for_everyone()
-        assert callers.watch.resumes > 0
-        pair[0].start()
-        callers.wait_for_everyone()
+        callers.cut_streams(pair[0].kill, pair[0].start)
 
 
 @BOTH_CLIENTS
