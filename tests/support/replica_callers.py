@@ -55,7 +55,7 @@ class Callers(ABC):
         self._wait(lambda: all(self._replies[n] > before[n] for n in range(self._count)))
 
     def cut_streams(self, begin: Callable[[], object], end: Callable[[], object]) -> None:
-        """Let a trouble begin and end until a stream had to go on; all have replies in and after it.
+        """Let a trouble begin and end until it cut a stream; all have replies in and after it.
 
         More than once where servers had sent every reply in full before its callers read it.
         """
