@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.load.findings import Finding, Target
 from benchmarks.quality.asking import GREEDY, Respondent, bare, label_of
-from benchmarks.quality.measures import CHANGES, auroc, find_faults, let_through, share, spread
+from benchmarks.quality.measures import CHANGES, find_faults, let_through, share, spread
 from benchmarks.quality.sets import IN_SCOPE, Asked, read_set
 from benchmarks.quality.topics import TopicJudge
 from lstmserve_client import Reply, SamplingParams, Turn
+from lstmserve_training.classifying.measuring import auroc, calibration_error
 
 if TYPE_CHECKING:
     from lstmserve_client import Classification
@@ -36,14 +37,19 @@ class Judge:
     def understanding(self) -> Iterator[Finding]:
         """Labels and probabilities."""
         inside: list[float] = []
+        answers: list[tuple[float, bool]] = []
         for name in IN_SCOPE:
             asked = read_set(self.folder, name)
             found = self.respondent.classify(asked)
             inside += [each.in_scope_probability for each in found]
+            answers += _answers(asked, found)
             yield _accuracy(name, asked, found, LEAST.get(name, 0.88))
         yield self._invariance()
         asked = read_set(self.folder, OUT_OF_SCOPE)
-        outside = [each.in_scope_probability for each in self.respondent.classify(asked)]
+        found = self.respondent.classify(asked)
+        outside = [each.in_scope_probability for each in found]
+        answers += _answers(asked, found)
+        yield Finding("label's calibration error", calibration_error(answers), "", Target(0.05))
         yield Finding("in or out of scope, AUROC", auroc(inside, outside), "", _least(0.93))
         passed = let_through(inside, outside)
         yield Finding(
@@ -129,8 +135,16 @@ class Judge:
 def _accuracy(
     name: str, asked: Sequence[Asked], found: Sequence[Classification], least: float
 ) -> Finding:
-    hits = [label_of(each) in one.labels for one, each in zip(asked, found, strict=True)]
+    hits = [is_right for _, is_right in _answers(asked, found)]
     return Finding(f"{name}, label right", share(hits), "", _least(least), f"n = {len(hits)}")
+
+
+def _answers(asked: Sequence[Asked], found: Sequence[Classification]) -> list[tuple[float, bool]]:
+    """Of each label its probability, and whether it is right."""
+    return [
+        (each.label.probability, label_of(each) in one.labels)
+        for one, each in zip(asked, found, strict=True)
+    ]
 
 
 def _change(asked: Asked, change: Callable[[str], str]) -> Asked:

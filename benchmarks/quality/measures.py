@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from statistics import fmean, pstdev
@@ -14,14 +13,6 @@ ANSWERED = 0.9  # share of questions in scope that the threshold lets through
 def share(hits: Sequence[bool]) -> float:
     """The share that is true; 0 of nothing."""
     return fmean(hits) if hits else 0.0
-
-
-def auroc(inside: Sequence[float], outside: Sequence[float]) -> float:
-    """Probability that one of ``inside`` is above one of ``outside``; ties count half."""
-    ranked = sorted(outside)
-    above = sum(bisect_left(ranked, score) for score in inside)
-    ties = sum(ranked.count(score) for score in inside)
-    return (above + ties / 2) / (len(inside) * len(outside))
 
 
 def let_through(inside: Sequence[float], outside: Sequence[float]) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.quality.asking import Respondent
 from benchmarks.quality.judging import Judge
-from benchmarks.quality.measures import CHANGES, auroc, find_faults, let_through, spread
+from benchmarks.quality.measures import CHANGES, find_faults, let_through, spread
 from benchmarks.quality.sets import IN_SCOPE, read_rules, read_set
 from benchmarks.quality.topics import TopicJudge
 from lstmserve_bundle.answers import PLACEHOLDER, names_in
@@ -37,7 +37,6 @@ def rules() -> dict[str, list[str]]:
 
 
 def test_ranks_and_thresholds_are_those_of_the_definitions() -> None:
-    assert auroc([0.9, 0.8, 0.5], [0.5, 0.1]) == pytest.approx((2 + 2 + 1.5) / 6)
     inside = [0.1, *(0.5 + n / 100 for n in range(9))]
     assert let_through(inside, [0.05, 0.49, 0.5, 0.9]) == 2
     assert spread([0.5, 0.7]) == pytest.approx(0.1)
@@ -158,6 +157,8 @@ def test_the_table_tells_what_a_model_does(folder: Path) -> None:
     assert found["questions, label right"] == 1.0
     assert found["label unchanged under five changes"] == 0.5
     assert found["in or out of scope, AUROC"] == pytest.approx(0.75)
+    # of twelve answers with a probability of 0.9 one is wrong
+    assert found["label's calibration error"] == pytest.approx(11 / 12 - 0.9)
     assert found["out of scope answered at 90 % of in scope answered"] == 0.5
     assert found["greedy, reply on what was asked"] == 1.0
     assert found["defaults, reply on the topic of its label"] == 1.0

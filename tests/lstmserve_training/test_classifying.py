@@ -302,6 +302,6 @@ def test_measures_are_those_of_the_books() -> None:
     right = Answered(question, Classification("a", 0.9, (), 1.0))
     mistaken = Answered(question, Classification("b", 0.9, (), 1.0))
     # nine of ten are right where 0.9 was said; three of four where 0.9 was said are 0.15 too few
-    assert calibration_error([right] * 9 + [mistaken]) == pytest.approx(0)
-    assert calibration_error([right] * 3 + [mistaken]) == pytest.approx(0.15)
+    assert calibration_error([(0.9, True)] * 9 + [(0.9, False)]) == pytest.approx(0)
+    assert calibration_error([(0.9, True)] * 3 + [(0.9, False)]) == pytest.approx(0.15)
     assert confusions([right, mistaken, mistaken]) == [("a", "b", 2)]

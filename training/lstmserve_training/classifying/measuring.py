@@ -68,7 +68,9 @@ def measure(classifier: Classifier, answered: Sequence[Answered], seed: int) -> 
     found: Measures = {
         "questions": len(answered),
         "accuracy": share(one.is_right for one in answered),
-        "calibration_error": calibration_error(answered),
+        "calibration_error": calibration_error(
+            [(one.found.probability, one.is_right) for one in answered]
+        ),
     }
     if inside:
         found["label_kept_under_small_changes"] = stability(classifier, inside, seed)
@@ -98,15 +100,15 @@ def auroc(higher: Sequence[float], lower: Sequence[float]) -> float:
     return wins / (2 * len(higher) * len(lower))
 
 
-def calibration_error(answered: Sequence[Answered]) -> float:
-    """Expected calibration error in 15 bins of equal width (Guo et al., 2017)."""
-    bins: dict[int, list[Answered]] = {}
-    for one in answered:
-        bins.setdefault(min(int(one.found.probability * BINS), BINS - 1), []).append(one)
-    gaps = [
-        abs(sum(one.is_right - one.found.probability for one in found)) for found in bins.values()
-    ]
-    return sum(gaps) / max(1, len(answered))
+def calibration_error(answers: Sequence[tuple[float, bool]]) -> float:
+    """Expected calibration error in 15 bins of equal width (Guo et al., 2017).
+
+    Of each answer its probability, and whether it is right.
+    """
+    gaps = [0.0] * BINS
+    for probability, is_right in answers:
+        gaps[min(int(probability * BINS), BINS - 1)] += is_right - probability
+    return sum(map(abs, gaps)) / max(1, len(answers))
 
 
 def stability(classifier: Classifier, answered: Sequence[Answered], seed: int) -> float:
