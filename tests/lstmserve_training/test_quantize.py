@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lstmserve_training.errors import DataError, ExportError
 from lstmserve_training.export import check_same_bits, export, load_module
 from lstmserve_training.int8_lstm import Int8Linear, Int8Lstm
-from lstmserve_training.model import StackedLstm
+from lstmserve_training.model import ModelConfig, StackedLstm
 from lstmserve_training.quantize import quantize, quantize_channels, use_quantized_engine
 from lstmserve_training.stepper import FloatLstm, stock_int8
 
@@ -93,6 +93,19 @@ def test_weights_are_the_nearest_whole_numbers_times_powers_of_two(seed: int) ->
 
 
 def test_it_stays_close_to_the_floats(model: StackedLstm, module: Int8Lstm) -> None:
+    check_close(model, module)
+
+
+@pytest.mark.parametrize("width", [32, 40, 128])
+def test_a_model_with_an_output_layer_of_its_own_is_as_close(width: int, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = StackedLstm(ModelConfig(128, 64, dropout=0.0, embedding=width)).eval()
+    torch.nn.init.normal_(model.output_bias)  # else no token stands out
+    export(quantize(model, NEVER), tmp_path / "model.pt")
+    check_close(model, load_module(tmp_path / "model.pt"))
+
+
+def check_close(model: StackedLstm, module: Int8Lstm) -> None:
     tokens = random_tokens(8, 30)
     with torch.no_grad():
         expected = model(tokens, None)[0].transpose(0, 1).log_softmax(-1)

@@ -130,6 +130,12 @@ def test_the_learning_rate_rises_then_falls_to_a_hundredth() -> None:
     assert learning_rate(500, 110, config) == pytest.approx(0.01)
 
 
+def test_a_constant_learning_rate_stays_after_its_warm_up() -> None:
+    config = TrainingSection(learning_rate=1.0, warm_up_steps=10, schedule="constant")
+    assert learning_rate(4, 110, config) == pytest.approx(0.5)
+    assert {learning_rate(step, 110, config) for step in range(10, 200)} == {1.0}
+
+
 def test_a_short_run_warms_up_for_a_tenth_of_its_steps() -> None:
     config = TrainingSection(learning_rate=1.0, warm_up_steps=300)
     assert learning_rate(9, 100, config) == pytest.approx(1.0)

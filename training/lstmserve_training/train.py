@@ -48,10 +48,12 @@ Sampler = Callable[[StackedLstm], Samples]
 
 
 def learning_rate(step: int, total: int, section: TrainingSection) -> float:
-    """Linear warm-up, then a half cosine down to a hundredth of the peak."""
+    """Linear warm-up, then a half cosine down to a hundredth of the peak, or the peak."""
     warm_up = min(section.warm_up_steps, total // 10)
     if step < warm_up:
         return section.learning_rate * (step + 1) / warm_up
+    if section.schedule == "constant":
+        return section.learning_rate
     done = (step - warm_up) / max(1, total - warm_up)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     return section.learning_rate * (0.01 + 0.99 * cosine)

@@ -255,6 +255,13 @@ class ModelSection(Section):
         default=256,
     )
     layers: int = key("LSTM layers", ge=1, le=8, default=2)
+    embedding: int = key(
+        "values of an embedding beside an output layer of its own; 0: one table is both, as wide "
+        "as a layer",
+        ge=0,
+        le=MAX_HIDDEN,
+        default=0,
+    )
     dropout: float = key("dropout between layers", ge=0, le=0.9, default=0.2)
     locked_dropout: bool = key(
         "whether embeddings and outputs lose the same values at all steps of a document's segment",
@@ -275,6 +282,10 @@ class TrainingSection(Section):
     segment: Positive = key("steps of back-propagation through time", default=64)
     learning_rate: float = key("the highest, after warm-up", gt=0, le=1, default=2e-3)
     warm_up_steps: int = key("steps until then, at most a tenth of all", ge=0, default=300)
+    schedule: Literal["cosine", "constant"] = key(
+        "what follows: half a cosine down to a hundredth, or the highest until the end",
+        default="cosine",
+    )
     weight_decay: float = key("AdamW's", ge=0, le=1, default=0.01)
     clip_norm: float = key("gradients are clipped to this norm", gt=0, default=0.5)
     label_smoothing: float = key("probability spread over all tokens", ge=0, lt=1, default=0.0)
