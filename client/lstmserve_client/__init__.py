@@ -78,6 +78,7 @@ from lstmserve_client.types import (
     TokenLogprobs,
     Turn,
     Usage,
+    WholeReplyOptions,
 )
 
 __all__ = [
@@ -145,4 +146,5 @@ __all__ = [
     "UnavailableError",
     "Usage",
     "VersionGoneError",
+    "WholeReplyOptions",
 ]

@@ -34,6 +34,7 @@ from lstmserve_client.types import (
     RequestOptions,
     ServingStatus,
     Turn,
+    WholeReplyOptions,
 )
 
 Result = TypeVar("Result")
@@ -106,7 +107,7 @@ class AsyncClient(AsyncAdministration):
         call = make_call(self._config, calls.call_options(options))
         return AsyncReplyStream(self._events(request, call))
 
-    async def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply:
+    async def reply(self, prompt: Prompt, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Wait for the whole reply."""
         asked = calls.reply(prompt, options)
         call = make_call(self._config, calls.call_options(options))

@@ -5,7 +5,15 @@ from typing import Protocol, Unpack
 
 from lstmserve_client.reply_stream import AsyncReplyStream
 from lstmserve_client.turns import Turns
-from lstmserve_client.types import Event, GenerateOptions, Prompt, Reply, RequestOptions, Turn
+from lstmserve_client.types import (
+    Event,
+    GenerateOptions,
+    Prompt,
+    Reply,
+    RequestOptions,
+    Turn,
+    WholeReplyOptions,
+)
 
 
 class Generates(Protocol):
@@ -13,7 +21,7 @@ class Generates(Protocol):
 
     def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> AsyncReplyStream: ...
 
-    async def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply: ...
+    async def reply(self, prompt: Prompt, **options: Unpack[WholeReplyOptions]) -> Reply: ...
 
 
 class AsyncConversation(Turns):
@@ -26,7 +34,7 @@ class AsyncConversation(Turns):
         super().__init__(turns, options)
         self._client = client
 
-    async def reply(self, text: str, **options: Unpack[GenerateOptions]) -> Reply:
+    async def reply(self, text: str, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Say something and wait for the whole reply."""
         asked, all_options = self._ask(text, options)
         reply = await self._client.reply(asked, **all_options)

@@ -14,7 +14,13 @@ from lstmserve_client import convert, convert_administration, methods, types
 from lstmserve_client.checks import check_names
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
 from lstmserve_client.methods import Method
-from lstmserve_client.request import classify_request, fill_request, purge_request, traffic_request
+from lstmserve_client.request import (
+    classify_request,
+    fill_reply_request,
+    fill_request,
+    purge_request,
+    traffic_request,
+)
 from lstmserve_client.stream import whole_reply
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -49,8 +55,10 @@ def _of(kind: Any, options: types.GenerateOptions | types.ClassifyOptions) -> di
     return {name: each for name, each in options.items() if name in kind.__optional_keys__}
 
 
-def reply(prompt: types.Prompt, options: types.GenerateOptions) -> UnaryCall[types.Reply]:
-    request = fill_request(pb.GenerateReplyRequest(), prompt, **request_options(options))
+def reply(prompt: types.Prompt, options: types.WholeReplyOptions) -> UnaryCall[types.Reply]:
+    check_names(options, types.WholeReplyOptions.__optional_keys__)
+    shared = cast("types.RequestOptions", _of(types.RequestOptions, options))
+    request = fill_reply_request(prompt, shared, options.get("best_of"), options.get("num_replies"))
     return UnaryCall(methods.GENERATE_REPLY, request, whole_reply)
 
 

@@ -40,6 +40,24 @@ AsJson = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object per line.", rich_help_panel="Output"),
 ]
+BestOf = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Sample so many replies side by side, and print the likeliest.",
+        rich_help_panel="Several replies",
+    ),
+]
+NumReplies = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Print so many of them, likeliest first.",
+        rich_help_panel="Several replies",
+    ),
+]
 
 
 def main() -> None:
@@ -104,19 +122,27 @@ def generate(
     server: ServerOptions,
     show_stats: ShowStats = False,
     as_json: AsJson = False,
+    best_of: BestOf = None,
+    num_replies: NumReplies = None,
 ) -> None:
-    """Print the reply to one prompt as it arrives."""
-    from lstmserve_client.console import show_reply
+    """Print the reply to one prompt as it arrives, or the best of several."""
+    from lstmserve_client.console import show_ranked, show_reply
 
     with connected(server) as client:
         text = sys.stdin.read().removesuffix("\n") if prompt == "-" else prompt
-        events = client.generate(
+        asked = caching.over(options.request_options)
+        if best_of is None and num_replies is None:
+            with closing(client.generate(text, timeout_seconds=server.timeout, **asked)) as events:
+                show_reply(events, as_json=as_json, show_stats=show_stats)
+            return
+        reply = client.reply(
             text,
             timeout_seconds=server.timeout,
-            **caching.over(options.request_options),
+            best_of=best_of,
+            num_replies=num_replies,
+            **asked,
         )
-        with closing(events):
-            show_reply(events, as_json=as_json, show_stats=show_stats)
+        show_ranked(reply, as_json=as_json, show_stats=show_stats)
 
 
 @app.command()

@@ -39,6 +39,7 @@ from lstmserve_client.types import (
     RequestOptions,
     ServingStatus,
     Turn,
+    WholeReplyOptions,
 )
 
 Result = TypeVar("Result")
@@ -118,12 +119,15 @@ class Client(Administration):
         call = make_call(self._config, calls.call_options(options))
         return ReplyStream(self._events(request, call))
 
-    def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply:
+    def reply(self, prompt: Prompt, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Wait for the whole reply.
 
         >>> reply = client.reply("Where is my order?", sampling=SamplingParams(seed=7))
         >>> reply.text, reply.started.seed, reply.completion.finish_reason.value
         ('On its way.', 7, 'end_of_text')
+
+        ``best_of`` samples several side by side and gives the likeliest, ``num_replies`` the next
+        ones as well: ``reply.alternatives``, each with its own seed.
         """
         asked = calls.reply(prompt, options)
         call = make_call(self._config, calls.call_options(options))

@@ -44,7 +44,7 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def write_json(value: Event | Model | CacheStats | FieldViolation) -> None:
+def write_json(value: Event | Model | CacheStats | FieldViolation | Reply) -> None:
     """One line that is a JSON object, with the kind of value under ``"type"``."""
     kind = _WORD_START.sub("_", type(value).__name__).lower()
     write(json.dumps({"type": kind, **dataclasses.asdict(value)}) + "\n")
@@ -67,6 +67,19 @@ def show_reply(
     if show_stats:
         write_note(_stats_line(reply))
     return reply
+
+
+def show_ranked(best: Reply, *, as_json: bool = False, show_stats: bool = False) -> None:
+    """The best reply and the alternatives to it, best first."""
+    for reply in (best, *best.alternatives):
+        if as_json:
+            write_json(dataclasses.replace(reply, alternatives=()))
+        else:
+            write(f"{reply.text}\n")
+        if reply.logprobs and not as_json:
+            _show_logprobs(reply)
+        if show_stats:
+            write_note(_stats_line(reply))
 
 
 def _write_events(events: Iterable[Event], write_event: Callable[[Event], None]) -> Reply:
@@ -137,6 +150,7 @@ def _stats_line(reply: Reply) -> str:
         "generated_tokens": usage.generated_tokens,
         "cache": completion.cache,
         "saved": f"{timings.saved_seconds * 1e3:.1f}ms" if timings.saved_seconds else None,
+        "mean_logprob": None if reply.mean_logprob is None else f"{reply.mean_logprob:.3f}",
         "labels": ",".join(completion.labels) or "-",
         "confidence": None if found is None else f"{found.label.probability:.2f}",
         "outcome": None if is_plain else completion.outcome,

@@ -12,6 +12,7 @@ from lstmserve_client.types import (
     Reply,
     RequestOptions,
     Turn,
+    WholeReplyOptions,
 )
 
 
@@ -20,7 +21,7 @@ class Generates(Protocol):
 
     def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> ReplyStream: ...
 
-    def reply(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> Reply: ...
+    def reply(self, prompt: Prompt, **options: Unpack[WholeReplyOptions]) -> Reply: ...
 
 
 class Conversation(Turns):
@@ -39,7 +40,7 @@ class Conversation(Turns):
         super().__init__(turns, options)
         self._client = client
 
-    def reply(self, text: str, **options: Unpack[GenerateOptions]) -> Reply:
+    def reply(self, text: str, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Say something and wait for the whole reply."""
         asked, all_options = self._ask(text, options)
         reply = self._client.reply(asked, **all_options)

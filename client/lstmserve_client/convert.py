@@ -124,6 +124,8 @@ def reply(message: pb.GenerateReplyResponse) -> types.Reply:
         classification=classification(message.classification)
         if message.HasField("classification")
         else None,
+        mean_logprob=message.mean_logprob if message.HasField("mean_logprob") else None,
+        alternatives=tuple(map(reply, message.alternatives)),
     )
 
 

@@ -68,6 +68,23 @@ def fill_request(
     return request
 
 
+def fill_reply_request(
+    prompt: types.Prompt,
+    options: types.RequestOptions,
+    best_of: int | None = None,
+    num_replies: int | None = None,
+) -> pb.GenerateReplyRequest:
+    """Fill a request for a whole reply, and return it; raises what ``fill_request`` raises."""
+    request = fill_request(pb.GenerateReplyRequest(), prompt, **options)
+    with _refusing("best_of"):
+        if best_of is not None:
+            request.best_of = best_of
+    with _refusing("num_replies"):
+        if num_replies is not None:
+            request.num_replies = num_replies
+    return request
+
+
 def classify_request(
     prompts: Iterable[types.Prompt], *, model: str = "", model_version: str = ""
 ) -> pb.ClassifyRequest:

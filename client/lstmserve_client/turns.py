@@ -1,8 +1,11 @@
 """What was said in a chat so far."""
 
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
-from lstmserve_client.types import GenerateOptions, RequestOptions, Turn
+from lstmserve_client.types import GenerateOptions, RequestOptions, Turn, WholeReplyOptions
+
+Options = TypeVar("Options", GenerateOptions, WholeReplyOptions)
 
 
 class Turns:
@@ -23,8 +26,9 @@ class Turns:
         """Forget all turns."""
         self._turns.clear()
 
-    def _ask(self, text: str, options: GenerateOptions) -> tuple[list[Turn], GenerateOptions]:
-        return [*self._turns, Turn("user", text)], {**self._options, **options}
+    def _ask(self, text: str, options: Options) -> tuple[list[Turn], Options]:
+        asked = [*self._turns, Turn("user", text)]
+        return asked, cast("Options", {**self._options, **options})
 
     def _remember(self, asked: Sequence[Turn], text: str) -> None:
         """A question without an answer is forgotten: the wire has no empty turns."""

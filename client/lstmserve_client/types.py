@@ -175,6 +175,17 @@ class GenerateOptions(RequestOptions, CallOptions, total=False):
     """What ``generate`` and ``reply`` take by keyword besides the prompt."""
 
 
+class SampleOptions(TypedDict, total=False):
+    """How many replies ``reply`` chooses among; all optional."""
+
+    best_of: int | None  # sampled side by side, 1 to 16; None: as many as num_replies
+    num_replies: int | None  # given back, best first, the others as alternatives; None: 1
+
+
+class WholeReplyOptions(GenerateOptions, SampleOptions, total=False):
+    """What ``reply`` takes by keyword besides the prompt."""
+
+
 class ClassifyOptions(CallOptions, total=False):
     """What ``classify`` and ``classify_many`` take by keyword besides what to classify."""
 
@@ -310,6 +321,8 @@ class Reply:
     started: Started
     completion: Completion
     classification: Classification | None = None  # of versions that have a classifier
+    mean_logprob: float | None = None  # of its tokens, in nats; only where several were sampled
+    alternatives: tuple["Reply", ...] = ()  # the next best ones, where several were asked for
 
 
 @dataclass(frozen=True, slots=True)

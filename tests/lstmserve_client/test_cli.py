@@ -70,6 +70,35 @@ def test_generate_sends_what_its_options_say(lstmserve: Lstmserve, fake: FakeSer
     ]
 
 
+def test_the_best_of_several_replies_are_printed_likeliest_first(
+    lstmserve: Lstmserve, fake: FakeServer
+) -> None:
+    other = pb.GenerateReplyResponse.FromString(fake.reply.SerializeToString())
+    other.text = "Hi"
+    other.ClearField("logprobs")
+    fake.reply.mean_logprob, other.mean_logprob = -0.25, -0.5
+    fake.reply.alternatives.append(other)
+    result = lstmserve("generate", "hi", "--best-of", "4", "--num-replies", "2", "--show-stats")
+    assert (result.exit_code, result.stdout) == (0, "Hello [bold]you\nHi\n")
+    assert "mean_logprob=-0.250" in result.stderr.splitlines()[0]
+    assert "mean_logprob=-0.500" in result.stderr.splitlines()[1]
+    assert fake.requests == [
+        pb.GenerateReplyRequest(
+            prompt="hi",
+            sampling=pb.SamplingParams(),
+            stopping=pb.StoppingCriteria(),
+            priority=pb.PRIORITY_NORMAL,
+            best_of=4,
+            num_replies=2,
+        )
+    ]
+    lines = lstmserve("generate", "hi", "--num-replies", "2", "--json").stdout.splitlines()
+    assert [(json.loads(line)["type"], json.loads(line)["text"]) for line in lines] == [
+        ("reply", "Hello [bold]you"),
+        ("reply", "Hi"),
+    ]
+
+
 def test_a_variable_without_a_value_is_refused(lstmserve: Lstmserve) -> None:
     result = lstmserve("generate", "hi", "--variable", "name")
     assert result.exit_code == 2

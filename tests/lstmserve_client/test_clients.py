@@ -97,6 +97,23 @@ def test_a_request_says_all_that_was_asked(
     ]
 
 
+def test_several_replies_come_likeliest_first(call: Callable[..., Any], fake: FakeServer) -> None:
+    other = pb.GenerateReplyResponse.FromString(fake.reply.SerializeToString())
+    fake.reply.mean_logprob, other.mean_logprob = -0.25, -0.5
+    fake.reply.alternatives.append(other)
+    best = call("reply", "hi", best_of=4, num_replies=2)
+    [request] = fake.requests
+    assert (request.best_of, request.num_replies) == (4, 2)
+    assert best == replace(call("reply", "hi"), mean_logprob=-0.25, alternatives=best.alternatives)
+    assert [each.mean_logprob for each in best.alternatives] == [-0.5]
+    assert not fake.requests[1].HasField("best_of")
+    with pytest.raises(InvalidRequestError) as error:
+        call("reply", "hi", best_of=-1)
+    assert [each.field for each in error.value.violations] == ["best_of"]
+    with pytest.raises(TypeError, match="best_of"):
+        call("generate", "hi", best_of=2)
+
+
 def test_what_is_not_asked_is_absent(call: Callable[..., Any], fake: FakeServer) -> None:
     call("reply", "", sampling=SamplingParams())
     [request] = fake.requests

@@ -19,6 +19,7 @@ NotCachedError OverloadedError PermissionDeniedError PoisonedRequestError Priori
 Reply ReplyOutcome ReplySource ReplyStream RequestCancelledError RequestOptions ResumeError
 RetryPolicy SamplingParams ServerError ServingStatus Started StoppingCriteria Timings Tls
 TokenLogprob TokenLogprobs Turn UnauthenticatedError UnavailableError Usage VersionGoneError
+WholeReplyOptions
 """
 TESTING_NAMES = ["FakeClock", "FakeReply", "FakeRequest", "FakeService", "make_model"]
 HEAVY = {"pytest", "torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}

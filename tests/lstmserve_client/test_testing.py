@@ -140,6 +140,8 @@ def test_what_was_asked_is_kept_as_plain_values() -> None:
         priority=Priority.HIGH,
         min_confidence=0.25,
         variables={"name": "Jo"},
+        best_of=4,
+        num_replies=2,
         timeout_seconds=5.0,
         request_id="mine",
     )
@@ -161,6 +163,8 @@ def test_what_was_asked_is_kept_as_plain_values() -> None:
         metadata={},
         min_confidence=0.25,
         variables={"name": "Jo"},
+        best_of=4,
+        num_replies=2,
     )
 
 

@@ -58,7 +58,10 @@ def test_keys_are_overridden_in_order(path: Path) -> None:
         ("training.epoch=3", r"training\.epoch: unknown key; did you mean training\.epochs\?"),
         ("trainig.epochs=3", r"trainig: unknown key; did you mean training\?"),
         ("learning_rate=1", r"learning_rate: unknown key; did you mean training\.learning_rate\?"),
-        ("model.xyzzy=1", r"model\.xyzzy: unknown key; known here: hidden, layers, embedding, dropout"),
+        (
+            "model.xyzzy=1",
+            r"model\.xyzzy: unknown key; known here: hidden, layers, embedding",
+        ),
         ("sources.0.column=1", r"sources\.0\.column: unknown key; did you mean sources\.columns"),
         ("training.epochs=many", r"training\.epochs: .*integer \(found 'many'\)"),
         ("training.epochs=0", r"training\.epochs: .*greater than 0 \(found 0\)"),

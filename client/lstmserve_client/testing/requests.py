@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client import convert
@@ -42,6 +42,8 @@ class FakeRequest:
     metadata: Mapping[str, str] = field(hash=False)
     min_confidence: float | None = None
     variables: Mapping[str, str] = field(default_factory=dict, hash=False)
+    best_of: int | None = None
+    num_replies: int | None = None
 
     @property
     def text(self) -> str:
@@ -63,6 +65,8 @@ def recorded(message: AnyRequest, attempt: Attempt) -> FakeRequest:
         priority=_PRIORITIES[message.priority],
         min_confidence=message.min_confidence if message.HasField("min_confidence") else None,
         variables=dict(message.variables),
+        best_of=_count(message, "best_of"),
+        num_replies=_count(message, "num_replies"),
         resume_tokens=tuple(getattr(message, "resume_tokens", ())),  # of streams only
         is_streamed=isinstance(message, pb.GenerateRequest),
         target=attempt.target,
@@ -70,6 +74,13 @@ def recorded(message: AnyRequest, attempt: Attempt) -> FakeRequest:
         request_id=attempt.request_id,
         metadata=dict(attempt.metadata),
     )
+
+
+def _count(message: AnyRequest, name: Literal["best_of", "num_replies"]) -> int | None:
+    """Of replies, which streams have one of."""
+    if isinstance(message, pb.GenerateRequest) or not message.HasField(name):
+        return None
+    return int(getattr(message, name))
 
 
 def _prompt(message: AnyRequest) -> Prompt:

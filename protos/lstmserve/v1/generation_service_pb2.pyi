@@ -372,6 +372,8 @@ class GenerateReplyRequest(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
+    BEST_OF_FIELD_NUMBER: _builtins.int
+    NUM_REPLIES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name; empty for the server's default model."""
     model_version: _builtins.str
@@ -387,6 +389,14 @@ class GenerateReplyRequest(_message.Message):
     this; in [0, 1]. Absent: as the model's answers say. Refused for a version that has no
     classifier or no fallback answer.
     """
+    best_of: _builtins.int
+    """Samples so many replies side by side, and answers with the one whose tokens have the highest mean
+    log-probability; from 1 to 16. Absent: num_replies. The first has the request's seed, and each
+    further one the next seed: a request of that seed alone gets the same reply. Refused above 1 with
+    temperature 0, where all would be the same. A reply in the version's own words is always one.
+    """
+    num_replies: _builtins.int
+    """Gives so many of them, best first, the others as alternatives; from 1 to best_of. Absent: 1."""
     @_builtins.property
     def conversation(self) -> Global___Conversation:
         """A conversation whose last turn is the user's."""
@@ -420,17 +430,27 @@ class GenerateReplyRequest(_message.Message):
         priority: Global___Priority.ValueType = ...,
         min_confidence: _builtins.float | None = ...,
         variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        best_of: _builtins.int | None = ...,
+        num_replies: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_min_confidence", b"_min_confidence", "_num_replies", b"_num_replies", "best_of", b"best_of", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "num_replies", b"num_replies", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "cache_mode", b"cache_mode", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "priority", b"priority", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_min_confidence", b"_min_confidence", "_num_replies", b"_num_replies", "best_of", b"best_of", "cache_mode", b"cache_mode", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "num_replies", b"num_replies", "priority", b"priority", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__best_of: _TypeAlias = _typing.Literal["best_of"]  # noqa: Y015
+    _WhichOneofArgType__best_of: _TypeAlias = _typing.Literal["_best_of", b"_best_of"]  # noqa: Y015
     _WhichOneofReturnType__min_confidence: _TypeAlias = _typing.Literal["min_confidence"]  # noqa: Y015
     _WhichOneofArgType__min_confidence: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence"]  # noqa: Y015
+    _WhichOneofReturnType__num_replies: _TypeAlias = _typing.Literal["num_replies"]  # noqa: Y015
+    _WhichOneofArgType__num_replies: _TypeAlias = _typing.Literal["_num_replies", b"_num_replies"]  # noqa: Y015
     _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["prompt", "conversation"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__best_of) -> _WhichOneofReturnType__best_of | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__min_confidence) -> _WhichOneofReturnType__min_confidence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__num_replies) -> _WhichOneofReturnType__num_replies | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
 
@@ -1059,8 +1079,14 @@ class GenerateReplyResponse(_message.Message):
     STARTED_FIELD_NUMBER: _builtins.int
     COMPLETION_FIELD_NUMBER: _builtins.int
     CLASSIFICATION_FIELD_NUMBER: _builtins.int
+    MEAN_LOGPROB_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The reply's text."""
+    mean_logprob: _builtins.float
+    """The mean log-probability of its tokens in nats, by the model's own distribution; only where
+    several were sampled.
+    """
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Its tokens, control tokens included."""
@@ -1081,6 +1107,12 @@ class GenerateReplyResponse(_message.Message):
     def classification(self) -> Global___Classification:
         """What the request is about; absent from versions without a classifier."""
 
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___GenerateReplyResponse]:
+        """The next best replies, best first, when the request asked for several. Their seeds are in
+        started; they have no alternatives and no classification of their own.
+        """
+
     def __init__(
         self,
         *,
@@ -1090,12 +1122,16 @@ class GenerateReplyResponse(_message.Message):
         started: Global___Started | None = ...,
         completion: Global___Completion | None = ...,
         classification: Global___Classification | None = ...,
+        mean_logprob: _builtins.float | None = ...,
+        alternatives: _abc.Iterable[Global___GenerateReplyResponse] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "completion", b"completion", "started", b"started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_logprob", b"_mean_logprob", "classification", b"classification", "completion", b"completion", "mean_logprob", b"mean_logprob", "started", b"started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classification", b"classification", "completion", b"completion", "logprobs", b"logprobs", "started", b"started", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_logprob", b"_mean_logprob", "alternatives", b"alternatives", "classification", b"classification", "completion", b"completion", "logprobs", b"logprobs", "mean_logprob", b"mean_logprob", "started", b"started", "text", b"text", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__mean_logprob: _TypeAlias = _typing.Literal["mean_logprob"]  # noqa: Y015
+    _WhichOneofArgType__mean_logprob: _TypeAlias = _typing.Literal["_mean_logprob", b"_mean_logprob"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_logprob) -> _WhichOneofReturnType__mean_logprob | None: ...
 
 Global___GenerateReplyResponse: _TypeAlias = GenerateReplyResponse  # noqa: Y015
 

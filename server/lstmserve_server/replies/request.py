@@ -48,6 +48,19 @@ class ReplyRequest:
             return self.generation
         return _with_seed(self.generation, secrets.randbits(SEED_BITS))
 
+    def samples(self, count: int) -> list[ReplyRequest]:
+        """Return the requests for so many replies, with log-probabilities to rank them by.
+
+        Each has the next seed after the one before it. In the version's own words there is one.
+        """
+        if count == 1 or self.understood.texts:
+            return [self]
+        first = self.with_own_seed()
+        return [
+            replace(self, generation=_sample(first, number), is_seeded=True)
+            for number in range(count)
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -73,6 +86,14 @@ def find_candidates(asked: ReplyRequest, owner: Owner, variants: int) -> Iterato
     for variant in random.sample(range(variants), variants):
         seeded = _with_seed(generation, variant_seed(question, variant))
         yield Candidate(seeded, reply_key(owner, question, seeded.sampling), question)
+
+
+def _sample(first: GenerationRequest, number: int) -> GenerationRequest:
+    sampling = first.sampling
+    seed = (sampling.seed + number) % (1 << SEED_BITS)
+    return replace(
+        first, sampling=replace(sampling, seed=seed, num_logprobs=sampling.num_logprobs or 0)
+    )
 
 
 def _with_seed(request: GenerationRequest, seed: int) -> GenerationRequest:

@@ -10,6 +10,7 @@ import grpc
 
 from lstmserve.v1 import cache_service_pb2 as pb
 from lstmserve.v1 import cache_service_pb2_grpc
+from lstmserve.v1 import generation_service_pb2 as generation_pb
 from lstmserve_server.cache.entry_key import Kind, Selection
 from lstmserve_server.cache.observer import CacheTotals, StoreName
 from lstmserve_server.cache.stores import CacheStores
@@ -18,6 +19,7 @@ from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.identity import sticky_key, to_scope
 from lstmserve_server.rpc.request import to_reply_request
 from lstmserve_server.rpc.service import Service
+from lstmserve_server.rpc.validation import count_samples
 from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -56,6 +58,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
         with model.gate.enter():
             with _inside("request"):
                 _check_exact(model)
+                _check_single(wanted)
                 asked = await to_reply_request(
                     wanted,
                     call,
@@ -87,6 +90,13 @@ def _check_exact(model: ServedModel) -> None:
             f"{model.name} version {model.version} is served inexact: none of its replies is kept"
         )
         raise InvalidRequestError([FieldViolation("model_version", what)])
+
+
+def _check_single(request: generation_pb.GenerateReplyRequest) -> None:
+    if count_samples(request) > 1:
+        field = "best_of" if request.HasField("best_of") else "num_replies"
+        what = "must be 1: warm a request for each seed"
+        raise InvalidRequestError([FieldViolation(field, what)])
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 import grpc
@@ -33,7 +35,7 @@ from lstmserve_server.rpc.events import (
 from lstmserve_server.rpc.identity import sticky_key
 from lstmserve_server.rpc.request import last_turn, to_reply_request
 from lstmserve_server.rpc.service import Service
-from lstmserve_server.rpc.validation import Request
+from lstmserve_server.rpc.validation import Request, count_samples
 from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -53,6 +55,7 @@ class Exchange:
         logged_prompt: str | None,
     ) -> None:
         """Own ``parts``, the reply's. With a ``logged_prompt`` the reply's text is logged, too."""
+        self.others: Sequence[Exchange] = ()  # those of the same call
         self._request_id = request_id
         self._request = asked.generation
         self._classification = asked.understood.classification
@@ -65,7 +68,7 @@ class Exchange:
         if self._classification is not None:
             self._labels = [self._classification.label]
         self._texts: list[str] = []  # to be logged
-        self._num_tokens = 0
+        self.num_tokens = 0
         self._last: Part | None = None
         self.parts = parts
 
@@ -116,7 +119,7 @@ class Exchange:
             self._model.name,
             self._model.version,
             len(self._request.prompt_ids),
-            self._num_tokens,
+            self.num_tokens + sum(other.num_tokens for other in self.others),
             finish_reason=finish.reason.name.lower() if finish else "",
             cache=provenance.outcome.value if provenance else "",
             lookup_seconds=provenance.lookup_seconds if provenance else 0.0,
@@ -127,7 +130,7 @@ class Exchange:
     def _count(self, part: Part) -> None:
         output = part.output
         self._last = part
-        self._num_tokens += len(output.token_ids)
+        self.num_tokens += len(output.token_ids)
         if self._logged_prompt is not None:
             self._texts.append(output.text)
         self._labels += self._find_labels(output.token_ids)
@@ -182,15 +185,18 @@ class Exchanges:
                 self._observer.on_classified(
                     model.name, model.version, classification.label, classification.probability
                 )
-            parts = self._replies.answer(asked, model)
-            exchange = Exchange(
-                call.request_id,
-                asked,
-                model,
-                parts,
-                observer,
-                logged_prompt=last_turn(request) if self._is_text_logged else None,
-            )
+            count = count_samples(request) if isinstance(request, pb.GenerateReplyRequest) else 1
+            exchange, *exchange.others = [
+                Exchange(
+                    call.request_id,
+                    each,
+                    model,
+                    self._replies.answer(each, model),
+                    observer,
+                    logged_prompt=last_turn(request) if self._is_text_logged else None,
+                )
+                for each in asked.samples(count)
+            ]
             try:
                 yield exchange
             finally:
@@ -199,17 +205,53 @@ class Exchanges:
     async def reply(
         self, request: Request, context: Context, timeout_seconds: float = math.inf
     ) -> pb.GenerateReplyResponse:
-        """Return the whole reply at once."""
-        parts: list[Part] = []
+        """Return the whole reply at once, of several the best."""
         async with self.begin(request, context, timeout_seconds) as exchange:
-            try:
-                async with aclosing(exchange.parts) as coming:
-                    async for part in coming:
-                        parts.append(part)  # noqa: PERF401 - what came before an error counts
-            except BaseException:
-                exchange.discard(parts)
-                raise
-            return exchange.to_reply(parts)
+            if not exchange.others:
+                return exchange.to_reply(await _read(exchange))
+            exchanges = (exchange, *exchange.others)
+            parts = await _read_side_by_side(exchanges)
+            replies = [each.to_reply(read) for each, read in zip(exchanges, parts, strict=True)]
+            return _rank(replies, request)
+
+
+async def _read(exchange: Exchange) -> list[Part]:
+    """Return all parts of a reply; what came before an error is counted."""
+    parts: list[Part] = []
+    try:
+        async with aclosing(exchange.parts) as coming:
+            async for part in coming:
+                parts.append(part)  # noqa: PERF401 - what came before an error counts
+    except BaseException:
+        exchange.discard(parts)
+        raise
+    return parts
+
+
+async def _read_side_by_side(exchanges: Sequence[Exchange]) -> list[list[Part]]:
+    """Return all parts of all replies; raise what the first one raises that fails."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            reading = [group.create_task(_read(exchange)) for exchange in exchanges]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in reading]
+
+
+def _rank(
+    replies: Sequence[pb.GenerateReplyResponse], request: Request
+) -> pb.GenerateReplyResponse:
+    """Return the best reply, with as many others as the request wants."""
+    for reply in replies:
+        reply.mean_logprob = fmean(entry.logprob for entry in reply.logprobs)
+        if not request.sampling.HasField("logprobs"):
+            del reply.logprobs[:]
+    best, *others = sorted(replies, key=lambda reply: -reply.mean_logprob)
+    wanted = request.num_replies if isinstance(request, pb.GenerateReplyRequest) else 1
+    for other in others[: max(1, wanted) - 1]:
+        other.ClearField("classification")
+        best.alternatives.append(other)
+    return best
 
 
 class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):

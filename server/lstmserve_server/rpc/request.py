@@ -25,6 +25,7 @@ from lstmserve_server.rpc.validation import (
     ROLES,
     FieldChecks,
     Request,
+    check_best_of,
     check_cache_mode,
     check_input,
     check_min_confidence,
@@ -86,6 +87,8 @@ def check_request(request: Request, model: ServedModel) -> None:
         check_min_confidence(checks, request.min_confidence, model)
     if request.variables:
         check_variables(checks, request.variables, model)
+    if isinstance(request, pb.GenerateReplyRequest):
+        check_best_of(checks, request, _temperature(request.sampling, manifest))
     checks.finish()
 
 
@@ -193,6 +196,11 @@ def to_claim(
 def _max_tokens(stopping: pb.StoppingCriteria, manifest: Manifest) -> int:
     asked = stopping.HasField("max_tokens")
     return stopping.max_tokens if asked else manifest.sampling.max_tokens
+
+
+def _temperature(sampling: pb.SamplingParams, manifest: Manifest) -> float:
+    asked = sampling.HasField("temperature")
+    return sampling.temperature if asked else manifest.sampling.temperature
 
 
 def _sampling(sampling: pb.SamplingParams, manifest: Manifest) -> SamplingParams:

@@ -25,6 +25,7 @@ MAX_STOP_CHARACTERS = 64
 # text this much longer than the longest prompt is refused before it is tokenized
 MAX_BYTES_PER_TOKEN = 32
 
+MAX_BEST_OF = 16
 MAX_VARIABLES = 32
 MAX_VARIABLE_CHARACTERS = 256
 MAX_VARIABLE_NAME = 64  # characters that an error tells
@@ -246,6 +247,29 @@ def check_min_confidence(checks: FieldChecks, value: float, model: ServedModel) 
             f"is not served for {_name(model)}: it has no fallback answer; Classify and the "
             "event Classification tell how probable the label is",
         )
+
+
+def check_best_of(
+    checks: FieldChecks, request: pb.GenerateReplyRequest, temperature: float
+) -> None:
+    """Check how many replies are sampled, and how many are given back."""
+    if not request.HasField("best_of"):
+        checks.within("num_replies", count_samples(request), Bounds(1, MAX_BEST_OF))
+    else:
+        checks.within("best_of", request.best_of, Bounds(1, MAX_BEST_OF))
+        if request.HasField("num_replies"):
+            most = min(max(1, request.best_of), MAX_BEST_OF)
+            checks.within("num_replies", request.num_replies, Bounds(1, most))
+    if temperature == 0 and count_samples(request) > 1:
+        field = "best_of" if request.HasField("best_of") else "num_replies"
+        checks.refuse(field, "must be 1 with temperature 0: all replies would be the same")
+
+
+def count_samples(request: pb.GenerateReplyRequest) -> int:
+    """Return how many replies are sampled."""
+    if request.HasField("best_of"):
+        return request.best_of
+    return request.num_replies if request.HasField("num_replies") else 1
 
 
 def check_variables(checks: FieldChecks, variables: Mapping[str, str], model: ServedModel) -> None:
