@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lstmserve_client import Turn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 SINGLE = ("questions", "typos", "long", "tweets", "smalltalk", "out_of_scope", "languages")
@@ -42,14 +43,16 @@ def read_rules(path: Path) -> dict[str, list[str]]:
 
 
 def _asked(row: dict[str, Any]) -> Asked:
-    if "turns" in row:
-        turns = tuple(_turn(turn) for turn in row["turns"])
-    else:
-        turns = (Turn("user", row["text"]),)
+    turns = tuple(_turns(row["turns"] if "turns" in row else [row["text"]]))
     labels = {row["label"], *row.get("also", ())} if "label" in row else set()
     return Asked(turns, frozenset(labels), row.get("variables_expected", {}))
 
 
-def _turn(turn: Any) -> Turn:  # noqa: ANN401 - of JSON
-    role, text = turn.values() if isinstance(turn, dict) else turn
-    return Turn("agent" if role == "agent" else "user", text)
+def _turns(turns: Sequence[str | dict[str, str]]) -> Iterator[Turn]:
+    """Where only texts are listed, the user and the agent speak in turn, the user last."""
+    for number, turn in enumerate(turns):
+        is_users = (len(turns) - number) % 2 == 1
+        if isinstance(turn, str):
+            yield Turn("user" if is_users else "agent", turn)
+        else:
+            yield Turn("agent" if turn["role"] == "agent" else "user", turn["content"])

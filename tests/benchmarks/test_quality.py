@@ -11,7 +11,7 @@ import pytest
 from benchmarks.quality.asking import Respondent
 from benchmarks.quality.judging import Judge
 from benchmarks.quality.measures import CHANGES, find_faults, let_through, spread
-from benchmarks.quality.sets import IN_SCOPE, read_rules, read_set
+from benchmarks.quality.sets import IN_SCOPE, SINGLE, read_rules, read_set
 from benchmarks.quality.topics import TopicJudge
 from lstmserve_bundle.answers import PLACEHOLDER, names_in
 from lstmserve_client import Classification, Label
@@ -100,13 +100,26 @@ def test_sets_hold_the_turns_and_every_label_that_is_right(tmp_path: Path) -> No
     rows = [
         {"text": "hi", "label": "x", "also": ["y"]},
         {"turns": [{"role": "user", "content": "q"}, {"role": "agent", "content": "a"}]},
-        {"turns": [["user", "q"]], "variables_expected": {"order_number": "4821"}},
+        {"turns": ["q", "a", "r"], "variables_expected": {"order_number": "4821"}},
     ]
     (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, rows)))
     one, two, three = read_set(tmp_path, "s")
     assert (one.text, one.labels) == ("hi", {"x", "y"})
     assert [(turn.role, turn.text) for turn in two.turns] == [("user", "q"), ("agent", "a")]
+    assert [(turn.role, turn.text) for turn in three.turns] == [
+        ("user", "q"),
+        ("agent", "a"),
+        ("user", "r"),
+    ]
     assert three.expected == {"order_number": "4821"}
+
+
+def test_the_sets_that_ship_end_with_a_question() -> None:
+    for name in (*SINGLE, "followups", "memory"):
+        asked = read_set(SUPPORT / "heldout", name)
+        assert len(asked) >= 30
+        assert all(each.turns[-1].role == "user" for each in asked)
+        assert all(each.labels or each.expected for each in asked)
 
 
 # --- the table, of a scripted service ----------------------------------------------------------
@@ -127,7 +140,7 @@ def folder(tmp_path: Path) -> Path:
         texts = ("Cancel it.", "track it") if inside else ("weather?", "the weather, please track")
         rows = [
             {
-                "turns": [["user", text]],
+                "turns": [text],
                 "label": WORDS[text.lower().split()[0]] if inside else "out_of_scope",
                 "variables_expected": {"order_number": "4821"},
             }
