@@ -11,6 +11,7 @@ import sys
 from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+POLL_SECONDS = 0.05
 
 
 def environment() -> dict[str, str]:
@@ -29,6 +30,28 @@ def send_signal(
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
+
+
+async def wait_for(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit code of a process; negative: the signal that ended it.
+
+    Its number is free for another process no earlier than this task has seen its end, so no
+    signal that is sent on this event loop goes astray.
+    """
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except OSError:  # of an old kernel, or in a sandbox, or no file is free
+        while process.poll() is None:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(POLL_SECONDS)
+        return process.returncode
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    return process.wait()
 
 
 def die_with(parent_pid: int) -> str:

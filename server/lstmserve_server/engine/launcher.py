@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
-from lstmserve_server.children import environment, send_signal
+from lstmserve_server.children import environment, send_signal, wait_for
 from lstmserve_server.engine.archive import make_archive, seal
 from lstmserve_server.engine.messages import (
     ANSWERS,
@@ -30,7 +30,6 @@ from lstmserve_server.engine.messages import (
 )
 from lstmserve_server.engine.shared_page import SharedPage, make_page
 from lstmserve_server.errors import ModelLoadError, ModelTrialError, NoProcessError
-from lstmserve_server.following import read_on_thread
 
 # -P: the folder in which the server was started is no place to import from
 PROGRAM = ("-P", "-m", "lstmserve_server.engine.process.main")
@@ -90,9 +89,16 @@ class EngineProcess(asyncio.Protocol):
             raise
         finally:
             theirs.close()
-        self._code = asyncio.create_task(read_on_thread(self._process.wait))
+        self._code = asyncio.create_task(wait_for(self._process))
         self._listening = asyncio.create_task(self._listen())
-        await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: self, sock=ours)
+        except BaseException:
+            ours.close()
+            self.kill()
+            await asyncio.gather(self._code, self._listening)
+            self.page.close()
+            raise
 
     def _run(self, connection: int, archive: int) -> subprocess.Popen[bytes]:
         page = make_page()
