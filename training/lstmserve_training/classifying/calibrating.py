@@ -25,14 +25,23 @@ SHRINKAGE = 1e-3  # of the regression's weights, as a part of the loss
 
 
 def calibrate(
-    classifier: Classifier, questions: Sequence[Question], expected_out_of_scope: float
+    classifier: Classifier,
+    held_out: Sequence[Question],
+    validation: Sequence[Question],
+    expected_out_of_scope: float,
 ) -> tuple[float, ScopeHeader | None]:
-    """The temperature and the regression that fit the questions best."""
+    """The temperature and the regression that fit the questions best.
+
+    What is held out is worded, and labeled, like what was trained on, and validation questions
+    may not be: where there are both, each kind counts for a half of the temperature.
+    """
+    questions = [*held_out, *validation]
     read = [classifier.score(question.turns) for question in questions]
     numbers = {label: n for n, label in enumerate(classifier.labels)}
     wanted = torch.tensor([numbers[question.label] for question in questions])
     scores = torch.tensor([found for found, _ in read], dtype=torch.double)
-    temperature = _fit_temperature(scores[:, : len(numbers)], wanted)
+    weights = torch.tensor(_halves(len(held_out), len(validation)), dtype=torch.double)
+    temperature = _fit_temperature(scores[:, : len(numbers)], wanted, weights)
     is_inside = torch.tensor(
         [question.label not in classifier.out_of_scope for question in questions]
     )
@@ -59,9 +68,19 @@ def calibrate(
     return temperature, _fit_scope(rows, is_inside.double(), expected_out_of_scope)
 
 
-def _fit_temperature(scores: Tensor, wanted: Tensor) -> float:
+def _halves(num_held_out: int, num_validation: int) -> list[float]:
+    """The weight of each question; those of a kind weigh as much as those of the other."""
+    return [1 / max(1, num_held_out)] * num_held_out + [1 / max(1, num_validation)] * num_validation
+
+
+def _fit_temperature(scores: Tensor, wanted: Tensor, weights: Tensor) -> float:
     logarithm = torch.zeros((), dtype=torch.double, requires_grad=True)
-    _minimize(logarithm, lambda: functional.cross_entropy(scores / logarithm.exp(), wanted))
+
+    def loss() -> Tensor:
+        losses = functional.cross_entropy(scores / logarithm.exp(), wanted, reduction="none")
+        return (losses * weights).sum() / weights.sum()
+
+    _minimize(logarithm, loss)
     return min(max(float(logarithm.detach().exp()), 0.05), 100.0)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.classifier import ClassifierSection
     from lstmserve_training.recipe.schema import Recipe
 
-HELD_OUT = "held_out"
+HELD_OUT, VALIDATION = "held_out", "validation"
 SHOWN_CONFUSIONS = 30
 
 
@@ -42,11 +42,15 @@ def classify(
     """
     questions = read_questions(recipe, section, folder)
     first = _fit(recipe, section, questions.training, questions, say)
-    unseen = [*questions.held_out, *questions.validation]
-    temperature, scope = calibrate(Classifier(first), unseen, section.expected_out_of_scope)
+    held_out, validation = questions.held_out, questions.validation
+    temperature, scope = calibrate(
+        Classifier(first), held_out, validation, section.expected_out_of_scope
+    )
     trial = Classifier(calibrated(first, temperature, scope))
     report: dict[str, Any] = {"sources": questions.report, "sets": {}}
-    report["sets"][HELD_OUT] = _report(trial, unseen, recipe.seed)
+    report["sets"][HELD_OUT] = _report(trial, held_out, recipe.seed)
+    if validation:
+        report["sets"][VALIDATION] = _report(trial, validation, recipe.seed)
     everything = [*questions.training, *questions.held_out]
     say("classify: once more, with what was held out")
     whole = _fit(recipe, section, everything, questions, say)
