@@ -45,7 +45,8 @@ BestOf = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Sample so many replies side by side, and print the likeliest.",
+        help="Sample so many replies, at most 16, and print the one whose tokens are likeliest; "
+        "not at temperature 0.",
         rich_help_panel="Several replies",
     ),
 ]
@@ -54,7 +55,7 @@ NumReplies = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="Print so many of them, likeliest first.",
+        help="Print so many replies, likeliest first. Without --best-of, so many are sampled.",
         rich_help_panel="Several replies",
     ),
 ]

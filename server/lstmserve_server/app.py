@@ -210,6 +210,7 @@ class App:
             self._config.cache,
             self._cache_metrics,
             self._log,
+            max_running=self._config.engine.max_running,
             is_text_logged=self._config.telemetry.is_text_logged,
             on_log_level=lambda level: self._publish_level(models.administration, level),
         )

@@ -74,6 +74,7 @@ def whole(reply: FakeReply, request: FakeRequest, model: Model) -> pb.GenerateRe
     """The reply at once."""
     spoken = _speak(reply, request)
     chunk = _chunk(spoken.tokens, request)
+    is_one_of_several = max(request.best_of or 1, request.num_replies or 1) > 1
     return pb.GenerateReplyResponse(
         text=chunk.text,
         token_ids=chunk.token_ids,
@@ -81,6 +82,7 @@ def whole(reply: FakeReply, request: FakeRequest, model: Model) -> pb.GenerateRe
         started=_started(reply, request, model),
         completion=_completion(reply, spoken, request),
         classification=to_wire(reply.classification) if reply.classification else None,
+        mean_logprob=_LOGPROB if is_one_of_several else None,
     )
 
 

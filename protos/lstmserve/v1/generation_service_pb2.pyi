@@ -391,9 +391,12 @@ class GenerateReplyRequest(_message.Message):
     """
     best_of: _builtins.int
     """Samples so many replies side by side, and answers with the one whose tokens have the highest mean
-    log-probability; from 1 to 16. Absent: num_replies. The first has the request's seed, and each
-    further one the next seed: a request of that seed alone gets the same reply. Refused above 1 with
-    temperature 0, where all would be the same. A reply in the version's own words is always one.
+    log-probability by the model's own distribution; from 1 to 16. Absent: num_replies. The first has
+    the request's seed, or a fresh one, and each further one the next seed (2^64 - 1 is followed by
+    0): a request of that seed alone gets the same reply. Some of them may say the same. One that
+    says UNSURE comes after all others; of equally likely ones the earlier seed comes first. Refused
+    above 1 with temperature 0, where all would be the same. A reply in the version's own words is
+    always one.
     """
     num_replies: _builtins.int
     """Gives so many of them, best first, the others as alternatives; from 1 to best_of. Absent: 1."""

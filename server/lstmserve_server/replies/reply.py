@@ -57,6 +57,11 @@ class Part:
     saved_seconds: float = 0.0  # of the model's work; told with the last part
     outcome: ReplyOutcome = ReplyOutcome.ANSWERED
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether something is said to what was asked."""
+        return self.outcome is not ReplyOutcome.UNSURE
+
 
 class PartMaker:
     """Makes one request's parts of outputs that may have been made for another one."""

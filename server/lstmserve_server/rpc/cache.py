@@ -95,7 +95,7 @@ def _check_exact(model: ServedModel) -> None:
 def _check_single(request: generation_pb.GenerateReplyRequest) -> None:
     if count_samples(request) > 1:
         field = "best_of" if request.HasField("best_of") else "num_replies"
-        what = "must be 1: warm a request for each seed"
+        what = "must be 1: warm a request for each seed, with sampling.logprobs set"
         raise InvalidRequestError([FieldViolation(field, what)])
 
 

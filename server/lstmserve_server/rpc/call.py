@@ -93,6 +93,9 @@ class CallEndObserver(Protocol):
 class ReplyObserver(Protocol):
     """Told what becomes of one reply; must be quick and must not raise."""
 
+    def another(self) -> ReplyObserver:
+        """Return who is told of a further reply to the same request."""
+
     def on_tokens(self, count: int, cache: str) -> None:
         """Tell that tokens came, from wherever the cache's outcome says."""
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from statistics import fmean
 from typing import Any
 
 import grpc
@@ -18,6 +16,7 @@ from lstmserve_server.engine.outbox import merge
 from lstmserve_server.replies.reply import Part
 from lstmserve_server.replies.request import ReplyRequest
 from lstmserve_server.rpc.call import (
+    Call,
     CallObserver,
     ReplyObserver,
     Served,
@@ -34,6 +33,7 @@ from lstmserve_server.rpc.events import (
 )
 from lstmserve_server.rpc.identity import sticky_key
 from lstmserve_server.rpc.request import last_turn, to_reply_request
+from lstmserve_server.rpc.samples import Samples
 from lstmserve_server.rpc.service import Service
 from lstmserve_server.rpc.validation import Request, count_samples
 from lstmserve_server.store.served_model import ServedModel
@@ -55,7 +55,6 @@ class Exchange:
         logged_prompt: str | None,
     ) -> None:
         """Own ``parts``, the reply's. With a ``logged_prompt`` the reply's text is logged, too."""
-        self.others: Sequence[Exchange] = ()  # those of the same call
         self._request_id = request_id
         self._request = asked.generation
         self._classification = asked.understood.classification
@@ -87,12 +86,15 @@ class Exchange:
         if part.output.finish is not None:
             yield pb.GenerateResponse(completion=to_completion(part, self._labels))
 
-    def to_reply(self, parts: Sequence[Part]) -> pb.GenerateReplyResponse:
-        """Return the whole reply: the same events folded. The last part has ``finish``."""
+    def to_reply(self, parts: Sequence[Part], *, is_best: bool = True) -> pb.GenerateReplyResponse:
+        """Return the whole reply: the same events folded. The last part has ``finish``.
+
+        Of several replies to one request only the outcome of the best counts.
+        """
         whole = parts[-1]
         if len(parts) > 1:
             whole = replace(whole, output=merge([part.output for part in parts]))
-        self._count(whole)
+        self._count(whole, is_best=is_best)
         chunk = to_chunk(whole.output, self._model.bundle.tokenizer)
         found = self._classification
         return pb.GenerateReplyResponse(
@@ -119,7 +121,7 @@ class Exchange:
             self._model.name,
             self._model.version,
             len(self._request.prompt_ids),
-            self.num_tokens + sum(other.num_tokens for other in self.others),
+            self.num_tokens,
             finish_reason=finish.reason.name.lower() if finish else "",
             cache=provenance.outcome.value if provenance else "",
             lookup_seconds=provenance.lookup_seconds if provenance else 0.0,
@@ -127,7 +129,7 @@ class Exchange:
             transcript=None if prompt is None else Transcript(prompt, "".join(self._texts)),
         )
 
-    def _count(self, part: Part) -> None:
+    def _count(self, part: Part, *, is_best: bool = True) -> None:
         output = part.output
         self._last = part
         self.num_tokens += len(output.token_ids)
@@ -137,7 +139,7 @@ class Exchange:
         self._observer.on_tokens(len(output.token_ids), part.provenance.outcome.value)
         if output.finish is not None:
             self._observer.on_finished(output.finish.timings, part.saved_seconds)
-            if self._classification is not None:
+            if self._classification is not None and is_best:
                 self._observer.on_outcome(part.outcome.value)
 
     def _find_labels(self, token_ids: Sequence[int]) -> list[str]:
@@ -157,6 +159,7 @@ class Exchanges:
         self._tokenizing = service.tokenizing
         self._is_per_caller = service.cache_config.is_per_caller
         self._is_text_logged = service.is_text_logged
+        self._most_at_once = service.max_running
         self._observer = observer
 
     @asynccontextmanager
@@ -164,6 +167,13 @@ class Exchanges:
         self, request: Request, context: Context, timeout_seconds: float = math.inf
     ) -> AsyncIterator[Exchange]:
         """Begin the reply to one request. Its model is not unloaded within the block."""
+        async with self._begin(request, context, timeout_seconds) as samples:
+            yield samples.exchanges[0]
+
+    @asynccontextmanager
+    async def _begin(
+        self, request: Request, context: Context, timeout_seconds: float
+    ) -> AsyncIterator[Samples]:
         running = current_call.get()
         call = running.call
         key = sticky_key(request, call.identity.sticky)
@@ -185,73 +195,41 @@ class Exchanges:
                 self._observer.on_classified(
                     model.name, model.version, classification.label, classification.probability
                 )
-            count = count_samples(request) if isinstance(request, pb.GenerateReplyRequest) else 1
-            exchange, *exchange.others = [
-                Exchange(
-                    call.request_id,
-                    each,
-                    model,
-                    self._replies.answer(each, model),
-                    observer,
-                    logged_prompt=last_turn(request) if self._is_text_logged else None,
-                )
-                for each in asked.samples(count)
-            ]
+            samples = Samples(
+                [*self._exchanges(request, call, asked, model, observer)],
+                int(min(self._most_at_once, call.identity.most_at_once)),
+            )
             try:
-                yield exchange
+                yield samples
             finally:
-                running.served = exchange.sum_up()
+                running.served = samples.sum_up()
+
+    def _exchanges(
+        self,
+        request: Request,
+        call: Call,
+        asked: ReplyRequest,
+        model: ServedModel,
+        observer: ReplyObserver,
+    ) -> Iterator[Exchange]:
+        """Yield the exchanges for all replies that are to be sampled."""
+        count = count_samples(request) if isinstance(request, pb.GenerateReplyRequest) else 1
+        for number, each in enumerate(asked.samples(count)):
+            yield Exchange(
+                call.request_id,
+                each,
+                model,
+                self._replies.answer(each, model),
+                observer if number == 0 else observer.another(),
+                logged_prompt=last_turn(request) if self._is_text_logged else None,
+            )
 
     async def reply(
         self, request: Request, context: Context, timeout_seconds: float = math.inf
     ) -> pb.GenerateReplyResponse:
         """Return the whole reply at once, of several the best."""
-        async with self.begin(request, context, timeout_seconds) as exchange:
-            if not exchange.others:
-                return exchange.to_reply(await _read(exchange))
-            exchanges = (exchange, *exchange.others)
-            parts = await _read_side_by_side(exchanges)
-            replies = [each.to_reply(read) for each, read in zip(exchanges, parts, strict=True)]
-            return _rank(replies, request)
-
-
-async def _read(exchange: Exchange) -> list[Part]:
-    """Return all parts of a reply; what came before an error is counted."""
-    parts: list[Part] = []
-    try:
-        async with aclosing(exchange.parts) as coming:
-            async for part in coming:
-                parts.append(part)  # noqa: PERF401 - what came before an error counts
-    except BaseException:
-        exchange.discard(parts)
-        raise
-    return parts
-
-
-async def _read_side_by_side(exchanges: Sequence[Exchange]) -> list[list[Part]]:
-    """Return all parts of all replies; raise what the first one raises that fails."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            reading = [group.create_task(_read(exchange)) for exchange in exchanges]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in reading]
-
-
-def _rank(
-    replies: Sequence[pb.GenerateReplyResponse], request: Request
-) -> pb.GenerateReplyResponse:
-    """Return the best reply, with as many others as the request wants."""
-    for reply in replies:
-        reply.mean_logprob = fmean(entry.logprob for entry in reply.logprobs)
-        if not request.sampling.HasField("logprobs"):
-            del reply.logprobs[:]
-    best, *others = sorted(replies, key=lambda reply: -reply.mean_logprob)
-    wanted = request.num_replies if isinstance(request, pb.GenerateReplyRequest) else 1
-    for other in others[: max(1, wanted) - 1]:
-        other.ClearField("classification")
-        best.alternatives.append(other)
-    return best
+        async with self._begin(request, context, timeout_seconds) as samples:
+            return await samples.reply(request)
 
 
 class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from lstmserve_server.auth.principal import Principal, Scope
@@ -35,6 +36,12 @@ class Identity:
     @property
     def may_administer(self) -> bool:
         return self.principal is None or Scope.ADMIN in self.principal.scopes
+
+    @property
+    def most_at_once(self) -> float:
+        """How many replies to one request may be made at the same time."""
+        most = None if self.principal is None else self.principal.max_concurrent
+        return math.inf if most is None else most
 
     @property
     def sticky(self) -> str:

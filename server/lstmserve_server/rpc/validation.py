@@ -260,7 +260,11 @@ def check_best_of(
         if request.HasField("num_replies"):
             most = min(max(1, request.best_of), MAX_BEST_OF)
             checks.within("num_replies", request.num_replies, Bounds(1, most))
-    if temperature == 0 and count_samples(request) > 1:
+    if count_samples(request) <= 1:
+        return
+    if request.cache_mode == pb.CACHE_MODE_ONLY_IF_CACHED and not request.sampling.HasField("seed"):
+        checks.refuse("sampling.seed", "is needed for several replies that are cached")
+    if temperature == 0:
         field = "best_of" if request.HasField("best_of") else "num_replies"
         checks.refuse(field, "must be 1 with temperature 0: all replies would be the same")
 

@@ -99,6 +99,12 @@ class ReplyMetrics:
         self._series: ReplySeries | None = None  # known with the first tokens
         self._last_at: float | None = None  # when the latest tokens went out
 
+    def another(self) -> ReplyMetrics:
+        """Return what counts a further reply to the same request."""
+        return ReplyMetrics(
+            self._metrics, self._all_series, self._clock, self._call, *self._version
+        )
+
     def on_tokens(self, count: int, cache: str) -> None:
         """Count tokens that go out, from wherever the cache's outcome says."""
         if self._series is None:

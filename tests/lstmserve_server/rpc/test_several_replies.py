@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from statistics import fmean
+from typing import Literal
 
 import grpc
 import pytest
@@ -14,8 +18,10 @@ from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import cache_service_pb2_grpc
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
+from lstmserve_server.rpc.samples import Samples
 from support.calls import find_detail
 from support.metrics_page import MetricsPage, scrape_until
+from support.served import serve
 
 SEED = 2**64 - 2  # the third seed after it is 1
 PROMPT = "where is my parcel"
@@ -56,7 +62,8 @@ def test_the_likeliest_come_first_and_each_is_that_of_its_seed(
     best = generation.GenerateReply(request_of(best_of=6, num_replies=4))
     found = [best, *best.alternatives]
     assert [told_by(each) for each in found] == [told_by(each) for each in expected[:4]]
-    assert [each.mean_logprob for each in found] == [score(each) for each in expected[:4]]
+    scores = [score(each) for each in expected[:4]]
+    assert [each.mean_logprob for each in found] == pytest.approx(scores)  # of single precision
     assert not any(each.logprobs for each in found)
     assert not any(each.alternatives for each in best.alternatives)
     usage = {each.completion.usage.prompt_tokens for each in found}
@@ -66,7 +73,7 @@ def test_the_likeliest_come_first_and_each_is_that_of_its_seed(
 def test_log_probabilities_stay_where_they_were_wanted(generation: GenerationServiceStub) -> None:
     best = generation.GenerateReply(request_of(num_replies=2, logprobs=3))
     for reply in (best, *best.alternatives):
-        assert reply.mean_logprob == score(reply)
+        assert reply.mean_logprob == pytest.approx(score(reply))
         assert all(len(entry.top) == 3 for entry in reply.logprobs)
 
 
@@ -123,6 +130,14 @@ def test_wrong_numbers_are_named(
     check_refused(generation, request_of(**fields), wrong)
 
 
+def test_what_is_only_in_the_cache_is_asked_for_by_its_seed(
+    generation: GenerationServiceStub,
+) -> None:
+    request = request_of(seed=None, best_of=2)
+    request.cache_mode = pb.CACHE_MODE_ONLY_IF_CACHED
+    check_refused(generation, request, {"sampling.seed": "is needed"})
+
+
 def test_greedy_replies_are_all_alike(generation: GenerationServiceStub) -> None:
     for field in ("best_of", "num_replies"):
         request = request_of(**{field: 2})
@@ -159,6 +174,76 @@ def test_all_tokens_count(server: ServerProcess, generation: GenerationServiceSt
     request.cache_mode = pb.CACHE_MODE_BYPASS
     generation.GenerateReply(request)
     assert MetricsPage(server.metrics_url).total("generated_tokens_total") == before + 3 * 24
+
+
+def test_each_reply_counts_by_where_it_came_from(tiny_store: Path) -> None:
+    """And the pace of streams is not that of replies that were whole before they were counted."""
+    with serve(tiny_store, "--cache-threshold", "1") as served:
+        lone = served.generation.GenerateReply(request_of(logprobs=0))
+        before = served.page_once_idle()
+        best = served.generation.GenerateReply(request_of(num_replies=3))
+        page = served.page_once_idle()
+    replies = (best, *best.alternatives)
+    caches = {reply.started.seed: reply.started.cache for reply in replies}
+    hit, miss = pb.CACHE_OUTCOME_HIT, pb.CACHE_OUTCOME_MISS
+    assert caches == {SEED: hit, SEED + 1: miss, 0: miss}
+
+    def counted(source: str) -> float:
+        name, labels = "generated_tokens_total", {"source": source}
+        return page.total(name, **labels) - before.total(name, **labels)
+
+    assert counted("cache") == len(lone.token_ids)
+    assert counted("model") == sum(len(each.token_ids) for each in replies) - len(lone.token_ids)
+    gaps = "inter_token_seconds_count"
+    assert page.total(gaps) == before.total(gaps)
+
+
+def test_the_log_tells_the_reply_that_the_caller_got(tiny_store: Path) -> None:
+    with serve(tiny_store, "--log-prompts", "redacted") as served:
+        best = served.generation.GenerateReply(request_of(num_replies=6))
+        replies = (best, *best.alternatives)
+        served.process.stop()
+        [line] = [
+            entry for entry in served.process.read_entries() if entry.get("rpc") == "GenerateReply"
+        ]
+    assert best.started.seed != SEED  # the first seed's reply is not the best
+    assert line["reply"] == best.text
+    assert line["generated_tokens"] == sum(len(each.token_ids) for each in replies)
+
+
+def test_a_server_with_few_places_makes_them_in_turn(tiny_store: Path) -> None:
+    with serve(tiny_store, "--max-running", "2", "--max-waiting", "0") as served:
+        best = served.generation.GenerateReply(request_of(num_replies=16))
+    assert len(best.alternatives) == 15
+
+
+def test_what_was_whole_is_accounted_for_when_another_fails() -> None:
+    """Its tokens were made, and nobody gets them."""
+    done, failing, waiting = Scripted("ab"), Scripted("c", ValueError("no")), Scripted("d", None)
+    samples = Samples([done, failing, waiting], 3)  # type: ignore[list-item]  # all that it needs
+    with pytest.raises(ValueError, match="no"):
+        asyncio.run(samples.reply(request_of(best_of=3)))
+    assert [each.discarded for each in (done, failing, waiting)] == ["ab", "c", "d"]
+
+
+class Scripted:
+    """An exchange whose reply has these parts, and then ends, fails, or never comes to an end."""
+
+    def __init__(self, parts: str, end: Exception | Literal["whole"] | None = "whole") -> None:
+        self.discarded = ""
+        self.parts = self._make(parts, end)
+
+    async def _make(self, parts: str, end: Exception | str | None) -> AsyncGenerator[str]:
+        for part in parts:
+            yield part
+        if isinstance(end, Exception):
+            await asyncio.sleep(0)
+            raise end
+        if end is None:
+            await asyncio.Event().wait()
+
+    def discard(self, parts: list[str]) -> None:
+        self.discarded += "".join(parts)
 
 
 def test_a_cache_is_warmed_for_one_seed_at_a_time(channel: grpc.Channel) -> None:
