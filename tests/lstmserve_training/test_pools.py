@@ -70,3 +70,23 @@ def test_only_what_users_say_is_varied_and_every_turn_of_theirs() -> None:
     assert {(v.turns[1].text, v.turns[3].text, len(v.turns)) for v in varied} == {
         ("Which One?", "Here.", 4)
     }
+
+
+def test_a_reply_after_an_earlier_exchange_is_to_both() -> None:
+    """It is one to a later turn, and knows the number that was given before."""
+    found = pools(
+        ({"place": "first"}, ["first"]),
+        ({"place": "later", "unless": r"\d{4}"}, ["later"]),
+        ({"place": "later", "when": r"\d{4}"}, ["later, 4821"]),
+    )
+    augmenter = Augmenter(Augmentation(earlier_exchange=1.0), found)
+    examples = [asked("my order 4821"), asked("where is it")]
+    said: dict[str, set[str]] = {"my order 4821": set(), "where is it": set()}
+    for seed in range(40):
+        for varied in augmenter.vary(examples, random.Random(seed)):
+            before, _, question, reply = varied.turns
+            said[question.text].add(f"{before.text}: {reply.text}")
+    assert said == {
+        "my order 4821": {"my order 4821: later, 4821", "where is it: later, 4821"},
+        "where is it": {"my order 4821: later, 4821", "where is it: later"},
+    }

@@ -42,14 +42,13 @@ class Augmenter:
         return [self._vary(example, examples, rng) for example in examples]
 
     def _vary(self, example: Example, others: Sequence[Example], rng: random.Random) -> Example:
-        varied = self._roughen(give_reply(example, self._pools, rng), rng)
-        if len(example.turns) > PAIR or not _chance(rng, self._config.earlier_exchange):
-            return varied
-        earlier = self._roughen(give_reply(rng.choice(others), self._pools, rng), rng)
-        # read back as the server would: without its label
-        return replace(
-            varied, turns=(*(replace(turn, label="") for turn in earlier.turns), *varied.turns)
-        )
+        if len(example.turns) <= PAIR and _chance(rng, self._config.earlier_exchange):
+            earlier = give_reply(rng.choice(others), self._pools, rng)
+            # read back as the server would: without its label
+            before = (replace(turn, label="") for turn in earlier.turns)
+            example = replace(example, turns=(*before, *example.turns))
+        # the reply comes last: it is also to what was said before
+        return self._roughen(give_reply(example, self._pools, rng), rng)
 
     def _roughen(self, example: Example, rng: random.Random) -> Example:
         """What users say as others might have typed it; the last of it in other words, too."""
