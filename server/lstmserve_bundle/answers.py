@@ -98,7 +98,7 @@ class Answers(StrictModel):
     fallback: Fallback | None = None
     forbidden: Annotated[list[Phrase], Field(max_length=MAX_FORBIDDEN, default_factory=list)]
     """Phrases that no generated reply may hold: their sentences are left out. Case is not looked
-    at."""
+    at. Own answers are not searched for them: who writes "two working days" knows it."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Answers:
@@ -122,9 +122,16 @@ class Answers(StrictModel):
                     raise ValueError(
                         f"{where}[{number}]: {{{{{name}}}}} is not among the placeholders"
                     )
+
+    def check_own_words(self) -> None:
+        """Raise ValueError for an answer that holds what the same author forbids."""
+        texts = [(f"labels.{name}", each.answers) for name, each in self.labels.items()]
+        texts += [("questions", [each.answer for each in self.questions])]
+        texts += [("fallback", [] if self.fallback is None else self.fallback.answers)]
+        for where, found in texts:
             for phrase in self.forbidden:
-                if phrase.casefold() in text.casefold():
-                    raise ValueError(f"{where}[{number}]: holds the forbidden {phrase!r}")
+                if any(phrase.casefold() in text.casefold() for text in found):
+                    raise ValueError(f"{where}: an answer holds the forbidden {phrase!r}")
 
     @cached_property
     def spelled(self) -> dict[str, str]:

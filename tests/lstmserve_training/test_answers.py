@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,22 @@ def test_the_next_version_has_the_same_weights_and_other_answers(
     assert after.answers.fallback is not None
     assert after.answers.fallback.min_confidence == 0.25
     assert after.answers.forbidden == before.answers.forbidden
+
+
+def test_the_example_company_has_own_words_for_the_model_that_ships(tmp_path: Path) -> None:
+    """As the README says; its own answers may hold what the version forbids the network."""
+    root = Path(__file__).parents[2]
+    shutil.copytree(root / "model_store" / "support-en" / "3", tmp_path / "support-en" / "3")
+    table = root / "docs" / "examples" / "answers.csv"
+    arguments = ["answers", "--from", "support-en/3", "--file", str(table)]
+    result = CliRunner().invoke(app, [*arguments, "--store", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    answers = open_bundle(tmp_path / "support-en" / "4").answers
+    assert answers is not None
+    assert "working days" in answers.forbidden
+    assert "working days" in answers.labels["intent:delivery_period"].answers[0]
+    assert answers.labels["intent:contact_human_agent"].outcome == "handover"
+    assert not answers.labels["intent:return_item"].answers  # which is generated
 
 
 ASKED = (

@@ -78,7 +78,8 @@ def take_answers(path: Path, work: Path) -> None:
         raise MissingInputError(f"{path} is missing: publish.answers names it")
     try:
         answers = read_answers(path)
-    except BundleError as error:
+        answers.check_own_words()
+    except (BundleError, ValueError) as error:
         raise PublishError(f"publish.answers: {error}") from None
     write_answers(work / ANSWERS_NAME, answers)
 
