@@ -43,7 +43,6 @@ def test_they_are_written_as_they_are_read(tmp_path: Path) -> None:
         (changed(labels={"a": {"answers": [""]}}), "labels.a.answers.0"),
         (changed(labels={"a": {"answers": ["Hi {{nobody}}"]}}), "labels.a.answers[0]: {{nobody}}"),
         (changed(labels={"a": {"answers": ["Hi {{email"]}}), "bracket"),
-        (changed(labels={"a": {"answers": ["ok", "We promise it"]}}), "answers[1]: holds the forb"),
         (changed(labels={"a": {"answers": ["{{first_choice}}"]}}), "first_choice"),
         (changed(labels={"a": {"outcome": "maybe"}}), "labels.a.outcome"),
         (changed(fallback=None), "labels.other: is unsure"),
@@ -59,6 +58,15 @@ def test_what_is_wrong_is_named(text: str, named: str) -> None:
     with pytest.raises(ManifestError, match="here") as error:
         parse_answers(text, "here")
     assert named in str(error.value)
+
+
+def test_own_words_are_checked_where_one_author_writes_both() -> None:
+    """A company's own answers may hold what the model's author forbids the network."""
+    answers = Answers.model_validate_json(
+        changed(labels={"a": {"answers": ["ok", "We promise it"]}})
+    )
+    with pytest.raises(ValueError, match=r"labels\.a: an answer holds the forbidden 'we promise'"):
+        answers.check_own_words()
 
 
 def test_answers_to_labels_that_there_are_not_are_refused() -> None:
