@@ -82,7 +82,7 @@ def chaos(
 def swaps(
     source: Annotated[
         Path, typer.Option(help="The version that is published again and again.")
-    ] = Path("model_store/support-en/2"),
+    ] = Path("model_store/support-en/3"),
     server_arg: ServerArguments = None,
     swaps: Annotated[int, typer.Option(min=4, help="Versions to publish.")] = 100,
     streams: Streams = 16,

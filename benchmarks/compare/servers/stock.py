@@ -12,10 +12,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-VOCABULARY = 4096
+VOCABULARY = 4160
 HIDDEN = 512
 LAYERS = 2
-TOKENIZERS = Path(__file__).parents[3] / "model_store/support-en"  # every version has the same
+TOKENIZER = Path(__file__).parents[3] / "model_store/support-en/3/tokenizer.json"
 
 
 class StockLstm(nn.Module):
@@ -52,7 +52,7 @@ def zero_state(rows: int) -> Tensor:
 
 
 def load_tokenizer() -> Tokenizer:
-    return Tokenizer.from_file(str(next(TOKENIZERS.glob("*/tokenizer.json"))))
+    return Tokenizer.from_file(str(TOKENIZER))
 
 
 def sample_multinomial(logits: Tensor, temperatures: Tensor) -> Tensor:
