@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import count
 
 import pytest
@@ -13,7 +12,7 @@ from lstmserve_server.engine.scheduling.admission import (
     LEAST_RETRY_SECONDS,
     MOST_RETRY_SECONDS,
 )
-from lstmserve_server.engine.scheduling.pace import Pace
+from lstmserve_server.engine.scheduling.pace import ENOUGH, Pace
 from lstmserve_server.engine.scheduling.scheduler import Scheduler
 from lstmserve_server.errors import (
     CallerShareError,
@@ -43,11 +42,10 @@ def fill(scheduler: Scheduler, caller: str = "", tokens: int = 100) -> int:
 
 
 def measured(cost_per_second: float) -> Pace:
-    """A queue known to move at this speed."""
+    """A queue known to move at this speed; of single requests too little is known."""
     pace = Pace()
     pace.on_decode(rows=1, steps=1, seconds=1 / cost_per_second, while_waiting=True)
     pace.on_end(cost=1, tokens=1)
-    pace._step_seconds = math.inf  # of single requests nothing is known
     return pace
 
 
@@ -169,8 +167,9 @@ def test_the_delay_has_a_default_before_anything_was_measured() -> None:
 def least_work_measured() -> Pace:
     """A token is read in 1 ms and decoded in 10 ms at the best."""
     pace = Pace()
-    pace.on_read([100], 0.1, while_waiting=False)
-    pace.on_decode(rows=1, steps=10, seconds=0.1, while_waiting=False)
+    for _ in range(ENOUGH):
+        pace.on_read([100], 0.1, while_waiting=False)
+        pace.on_decode(rows=1, steps=10, seconds=0.1, while_waiting=False)
     return pace
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.engine.scheduling.pace import FadingRatio, Pace
+from lstmserve_server.engine.scheduling.pace import ENOUGH, FadingRatio, Pace
 
 
 def test_nothing_is_known_before_anything_was_measured() -> None:
@@ -17,7 +17,9 @@ def test_nothing_is_known_before_anything_was_measured() -> None:
 
 def test_the_least_time_is_by_the_best_speeds_ever_measured() -> None:
     pace = Pace()
-    for seconds in (0.9, 0.2, 0.5):
+    for seconds in (0.9, 0.2, *[0.5] * (ENOUGH - 2)):
+        # an engine that has just begun may have stood still until now
+        assert pace.least_seconds(50, 10) == 0
         pace.on_read([10, 100], seconds, while_waiting=False)  # rows read side by side
         pace.on_decode(rows=64, steps=4, seconds=seconds, while_waiting=False)
     assert pace.least_seconds(50, 10) == pytest.approx(50 * 0.2 / 100 + 10 * 0.2 / 4)
