@@ -15,6 +15,8 @@ from lstmserve.v1 import generation_service_pb2 as pb
 Event = TypeVar("Event")
 Detail = TypeVar("Detail", bound=Message)
 
+# whoever waits for a server that starts looks every second, not ever more rarely
+ALONE = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 1000))
 # read ahead so little that a stream which nobody reads stays open for as long as one likes
 NARROW = (("grpc.http2.lookahead_bytes", 1024), ("grpc.http2.bdp_probe", 0))
 # as bulky as it gets
@@ -28,7 +30,7 @@ LONG = pb.GenerateRequest(
 @contextmanager
 def connect(target: str, *, narrow: bool = False) -> Iterator[grpc.Channel]:
     """A connection shared with nobody."""
-    options = [("grpc.use_local_subchannel_pool", 1), *(NARROW if narrow else ())]
+    options = [*ALONE, *(NARROW if narrow else ())]
     with grpc.insecure_channel(target, options=options) as channel:
         yield channel
 
