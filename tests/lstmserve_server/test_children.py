@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import subprocess
@@ -13,8 +12,6 @@ import psutil
 import pytest
 
 from lstmserve_server.children import send_signal, wait_for
-from lstmserve_server.engine.archive import make_archive
-from lstmserve_server.engine.launcher import EngineProcess
 
 
 def start(program: str) -> subprocess.Popen[bytes]:
@@ -60,25 +57,3 @@ def test_one_that_has_ended_before_is_told_at_once_and_no_file_stays_open() -> N
         assert asyncio.run(wait_for(child)) == code
     assert me.num_fds() == before
     assert not [child for child in me.children() if child.status() == psutil.STATUS_ZOMBIE]
-
-
-def test_an_engine_that_cannot_be_connected_to_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    me = psutil.Process()
-
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-
-        async def refuse(*_args: object, **_options: object) -> None:
-            raise OSError("no memory")
-
-        monkeypatch.setattr(loop, "create_connection", refuse)
-        engine, archive = EngineProcess(), make_archive()
-        with pytest.raises(OSError, match="no memory"):
-            await engine.start(archive)
-        os.close(archive)
-        assert await engine._code == -signal.SIGKILL
-
-    before = me.num_fds()
-    asyncio.run(run())
-    gc.collect()
-    assert me.num_fds() == before

@@ -9,16 +9,27 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Unpack
 
 from benchmarks.endurance.replies import Question, bits_of
 from benchmarks.endurance.watched import Watch, watched_async_client, watched_client
+from benchmarks.testbed.server import Replica
 from lstmserve_client import AsyncClient, Chunk, Client, ClientOptions, Event, Reply
 
 NUM_CALLERS = 16
 WAIT_SECONDS = 90.0
 MAX_CUTS = 8
+
+
+@contextmanager
+def killed(replica: Replica) -> Iterator[None]:
+    """It is not there in the whole block, and starts behind it."""
+    replica.kill()
+    try:
+        yield
+    finally:
+        replica.start()
 
 
 class Callers(ABC):
@@ -54,16 +65,15 @@ class Callers(ABC):
         before = self._replies.copy()
         self._wait(lambda: all(self._replies[n] > before[n] for n in range(self._count)))
 
-    def cut_streams(self, begin: Callable[[], object], end: Callable[[], object]) -> None:
-        """Let a trouble begin and end until it cut a stream; all have replies in and after it.
+    def cut_streams(self, trouble: Callable[[], AbstractContextManager[None]]) -> None:
+        """Be in trouble until it has cut a stream; all have replies in it and after it.
 
         More than once where servers had sent every reply in full before its callers read it.
         """
         for _ in range(MAX_CUTS):
             self.wait_for_streams()
-            begin()
-            self.wait_for_everyone()
-            end()
+            with trouble():
+                self.wait_for_everyone()
             self.wait_for_everyone()
             if self.watch.resumes:
                 return

@@ -21,6 +21,7 @@ from benchmarks.testbed.process import spawn
 from benchmarks.testbed.waiting import until, until_so
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine import launcher
+from lstmserve_server.engine.archive import make_archive
 from lstmserve_server.engine.launcher import EngineProcess, Launcher
 from lstmserve_server.engine.messages import Loaded, Order, Submit, Turn
 from lstmserve_server.engine.request import NO_CLAIM, GenerationRequest, SamplingParams
@@ -305,3 +306,25 @@ async def test_a_process_that_never_stops_talking_fills_no_memory(
     assert "exit code 1" in str(error)
     assert peak < FLOOD_BYTES / 8
     assert len(str(error)) < FLOOD_BYTES / 8
+
+
+def test_an_engine_that_cannot_be_connected_to_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    me = psutil.Process()
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def refuse(*_args: object, **_options: object) -> None:
+            raise OSError("no memory")
+
+        monkeypatch.setattr(loop, "create_connection", refuse)
+        engine, archive = EngineProcess(), make_archive()
+        with pytest.raises(OSError, match="no memory"):
+            await engine.start(archive)
+        os.close(archive)
+        assert await engine._code == -signal.SIGKILL
+
+    before = me.num_fds()
+    asyncio.run(run())
+    gc.collect()
+    assert me.num_fds() == before

@@ -50,7 +50,7 @@ def test_streams_leave_a_frozen_replica_and_come_back(
     victim = pair[0]
     callers = kind(targets_of(pair), questions, **KEEPALIVE)
     with callers.asking():
-        callers.cut_streams(victim.freeze, victim.thaw)
+        callers.cut_streams(lambda: frozen(victim))
         before = MetricsPage(victim.metrics_url).total("requests_total")
         scrape_until(
             victim.metrics_url,

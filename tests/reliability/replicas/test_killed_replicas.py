@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.endurance.replies import Question
 from benchmarks.testbed.server import Replica, targets_of
-from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
+from support.replica_callers import AsyncCallers, Callers, ThreadedCallers, killed
 
 NUM_STREAMS = 64
 BOTH_CLIENTS = pytest.mark.parametrize("kind", [ThreadedCallers, AsyncCallers])
@@ -23,7 +23,7 @@ def test_no_stream_notices_that_its_replica_was_killed(
     """
     callers = kind(targets_of(pair), questions, count=NUM_STREAMS)
     with callers.asking():
-        callers.cut_streams(pair[0].kill, pair[0].start)
+        callers.cut_streams(lambda: killed(pair[0]))
 
 
 @BOTH_CLIENTS

@@ -13,7 +13,7 @@ from benchmarks.testbed.waiting import until
 from lstmserve_client import Client
 from support.metrics_page import MetricsPage
 from support.name_server import NameServer
-from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
+from support.replica_callers import AsyncCallers, Callers, ThreadedCallers, killed
 
 NAME = "replicas.test"
 NUM_CALLS = 500  # the first of them go to whoever is connected first
@@ -34,7 +34,7 @@ def test_all_addresses_are_asked_and_no_stream_notices_that_one_is_gone(
             callers.wait_for_everyone()
             assert all(have_answered("Generate", pair))
             until(lambda: is_at_work(pair[0]), "the first replica makes a reply")
-            callers.cut_streams(pair[0].kill, pair[0].start)
+            callers.cut_streams(lambda: killed(pair[0]))
 
 
 def have_answered(rpc: str, servers: Sequence[Replica]) -> list[bool]:

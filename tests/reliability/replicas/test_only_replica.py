@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,12 @@ def test_streams_wait_for_the_only_replica_to_come_back(
     """Killed and started again at the same address, it goes on with what it had begun."""
     with replicas([tiny_store]) as (replica,):
 
-        def restart() -> None:
+        @contextmanager
+        def restarted() -> Iterator[None]:
             replica.kill()
             replica.start()
+            yield
 
         callers = kind(targets_of([replica]), questions, retry=PATIENT)
         with callers.asking():
-            callers.cut_streams(restart, lambda: None)
+            callers.cut_streams(restarted)

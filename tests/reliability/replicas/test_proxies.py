@@ -14,7 +14,7 @@ from benchmarks.testbed import proxies
 from benchmarks.testbed.server import Replica, targets_of
 from benchmarks.testbed.waiting import until
 from support.name_server import NameServer
-from support.replica_callers import AsyncCallers, Callers, ThreadedCallers
+from support.replica_callers import AsyncCallers, Callers, ThreadedCallers, killed
 
 pytestmark = pytest.mark.system  # nginx and HAProxy
 
@@ -51,7 +51,7 @@ def test_streams_through_a_proxy_do_not_notice_that_a_replica_was_killed(
         with callers.asking():
             callers.wait_for_everyone()
             until(lambda: is_at_work(pair[0]), "the first replica makes a reply")
-            callers.cut_streams(pair[0].kill, pair[0].start)
+            callers.cut_streams(lambda: killed(pair[0]))
 
 
 @PROXIES

@@ -10,7 +10,7 @@ from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import command, replicas, targets_of
 from lstmserve_client import Tls
 from support.certificates import NAME, Authority, options_of
-from support.replica_callers import ThreadedCallers
+from support.replica_callers import ThreadedCallers, killed
 
 
 def add_caller(path: Path) -> str:
@@ -33,4 +33,4 @@ def test_streams_over_tls_with_a_token_do_not_notice_that_a_replica_was_killed(
         tls = Tls(authority=authority.pem, server_name=NAME)
         callers = ThreadedCallers(targets_of(pair), questions, tls=tls, token=token)
         with callers.asking():
-            callers.cut_streams(pair[0].kill, pair[0].start)
+            callers.cut_streams(lambda: killed(pair[0]))
