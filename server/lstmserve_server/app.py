@@ -209,8 +209,8 @@ class App:
             stores,
             self._config.cache,
             self._cache_metrics,
+            self._config.engine.max_running,
             self._log,
-            max_running=self._config.engine.max_running,
             is_text_logged=self._config.telemetry.is_text_logged,
             on_log_level=lambda level: self._publish_level(models.administration, level),
         )

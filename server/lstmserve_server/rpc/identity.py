@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from lstmserve_server.auth.principal import Principal, Scope
@@ -37,11 +36,10 @@ class Identity:
     def may_administer(self) -> bool:
         return self.principal is None or Scope.ADMIN in self.principal.scopes
 
-    @property
-    def most_at_once(self) -> float:
-        """How many replies to one request may be made at the same time."""
-        most = None if self.principal is None else self.principal.max_concurrent
-        return math.inf if most is None else most
+    def most_at_once(self, most: int) -> int:
+        """Return how many replies to one request may be made at the same time, ``most`` at most."""
+        own = None if self.principal is None else self.principal.max_concurrent
+        return most if own is None else min(own, most)
 
     @property
     def sticky(self) -> str:

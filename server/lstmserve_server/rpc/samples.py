@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.rpc.validation import Request
-
-if TYPE_CHECKING:
-    from lstmserve_server.replies.reply import Part
-    from lstmserve_server.rpc.call import Served
-    from lstmserve_server.rpc.generation import Exchange
+from lstmserve_server.replies.reply import Part
+from lstmserve_server.rpc.call import Served
+from lstmserve_server.rpc.exchange import Exchange
+from lstmserve_server.rpc.validation import Request, count_wanted
 
 
 class Samples:
@@ -33,15 +30,11 @@ class Samples:
         """
         if len(self.exchanges) == 1:
             return self._told.to_reply(await _read(self._told))
-        parts = await self._read_all()
-        found = sorted(zip(self.exchanges, parts, strict=True), key=lambda each: _rank(each[1]))
-        self._told = found[0][0]
-        best, *others = [
-            _to_reply(exchange, read, request, is_best=exchange is self._told)
-            for exchange, read in found
-        ]
-        wanted = request.num_replies if isinstance(request, pb.GenerateReplyRequest) else 0
-        best.alternatives.extend(others[: max(1, wanted) - 1])
+        found = zip(self.exchanges, await self._read_all(), strict=True)
+        ranked = sorted((_Sample(*each) for each in found), key=lambda sample: sample.rank)
+        self._told = ranked[0].exchange
+        best, *others = [sample.to_reply(request, self._told) for sample in ranked]
+        best.alternatives.extend(others[: count_wanted(request) - 1])
         return best
 
     def sum_up(self) -> Served:
@@ -86,22 +79,24 @@ async def _read(exchange: Exchange) -> list[Part]:
     return parts
 
 
-def _rank(parts: Sequence[Part]) -> tuple[bool, float]:
-    """Sort what is said for want of an answer last, then by the mean log-probability of tokens."""
-    return not parts[-1].is_answer, -_mean_logprob(parts)
+class _Sample:
+    """One of several replies, whole."""
 
+    def __init__(self, exchange: Exchange, parts: Sequence[Part]) -> None:
+        self.exchange = exchange
+        self._parts = parts
+        self._mean = fmean(entry.logprob for part in parts for entry in part.output.logprobs)
 
-def _mean_logprob(parts: Sequence[Part]) -> float:
-    return fmean(entry.logprob for part in parts for entry in part.output.logprobs)
+    @property
+    def rank(self) -> tuple[bool, float]:
+        """Sort what is said for want of an answer last, then by the mean log-probability."""
+        return not self._parts[-1].is_answer, -self._mean
 
-
-def _to_reply(
-    exchange: Exchange, parts: Sequence[Part], request: Request, *, is_best: bool
-) -> pb.GenerateReplyResponse:
-    reply = exchange.to_reply(parts, is_best=is_best)
-    reply.mean_logprob = _mean_logprob(parts)
-    if not request.sampling.HasField("logprobs"):  # they were asked for to rank by
-        reply.ClearField("logprobs")
-    if not is_best:
-        reply.ClearField("classification")
-    return reply
+    def to_reply(self, request: Request, best: Exchange) -> pb.GenerateReplyResponse:
+        reply = self.exchange.to_reply(self._parts, is_best=self.exchange is best)
+        reply.mean_logprob = self._mean
+        if not request.sampling.HasField("logprobs"):  # they were asked for to rank by
+            reply.ClearField("logprobs")
+        if self.exchange is not best:
+            reply.ClearField("classification")
+        return reply

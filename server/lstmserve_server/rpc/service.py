@@ -25,8 +25,8 @@ class Service:
     stores: CacheStores
     cache_config: CacheConfig
     cache_totals: CacheTotals
+    max_running: int  # replies that a model makes at the same time
     log_level: LogLevel
     on_log_level: Callable[[str], object]  # told of a level that an administrator has set
-    max_running: int = 1  # replies that a model makes at the same time
     is_text_logged: bool = False  # prompts and replies, redacted
     tokenizing: Tokenizing = field(default_factory=Tokenizing)

@@ -269,11 +269,18 @@ def check_best_of(
         checks.refuse(field, "must be 1 with temperature 0: all replies would be the same")
 
 
-def count_samples(request: pb.GenerateReplyRequest) -> int:
-    """Return how many replies are sampled."""
-    if request.HasField("best_of"):
-        return request.best_of
-    return request.num_replies if request.HasField("num_replies") else 1
+def count_samples(request: Request) -> int:
+    """Return how many replies are sampled; a stream is one."""
+    if isinstance(request, pb.GenerateRequest):
+        return 1
+    return request.best_of if request.HasField("best_of") else count_wanted(request)
+
+
+def count_wanted(request: Request) -> int:
+    """Return how many replies are given back."""
+    if isinstance(request, pb.GenerateRequest) or not request.HasField("num_replies"):
+        return 1
+    return request.num_replies
 
 
 def check_variables(checks: FieldChecks, variables: Mapping[str, str], model: ServedModel) -> None:

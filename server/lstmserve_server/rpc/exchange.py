@@ -1,0 +1,129 @@
+"""One request and its reply: what goes out, and what is counted of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import replace
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_server.engine.outbox import merge
+from lstmserve_server.replies.reply import Part
+from lstmserve_server.replies.request import ReplyRequest
+from lstmserve_server.rpc.call import ReplyObserver, Served, Transcript
+from lstmserve_server.rpc.events import (
+    find_labels,
+    to_chunk,
+    to_classification,
+    to_completion,
+    to_started,
+)
+from lstmserve_server.store.served_model import ServedModel
+
+
+class Exchange:
+    """One request and its reply: counts what goes out, and turns it into messages."""
+
+    def __init__(
+        self,
+        request_id: str,
+        asked: ReplyRequest,
+        model: ServedModel,
+        parts: AsyncGenerator[Part],
+        observer: ReplyObserver,
+        *,
+        logged_prompt: str | None,
+    ) -> None:
+        """Own ``parts``, the reply's. With a ``logged_prompt`` the reply's text is logged, too."""
+        self._request_id = request_id
+        self._request = asked.generation
+        self._classification = asked.understood.classification
+        self._question = asked.understood.question
+        self._model = model
+        self._observer = observer
+        self._logged_prompt = logged_prompt
+        # those of the tokens that the caller has already are told again at the end
+        self._labels = self._find_labels(asked.generation.resume_ids)
+        if self._classification is not None:
+            self._labels = [self._classification.label]
+        self._texts: list[str] = []  # to be logged
+        self.num_tokens = 0
+        self._last: Part | None = None
+        self.parts = parts
+
+    def to_events(self, part: Part) -> Iterator[pb.GenerateResponse]:
+        """Yield a part's events: Started and what the request is about before the first, the
+        completion after the last.
+        """
+        is_first = self._last is None
+        self._count(part)
+        if is_first:
+            yield pb.GenerateResponse(started=self._to_started(part))
+            if self._classification is not None:
+                found = to_classification(self._classification)
+                yield pb.GenerateResponse(classification=found)
+        yield pb.GenerateResponse(chunk=to_chunk(part.output, self._model.bundle.tokenizer))
+        if part.output.finish is not None:
+            yield pb.GenerateResponse(completion=to_completion(part, self._labels))
+
+    def to_reply(self, parts: Sequence[Part], *, is_best: bool = True) -> pb.GenerateReplyResponse:
+        """Return the whole reply: the same events folded. The last part has ``finish``.
+
+        Of several replies to one request only the outcome of the best counts.
+        """
+        whole = parts[-1]
+        if len(parts) > 1:
+            whole = replace(whole, output=merge([part.output for part in parts]))
+        self._count(whole, is_best=is_best)
+        chunk = to_chunk(whole.output, self._model.bundle.tokenizer)
+        found = self._classification
+        return pb.GenerateReplyResponse(
+            text=chunk.text,
+            token_ids=chunk.token_ids,
+            logprobs=chunk.logprobs,
+            started=self._to_started(whole),
+            completion=to_completion(whole, self._labels),
+            classification=None if found is None else to_classification(found),
+        )
+
+    def discard(self, parts: Sequence[Part]) -> None:
+        """Count these, which have come for a caller who gets nothing."""
+        if parts and not parts[-1].provenance.outcome.is_shared:  # nobody else gets them either
+            self._observer.on_discarded(sum(len(part.output.token_ids) for part in parts))
+
+    def sum_up(self) -> Served:
+        """Return what the caller got."""
+        last = self._last
+        provenance = None if last is None else last.provenance
+        finish = None if last is None else last.output.finish
+        prompt = self._logged_prompt
+        return Served(
+            self._model.name,
+            self._model.version,
+            len(self._request.prompt_ids),
+            self.num_tokens,
+            finish_reason=finish.reason.name.lower() if finish else "",
+            cache=provenance.outcome.value if provenance else "",
+            lookup_seconds=provenance.lookup_seconds if provenance else 0.0,
+            timings=finish.timings if finish else None,
+            transcript=None if prompt is None else Transcript(prompt, "".join(self._texts)),
+        )
+
+    def _count(self, part: Part, *, is_best: bool = True) -> None:
+        output = part.output
+        self._last = part
+        self.num_tokens += len(output.token_ids)
+        if self._logged_prompt is not None:
+            self._texts.append(output.text)
+        self._labels += self._find_labels(output.token_ids)
+        self._observer.on_tokens(len(output.token_ids), part.provenance.outcome.value)
+        if output.finish is not None:
+            self._observer.on_finished(output.finish.timings, part.saved_seconds)
+            if self._classification is not None and is_best:
+                self._observer.on_outcome(part.outcome.value)
+
+    def _find_labels(self, token_ids: Sequence[int]) -> list[str]:
+        """Return the labels that the model told, where no classifier has told it one."""
+        return [] if self._classification is not None else find_labels(token_ids, self._model)
+
+    def _to_started(self, part: Part) -> pb.Started:
+        return to_started(self._model, part, self._request_id, self._question)
