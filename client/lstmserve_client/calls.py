@@ -40,9 +40,11 @@ def generate_request(prompt: types.Prompt, options: types.GenerateOptions) -> pb
     return fill_request(pb.GenerateRequest(), prompt, **request_options(options))
 
 
-def request_options(options: types.GenerateOptions) -> types.RequestOptions:
-    """Those that go on the wire; raises TypeError for an option that there is not."""
-    check_names(options, types.GenerateOptions.__optional_keys__)
+def request_options(
+    options: types.GenerateOptions, known: frozenset[str] = types.GenerateOptions.__optional_keys__
+) -> types.RequestOptions:
+    """Those that go on the wire with any request; raises TypeError for one that is unknown."""
+    check_names(options, known)
     return cast("types.RequestOptions", _of(types.RequestOptions, options))
 
 
@@ -56,8 +58,7 @@ def _of(kind: Any, options: types.GenerateOptions | types.ClassifyOptions) -> di
 
 
 def reply(prompt: types.Prompt, options: types.WholeReplyOptions) -> UnaryCall[types.Reply]:
-    check_names(options, types.WholeReplyOptions.__optional_keys__)
-    shared = cast("types.RequestOptions", _of(types.RequestOptions, options))
+    shared = request_options(options, types.WholeReplyOptions.__optional_keys__)
     request = fill_reply_request(prompt, shared, options.get("best_of"), options.get("num_replies"))
     return UnaryCall(methods.GENERATE_REPLY, request, whole_reply)
 

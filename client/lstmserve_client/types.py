@@ -175,15 +175,11 @@ class GenerateOptions(RequestOptions, CallOptions, total=False):
     """What ``generate`` and ``reply`` take by keyword besides the prompt."""
 
 
-class SampleOptions(TypedDict, total=False):
-    """How many replies ``reply`` chooses among; all optional."""
+class WholeReplyOptions(GenerateOptions, total=False):
+    """What ``reply`` takes by keyword besides the prompt: also how many replies to choose among."""
 
     best_of: int | None  # sampled side by side, 1 to 16; None: as many as num_replies
     num_replies: int | None  # given back, best first, the others as alternatives; None: 1
-
-
-class WholeReplyOptions(GenerateOptions, SampleOptions, total=False):
-    """What ``reply`` takes by keyword besides the prompt."""
 
 
 class ClassifyOptions(CallOptions, total=False):
