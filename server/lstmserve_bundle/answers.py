@@ -129,9 +129,15 @@ class Answers(StrictModel):
         texts += [("questions", [each.answer for each in self.questions])]
         texts += [("fallback", [] if self.fallback is None else self.fallback.answers)]
         for where, found in texts:
-            for phrase in self.forbidden:
-                if any(phrase.casefold() in text.casefold() for text in found):
+            for text in found:
+                if phrase := self.find_forbidden(text):
                     raise ValueError(f"{where}: an answer holds the forbidden {phrase!r}")
+
+    def find_forbidden(self, text: str) -> str | None:
+        """Return the first forbidden phrase in a text, as it stands there."""
+        pattern = self.forbidden_pattern
+        found = pattern.search(text) if pattern is not None else None
+        return None if found is None else found[0]
 
     @cached_property
     def spelled(self) -> dict[str, str]:

@@ -65,7 +65,7 @@ def test_own_words_are_checked_where_one_author_writes_both() -> None:
     answers = Answers.model_validate_json(
         changed(labels={"a": {"answers": ["ok", "We promise it"]}})
     )
-    with pytest.raises(ValueError, match=r"labels\.a: an answer holds the forbidden 'we promise'"):
+    with pytest.raises(ValueError, match=r"labels\.a: an answer holds the forbidden 'We promise'"):
         answers.check_own_words()
 
 

@@ -77,10 +77,7 @@ def read_answer_table(path: Path, labels: frozenset[str]) -> AnswerTable:
         found.setdefault(_find_label(row, labels), []).append(row)
     for row in texts:
         _check_gaps(row, placeholders)
-    forbidden = found.pop(FORBIDDEN, [])
-    for group in found.values():
-        _check_forbidden(group, [row.answer for row in forbidden])
-    fallback = found.pop(FALLBACK, [])
+    fallback, forbidden = found.pop(FALLBACK, []), found.pop(FORBIDDEN, [])
     try:
         answers = Answers(
             labels={label: _to_answers(group) for label, group in found.items()},
@@ -91,15 +88,15 @@ def read_answer_table(path: Path, labels: frozenset[str]) -> AnswerTable:
         )
     except ValidationError as error:
         raise DataError(f"{path}: {error.errors(include_url=False)[0]['msg']}") from None
+    _check_forbidden([row for row in texts if row not in forbidden], answers)
     return AnswerTable(answers, {label: group[0].place for label, group in found.items()})
 
 
-def _check_forbidden(rows: Sequence[_Row], phrases: Sequence[str]) -> None:
+def _check_forbidden(rows: Sequence[_Row], answers: Answers) -> None:
     """Refuse an answer that holds what its own table forbids."""
     for row in rows:
-        for phrase in phrases:
-            if phrase.casefold() in row.answer.casefold():
-                raise DataError(f"{row.place}: holds the forbidden {phrase!r}")
+        if phrase := answers.find_forbidden(row.answer):
+            raise DataError(f"{row.place}: holds the forbidden {phrase!r}")
 
 
 def _read_rows(path: Path) -> Iterator[_Row]:
