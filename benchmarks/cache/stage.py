@@ -10,8 +10,8 @@ from benchmarks.testbed.server import RunningServer, start_server
 
 NO_REPLIES_IN_PROCESS = ("--cache-bytes", "0")
 
-# the last one that generates a reply to whatever is asked: to a question of random words later
-# versions may say that they do not understand it
+# the last one that generates a reply to whatever is asked: to one question of random words in ten
+# later versions say that they do not understand it
 VERSION = ("--version-policy", "latest support-en=2")
 
 
@@ -19,7 +19,7 @@ class Stage:
     """Starts servers with the arguments of the command line and their own."""
 
     def __init__(self, arguments: Sequence[str], open_until_end: ExitStack) -> None:
-        self._arguments = tuple(arguments) or VERSION
+        self._arguments = (*VERSION, *arguments)  # what stands later counts
         self._open = open_until_end
         self._servers: dict[tuple[str, ...], RunningServer] = {}
         self._redis: RedisProcess | None = None
