@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lstmserve_training.errors import MissingInputError, RecipeError
 from lstmserve_training.recipe.reading import check, known_keys, read_recipe
+from lstmserve_training.recipe.shipped import find_recipe, list_recipes
 from lstmserve_training.recipe.toml import differences, flatten, write_toml, write_value
 
 SMALL = """\
@@ -135,3 +136,10 @@ def test_differences_name_keys(path: Path) -> None:
 def test_every_key_says_what_it_means() -> None:
     names = set(known_keys())
     assert {"sources.columns.prompt", "cleaning.replace.pattern", "training.epochs"} <= names
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_recipes_that_ship_are_read(name: str) -> None:
+    recipe = read_recipe(find_recipe(name) / f"{name}.toml")
+    assert recipe.name == name
+    assert all(source.license for source in recipe.sources)
