@@ -13,6 +13,7 @@ from rich.console import Console
 
 from lstmserve_bundle import Classification, Classifier, Turn, open_bundle
 from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
+from lstmserve_training.classifying.calibrating import calibrate
 from lstmserve_training.classifying.export import export
 from lstmserve_training.classifying.fitting import Fitting
 from lstmserve_training.classifying.measuring import Answered, auroc, calibration_error, confusions
@@ -25,6 +26,7 @@ from lstmserve_training.errors import DataError, PublishError, RecipeError
 from lstmserve_training.recipe.reading import read_recipe
 from lstmserve_training.recipe.schema import Recipe
 from lstmserve_training.run import Run
+from support.classifiers import make_file
 from support.small_run import write_small_run
 
 THINGS = ("lamp", "kettle", "chair", "jacket", "phone", "table", "clock", "carpet", "mirror", "bag")
@@ -294,6 +296,25 @@ def test_versions_of_a_question_keep_what_it_says(folder: Path) -> None:
     assert all(version.turns[:2] == question.turns[:2] for version in versions)
     assert all("So." in version.turns[2].text for version in versions)
     assert any("u " in version.turns[2].text.replace("you", "") for version in versions)
+
+
+def test_validation_questions_count_for_half_however_many_there_are() -> None:
+    """They make the labels surer where what is held out is labeled with less care."""
+    classifier = Classifier(make_file(scope=None))
+
+    def asked(word: str, label: str) -> Question:
+        return Question((Turn("user", word),), label)
+
+    held_out = [asked("cancel", "cancel")] * 60 + [asked("cancel", "refund")] * 40
+    validation = [asked("refund", "refund")] * 9 + [asked("refund", "cancel")]
+
+    def temperature(held_out: list[Question], validation: list[Question]) -> float:
+        return calibrate(classifier, held_out, validation, 0.2)[0]
+
+    alone, both = temperature(held_out, []), temperature(held_out, validation)
+    assert both < alone
+    assert temperature(held_out * 3, validation) == pytest.approx(both, rel=1e-4)
+    assert temperature(held_out, validation * 7) == pytest.approx(both, rel=1e-4)
 
 
 def test_measures_are_those_of_the_books() -> None:
