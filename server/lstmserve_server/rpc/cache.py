@@ -18,8 +18,8 @@ from lstmserve_server.errors import FieldViolation, InvalidRequestError
 from lstmserve_server.rpc.call import current_call
 from lstmserve_server.rpc.identity import sticky_key, to_scope
 from lstmserve_server.rpc.request import to_reply_request
+from lstmserve_server.rpc.samples import count_samples
 from lstmserve_server.rpc.service import Service
-from lstmserve_server.rpc.validation import count_samples
 from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -17,9 +17,9 @@ from lstmserve_server.rpc.classifying import Classifying
 from lstmserve_server.rpc.exchange import Exchange
 from lstmserve_server.rpc.identity import sticky_key
 from lstmserve_server.rpc.request import last_turn, to_reply_request
-from lstmserve_server.rpc.samples import Samples
+from lstmserve_server.rpc.samples import Samples, count_samples
 from lstmserve_server.rpc.service import Service
-from lstmserve_server.rpc.validation import Request, count_samples
+from lstmserve_server.rpc.validation import Request
 from lstmserve_server.store.served_model import ServedModel
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -18,6 +18,7 @@ from lstmserve_server.replies.answering import NOT_UNDERSTOOD, Understood, under
 from lstmserve_server.replies.fill_in import Values
 from lstmserve_server.replies.request import ReplyRequest
 from lstmserve_server.rpc.call import Call
+from lstmserve_server.rpc.samples import check_best_of
 from lstmserve_server.rpc.tokenizing import Tokenizing
 from lstmserve_server.rpc.validation import (
     CACHE_MODES,
@@ -25,7 +26,6 @@ from lstmserve_server.rpc.validation import (
     ROLES,
     FieldChecks,
     Request,
-    check_best_of,
     check_cache_mode,
     check_input,
     check_min_confidence,

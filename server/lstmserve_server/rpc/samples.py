@@ -1,4 +1,4 @@
-"""Several replies to one request, made side by side and ranked."""
+"""Several replies to one request: how many, made side by side, and ranked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,43 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.replies.reply import Part
 from lstmserve_server.rpc.call import Served
 from lstmserve_server.rpc.exchange import Exchange
-from lstmserve_server.rpc.validation import Request, count_wanted
+from lstmserve_server.rpc.validation import Bounds, FieldChecks, Request
+
+MAX_BEST_OF = 16
+
+
+def check_best_of(
+    checks: FieldChecks, request: pb.GenerateReplyRequest, temperature: float
+) -> None:
+    """Check how many replies are sampled, and how many are given back."""
+    if not request.HasField("best_of"):
+        checks.within("num_replies", count_samples(request), Bounds(1, MAX_BEST_OF))
+    else:
+        checks.within("best_of", request.best_of, Bounds(1, MAX_BEST_OF))
+        if request.HasField("num_replies"):
+            most = min(max(1, request.best_of), MAX_BEST_OF)
+            checks.within("num_replies", request.num_replies, Bounds(1, most))
+    if count_samples(request) <= 1:
+        return
+    if request.cache_mode == pb.CACHE_MODE_ONLY_IF_CACHED and not request.sampling.HasField("seed"):
+        checks.refuse("sampling.seed", "is needed for several replies that are cached")
+    if temperature == 0:
+        field = "best_of" if request.HasField("best_of") else "num_replies"
+        checks.refuse(field, "must be 1 with temperature 0: all replies would be the same")
+
+
+def count_samples(request: Request) -> int:
+    """Return how many replies are sampled; a stream is one."""
+    if isinstance(request, pb.GenerateRequest):
+        return 1
+    return request.best_of if request.HasField("best_of") else count_wanted(request)
+
+
+def count_wanted(request: Request) -> int:
+    """Return how many replies are given back."""
+    if isinstance(request, pb.GenerateRequest) or not request.HasField("num_replies"):
+        return 1
+    return request.num_replies
 
 
 class Samples:

@@ -25,7 +25,6 @@ MAX_STOP_CHARACTERS = 64
 # text this much longer than the longest prompt is refused before it is tokenized
 MAX_BYTES_PER_TOKEN = 32
 
-MAX_BEST_OF = 16
 MAX_VARIABLES = 32
 MAX_VARIABLE_CHARACTERS = 256
 MAX_VARIABLE_NAME = 64  # characters that an error tells
@@ -247,40 +246,6 @@ def check_min_confidence(checks: FieldChecks, value: float, model: ServedModel) 
             f"is not served for {_name(model)}: it has no fallback answer; Classify and the "
             "event Classification tell how probable the label is",
         )
-
-
-def check_best_of(
-    checks: FieldChecks, request: pb.GenerateReplyRequest, temperature: float
-) -> None:
-    """Check how many replies are sampled, and how many are given back."""
-    if not request.HasField("best_of"):
-        checks.within("num_replies", count_samples(request), Bounds(1, MAX_BEST_OF))
-    else:
-        checks.within("best_of", request.best_of, Bounds(1, MAX_BEST_OF))
-        if request.HasField("num_replies"):
-            most = min(max(1, request.best_of), MAX_BEST_OF)
-            checks.within("num_replies", request.num_replies, Bounds(1, most))
-    if count_samples(request) <= 1:
-        return
-    if request.cache_mode == pb.CACHE_MODE_ONLY_IF_CACHED and not request.sampling.HasField("seed"):
-        checks.refuse("sampling.seed", "is needed for several replies that are cached")
-    if temperature == 0:
-        field = "best_of" if request.HasField("best_of") else "num_replies"
-        checks.refuse(field, "must be 1 with temperature 0: all replies would be the same")
-
-
-def count_samples(request: Request) -> int:
-    """Return how many replies are sampled; a stream is one."""
-    if isinstance(request, pb.GenerateRequest):
-        return 1
-    return request.best_of if request.HasField("best_of") else count_wanted(request)
-
-
-def count_wanted(request: Request) -> int:
-    """Return how many replies are given back."""
-    if isinstance(request, pb.GenerateRequest) or not request.HasField("num_replies"):
-        return 1
-    return request.num_replies
 
 
 def check_variables(checks: FieldChecks, variables: Mapping[str, str], model: ServedModel) -> None:
