@@ -25,7 +25,7 @@ async def read_on_thread(read: Callable[[], T]) -> T:
     """What a function returns or raises, called on a thread of its own."""
     answer: Future[T] = Future()
     answer.set_running_or_notify_cancel()  # from now on it takes an answer, wanted or not
-    threading.Thread(target=_answer, args=(read, answer), name="aside", daemon=True).start()
+    threading.Thread(target=_answer, args=(read, answer), name="file-reader", daemon=True).start()
     return await asyncio.wrap_future(answer)
 
 

@@ -23,7 +23,7 @@ from lstmserve_server.cache.redis.address import describe, parse_url
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.errors import LstmserveError
 from lstmserve_server.replies.cached_reply import CachedReply, decode_reply, encode_reply
-from lstmserve_server.rpc.request import check_request, read, to_generation_request
+from lstmserve_server.rpc.request import check_request, encode, to_generation_request
 from lstmserve_server.rpc.wire import Malformed, make_reader
 from lstmserve_server.settings import read_config
 from support.fuzzing import GENERATE, seed_messages
@@ -49,7 +49,7 @@ def read_request(data: bytes) -> None:
             with suppress(LstmserveError):
                 model = _model()
                 check_request(message, model)
-                prompt_ids = read(message, model).prompt_ids
+                prompt_ids = encode(message, model).prompt_ids
                 to_generation_request(message, model, prompt_ids)
 
 

@@ -29,7 +29,7 @@ from lstmserve_server.replies.cached_reply import CachedReply, Replay
 from lstmserve_server.replies.fill_in import fill_in
 from lstmserve_server.replies.flight import Flight
 from lstmserve_server.replies.kept import REPLIES, KeptReplies
-from lstmserve_server.replies.origin import Origin
+from lstmserve_server.replies.opener import ReplyOpener
 from lstmserve_server.replies.prefix_states import STATES, PrefixStates
 from lstmserve_server.replies.reply import BYPASSED, Outcome, Part, PartMaker, Provenance
 from lstmserve_server.replies.request import CacheMode, Candidate, ReplyRequest, find_candidates
@@ -64,7 +64,7 @@ class ReplyService:
         self._observer = observer
         self._kept = KeptReplies(replies, sketch, config.threshold, observer)
         prefix_states = PrefixStates(states, config.state_stride_tokens)
-        self._origin = Origin(self._kept, prefix_states, message_tokens)
+        self._opener = ReplyOpener(self._kept, prefix_states, message_tokens)
         self._message_tokens = message_tokens
         self._flights: dict[bytes, Flight] = {}  # replies in the making, by their keys
 
@@ -158,7 +158,7 @@ class ReplyService:
     async def _near(
         self, candidate: Candidate, reply: CachedReply, asked: ReplyRequest, maker: PartMaker
     ) -> Parts:
-        opened = self._origin.replay(candidate, reply, is_streamed=asked.is_streamed)
+        opened = self._opener.replay(candidate, reply, is_streamed=asked.is_streamed)
         async for output in opened.outputs:
             yield maker.make(output, candidate.generation, opened.provenance)
 
@@ -166,7 +166,7 @@ class ReplyService:
         self, candidate: Candidate, claim: Claim, model: ServedModel, maker: PartMaker
     ) -> Parts:
         made: list[Output] = []
-        opened = await self._origin.generate(candidate, lambda: claim, model)
+        opened = await self._opener.generate(candidate, lambda: claim, model)
         async with aclosing(opened.outputs):
             async for output in opened.outputs:
                 part = maker.make(output, candidate.generation, opened.provenance)
@@ -178,7 +178,7 @@ class ReplyService:
     async def _far_or_engine(
         self, candidate: Candidate, claim: Claim, model: ServedModel, maker: PartMaker
     ) -> Parts:
-        opened = await self._origin.open(candidate, lambda: claim, model)
+        opened = await self._opener.open(candidate, lambda: claim, model)
         async with aclosing(opened.outputs):
             async for output in opened.outputs:
                 yield maker.make(output, candidate.generation, opened.provenance)
@@ -219,7 +219,7 @@ class ReplyService:
             return flight, False
         flight = self._flights[candidate.key.digest] = Flight(
             asked.claim,
-            lambda claim: self._origin.open(candidate, claim, model),
+            lambda claim: self._opener.open(candidate, claim, model),
             lambda outputs: self._land(candidate, outputs, model),
         )
         return flight, True

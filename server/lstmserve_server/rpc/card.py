@@ -66,7 +66,7 @@ def _describe(manifest: Manifest) -> pb.Model:
     )
 
 
-class Named(Protocol):
+class NamesVersion(Protocol):
     """A request that names one version."""
 
     @property
@@ -76,7 +76,7 @@ class Named(Protocol):
     def version(self) -> str: ...
 
 
-def to_version_id(request: Named) -> VersionId:
+def to_version_id(request: NamesVersion) -> VersionId:
     """Return the version that is named. Raises InvalidRequestError naming what is wrong."""
     return to_model_name(request.name), to_version("version", request.version)
 

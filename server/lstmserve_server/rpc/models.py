@@ -10,7 +10,7 @@ from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2_grpc
 from lstmserve_server.rpc.call import Served, current_call
 from lstmserve_server.rpc.card import (
-    Named,
+    NamesVersion,
     to_card,
     to_model_name,
     to_version,
@@ -91,7 +91,7 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         return card
 
 
-def _named(request: Named) -> VersionId:
+def _named(request: NamesVersion) -> VersionId:
     """Return the version that a request names, and hand it over for the log line."""
     version = to_version_id(request)
     current_call.get().served = Served(request.name, request.version)

@@ -60,10 +60,10 @@ async def to_reply_request(
     """
     check_request(request, model)
     claim = to_claim(call, context, PRIORITIES[request.priority], timeout_seconds)
-    reading = await tokenizing.run(lambda: read(request, model), count_bytes(request), claim)
-    understood = _understand(request, reading, model.answers)
+    encoded = await tokenizing.run(lambda: encode(request, model), count_bytes(request), claim)
+    understood = _understand(request, encoded, model.answers)
     return ReplyRequest(
-        to_generation_request(request, model, reading.prompt_ids, understood),
+        to_generation_request(request, model, encoded.prompt_ids, understood),
         claim,
         scope=call.identity.cache_scope(is_per_caller=is_per_caller),
         mode=CACHE_MODES[request.cache_mode],
@@ -132,7 +132,7 @@ def last_turn(request: Request) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class EncodedRequest:
     """A request as the model reads it, and what it is about, as far as that can be told."""
 
     prompt_ids: list[int]
@@ -140,8 +140,8 @@ class Reading:
     found: int | None = None  # its place in the version's list of questions
 
 
-def read(request: Request, model: ServedModel) -> Reading:
-    """Read a request that is checked."""
+def encode(request: Request, model: ServedModel) -> EncodedRequest:
+    """Encode a checked request for the model, and tell what it is about."""
     classifier, faq, template = model.classifier, model.faq, model.bundle.template
     classification = None if classifier is None else classifier.classify(to_turns(request))
     found = None if faq is None else faq.find(last_turn(request))
@@ -149,7 +149,7 @@ def read(request: Request, model: ServedModel) -> Reading:
         prompt_ids = template.render_prompt(request.prompt)
     else:
         prompt_ids = template.render_conversation(to_turns(request))
-    return Reading(prompt_ids, classification, None if found is None else found[0])
+    return EncodedRequest(prompt_ids, classification, None if found is None else found[0])
 
 
 def to_turns(request: Request | pb.ClassifyInput) -> list[Turn]:
@@ -159,8 +159,8 @@ def to_turns(request: Request | pb.ClassifyInput) -> list[Turn]:
     return [Turn(ROLES[turn.role], turn.text) for turn in request.conversation.turns]
 
 
-def _understand(request: Request, reading: Reading, answers: Answers | None) -> Understood:
-    classification = reading.classification
+def _understand(request: Request, encoded: EncodedRequest, answers: Answers | None) -> Understood:
+    classification = encoded.classification
     if answers is None:  # nothing to choose, and nothing to fill in
         return NOT_UNDERSTOOD if classification is None else Understood(classification)
     return understand(
@@ -168,7 +168,7 @@ def _understand(request: Request, reading: Reading, answers: Answers | None) -> 
         answers,
         Values(answers, dict(request.variables), to_turns(request)),
         request.min_confidence if request.HasField("min_confidence") else None,
-        reading.found,
+        encoded.found,
         has_max_tokens=request.stopping.HasField("max_tokens"),
     )
 

@@ -61,11 +61,11 @@ def read_request(request: wire.ModelInferRequest, *, is_stream: bool) -> Asked:
     ``Asked.request`` is a GenerateRequest when the reply is wanted in pieces, which only
     requests of a stream may have.
     """
-    return _Reading(request, is_stream=is_stream).read()
+    return _RequestReader(request, is_stream=is_stream).read()
 
 
-class _Reading:
-    """Of one request."""
+class _RequestReader:
+    """Reads one request."""
 
     def __init__(self, request: wire.ModelInferRequest, *, is_stream: bool) -> None:
         self._checks = FieldChecks()

@@ -1,4 +1,4 @@
-"""Where a reply begins that this process does not have: in Redis, or in the engine."""
+"""Opens replies that this process does not have: from Redis, or by the engine."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from lstmserve_server.store.served_model import ServedModel
 WhoseClaim = Callable[[], Claim]
 
 
-class Origin:
-    """Begins replies."""
+class ReplyOpener:
+    """Opens replies."""
 
     def __init__(self, kept: KeptReplies, states: PrefixStates, message_tokens: int) -> None:
         """``message_tokens`` is the size of a replayed stream's messages after the first."""
