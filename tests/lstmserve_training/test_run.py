@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import io
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +16,7 @@ from lstmserve_training.errors import DataError, TrainingError
 from lstmserve_training.recipe.reading import read_recipe
 from lstmserve_training.run import Run, locked
 from lstmserve_training.steps import PREPARE, TRAIN
+from support.killed_run import run_and_be_killed
 from support.small_run import write_small_run
 
 
@@ -120,41 +118,15 @@ def test_a_record_that_cannot_be_read_is_named(recipe: Path) -> None:
         run(recipe)
 
 
-KILLED = """\
-import os, signal, sys
-from pathlib import Path
-from lstmserve_training import cli, train
-from lstmserve_training.recipe import sections
-
-lives = [int(sys.argv.pop(1))]
-
-def run_batch(self, places, whole=train.Trainer._run_batch):
-    lives[0] -= 1
-    if lives[0] < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return whole(self, places)
-
-train.Trainer._run_batch = run_batch
-cli.main()
-"""
-
-
 def test_a_run_that_is_killed_five_times_ends_with_the_same_weights(tmp_path: Path) -> None:
     """By SIGKILL, in the middle of epochs; a checkpoint is written after every batch."""
     whole, cut = (write_small_run(tmp_path / name) for name in ("whole", "cut"))
     override = "training.checkpoint_minutes=1e-9"
     run(whole, override)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def start(batches: int) -> int:
-        command = [sys.executable, "-c", KILLED, str(batches), "run", str(cut), override]
-        command += ["--device", "cpu"]
-        return subprocess.run(
-            command, env=environment, stdout=subprocess.DEVNULL, check=False, timeout=120
-        ).returncode
-
-    assert [start(batches) for batches in (1, 2, 2, 1, 3)] == [-signal.SIGKILL] * 5
-    assert start(1000) == 0
+    lives = (1, 2, 2, 1, 3)
+    ends = [run_and_be_killed(cut, override, batches) for batches in lives]
+    assert ends == [-signal.SIGKILL] * 5
+    assert run_and_be_killed(cut, override, 1000) == 0
     first, second = (
         load_best(path.parent / "runs" / "faq").model.state_dict() for path in (whole, cut)
     )
