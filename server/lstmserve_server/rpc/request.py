@@ -19,7 +19,7 @@ from lstmserve_server.replies.fill_in import Values
 from lstmserve_server.replies.request import ReplyRequest
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.samples import check_best_of
-from lstmserve_server.rpc.tokenizing import Tokenizing
+from lstmserve_server.rpc.tokenizing import MAX_AT_ONCE_BYTES, Tokenizing
 from lstmserve_server.rpc.validation import (
     CACHE_MODES,
     PRIORITIES,
@@ -138,6 +138,7 @@ class Reading:
     prompt_ids: list[int]
     classification: Classification | None = None
     found: int | None = None  # its place in the version's list of questions
+    values: Values | None = None  # of the reply's gaps; None: the version has no answers
 
 
 def read(request: Request, model: ServedModel) -> Reading:
@@ -149,7 +150,14 @@ def read(request: Request, model: ServedModel) -> Reading:
         prompt_ids = template.render_prompt(request.prompt)
     else:
         prompt_ids = template.render_conversation(to_turns(request))
-    return Reading(prompt_ids, classification, None if found is None else found[0])
+    values = None if model.answers is None else _values(request, model.answers)
+    return Reading(prompt_ids, classification, None if found is None else found[0], values)
+
+
+def _values(request: Request, answers: Answers) -> Values:
+    values = Values(answers, dict(request.variables), to_turns(request))
+    # few replies have gaps: what they need is looked for then, unless that would take long
+    return values if count_bytes(request) <= MAX_AT_ONCE_BYTES else values.read()
 
 
 def to_turns(request: Request | pb.ClassifyInput) -> list[Turn]:
@@ -166,7 +174,7 @@ def _understand(request: Request, reading: Reading, answers: Answers | None) -> 
     return understand(
         classification,
         answers,
-        Values(answers, dict(request.variables), to_turns(request)),
+        reading.values,
         request.min_confidence if request.HasField("min_confidence") else None,
         reading.found,
         has_max_tokens=request.stopping.HasField("max_tokens"),
