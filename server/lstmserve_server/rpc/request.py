@@ -60,7 +60,7 @@ async def to_reply_request(
     """
     check_request(request, model)
     claim = to_claim(call, context, PRIORITIES[request.priority], timeout_seconds)
-    reading = await tokenizing.run(lambda: read(request, model), count_bytes(request), claim)
+    reading = await tokenizing.run(lambda: read(request, model), count_work(request, model), claim)
     understood = _understand(request, reading, model.answers)
     return ReplyRequest(
         to_generation_request(request, model, reading.prompt_ids, understood),
@@ -152,6 +152,12 @@ def read(request: Request, model: ServedModel) -> Reading:
         prompt_ids = template.render_conversation(to_turns(request))
     values = None if model.answers is None else _values(request, model.answers)
     return Reading(prompt_ids, classification, None if found is None else found[0], values)
+
+
+def count_work(request: Request, model: ServedModel) -> int:
+    """Return how many bytes of text take as long to tokenize as it takes to read a request."""
+    num_bytes = count_bytes(request)
+    return num_bytes if model.faq is None else num_bytes * (1 + model.faq.work)
 
 
 def _values(request: Request, answers: Answers) -> Values:
