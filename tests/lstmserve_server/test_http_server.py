@@ -237,6 +237,7 @@ def send(address: Address, request_line: str) -> bytes:
         ("GET /%6detrics", "GET a.example /metrics "),
         ("GET http://b.example/%6detrics", "GET b.example /metrics "),
         ("OPTIONS *", "OPTIONS a.example * "),
+        ("\r\nGET /a", "GET a.example /a "),  # an empty line before it is passed over
     ],
 )
 def test_a_target_may_have_any_form_that_http_knows(request_line: str, seen: str) -> None:
