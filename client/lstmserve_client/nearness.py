@@ -40,16 +40,25 @@ def _hosts(target: str) -> Iterator[str]:
 def _is_here(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    try:
-        # whatever the resolver takes for an address: 127.1 and fe80::1%eth0 as well
-        family, _, _, _, place = socket.getaddrinfo(
-            host, _ANY_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
-        )[0]
-    except (OSError, UnicodeError):  # a name
+    # whatever the resolver takes for an address: 127.1 and fe80::1%eth0 as well; it wants a zone
+    # where there are several, and takes none, as in ::1%lo, where there is one
+    resolved = _resolve(host) or _resolve(host.partition("%")[0])
+    if resolved is None:  # a name
         return False
+    family, place = resolved
     found = ip_address(str(place[0]).partition("%")[0])
     found = getattr(found, "ipv4_mapped", None) or found
     return found.is_loopback or found.is_unspecified or _is_own(family, place)
+
+
+def _resolve(host: str) -> tuple[int, tuple[object, ...]] | None:
+    try:
+        family, _, _, _, place = socket.getaddrinfo(
+            host, _ANY_PORT, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )[0]
+    except (OSError, UnicodeError):
+        return None
+    return family, place
 
 
 def _is_own(family: int, place: tuple[object, ...]) -> bool:

@@ -34,6 +34,10 @@ def read_command_line(arguments: Sequence[str]) -> ServerConfig | None:
     except click.ClickException as error:
         reason = " ".join(error.format_message().split())  # choices come in lines
         raise StartupError(f"{reason} See --help.") from None
+    except OSError as error:
+        if error.filename is not None:  # no stream has one
+            raise
+        raise StartupError(f"the output cannot be written: {error.strerror}") from None
     return result if isinstance(result, ServerConfig) else None
 
 

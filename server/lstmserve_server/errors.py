@@ -26,6 +26,7 @@ LstmserveError
 │   ├── ModelLoadingError   the version is about to be served
 │   └── EngineDeadError     its engine cannot be kept alive; the process is about to end
 └── StartupError            the server cannot start: configuration, store or port
+    └── NoThreadError           nor go on as it should: no further thread can be started, for now
 """
 
 from __future__ import annotations
@@ -171,3 +172,7 @@ class EngineDeadError(UnavailableError):
 
 class StartupError(LstmserveError):
     """The server cannot start; the text is one line for the operator."""
+
+
+class NoThreadError(StartupError):
+    """The system lets no further thread be started: for now."""

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from lstmserve_server.errors import StartupError
 from lstmserve_server.failures import Trouble
+from lstmserve_server.threads import start_thread
 
 T = TypeVar("T")
 Raw = TypeVar("Raw")
@@ -22,10 +23,14 @@ Parsed = TypeVar("Parsed")
 
 
 async def read_on_thread(read: Callable[[], T]) -> T:
-    """What a function returns or raises, called on a thread of its own."""
+    """What a function returns or raises, called on a thread of its own.
+
+    Raises NoThreadError when there can be none.
+    """
     answer: Future[T] = Future()
     answer.set_running_or_notify_cancel()  # from now on it takes an answer, wanted or not
-    threading.Thread(target=_answer, args=(read, answer), name="file-reader", daemon=True).start()
+    thread = threading.Thread(target=_answer, args=(read, answer), name="file-reader", daemon=True)
+    start_thread(thread)
     return await asyncio.wrap_future(answer)
 
 
@@ -84,6 +89,10 @@ class Followed(Generic[Raw, Parsed]):
             if is_new:
                 self.current, self._raw = self._parse(raw), raw
         except StartupError as error:
-            return Look(trouble=str(error), is_news=self._trouble.found(str(error)))
+            return self.miss(error)
         self._trouble.ended()
         return Look(is_new)
+
+    def miss(self, error: StartupError) -> Look:
+        """Note that a look was in vain, or that nobody could look."""
+        return Look(trouble=str(error), is_news=self._trouble.found(str(error)))

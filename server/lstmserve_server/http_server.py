@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from socketserver import TCPServer, ThreadingMixIn
+from socketserver import TCPServer
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
@@ -26,6 +26,8 @@ from wsgiref.types import WSGIApplication, WSGIEnvironment
 import structlog
 
 from lstmserve_server.config import Address
+from lstmserve_server.errors import NoThreadError
+from lstmserve_server.threads import start_thread
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -39,16 +41,15 @@ NO_FILES_SECONDS = 0.5  # until the next try to take a connection when no file c
 NO_FILES = {errno.EMFILE, errno.ENFILE}
 CONNECTION_KEY = "lstmserve.connection"
 
+EMPTY_LINES = (b"\r\n", b"\n")
 STOP_SECONDS = 0.1  # until ``stop`` is noticed; the base class lets half a second pass
 Request = socket.socket | tuple[bytes, socket.socket]  # the base class serves datagrams too
 
 log = structlog.get_logger()
 
 
-class HttpServer(ThreadingMixIn, WSGIServer):
+class HttpServer(WSGIServer):
     """Answers as an application says, from ``start`` to ``stop``."""
-
-    daemon_threads = True  # a client that is slow does not keep the process
 
     def __init__(self, address: Address, application: WSGIApplication) -> None:
         """Listen; raises OSError when the address cannot be used."""
@@ -72,7 +73,7 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def start(self) -> None:
-        self._thread.start()
+        start_thread(self._thread)
 
     def stop(self) -> None:
         """Take no further requests, and close the port."""
@@ -82,16 +83,25 @@ class HttpServer(ThreadingMixIn, WSGIServer):
         self._thread.join()
 
     def process_request(self, request: Request, client_address: object) -> None:
-        """As the base class does it while there is a place; else hang up."""
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        """Answer on a thread of its own while there is a place; else hang up."""
+        if not self._places.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        thread = threading.Thread(
+            target=self.process_request_thread, args=(request, client_address), daemon=True
+        )
+        try:
+            start_thread(thread)
+        except NoThreadError:  # one after the other, for as long as it lasts
+            self.process_request_thread(request, client_address)
 
     def process_request_thread(self, request: Request, client_address: object) -> None:
         try:
-            super().process_request_thread(request, client_address)
+            self.finish_request(request, client_address)
+        except Exception:  # noqa: BLE001 - it is logged, as the base class does
+            self.handle_error(request, client_address)
         finally:
+            self.shutdown_request(request)
             self._places.release()
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -113,7 +123,11 @@ def while_connected(environ: WSGIEnvironment, on_left: Callable[[], object]) -> 
     """Call ``on_left`` on another thread as soon as the client hangs up, or the block ends."""
     connection: socket.socket = environ[CONNECTION_KEY]
     watcher = threading.Thread(target=_await_end, args=(connection, on_left), daemon=True)
-    watcher.start()
+    try:
+        start_thread(watcher)
+    except NoThreadError:  # nobody notices if it leaves
+        yield
+        return
     try:
         yield
     finally:
@@ -140,6 +154,10 @@ class _RequestHandler(WSGIRequestHandler):
     def handle(self) -> None:
         """As the base class does it, with another handler of errors."""
         self.raw_requestline = self.rfile.readline(MAX_LINE_BYTES + 1)
+        if (
+            self.raw_requestline in EMPTY_LINES
+        ):  # one before the request is no error (RFC 9112, 2.2)
+            self.raw_requestline = self.rfile.readline(MAX_LINE_BYTES + 1)
         if len(self.raw_requestline) > MAX_LINE_BYTES:
             self.requestline = self.request_version = self.command = ""
             self.send_error(414)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from lstmserve_server.errors import StartupError
 from lstmserve_server.options import ENV_PREFIX, FILE_OPTION, OPTIONS, Option
 from lstmserve_server.store.shares import parse_traffic
 from lstmserve_server.store.version_policy import parse_policy
-from lstmserve_server.text_files import decode_text
+from lstmserve_server.text_files import decode_text, parse_toml
 
 # the client reads these from the same environment
 CLIENT_OPTIONS = frozenset(
@@ -56,12 +55,10 @@ def _read_environment() -> dict[str, Any]:
 
 def _read_file(path: Path) -> Mapping[str, object]:
     try:
-        written = tomllib.loads(decode_text(path.read_bytes()))
+        written = parse_toml(decode_text(path.read_bytes()))
     except OSError as error:
         raise StartupError(f"--config: {path}: {error.strerror or 'cannot be read'}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise StartupError(f"--config: {path}: is not valid TOML: {error}") from None
-    except (ValueError, RecursionError) as error:  # the last is the parser's: lists too deep
+    except ValueError as error:
         raise StartupError(f"--config: {path}: {error}") from None
     unknown = [
         f"unknown key {name!r} (given: {value!r})"

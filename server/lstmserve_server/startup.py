@@ -18,6 +18,7 @@ EXIT_CANNOT_START = 2
 LAST_WORDS_SECONDS = 1.0
 TLS = "TLS (--tls-certificate and --tls-key)"
 AUTHENTICATION = "authentication (--auth-file or --tls-client-authority)"
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STANDARD_FILES = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
@@ -53,7 +54,9 @@ def _find_missing(config: ServerConfig) -> list[str]:
 
 def end_on_signals() -> None:
     """SIGTERM and SIGINT end this process with exit code 0, until the app listens for them."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # whoever started this process may have blocked them, and then they would wait for ever
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
+    for number in ENDING_SIGNALS:
         signal.signal(number, _quit)
 
 

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import codecs
+import tomllib
+from typing import Any
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+TOO_MUCH = "is not valid TOML: a number is too long, or lists are too deep"
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Read a TOML document; raises ValueError saying what is wrong with it."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"is not valid TOML: {error}") from None
+    except (ValueError, RecursionError):  # Python's own limits, told in its own words
+        raise ValueError(TOO_MUCH) from None
 
 
 def decode_text(data: bytes) -> str:
@@ -12,8 +25,8 @@ def decode_text(data: bytes) -> str:
 
     Raises ValueError saying what is wrong and what to do, and nothing of what stands there.
     """
-    if data.startswith(_UTF16):
-        raise ValueError("is UTF-16; save it as UTF-8")
+    if data.startswith(_UTF16):  # as the mark of UTF-32 does
+        raise ValueError("is UTF-16 or UTF-32; save it as UTF-8")
     if b"\0" in data:
         raise ValueError("holds NUL bytes, so it is not text, or is UTF-16; save it as UTF-8")
     try:

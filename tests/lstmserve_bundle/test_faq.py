@@ -107,3 +107,9 @@ def test_a_damaged_index_is_refused_by_name(tmp_path: Path, problem: str, damage
     with pytest.raises(FaqError, match=problem) as caught:
         Faq.read(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_long_list_is_known_to_take_longer_to_search(faq: Faq) -> None:
+    assert faq.work == 0
+    many = [FaqEntry(f"{row['question']} {number}", "") for number in range(40) for row in ROWS]
+    assert Faq.build(many).work >= 5

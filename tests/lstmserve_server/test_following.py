@@ -11,6 +11,7 @@ import pytest
 from benchmarks.testbed.process import run_program
 from lstmserve_server.errors import StartupError
 from lstmserve_server.following import Followed, Look, read_on_thread, unless_stopped
+from support.no_threads import allow_no_thread
 
 # a store that never answers, and a server that is told to end
 ENDLESS = """
@@ -39,6 +40,16 @@ async def test_what_was_read_is_returned() -> None:
 async def test_what_went_wrong_is_raised() -> None:
     with pytest.raises(FileNotFoundError):
         await read_on_thread(lambda: open("/nowhere/at/all"))  # noqa: PTH123, SIM115 - it never opens
+
+
+async def test_that_no_thread_can_be_started_is_told_in_words_for_operators(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patched:
+        allow_no_thread(patched)
+        with pytest.raises(StartupError, match="raise its limit of processes"):
+            await read_on_thread(lambda: "found")
+    assert await read_on_thread(lambda: "found") == "found"
 
 
 async def test_an_answer_that_nobody_waits_for_any_more_is_dropped() -> None:

@@ -18,6 +18,7 @@ from lstmserve_server import http_server
 from lstmserve_server.config import Address
 from lstmserve_server.http_server import HttpServer, while_connected
 from support.http_calls import ask
+from support.no_threads import allow_no_thread
 
 WAIT_SECONDS = 30
 MAX_TRIES = 1000
@@ -194,6 +195,17 @@ def is_answered(address: Address) -> bool:
     return False
 
 
+def test_without_further_threads_requests_are_answered_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with served(hello) as address:
+        with monkeypatch.context() as patched:
+            allow_no_thread(patched)
+            for _ in range(http_server.MAX_CONNECTIONS + 1):  # and no place is lost
+                assert b" 200 " in send(address, "GET /")
+        assert b" 200 " in send(address, "GET /")
+
+
 def test_it_listens_on_ipv6_and_by_name() -> None:
     for host in ("::1", "localhost"):
         with served(hello, host) as address:
@@ -237,6 +249,7 @@ def send(address: Address, request_line: str) -> bytes:
         ("GET /%6detrics", "GET a.example /metrics "),
         ("GET http://b.example/%6detrics", "GET b.example /metrics "),
         ("OPTIONS *", "OPTIONS a.example * "),
+        ("\r\nGET /a", "GET a.example /a "),  # an empty line before it is passed over
     ],
 )
 def test_a_target_may_have_any_form_that_http_knows(request_line: str, seen: str) -> None:

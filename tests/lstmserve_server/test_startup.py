@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -306,6 +307,29 @@ def test_a_server_told_to_stop_while_it_starts_ends_in_order(
         _, rest = server.communicate()
         assert server.returncode == 0
         assert b"Traceback" not in rest
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_output_that_cannot_be_written_is_told_in_one_line(option: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = run_program(
+            [sys.executable, *MODULE, option], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "lstmserve-server: the output cannot be written: No space left on device\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT"])
+def test_signals_that_whoever_starts_a_server_has_blocked_end_it_all_the_same(name: str) -> None:
+    code = (
+        "import os, signal; from lstmserve_server.startup import end_on_signals; end_on_signals(); "
+        f"os.kill(os.getpid(), signal.SIG{name}); print('it runs on')"
+    )
+    program = ["env", f"--block-signal={name}", sys.executable, "-c", code]
+    ended = run_program(program, check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def test_a_version_that_never_ends_keeps_no_server_from_stopping(version: Path) -> None:

@@ -15,10 +15,13 @@ from support.certificates import Authority, config_of
 from support.options import read_config
 
 REFUSED = [
-    ("listen = 1".encode("utf-16"), "is UTF-16; save it as UTF-8"),
+    ("listen = 1".encode("utf-16"), "is UTF-16 or UTF-32; save it as UTF-8"),
+    ("listen = 1".encode("utf-32"), "is UTF-16 or UTF-32; save it as UTF-8"),
     ("listen = 1".encode("utf-16-be"), "holds NUL bytes"),
     (b"a\0", "holds NUL bytes"),
     (b'a = 1\nb = "\xe9"', r"is not UTF-8 \(line 2\); save it as UTF-8"),
+    (b"listen = 1" + b"0" * 5000, "is not valid TOML: a number is too long, or lists are"),
+    (b"listen = " + b"[" * 5000, "is not valid TOML: a number is too long, or lists are"),
 ]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from collections.abc import Iterable, Sequence
 from math import ceil
 from pathlib import Path
@@ -21,7 +20,7 @@ from pydantic_core import ErrorDetails
 from lstmserve_server.auth.principal import ANONYMOUS_NAME, Principal, Scope
 from lstmserve_server.auth.tokens import parse_hash
 from lstmserve_server.errors import StartupError
-from lstmserve_server.text_files import decode_text
+from lstmserve_server.text_files import decode_text, parse_toml
 
 MAX_FILE_BYTES = 1 << 20
 MAX_RATE = 1e6  # requests per second, and in a burst
@@ -129,17 +128,9 @@ def parse_callers(data: bytes, path: Path) -> list[Principal]:
 
 def _read_tables(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        text = decode_text(data)
+        return parse_toml(decode_text(data))
     except ValueError as error:
         raise _refused(path, str(error)) from None
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _refused(path, f"is not valid TOML: {error}") from None
-    except (ValueError, RecursionError):  # of the parser's: numbers too long, lists too deep
-        raise _refused(
-            path, "is not valid TOML: a number is too long, or lists are too deep"
-        ) from None
 
 
 def _check_unique(path: Path, entries: Sequence[_Entry]) -> None:

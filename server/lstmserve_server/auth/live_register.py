@@ -9,7 +9,8 @@ import structlog
 
 from lstmserve_server.auth.callers_file import parse_callers, read_file
 from lstmserve_server.auth.principal import AuthObserver, Register
-from lstmserve_server.following import Followed, read_on_thread
+from lstmserve_server.errors import NoThreadError
+from lstmserve_server.following import Followed, Look, read_on_thread
 
 POLL_SECONDS = 1.0
 
@@ -40,7 +41,7 @@ class LiveRegister:
     async def look(self) -> None:
         """Take up what stands in the file now; the file system may take its time."""
         try:
-            seen = await read_on_thread(self._file.look)
+            seen = await self._look()
         except Exception:  # without the next look nobody could be cut off any more
             self._observer.on_read(is_good=False)
             log.exception("a bug: the callers' file cannot be followed")
@@ -55,3 +56,9 @@ class LiveRegister:
                 log.error(
                     "the callers' file cannot be used; the callers before stay", reason=reason
                 )
+
+    async def _look(self) -> Look:
+        try:
+            return await read_on_thread(self._file.look)
+        except NoThreadError as error:
+            return self._file.miss(error)

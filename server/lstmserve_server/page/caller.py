@@ -31,6 +31,7 @@ REPLY_SECONDS = 60.0
 MAX_SHOWN_NAME = 64
 MAX_SHOWN = 500  # characters of an error, which may repeat what was sent
 CARDS_SECONDS = 5.0
+UNFIT = "its value is of another kind, or out of range"
 
 
 class Reply(Protocol):
@@ -108,10 +109,39 @@ def _make_metadata(authorization: str) -> tuple[tuple[str, str], ...]:
 def parse_request(body: bytes) -> pb.GenerateRequest:
     """A request in the JSON of protobuf; raises ValueError, which says what is wrong."""
     document = _read_document(body)
+    if (place := _find_half_pair(document)) is not None:
+        raise ValueError(f"{place[:MAX_SHOWN]}: must be valid Unicode text")
     try:
         return json_format.ParseDict(document, pb.GenerateRequest())
     except json_format.ParseError as error:
-        raise ValueError(str(error)[:MAX_SHOWN]) from None
+        raise ValueError(_explain(error)[:MAX_SHOWN]) from None
+
+
+def _explain(error: json_format.ParseError) -> str:
+    """Return what the library says, without what Python said to it."""
+    root: BaseException = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    text = str(error)
+    return text if isinstance(root, json_format.ParseError) else text.replace(str(root), UNFIT)
+
+
+def _find_half_pair(document: object) -> str | None:
+    """Return where a text stands that is no Unicode: JSON may hold half of a surrogate pair."""
+    found: list[tuple[str, object]] = [("", document)]
+    while found:
+        place, value = found.pop()
+        if isinstance(value, dict):
+            found += ((f"{place}.{name}" if place else name, each) for name, each in value.items())
+        elif isinstance(value, list):
+            found += ((f"{place}[{number}]", each) for number, each in enumerate(value))
+        elif isinstance(value, str) and _has_half_pair(value):
+            return place
+    return None
+
+
+def _has_half_pair(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _read_document(body: bytes) -> dict[str, Any]:
@@ -137,7 +167,7 @@ def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         shown = name[:MAX_SHOWN_NAME].encode(errors="replace").decode()
         if name in found:
             raise json_format.ParseError(f"{shown}: must appear once")
-        if any("\ud800" <= letter <= "\udfff" for letter in name):
+        if _has_half_pair(name):
             raise json_format.ParseError(f"{shown}: a name must be valid Unicode text")
         found[name] = value
     return found

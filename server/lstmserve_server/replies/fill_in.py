@@ -22,8 +22,10 @@ END = re.compile(r"[.!?…][\"')\]\u201d\u2019]{0,4}(?=\s)|\S(?=[^\S\n]{0,8}\n)"
 END_CHARACTERS = 16  # that an end may have, with the white space which shows it
 # after these a full stop does not end it, nor after the number of an item at its beginning
 ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|mr|mrs|ms|dr|st|no|nr|vs|approx|incl)|^\s*\d{1,3})\.\Z", re.IGNORECASE
+    r"\b(?:e\.g|i\.e|mr|mrs|ms|dr|st|no|nr|vs|approx|incl)\.\Z", re.IGNORECASE
 )
+ITEM = re.compile(r"\s{0,8}\d{1,3}\.\Z")
+ABBREVIATION_CHARACTERS = 16  # more than any has: whole sentences would be searched at every stop
 KINDS = frozenset(FINDERS)
 
 
@@ -34,6 +36,11 @@ class Values:
     answers: Answers
     variables: Mapping[str, str] = field(default_factory=dict)
     turns: Sequence[Turn] = ()  # of the conversation, oldest first
+    typed: Mapping[str, str | None] | None = None  # by kind; None: it is looked for when needed
+
+    def read(self) -> Values:
+        """Return these with all that the user typed found: in a long text that takes a while."""
+        return replace(self, typed={kind: find_fact(kind, self.turns) for kind in KINDS})
 
     def find(self, name: str) -> str | None:
         """Return the value for a placeholder: the request's, what was typed, or the default."""
@@ -42,8 +49,12 @@ class Values:
         for given in (name, kind):
             if given in self.variables:
                 return self.variables[given]
-        typed = find_fact(kind, self.turns) if kind in KINDS else None
-        return typed or (declared.default if declared is not None else None)
+        return self._find_typed(kind) or (declared.default if declared is not None else None)
+
+    def _find_typed(self, kind: str) -> str | None:
+        if kind not in KINDS:
+            return None
+        return find_fact(kind, self.turns) if self.typed is None else self.typed[kind]
 
 
 class FillIn:
@@ -82,11 +93,17 @@ class FillIn:
 
     def _find_end(self) -> int | None:
         for found in END.finditer(self._held, self._searched):
-            if not ABBREVIATION.search(self._held[: found.end()]):
+            if not self._goes_on_after(found.end()):
                 return found.end()
         # the last characters may be the beginning of an end
         self._searched = max(self._searched, len(self._held) - END_CHARACTERS)
         return None
+
+    def _goes_on_after(self, stop: int) -> bool:
+        """Return whether a full stop is that of an abbreviation or of an item's number."""
+        start = max(0, stop - ABBREVIATION_CHARACTERS)
+        is_short = ABBREVIATION.search(self._held, start, stop) is not None
+        return is_short or ITEM.match(self._held, 0, stop) is not None
 
     def _take(self, end: int) -> str:
         sentence, self._held, self._searched = self._held[:end], self._held[end:], 0

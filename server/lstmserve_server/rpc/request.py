@@ -19,7 +19,7 @@ from lstmserve_server.replies.fill_in import Values
 from lstmserve_server.replies.request import ReplyRequest
 from lstmserve_server.rpc.call import Call
 from lstmserve_server.rpc.samples import check_best_of
-from lstmserve_server.rpc.tokenizing import Tokenizing
+from lstmserve_server.rpc.tokenizing import MAX_AT_ONCE_BYTES, Tokenizing
 from lstmserve_server.rpc.validation import (
     CACHE_MODES,
     PRIORITIES,
@@ -60,7 +60,9 @@ async def to_reply_request(
     """
     check_request(request, model)
     claim = to_claim(call, context, PRIORITIES[request.priority], timeout_seconds)
-    encoded = await tokenizing.run(lambda: encode(request, model), count_bytes(request), claim)
+    encoded = await tokenizing.run(
+        lambda: encode(request, model), count_work(request, model), claim
+    )
     understood = _understand(request, encoded, model.answers)
     return ReplyRequest(
         to_generation_request(request, model, encoded.prompt_ids, understood),
@@ -138,6 +140,7 @@ class EncodedRequest:
     prompt_ids: list[int]
     classification: Classification | None = None
     found: int | None = None  # its place in the version's list of questions
+    values: Values | None = None  # of the reply's gaps; None: the version has no answers
 
 
 def encode(request: Request, model: ServedModel) -> EncodedRequest:
@@ -149,7 +152,20 @@ def encode(request: Request, model: ServedModel) -> EncodedRequest:
         prompt_ids = template.render_prompt(request.prompt)
     else:
         prompt_ids = template.render_conversation(to_turns(request))
-    return EncodedRequest(prompt_ids, classification, None if found is None else found[0])
+    values = None if model.answers is None else _values(request, model.answers)
+    return EncodedRequest(prompt_ids, classification, None if found is None else found[0], values)
+
+
+def count_work(request: Request, model: ServedModel) -> int:
+    """Return how many bytes of text take as long to tokenize as it takes to read a request."""
+    num_bytes = count_bytes(request)
+    return num_bytes if model.faq is None else num_bytes * (1 + model.faq.work)
+
+
+def _values(request: Request, answers: Answers) -> Values:
+    values = Values(answers, dict(request.variables), to_turns(request))
+    # few replies have gaps: what they need is looked for then, unless that would take long
+    return values if count_bytes(request) <= MAX_AT_ONCE_BYTES else values.read()
 
 
 def to_turns(request: Request | pb.ClassifyInput) -> list[Turn]:
@@ -166,7 +182,7 @@ def _understand(request: Request, encoded: EncodedRequest, answers: Answers | No
     return understand(
         classification,
         answers,
-        Values(answers, dict(request.variables), to_turns(request)),
+        encoded.values,
         request.min_confidence if request.HasField("min_confidence") else None,
         encoded.found,
         has_max_tokens=request.stopping.HasField("max_tokens"),

@@ -1,6 +1,6 @@
-"""Turns texts into tokens where that keeps nobody waiting.
+"""Reads texts where that keeps nobody waiting: their tokens, what they are about, what is in them.
 
-Short ones at once. What is longer would hold up everybody whose reply runs, so it is tokenized by a
+Short ones at once. What is longer would hold up everybody whose reply runs, so it is read by a
 thread, which leaves the interpreter to others: one text at a time, and callers in turn.
 """
 
@@ -19,9 +19,14 @@ from typing import Any, TypeVar
 from lstmserve_server.engine.request import Claim
 from lstmserve_server.engine.scheduling.admission import DEFAULT_RETRY_SECONDS, SHARE_OF_REST
 from lstmserve_server.engine.scheduling.fair_queue import FairQueue
-from lstmserve_server.errors import CallerShareError, DeadlineError, QueueFullError
+from lstmserve_server.errors import (
+    CallerShareError,
+    DeadlineError,
+    QueueFullError,
+    UnavailableError,
+)
 
-MAX_AT_ONCE_BYTES = 1 << 10  # half a millisecond
+MAX_AT_ONCE_BYTES = 1 << 9  # a millisecond, with what it is about (docs/log.md)
 # of long texts; 32 KiB take some 30 ms, so that the last of them waits for eight seconds
 MAX_WAITING = 256
 
@@ -38,6 +43,10 @@ class _Text:
     tokens: asyncio.Future[Any]
 
 
+def _make_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "tokenizer")  # not there before it is needed
+
+
 class Tokenizing:
     """Has the texts of one server tokenized; used on one event loop."""
 
@@ -45,7 +54,7 @@ class Tokenizing:
         self._max_waiting = max_waiting
         self._queue: FairQueue[_Text] = FairQueue()
         self._held: Counter[str] = Counter()  # texts of each caller, also the one that is worked on
-        self._thread = ThreadPoolExecutor(1, "tokenizer")  # not there before it is needed
+        self._thread = _make_thread()
         self._is_busy = False
 
     async def run(self, work: Callable[[], Made], num_bytes: int, claim: Claim) -> Made:
@@ -88,8 +97,23 @@ class Tokenizing:
             if text.tokens.done():  # its caller has left
                 self._forget(text.claim.caller)
                 continue
-            self._is_busy = True
-            self._thread.submit(text.work).add_done_callback(partial(self._tell, text))
+            try:
+                done = self._thread.submit(text.work)
+            except RuntimeError:  # the system allows no further thread
+                self._give_up(text)
+            else:
+                self._is_busy = True
+                done.add_done_callback(partial(self._tell, text))
+
+    def _give_up(self, text: _Text) -> None:
+        self._thread = _make_thread()  # which would work on it once it has a thread
+        text.tokens.set_exception(
+            UnavailableError(
+                "this server cannot read long texts now: its system lets it start no thread for "
+                "them; ask another one, or later"
+            )
+        )
+        self._forget(text.claim.caller)
 
     def _tell(self, text: _Text, done: Future[Any]) -> None:
         """Tell, on the thread."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -22,12 +23,13 @@ from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.engine.launcher import EngineProcess, Launcher
 from lstmserve_server.engine.messages import Loaded, Order
-from lstmserve_server.errors import ModelLoadError
+from lstmserve_server.errors import ModelLoadError, NoProcessError, NoThreadError
 from lstmserve_server.following import read_on_thread
 from lstmserve_server.store.repository import StoredVersion
 from lstmserve_server.store.served_model import ServedModel
 
 log = structlog.get_logger()
+T = TypeVar("T")
 NO_ANSWERS = Answers.model_validate({})
 
 REMEDY = (
@@ -108,7 +110,7 @@ class VersionLoader:
             await process.end()
         finally:
             launcher.close()
-        await read_on_thread(lambda: open_version(stored))
+        await _read_aside(open_version, stored)
         _require_exact(stored, loaded.difference)
 
     async def unload(self, model: ServedModel) -> None:
@@ -116,7 +118,7 @@ class VersionLoader:
         await model.engine.close()
 
     async def _make_launcher(self, stored: StoredVersion, *, is_alone: bool) -> Launcher:
-        await read_on_thread(lambda: verify_version(stored))  # a wrong checksum is found at once
+        await _read_aside(verify_version, stored)  # a wrong checksum is found at once
         return Launcher(
             Order(
                 stored.name,
@@ -132,7 +134,7 @@ class VersionLoader:
         """What this process needs of a version that runs; raises ModelLoadError."""
         if not self._allow_inexact:
             _require_exact(stored, loaded.difference)
-        opened = await read_on_thread(lambda: open_version(stored))
+        opened = await _read_aside(open_version, stored)
         bundle = opened.bundle
         if bundle.manifest.digest != loaded.digest:
             raise ModelLoadError(f"{stored.folder}: changed while it was loaded")
@@ -145,6 +147,13 @@ class VersionLoader:
                 fingerprint=published,
             )
         return opened
+
+
+async def _read_aside(read: Callable[[StoredVersion], T], stored: StoredVersion) -> T:
+    try:
+        return await read_on_thread(lambda: read(stored))
+    except NoThreadError as error:
+        raise NoProcessError(f"{stored.folder}: {error}") from None
 
 
 def verify_version(stored: StoredVersion) -> None:

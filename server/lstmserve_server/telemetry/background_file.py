@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
+from lstmserve_server.threads import start_thread
+
 MAX_QUEUED_LINES = 10_000
 MAX_WRITTEN_LINES = 100  # at once: the rest still counts as queued
 GATHER_SECONDS = 0.02  # how late a line may be
@@ -29,7 +31,7 @@ class BackgroundFile:
         self._filled = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
+        start_thread(self._thread)
 
     def write(self, text: str) -> None:
         if len(self._lines) >= MAX_QUEUED_LINES:

@@ -9,6 +9,7 @@ import structlog
 
 from lstmserve_server.config import TlsConfig
 from lstmserve_server.following import Followed, Look
+from lstmserve_server.threads import start_thread
 from lstmserve_server.tls.material import Material, examine, read_files
 
 LOOK_SECONDS = 1.0
@@ -55,7 +56,7 @@ class Certificates:
         return self._files.current
 
     def start(self) -> None:
-        self._thread.start()
+        start_thread(self._thread)
 
     def close(self) -> None:
         self._closing.set()

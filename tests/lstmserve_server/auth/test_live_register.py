@@ -12,6 +12,7 @@ from lstmserve_server.auth.live_register import LiveRegister
 from lstmserve_server.auth.principal import Failure
 from lstmserve_server.errors import StartupError
 from support.callers import Callers
+from support.no_threads import allow_no_thread
 
 
 class Reads:
@@ -99,3 +100,18 @@ async def test_a_bug_is_told_of_and_the_file_is_followed_on(
     callers.remove("ada")
     await live.look()
     assert live.current.find_by_token(callers.tokens["ada"]) is None
+
+
+async def test_that_nobody_can_look_is_told_once(
+    callers: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = Reads()
+    live = LiveRegister(callers.path, reads)
+    allow_no_thread(monkeypatch)
+    with capture_logs() as logs:
+        await live.look()
+        await live.look()
+    assert reads.seen == {False: 2}
+    (told,) = logs
+    assert "raise its limit of processes" in told["reason"]
+    assert live.current.find_by_token(callers.tokens["ada"]) is not None

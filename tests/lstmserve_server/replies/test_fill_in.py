@@ -53,6 +53,9 @@ def fill(text: str, *said: str, is_vetted: bool = False, **variables: str) -> st
         ("Odd }} bracket. Fine.", "Fine."),
         ("It costs 3.50 e.g. today. (See {{name}}.) Bye.", "It costs 3.50 e.g. today. Bye."),
         ("  Two  spaces. ", "Two  spaces. "),
+        ("The inst. {{name}} is. Bye.", "The inst. Bye."),
+        ("It was approx. {{name}}. Bye.", "Bye."),
+        ("Bye.\n  12. Hello {{name}}. Yes.", "Bye. Yes."),
     ],
 )
 def test_sentences(text: str, filled: str) -> None:
@@ -64,6 +67,16 @@ def test_a_chat_is_searched_once_for_each_placeholder(monkeypatch: pytest.Monkey
     monkeypatch.setattr(fill_in, "find_fact", lambda kind, _: searched.append(kind))
     assert fill("{{email}}! {{order_number}}! {{email}}! Bye.", *SAID) == "Bye."
     assert searched == ["email", "order_number"]
+
+
+def test_what_is_found_beforehand_fills_the_same_and_is_not_looked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = Values(ANSWERS, {}, turns(*SAID)).read()
+    monkeypatch.delattr(fill_in, "find_fact")
+    text = "Your order {{order_number}}, {{email}}. Hello {{name}}. Call {{hotline}}."
+    filled = FillIn(values, is_vetted=True).push(text, is_last=True)
+    assert filled == "Your order 48213, jo@x.org. Call 0800 100."
 
 
 def test_the_request_goes_before_what_was_typed_and_that_before_the_default() -> None:

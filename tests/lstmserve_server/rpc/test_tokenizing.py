@@ -10,8 +10,14 @@ from collections.abc import Callable
 import pytest
 
 from lstmserve_server.engine.request import NO_CLAIM, Claim
-from lstmserve_server.errors import CallerShareError, DeadlineError, QueueFullError
+from lstmserve_server.errors import (
+    CallerShareError,
+    DeadlineError,
+    QueueFullError,
+    UnavailableError,
+)
 from lstmserve_server.rpc.tokenizing import MAX_AT_ONCE_BYTES, Tokenizing
+from support.no_threads import allow_no_thread
 
 LONG = MAX_AT_ONCE_BYTES + 1
 GREEDY, OTHER = Claim("greedy"), Claim("other")
@@ -116,3 +122,16 @@ async def test_too_many_are_refused_and_nobody_takes_all_places() -> None:
     bench.let_go.set()
     done = await asyncio.gather(*tasks, return_exceptions=True)
     assert len([tokens for tokens in done if isinstance(tokens, list)]) == 10
+
+
+async def test_without_a_thread_long_texts_are_refused_until_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokenizing = Tokenizing()
+    with monkeypatch.context() as patched:
+        allow_no_thread(patched)
+        for _ in range(3):
+            with pytest.raises(UnavailableError, match="no thread"):
+                await tokenizing.run(lambda: [1], LONG, NO_CLAIM)
+        assert await tokenizing.run(lambda: [1], LONG - 1, NO_CLAIM) == [1]
+    assert await tokenizing.run(lambda: [1], LONG, NO_CLAIM) == [1]

@@ -52,6 +52,10 @@ def read_document(path: Path) -> Document:
         raise MissingInputError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: not TOML: {error}") from None
+    except (ValueError, RecursionError):  # of the parser's own limits
+        raise RecipeError(
+            f"{path}: not TOML: a number is too long, or lists are too deep"
+        ) from None
 
 
 def _put(document: Document, override: str) -> None:
@@ -82,7 +86,7 @@ def _parse(text: str) -> Any:  # noqa: ANN401 - of TOML
     """A value as TOML spells it; anything else is text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

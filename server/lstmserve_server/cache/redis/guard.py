@@ -23,6 +23,7 @@ from lstmserve_server.cache.redis.problems import (
     Asked,
     Refusals,
     classify,
+    explain,
 )
 from lstmserve_server.config import RedisConfig
 
@@ -91,7 +92,7 @@ class Guard:
         if problem in self._leaving:
             self.doubt.set()
         if problem not in NO_SERVER and self._refusals.refuse(problem, asked):
-            reason = str(error)[:MAX_REASON]
+            reason = explain(error)[:MAX_REASON]
             self._log.warning("Redis refuses", problem=problem.value, reason=reason)
         return problem
 
@@ -143,7 +144,7 @@ class Guard:
             return
         self.doubt.set()
         self._observer.on_breaker(is_open=True)
-        reason = str(error)[:MAX_REASON]
+        reason = explain(error)[:MAX_REASON]
         self._log.warning("Redis fails; it is left alone", problem=problem.value, reason=reason)
 
     def _tell_of_ends(self) -> None:

@@ -75,6 +75,13 @@ def classify(error: BaseException) -> Problem:
     return problem
 
 
+def explain(error: BaseException) -> str:
+    """Return what Redis or the system says; what Python says of a strange answer helps nobody."""
+    if isinstance(error, RedisError | OSError):
+        return str(error)
+    return "it gives answers that are none of Redis: look at what listens at the address"
+
+
 class Asked(Enum):
     """What was asked of Redis."""
 

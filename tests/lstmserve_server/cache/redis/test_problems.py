@@ -8,7 +8,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, ResponseError
 
 from lstmserve_server.cache.observer import Problem
-from lstmserve_server.cache.redis.problems import Asked, Refusals, classify
+from lstmserve_server.cache.redis.problems import Asked, Refusals, classify, explain
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,13 @@ def test_an_error_means(text: str, problem: Problem) -> None:
 )
 def test_no_answer_means(error: Exception, problem: Problem) -> None:
     assert classify(error) is problem
+
+
+@pytest.mark.parametrize("strange", [ValueError("not enough values to unpack"), KeyError("run_id")])
+def test_a_strange_answer_is_told_in_words_of_ours(strange: Exception) -> None:
+    assert "none of Redis" in explain(strange)
+    assert str(strange) not in explain(strange)
+    assert explain(ResponseError("ERR no")) == "ERR no"
 
 
 class Clock:
