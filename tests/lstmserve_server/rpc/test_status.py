@@ -145,7 +145,7 @@ def all_errors(kind: type[LstmserveError]) -> Iterator[type[LstmserveError]]:
 
 def test_every_error_that_a_request_can_meet_is_in_the_table() -> None:
     tested = {type(error) for error, *_ in TABLE}
-    assert set(all_errors(LstmserveError)) - tested == {errors.StartupError}
+    assert set(all_errors(LstmserveError)) - tested == {errors.StartupError, errors.NoThreadError}
 
 
 def test_details_say_what_the_error_knows() -> None:
