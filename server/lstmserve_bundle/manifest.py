@@ -191,8 +191,12 @@ def parse_manifest(text: str, where: str) -> Manifest:
     """Check and read a manifest; raises ManifestError naming ``where`` and each bad key."""
     try:
         document: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:  # endless numbers and brackets, too
+    except json.JSONDecodeError as error:
         raise ManifestError(f"{where}: not JSON: {error}") from None
+    except (ValueError, RecursionError):  # Python's own limits, told in its own words
+        raise ManifestError(
+            f"{where}: not JSON: a number is too long, or lists are too deep"
+        ) from None
     try:
         return Manifest.model_validate(document)
     except ValidationError as error:
@@ -206,9 +210,10 @@ def read_manifest(folder: Path) -> Manifest:
         if size_of(path) > MAX_BYTES:
             raise ManifestError(f"{path}: a manifest has at most {MAX_BYTES} bytes")
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ManifestError(f"{path}: cannot be read: {reason}") from None
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ManifestError(f"{path}: is not UTF-8; save it as UTF-8") from None
     return parse_manifest(text, str(path))
 
 

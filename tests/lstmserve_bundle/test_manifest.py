@@ -59,6 +59,23 @@ def test_every_problem_is_told_at_once(folder: Path, edit: Edit) -> None:
         read_manifest(folder)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe", "is not UTF-8; save it as UTF-8"),
+        (b"[" * 100_000, "not JSON: a number is too long, or lists are too deep"),
+        (b"1" * 5000, "not JSON: a number is too long, or lists are too deep"),
+    ],
+)
+def test_what_python_says_of_its_limits_is_told_in_other_words(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(ManifestError) as error:
+        read_manifest(tmp_path)
+    assert str(error.value) == f"{tmp_path / 'manifest.json'}: {said}"
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"name": }', b"[]", b"\xff\xfe"])
 def test_what_is_no_manifest_is_refused_by_name(folder: Path, content: bytes) -> None:
     (folder / "manifest.json").write_bytes(content)
