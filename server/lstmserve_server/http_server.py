@@ -145,6 +145,7 @@ def _await_end(connection: socket.socket, on_left: Callable[[], object]) -> None
 
 class _RequestHandler(WSGIRequestHandler):
     disable_nagle_algorithm = True  # pieces of a stream go out as they come
+    default_request_version = "HTTP/1.0"  # an error of the version, too, begins with a status
 
     def setup(self) -> None:
         super().setup()

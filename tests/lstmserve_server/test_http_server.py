@@ -268,6 +268,16 @@ def test_a_target_of_no_such_form_is_refused_with_what_it_must_be(target: str) -
     assert b"must be a path, or an http URL without a user name" in answer
 
 
+@pytest.mark.parametrize(
+    ("version", "status"), [("HTTP/2.0", b"505"), ("HTTP/1.x", b"400"), ("HTTP/1.1 x", b"400")]
+)
+def test_a_version_that_is_not_spoken_is_refused_with_a_status(version: str, status: bytes) -> None:
+    with served(echo) as address, connect(address) as connection:
+        connection.sendall(f"GET / {version}\r\n\r\n".encode())
+        answer = b"".join(iter(partial(connection.recv, 1000), b""))
+    assert answer.split()[:2] == [b"HTTP/1.0", status]
+
+
 def test_the_answer_to_head_is_that_to_get_without_its_body() -> None:
     with served(hello) as address:
         heads = {
