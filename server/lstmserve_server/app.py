@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -29,6 +28,7 @@ from lstmserve_server.rpc.channel_options import make_credentials, make_options
 from lstmserve_server.rpc.door import Door, GuardedDoor
 from lstmserve_server.rpc.server import RpcServer
 from lstmserve_server.rpc.service import Service
+from lstmserve_server.startup import list_ending_signals
 from lstmserve_server.store.administration import Administration
 from lstmserve_server.store.catalog import ModelCatalog
 from lstmserve_server.store.directives import Directives
@@ -82,7 +82,7 @@ class App:
         self._administration: Administration | None = None  # once it is ready
 
     async def run(self, on_ready: Callable[[Ready], None]) -> int:
-        """Serve until SIGTERM or SIGINT, or until an engine dies; returns the exit code.
+        """Serve until told to end by a signal, or until an engine dies; returns the exit code.
 
         Raises StartupError when the server cannot start.
         """
@@ -179,7 +179,7 @@ class App:
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in list_ending_signals():
             loop.add_signal_handler(number, self._stop.set)
 
     def _on_engine_death(self, error: BaseException) -> None:

@@ -18,7 +18,6 @@ EXIT_CANNOT_START = 2
 LAST_WORDS_SECONDS = 1.0
 TLS = "TLS (--tls-certificate and --tls-key)"
 AUTHENTICATION = "authentication (--auth-file or --tls-client-authority)"
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STANDARD_FILES = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
@@ -53,11 +52,21 @@ def _find_missing(config: ServerConfig) -> list[str]:
 
 
 def end_on_signals() -> None:
-    """SIGTERM and SIGINT end this process with exit code 0, until the app listens for them."""
+    """Signals that tell a server to end do so with exit code 0, until the app listens for them."""
+    numbers = list_ending_signals()
     # whoever started this process may have blocked them, and then they would wait for ever
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
-    for number in ENDING_SIGNALS:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    for number in numbers:
         signal.signal(number, _quit)
+
+
+def list_ending_signals() -> list[signal.Signals]:
+    """Return SIGTERM and SIGINT, and SIGHUP, which comes when the terminal is closed.
+
+    The last one not if it is ignored, as ``nohup`` has it.
+    """
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([] if is_ignored else [signal.SIGHUP])]
 
 
 def end(code: int) -> NoReturn:

@@ -44,7 +44,7 @@ def read_events(server: ServerProcess) -> list[dict[str, object]]:
     return server.read_entries()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_server_told_to_stop_finishes_what_runs_and_refuses_what_is_new(
     tiny_store: Path, number: signal.Signals
 ) -> None:

@@ -321,7 +321,17 @@ def test_output_that_cannot_be_written_is_told_in_one_line(option: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["TERM", "INT"])
+def test_a_closed_terminal_ends_no_server_that_was_started_by_nohup() -> None:
+    code = (
+        "import os, signal; from lstmserve_server.startup import end_on_signals; end_on_signals(); "
+        "os.kill(os.getpid(), signal.SIGHUP); print('it runs on')"
+    )
+    program = ["env", "--ignore-signal=HUP", sys.executable, "-c", code]
+    ended = run_program(program, check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "it runs on\n", "")
+
+
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP"])
 def test_signals_that_whoever_starts_a_server_has_blocked_end_it_all_the_same(name: str) -> None:
     code = (
         "import os, signal; from lstmserve_server.startup import end_on_signals; end_on_signals(); "

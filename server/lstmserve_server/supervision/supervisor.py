@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
@@ -17,6 +16,7 @@ from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.following import read_on_thread, unless_stopped
 from lstmserve_server.page.application import Page
 from lstmserve_server.process_messages import Order, Ready
+from lstmserve_server.startup import list_ending_signals
 from lstmserve_server.store.default_model import StoreDefault
 from lstmserve_server.store.repository import read_store
 from lstmserve_server.supervision.broadcast import Broadcast
@@ -41,7 +41,7 @@ class Supervisor:
         self._num_ready = 0
 
     async def run(self, on_ready: Callable[[Ready], None]) -> int:
-        """Serve until SIGTERM or SIGINT; returns the exit code.
+        """Serve until told to end by a signal; returns the exit code.
 
         Raises StartupError when an address is taken, or when a worker cannot start.
         """
@@ -77,7 +77,7 @@ class Supervisor:
 
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in list_ending_signals():
             loop.add_signal_handler(number, self._stopping.set)
 
     def _follow_certificates(self) -> Certificates | None:
