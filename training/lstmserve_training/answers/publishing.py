@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from lstmserve_bundle.answers import ANSWERS_NAME, Answers, write_answers
+from lstmserve_bundle.answers import ANSWERS_NAME, Answers, LabelAnswers, write_answers
 from lstmserve_bundle.bundle import Bundle, describe_file, open_bundle
 from lstmserve_bundle.errors import BundleError
 from lstmserve_bundle.faq import FAQ_NAME, Faq
@@ -91,6 +91,16 @@ def _open(store: Path, source: str) -> Bundle:
         raise PublishError(str(error)) from None
 
 
+def _replace(known: LabelAnswers | None, given: LabelAnswers) -> LabelAnswers:
+    """Return what is said to a label now; mentions alone leave its answers as they are."""
+    if known is None:
+        return given
+    title = given.title or known.title
+    if given.mentions and not given.answers and given.outcome == "answered":
+        return known.model_copy(update={"title": title, "mentions": given.mentions})
+    return given.model_copy(update={"title": title})
+
+
 def _merge(before: Answers, given: Answers, min_confidence: float | None, table: object) -> Answers:
     """Return what was there, with what is given in its place."""
     fallback = before.fallback
@@ -103,8 +113,7 @@ def _merge(before: Answers, given: Answers, min_confidence: float | None, table:
         fallback = fallback.model_copy(update={"min_confidence": min_confidence})
     labels = dict(before.labels)
     for label, entry in given.labels.items():
-        title = entry.title or (labels[label].title if label in labels else None)
-        labels[label] = entry.model_copy(update={"title": title})
+        labels[label] = _replace(labels.get(label), entry)
     placeholders = dict(before.placeholders)
     for name, each in given.placeholders.items():
         known = placeholders.get(name, each)  # its spellings are the model's own
