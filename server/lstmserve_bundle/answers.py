@@ -25,6 +25,7 @@ ANSWERS_NAME = "answers.json"
 MAX_BYTES = 4 << 20  # some thousand long answers
 MAX_CHARACTERS = 4000  # of one answer
 MAX_VARIANTS = 64
+MAX_MENTIONS = 8
 MAX_FORBIDDEN = 256
 MAX_QUESTIONS = 10_000
 
@@ -39,6 +40,7 @@ PlaceholderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS, pattern=r"\S")]
 Texts = Annotated[list[Text], Field(max_length=MAX_VARIANTS)]
 Line = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\r\n]*\S[^\r\n]*$")]
+Mentions = Annotated[list[Line], Field(max_length=MAX_MENTIONS, default_factory=list)]
 Phrase = Annotated[str, Field(min_length=2, max_length=200, pattern=r"^\S.*\S$")]
 
 
@@ -67,6 +69,9 @@ class LabelAnswers(StrictModel):
     title: Line | None = None
     """What the label is about, in words for customers: it is offered when it is not certain."""
     answers: Annotated[Texts, Field(default_factory=list)]
+    mentions: Mentions
+    """Sentences with placeholders that end a reply, whoever wrote it: each where it can be filled,
+    and the reply has not said those values already. So what a customer gave before is used."""
     outcome: Outcome = "answered"
 
 
@@ -82,6 +87,7 @@ class Fallback(StrictModel):
     """What is said when it is not known what is asked."""
 
     answers: Annotated[Texts, Field(min_length=1)]
+    mentions: Mentions
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Labels less probable than this get the fallback answer, unless a request says otherwise."""
 
@@ -106,11 +112,19 @@ class Answers(StrictModel):
             if entry.outcome == "unsure" and not entry.answers and self.fallback is None:
                 raise ValueError(f"labels.{label}: is unsure, and there is no fallback answer")
             self._check_texts(f"labels.{label}.answers", entry.answers, ())
+            self._check_mentions(f"labels.{label}.mentions", entry.mentions)
         for number, each in enumerate(self.questions):
             self._check_texts(f"questions[{number}].answer", [each.answer], ())
         if self.fallback is not None:
             self._check_texts("fallback.answers", self.fallback.answers, CHOICES)
+            self._check_mentions("fallback.mentions", self.fallback.mentions)
         return self
+
+    def _check_mentions(self, where: str, texts: list[str]) -> None:
+        self._check_texts(where, texts, ())
+        for number, text in enumerate(texts):
+            if next(names_in(text), None) is None:
+                raise ValueError(f"{where}[{number}]: has no {{{{placeholder}}}}")
 
     def _check_texts(self, where: str, texts: list[str], also: tuple[str, ...]) -> None:
         for number, text in enumerate(texts):
@@ -125,9 +139,13 @@ class Answers(StrictModel):
 
     def check_own_words(self) -> None:
         """Raise ValueError for an answer that holds what the same author forbids."""
-        texts = [(f"labels.{name}", each.answers) for name, each in self.labels.items()]
+        spoken: dict[str, LabelAnswers | Fallback] = {
+            f"labels.{name}": each for name, each in self.labels.items()
+        }
+        if self.fallback is not None:
+            spoken["fallback"] = self.fallback
+        texts = [(where, [*each.answers, *each.mentions]) for where, each in spoken.items()]
         texts += [("questions", [each.answer for each in self.questions])]
-        texts += [("fallback", [] if self.fallback is None else self.fallback.answers)]
         for where, found in texts:
             for text in found:
                 if phrase := self.find_forbidden(text):

@@ -15,7 +15,7 @@ GOOD: dict[str, Any] = {
     "schema_version": 1,
     "labels": {
         "cancel": {"title": "a cancellation", "answers": ["Write to {{email}}.", "Call us."]},
-        "human": {"outcome": "handover"},
+        "human": {"mentions": ["You gave {{email}}."], "outcome": "handover"},
         "other": {"outcome": "unsure"},
     },
     "placeholders": {"email": {"kind": "email", "default": "a@b.org", "spellings": ["[email]"]}},
@@ -44,6 +44,17 @@ def test_they_are_written_as_they_are_read(tmp_path: Path) -> None:
         (changed(labels={"a": {"answers": ["Hi {{nobody}}"]}}), "labels.a.answers[0]: {{nobody}}"),
         (changed(labels={"a": {"answers": ["Hi {{email"]}}), "bracket"),
         (changed(labels={"a": {"answers": ["{{first_choice}}"]}}), "first_choice"),
+        (
+            changed(labels={"a": {"mentions": ["Hi {{nobody}}"]}}),
+            "labels.a.mentions[0]: {{nobody}}",
+        ),
+        (
+            changed(labels={"a": {"mentions": ["Hello"]}}),
+            "labels.a.mentions[0]: has no {{placeholder",
+        ),
+        (changed(labels={"a": {"mentions": ["{{email}}\n"]}}), "labels.a.mentions.0"),
+        (changed(labels={"a": {"mentions": ["{{email}}"] * 9}}), "labels.a.mentions"),
+        (changed(fallback={"answers": ["hm"], "mentions": ["Hm."]}), "fallback.mentions[0]"),
         (changed(labels={"a": {"outcome": "maybe"}}), "labels.a.outcome"),
         (changed(fallback=None), "labels.other: is unsure"),
         (changed(fallback={"answers": []}), "fallback.answers"),
@@ -66,6 +77,10 @@ def test_own_words_are_checked_where_one_author_writes_both() -> None:
         changed(labels={"a": {"answers": ["ok", "We promise it"]}})
     )
     with pytest.raises(ValueError, match=r"labels\.a: an answer holds the forbidden 'We promise'"):
+        answers.check_own_words()
+    mentioned = {"answers": ["hm"], "mentions": ["We promise {{email}}."]}
+    answers = Answers.model_validate_json(changed(fallback=mentioned))
+    with pytest.raises(ValueError, match="fallback: an answer holds the forbidden 'We promise'"):
         answers.check_own_words()
 
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lstmserve_bundle import open_bundle
-from lstmserve_bundle.answers import ANSWERS_NAME
+from lstmserve_bundle.answers import ANSWERS_NAME, Answers
 from lstmserve_training.answers.publishing import publish_answers
 from lstmserve_training.answers.table import read_answer_table
 from lstmserve_training.cli import app
@@ -60,6 +60,23 @@ def test_rows_become_answers(tmp_path: Path) -> None:
     }
 
 
+def test_mentions_end_replies(tmp_path: Path) -> None:
+    head, order = "label,answer,mention\n", "Your order is {{order_number}}."
+    text = head + f"cancel,Done.,{order}\ncancel,,{{{{page}}}} has more.\nhuman,,{order}\n"
+    text += f"fallback,Hm?,{order}\n{{{{page}}}},x.org,\n"
+    assert read(tmp_path, text) == {
+        "labels": {
+            "intent:cancel": {"answers": ["Done."], "mentions": [order, "{{page}} has more."]},
+            "intent:human": {"mentions": [order]},
+        },
+        "placeholders": {
+            "page": {"default": "x.org"},
+            "order_number": {"kind": "order_number"},
+        },
+        "fallback": {"answers": ["Hm?"], "mentions": [order]},
+    }
+
+
 def test_semicolons_and_a_mark_of_the_byte_order_are_read(tmp_path: Path) -> None:
     found = read(tmp_path, "\ufefflabel;answer\nchat;Hello, you; there\n".replace("; ", ", "))
     assert found == {"labels": {"chat": {"answers": ["Hello, you, there"]}}}
@@ -83,6 +100,15 @@ def test_semicolons_and_a_mark_of_the_byte_order_are_read(tmp_path: Path) -> Non
         (HEAD + "{{x,x,,\n", "row 2, column label", "placeholder"),
         (HEAD + "fallback,Hm,a title,\n", "row 2, column title", "must be empty"),
         (HEAD + "chat,Hi, you,,,\n", "row 2", "more cells"),
+        ("label,answer,mention\nchat,,Hi {{no}}\n", "row 2, column mention", "{{no}} is not known"),
+        ("label,answer,mention\nchat,,Hi\n", "row 2, column mention", "has no {{placeholder}}"),
+        ("label,answer,mention\nchat,,{{email}\n", "row 2, column mention", "bracket"),
+        ("label,answer,mention\n{{a}},b,{{a}}\n", "row 2, column mention", "must be empty"),
+        (
+            "label,answer,mention\nchat,,We promise {{name}}.\nforbidden,we promise,\n",
+            "row 2",
+            "holds the forbidden",
+        ),
         (HEAD + 'chat,"Hi\n', "row", "unexpected end"),
         (HEAD + "chat,We promise,,\nforbidden,we promise,,\n", "", "holds the forbidden"),
     ],
@@ -144,6 +170,23 @@ def test_the_next_version_has_the_same_weights_and_other_answers(
     assert after.answers.forbidden == before.answers.forbidden
 
 
+def test_mentions_leave_answers_and_outcome_as_they_are(tiny_store: Path, tmp_path: Path) -> None:
+    store = make_understanding_store(tiny_store / "tiny" / "1", tmp_path / "store")
+    table = tmp_path / "answers.csv"
+    table.write_text(f"label,answer,mention\n{PRAISE},,You gave {{{{email}}}}.\n")
+    publish_answers(store, "tiny/1", table)
+    table.write_text(f"label,answer,mention\n{PRAISE},Hm.,\n")
+    publish_answers(store, "tiny/2", table)
+    before, mentioned, replaced = (
+        (open_bundle(store / "tiny" / str(version)).answers or Answers.model_validate({})).labels[
+            PRAISE
+        ]
+        for version in (1, 2, 3)
+    )
+    assert mentioned == before.model_copy(update={"mentions": ["You gave {{email}}."]})
+    assert (replaced.answers, replaced.mentions, replaced.outcome) == (["Hm."], [], "answered")
+
+
 def test_the_example_company_has_own_words_for_the_model_that_ships(tmp_path: Path) -> None:
     """As the README says; its own answers may hold what the version forbids the network."""
     root = Path(__file__).parents[2]
@@ -158,6 +201,21 @@ def test_the_example_company_has_own_words_for_the_model_that_ships(tmp_path: Pa
     assert "working days" in answers.labels["intent:delivery_period"].answers[0]
     assert answers.labels["intent:contact_human_agent"].outcome == "handover"
     assert not answers.labels["intent:return_item"].answers  # which is generated
+
+
+def test_the_example_of_mentions_leaves_all_else_of_the_model_that_ships(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    shutil.copytree(root / "model_store" / "support-en" / "3", tmp_path / "support-en" / "3")
+    publish_answers(tmp_path, "support-en/3", root / "docs" / "examples" / "mentions.csv")
+    before, after = (
+        (open_bundle(tmp_path / "support-en" / version).answers or Answers.model_validate({}))
+        for version in ("3", "4")
+    )
+    assert sum(bool(each.mentions) for each in after.labels.values()) == 32
+    unsaid = {
+        label: each.model_copy(update={"mentions": []}) for label, each in after.labels.items()
+    }
+    assert after.model_copy(update={"labels": unsaid}) == before
 
 
 ASKED = (

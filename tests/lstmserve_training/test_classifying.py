@@ -18,7 +18,7 @@ from lstmserve_training.classifying.export import export
 from lstmserve_training.classifying.fitting import Fitting
 from lstmserve_training.classifying.measuring import Answered, auroc, calibration_error, confusions
 from lstmserve_training.classifying.network import hash_blocks, index_blocks
-from lstmserve_training.classifying.questions import Question, read_questions
+from lstmserve_training.classifying.questions import Question, Questions, read_questions
 from lstmserve_training.classifying.report import show_report
 from lstmserve_training.classifying.step import classify
 from lstmserve_training.classifying.variation import Variation
@@ -182,7 +182,7 @@ def test_whole_numbers_score_as_the_network_does(folder: Path, hidden: str) -> N
     recipe = read(folder, RECIPE, f"classifier.hidden={hidden}", "classifier.epochs=4")
     assert recipe.classifier is not None
     questions = read_questions(recipe, recipe.classifier, folder)
-    fitting = Fitting(recipe, recipe.classifier, questions.training, questions.labels, ())
+    fitting = Fitting(recipe, recipe.classifier, questions.training, questions)
     learned = fitting.fit(print)
     classifier = Classifier(export(learned, recipe.classifier))
     index = {value: row for row, value in enumerate(learned.hashes)}
@@ -245,6 +245,8 @@ def wrong(text: str) -> str:
     [
         (wrong('out_of_scope = ["weather"]'), "no question has the label weather"),
         (wrong('out_of_scope = ["other"]\nfillers = 0.5'), "needs a source of use 'filler'"),
+        (wrong('out_of_scope = ["other"]\nfollow_ups = 0.5'), "needs a source of use 'follow-up'"),
+        (wrong('out_of_scope = ["other"]\nearlier_questions = 0.5'), "earlier_questions needs a"),
         (RECIPE.replace('use = "questions"', ""), "in no question"),
         (RECIPE.replace('label = "label" }', 'label = "topic" }'), "no column 'topic'"),
     ],
@@ -288,7 +290,8 @@ def test_versions_of_a_question_keep_what_it_says(folder: Path) -> None:
     text += '\n[[classifier.sources]]\nname = "fill"\nuse = "filler"\nfiles = ["new.csv"]\n'
     recipe = read(folder, text)
     assert recipe.classifier is not None
-    variation = Variation(recipe.augmentation, recipe.classifier, ["So."], random.Random(1))
+    around = Questions(fillers=["So."])
+    variation = Variation(recipe.augmentation, recipe.classifier, around, random.Random(1))
     question = Question(
         (Turn("user", "a"), Turn("agent", "b"), Turn("user", "you you you you")), "x"
     )
@@ -296,6 +299,42 @@ def test_versions_of_a_question_keep_what_it_says(folder: Path) -> None:
     assert all(version.turns[:2] == question.turns[:2] for version in versions)
     assert all("So." in version.turns[2].text for version in versions)
     assert any("u " in version.turns[2].text.replace("you", "") for version in versions)
+
+
+FOLLOWED = """
+[[classifier.sources]]
+name = "answers"
+use = "follow-up"
+files = ["answers.jsonl"]
+columns = { turns = "turns" }
+"""
+
+
+def test_a_question_is_followed_up_or_follows_another_and_keeps_its_label(folder: Path) -> None:
+    spoken = [("agent", "Which one?"), ("user", "the blue one")]
+    turns = [{"role": role, "content": content} for role, content in spoken]
+    (folder / "answers.jsonl").write_text(json.dumps({"turns": turns}) + "\n")
+    keys = 'follow_ups = 0.5\nearlier_questions = 0.5\nno_follow_ups = ["track"]\nepochs = 12'
+    text = RECIPE.replace("epochs = 12", keys) + FOLLOWED
+    recipe = read(folder, text, "augmentation.typos=0")
+    assert recipe.classifier is not None
+    questions = read_questions(recipe, recipe.classifier, folder)
+    assert len(questions.training) + len(questions.held_out) == 180  # no answer is a question
+    variation = Variation(recipe.augmentation, recipe.classifier, questions, random.Random(1))
+
+    def shapes(label: str) -> set[str]:
+        question = Question((Turn("user", "where is my zeppelin"),), label)
+        versions = [variation.vary(question) for _ in range(200)]
+        assert {version.label for version in versions} == {label}
+        return {" ".join(map(name, version.turns)) for version in versions}
+
+    def name(turn: Turn) -> str:
+        known = {"Which one?": "agent", "the blue one": "answer"}
+        return "asked" if "zeppelin" in turn.text else known.get(turn.text[-12:], "another")
+
+    alone = {"asked", "another agent asked"}
+    assert shapes("cancel") == alone | {f"{each} agent answer" for each in alone}
+    assert shapes("track") == shapes("other") == alone  # nothing follows these
 
 
 def test_validation_questions_count_for_half_however_many_there_are() -> None:

@@ -26,11 +26,16 @@ UNSURE = "I did not get that. Is it about {{first_choice}} or {{second_choice}}?
 # the tiny model's own words stand for what larger models write; hardly a reply has none of them
 SPELLINGS = ["parcel", "包裹", "you", "您"]
 QUESTION = "When is the shop in Bremen open?"
+MENTION = "You gave us the address {{email}}."
 ANSWERS: dict[str, Any] = {
     "labels": {
-        TRACK: {"title": "your parcel"},
+        TRACK: {"title": "your parcel", "mentions": [MENTION]},
         HELLO: {"title": "saying hello", "answers": list(OWN)},
-        PRAISE: {"answers": ["A person will call you."], "outcome": "handover"},
+        PRAISE: {
+            "answers": ["A person will call you."],
+            "mentions": ["Your order is {{order_number}}.", MENTION],
+            "outcome": "handover",
+        },
     },
     "placeholders": {
         "order_number": {"kind": "order_number", "spellings": SPELLINGS},
@@ -42,7 +47,7 @@ ANSWERS: dict[str, Any] = {
         {"question": QUESTION, "answer": "Nine to six, and {{phone}} at any time."},
         {"question": "Do you sell bulbs?", "answer": "We do."},
     ],
-    "fallback": {"answers": [UNSURE]},
+    "fallback": {"answers": [UNSURE], "mentions": ["Your order is {{order_number}}."]},
     "forbidden": ["two days"],
 }
 

@@ -22,6 +22,7 @@ from lstmserve_training.arguments import (
     read,
     where_of,
 )
+from lstmserve_training.classifying.cli import classifier
 from lstmserve_training.errors import TrainingError
 from lstmserve_training.importing.cli import import_model
 from lstmserve_training.init.cli import init
@@ -227,6 +228,7 @@ def compare(
 
 
 app.command("answers")(answers)
+app.command("classifier")(classifier)
 
 
 @app.command()

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.sections import FileSource
 
 NOT_STATED = "not stated"
+OF_CLASSIFIER = "classifier: "  # the beginning of what its data is for
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,9 @@ def _training(publication: Publication, checkpoint: Checkpoint) -> TrainingManif
 
 def _data(publication: Publication) -> list[DataManifest]:
     report = json.loads(require(publication.work, PREPARATION_NAME).read_text(encoding="utf-8"))
-    return describe_sources(publication.recipe, report) + _classifier_data(publication)
+    return describe_sources(publication.recipe, report) + describe_questions(
+        publication.recipe, publication.work
+    )
 
 
 def describe_sources(recipe: Recipe, report: dict[str, Any]) -> list[DataManifest]:
@@ -132,14 +135,14 @@ def describe_sources(recipe: Recipe, report: dict[str, Any]) -> list[DataManifes
     return [*own, *(DataManifest.model_validate(source) for source in report.get("earlier", ()))]
 
 
-def _classifier_data(publication: Publication) -> list[DataManifest]:
-    section = publication.recipe.classifier
+def describe_questions(recipe: Recipe, work: Path) -> list[DataManifest]:
+    """What the classifier was made of, if there is one."""
+    section = recipe.classifier
     if section is None:
         return []
-    path = require(publication.work, CLASSIFICATION_NAME)
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = json.loads(require(work, CLASSIFICATION_NAME).read_text(encoding="utf-8"))
     return [
-        _describe_source(source, f"classifier: {source.use}, {read['rows']} rows", read)
+        _describe_source(source, f"{OF_CLASSIFIER}{source.use}, {read['rows']} rows", read)
         for source, read in zip(section.sources, report["sources"], strict=True)
     ]
 
@@ -213,11 +216,11 @@ def _evaluation(work: Path, recipe: Recipe) -> dict[str, float | int | str]:
                 "evaluate again"
             )
     measures: dict[str, float | int | str] = report["measures"]
-    return measures | _classification(work, recipe)
+    return measures | describe_classifier(recipe, work)
 
 
-def _classification(work: Path, recipe: Recipe) -> dict[str, float | int | str]:
-    """What was measured of the classifier that is published."""
+def describe_classifier(recipe: Recipe, work: Path) -> dict[str, float | int | str]:
+    """What was measured of the classifier that is published, if there is one."""
     if recipe.classifier is None:
         return {}
     report = json.loads(require(work, CLASSIFICATION_NAME).read_text(encoding="utf-8"))

@@ -64,7 +64,7 @@ def publish(publication: Publication, prove: Callable[[Path], object] = check_bi
         for name in names:
             shutil.copyfile(work / name, folder / name)
         write_manifest(folder, manifest)
-        _open(folder)
+        check_loads(folder)
         prove(folder)
     if default == recipe.name:
         write_default(store, default)
@@ -150,7 +150,8 @@ def _write_fingerprint(work: Path) -> list[str]:
     return [FINGERPRINT_NAME]
 
 
-def _open(folder: Path) -> None:
+def check_loads(folder: Path) -> None:
+    """Raise PublishError for a version that a server would not load."""
     try:
         bundle = open_bundle(folder)
         classifier = bundle.read_classifier()

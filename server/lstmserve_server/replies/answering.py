@@ -81,9 +81,12 @@ def understand(
         is_fallback = classification.probability < least
     outcome = ReplyOutcome(own.outcome) if own is not None else ReplyOutcome.ANSWERED
     texts = tuple(own.answers) if own is not None else ()
+    mentions = own.mentions if own is not None else []
     if fallback is not None and (is_fallback or (outcome is ReplyOutcome.UNSURE and not texts)):
         is_fallback, outcome, texts = True, ReplyOutcome.UNSURE, tuple(fallback.answers)
+        mentions = fallback.mentions
         values = _with_choices(values, classification, answers)
+    values = None if values is None else replace(values, mentions=mentions)
     return Understood(
         classification, outcome, texts, values, is_fallback, has_max_tokens=has_max_tokens
     )

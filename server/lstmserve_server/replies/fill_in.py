@@ -13,13 +13,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from lstmserve_bundle import Answers, Turn
-from lstmserve_bundle.answers import PLACEHOLDER, to_name
+from lstmserve_bundle.answers import PLACEHOLDER, names_in, to_name
+from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.replies.customer_facts import FINDERS, find_fact
 from lstmserve_server.replies.reply import Part, ReplyOutcome
 
 # a sentence ends before the white space that follows it, or before a new line
 END = re.compile(r"[.!?…][\"')\]\u201d\u2019]{0,4}(?=\s)|\S(?=[^\S\n]{0,8}\n)")
 END_CHARACTERS = 16  # that an end may have, with the white space which shows it
+# of what is out, where it is no part of a sentence
+WHOLE = re.compile(r"[.!?…][\"')\]\u201d\u2019]{0,4}\s*\Z")
 # after these a full stop does not end it, nor after the number of an item at its beginning
 ABBREVIATION = re.compile(
     r"\b(?:e\.g|i\.e|mr|mrs|ms|dr|st|no|nr|vs|approx|incl)\.\Z", re.IGNORECASE
@@ -36,6 +39,7 @@ class Values:
     answers: Answers
     variables: Mapping[str, str] = field(default_factory=dict)
     turns: Sequence[Turn] = ()  # of the conversation, oldest first
+    mentions: Sequence[str] = ()  # sentences that end the reply, if they say anything new
     typed: Mapping[str, str | None] | None = None  # by kind; None: it is looked for when needed
 
     def read(self) -> Values:
@@ -68,6 +72,7 @@ class FillIn:
         self._found: dict[str, str | None] = {}  # by placeholder: to search a long chat takes time
         self._held = ""
         self._searched = 0  # characters of the held text in which no sentence ends
+        self._out = list[str]()  # what is out, where it must be known at the end
         self._is_empty = True  # nothing is out
         self.num_left_out = 0  # sentences
 
@@ -84,12 +89,29 @@ class FillIn:
         """Whether nothing has gone out."""
         return self._is_empty
 
+    def mention(self) -> str:
+        """Return what is to be said behind a reply that has ended: values that it has not said."""
+        out, said = list[str](), "".join(self._out)
+        if not WHOLE.search(said):
+            return ""
+        for sentence in self._values.mentions:
+            filled = self._fill(sentence, is_vetted=True)
+            if filled is not None and not self._has_said(said, sentence):
+                out.append(filled if said[-1].isspace() and not out else f" {filled}")
+        return "".join(out)
+
+    def _has_said(self, said: str, sentence: str) -> bool:
+        values = filter(None, map(self._find, names_in(sentence)))
+        return all(re.search(rf"(?<!\w){re.escape(each)}(?!\w)", said) for each in values)
+
     def fall_back(self) -> str:
         """Return what is said where nothing is left of a reply."""
         fallback = self._values.answers.fallback
         if fallback is None:
             return ""
-        return FillIn(self._values, is_vetted=True).push(fallback.answers[0], is_last=True)
+        values = replace(self._values, mentions=fallback.mentions)
+        filling = FillIn(values, is_vetted=True)
+        return filling.push(fallback.answers[0], is_last=True) + filling.mention()
 
     def _find_end(self) -> int | None:
         for found in END.finditer(self._held, self._searched):
@@ -114,14 +136,16 @@ class FillIn:
         if self._is_empty:
             filled = filled.lstrip()
         self._is_empty = self._is_empty and not filled
+        if self._values.mentions:
+            self._out.append(filled)
         return filled
 
-    def _fill(self, sentence: str) -> str | None:
+    def _fill(self, sentence: str, *, is_vetted: bool = False) -> str | None:
         """Return a sentence as it goes out; None if it does not."""
-        if self._forbidden is not None and self._forbidden.search(sentence):
+        if not is_vetted and self._forbidden is not None and self._forbidden.search(sentence):
             return None
         answers, parts, start = self._values.answers, list[str](), 0
-        for found in self._gap.finditer(sentence):
+        for found in (PLACEHOLDER if is_vetted else self._gap).finditer(sentence):
             name = answers.spelled.get(found[0].casefold()) or to_name(found[1] or "")
             value = self._find(name)
             if value is None:
@@ -142,12 +166,15 @@ class FillIn:
 async def fill_in(parts: AsyncGenerator[Part], filling: FillIn) -> AsyncGenerator[Part]:
     """Yield a reply's parts as their caller gets them.
 
-    When all sentences are left out, the version's fallback answer takes their place.
+    When all sentences are left out, the version's fallback answer takes their place. What is known
+    of the customer and was not said comes behind a reply that was not cut off.
     """
     async with aclosing(parts):
         async for part in parts:
-            is_last = part.output.finish is not None
-            text, outcome = filling.push(part.output.text, is_last=is_last), part.outcome
-            if is_last and filling.is_empty and filling.num_left_out:
+            finish, outcome = part.output.finish, part.outcome
+            text = filling.push(part.output.text, is_last=finish is not None)
+            if finish is not None and filling.is_empty and filling.num_left_out:
                 text, outcome = filling.fall_back(), ReplyOutcome.UNSURE
+            elif finish is not None and finish.reason is FinishReason.END_OF_TEXT:
+                text += filling.mention()
             yield replace(part, output=replace(part.output, text=text), outcome=outcome)

@@ -18,11 +18,16 @@ from support.engines import LoadedModel
 DOCUMENT: dict[str, Any] = {
     "labels": {
         "cancel": {"title": "a cancellation", "answers": ["one", "two", "three"]},
-        "refund": {"title": "a refund"},
+        "refund": {"title": "a refund", "mentions": ["Your order is {{order_number}}."]},
         "human": {"answers": ["A person comes."], "outcome": "handover"},
         "chat": {"outcome": "unsure"},
     },
-    "fallback": {"answers": ["{{first_choice}} or {{second_choice}}?"], "min_confidence": 0.5},
+    "placeholders": {"order_number": {"kind": "order_number"}, "email": {"kind": "email"}},
+    "fallback": {
+        "answers": ["{{first_choice}} or {{second_choice}}?"],
+        "mentions": ["We write to {{email}}."],
+        "min_confidence": 0.5,
+    },
 }
 ANSWERS = Answers.model_validate(DOCUMENT)
 ALL = ("cancel", "chat", "refund", "human", "other")
@@ -45,6 +50,17 @@ def test_a_label_with_answers_is_answered_by_them() -> None:
 @pytest.mark.parametrize("label", ["refund", "other"])
 def test_what_has_no_answer_is_generated(label: str) -> None:
     assert (decide(label).texts, decide(label).outcome) == ((), ReplyOutcome.ANSWERED)
+
+
+def test_what_ends_a_reply_goes_with_its_label_or_with_the_fallback() -> None:
+    def mentions(label: str, probability: float = 0.9) -> list[str]:
+        values = decide(label, probability).values
+        assert values is not None
+        return list(values.mentions)
+
+    assert mentions("refund") == ["Your order is {{order_number}}."]
+    assert mentions("cancel") == mentions("other") == []
+    assert mentions("refund", 0.1) == mentions("chat") == ["We write to {{email}}."]
 
 
 def test_a_person_takes_over() -> None:

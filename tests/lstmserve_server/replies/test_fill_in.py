@@ -122,3 +122,61 @@ def test_no_more_than_a_sentence_is_held_back() -> None:
     assert filling.push(" and {{order_number}}! Thr") == " Two and 48213!"
     assert filling.push("ee\n") == " Three"
     assert filling.push("", is_last=True) == "\n"
+
+
+# --- what was said before -----------------------------------------------------------------------
+
+MENTIONS = (
+    "Your order is {{order_number}}.",
+    "We write to {{email}}, {{name}}.",
+    "See {{hotline}}.",
+)
+
+
+def end(text: str, *said: str, mentions: tuple[str, ...] = MENTIONS, **variables: str) -> str:
+    """A reply that has ended, as its caller gets it."""
+    filling = FillIn(Values(ANSWERS, variables, turns(*said), mentions), is_vetted=False)
+    return filling.push(text, is_last=True) + filling.mention()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("All right.", "All right. Your order is 48213. See 0800 100."),
+        ("All right!\n", "All right!\nYour order is 48213. See 0800 100."),
+        ("(All right.)", "(All right.) Your order is 48213. See 0800 100."),
+        ("It is {{order_number}}. Bye.", "It is 48213. Bye. See 0800 100."),
+        ("It is 48213. Call 0800 100.", "It is 48213. Call 0800 100."),  # the model's own words
+        ("It is 482134.", "It is 482134. Your order is 48213. See 0800 100."),
+        ("Cut off in the", "Cut off in the"),
+        ("I have cancelled it.", ""),
+        ("", ""),
+    ],
+)
+def test_what_is_known_and_was_not_said_ends_a_reply(text: str, told: str) -> None:
+    assert end(text, "order 48213, mail jo@x.org") == told
+
+
+def test_a_mention_needs_all_its_values() -> None:
+    assert end("Fine.", "mail jo@x.org", name="Jo") == (
+        "Fine. We write to jo@x.org, Jo. See 0800 100."
+    )
+    assert end("Write to jo@x.org.", "jo@x.org", name="Jo") == (
+        "Write to jo@x.org. We write to jo@x.org, Jo. See 0800 100."  # the name is new
+    )
+    assert end("Fine.", mentions=("Your order is {{order_number}}.",)) == "Fine."
+
+
+def test_a_mention_is_not_searched_for_what_is_forbidden_to_models() -> None:
+    text = end("Fine.", "order 48213", mentions=("{{order_number}} comes within two days.",))
+    assert text == "Fine. 48213 comes within two days."
+
+
+def test_the_fallback_answer_has_its_own_mentions() -> None:
+    fallback = {"answers": ["Pardon?"], "mentions": ["Your order is {{order_number}}."]}
+    answers = Answers.model_validate({**ANSWERS.model_dump(), "fallback": fallback})
+    filling = FillIn(
+        Values(answers, {}, turns("order 48213"), ("See {{hotline}}.",)), is_vetted=False
+    )
+    assert filling.push("I have cancelled it.", is_last=True) == ""
+    assert filling.fall_back() == "Pardon? Your order is 48213."

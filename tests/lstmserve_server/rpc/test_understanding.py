@@ -189,7 +189,9 @@ def test_a_person_takes_over_where_the_answers_say_so(served: Served) -> None:
 
 def test_who_is_not_sure_asks_back(served: Served) -> None:
     found = reply(served, "cancel 482133", min_confidence=1.0)
-    assert found.text == "I did not get that. Is it about your parcel or saying hello?"
+    text = "I did not get that. Is it about your parcel or saying hello?"
+    assert found.text == f"{text} Your order is 482133."
+    assert reply(served, "cancel", min_confidence=1.0).text == text
     assert found.completion.outcome == pb.REPLY_OUTCOME_UNSURE
     assert found.started.source == pb.REPLY_SOURCE_FALLBACK
     assert list(found.completion.labels) == [TRACK]
@@ -257,6 +259,34 @@ def test_what_the_model_writes_is_filled_in_and_kept_from_promises(served: Serve
         for seed in range(24)
     }
     assert not any("two days" in text for text in texts)
+
+
+def test_what_was_said_before_ends_a_reply_that_does_not_use_it(served: Served) -> None:
+    said = conversation("it is 48213", "Hm?", "jo@x.org", "Hm?", "hm")
+    request = pb.GenerateRequest(conversation=said, sampling=GREEDY)
+    whole = receive(served.generation.Generate(request))
+    text = "A person will call you. Your order is 48213. You gave us the address jo@x.org."
+    assert whole.text == text
+    unary = pb.GenerateReplyRequest(conversation=said, sampling=GREEDY)
+    assert served.generation.GenerateReply(unary).text == text
+    check_every_cut(served.generation, served.generation, request)
+    cut = pb.StoppingCriteria(max_tokens=len(whole.token_ids) - 1)  # the end token is not reached
+    unary = pb.GenerateReplyRequest(conversation=said, sampling=GREEDY, stopping=cut)
+    found = served.generation.GenerateReply(unary)
+    assert found.completion.finish_reason == pb.FINISH_REASON_MAX_TOKENS
+    assert found.text == "A person will call you."
+
+
+def test_what_the_model_writes_ends_with_it_too(served: Served) -> None:
+    said = conversation("jo@x.org", "Thank you.", "cancel")
+    texts = set()
+    for seed in range(24):
+        sampling = pb.SamplingParams(seed=seed, temperature=0.8)
+        request = pb.GenerateRequest(conversation=said, sampling=sampling)
+        found = receive(served.generation.Generate(request))
+        texts.add(found.text)
+        check_every_cut(served.generation, served.generation, request)
+    assert any(text.endswith(" You gave us the address jo@x.org.") for text in texts)
 
 
 def test_fields_are_refused_by_name(served: Served, plain: Served) -> None:

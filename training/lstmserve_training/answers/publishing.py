@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
-from lstmserve_bundle.answers import ANSWERS_NAME, Answers, write_answers
-from lstmserve_bundle.bundle import Bundle, describe_file, open_bundle
-from lstmserve_bundle.errors import BundleError
+from lstmserve_bundle.answers import ANSWERS_NAME, Answers, LabelAnswers, write_answers
+from lstmserve_bundle.bundle import Bundle
 from lstmserve_bundle.faq import FAQ_NAME, Faq
-from lstmserve_bundle.manifest import write_manifest
-from lstmserve_bundle.store import is_version
 from lstmserve_training.answers.questions import read_question_table, with_questions
 from lstmserve_training.answers.table import read_answer_table
-from lstmserve_training.describe import make_creation
-from lstmserve_training.errors import DataError, MissingInputError, PublishError
-from lstmserve_training.publish import appearing_folder, next_version
+from lstmserve_training.errors import DataError
+from lstmserve_training.successor import open_version, publish_successor
 
 NONE = Answers.model_validate({})
 
@@ -35,38 +30,21 @@ def publish_answers(
     """
     if table is None and questions is None:
         raise DataError("--file or --faq is needed: a table of answers, or one of questions")
-    bundle = _open(store, source)
+    bundle = open_version(store, source)
     found = NONE if table is None else _read_table(bundle, source, table)
     answers = _merge(bundle.answers or NONE, found, min_confidence, table or source)
     entries = [] if questions is None else read_question_table(questions, answers)
     if questions is not None:
         answers = with_questions(answers, entries, questions)
-    name, version = bundle.manifest.name, next_version(store, bundle.manifest.name)
-    target = store / name / str(version)
-    with appearing_folder(target) as folder:
-        for each in bundle.manifest.files:
-            shutil.copyfile(bundle.folder / each, folder / each)
+
+    def write(folder: Path) -> list[str]:
         write_answers(folder / ANSWERS_NAME, answers)
-        names = [ANSWERS_NAME]
-        if entries:
-            (folder / FAQ_NAME).write_bytes(Faq.build([each.entry for each in entries]).to_bytes())
-            names.append(FAQ_NAME)
-        described = {each: describe_file(folder / each) for each in names}
-        files = {**bundle.manifest.files, **described}
-        facts = {**bundle.manifest.training.facts, "answers_over": source}
-        training = bundle.manifest.training.model_copy(update={"facts": facts})
-        update = {
-            "version": version,
-            "files": files,
-            "training": training,
-            "created": make_creation(),
-        }
-        write_manifest(folder, bundle.manifest.model_copy(update=update))
-        try:
-            open_bundle(folder)
-        except BundleError as error:
-            raise PublishError(f"the version would not load: {error}") from error
-    return target
+        if not entries:
+            return [ANSWERS_NAME]
+        (folder / FAQ_NAME).write_bytes(Faq.build([each.entry for each in entries]).to_bytes())
+        return [ANSWERS_NAME, FAQ_NAME]
+
+    return publish_successor(store, bundle, write, {"answers_over": source})
 
 
 def _read_table(bundle: Bundle, source: str, table: Path) -> Answers:
@@ -78,17 +56,14 @@ def _read_table(bundle: Bundle, source: str, table: Path) -> Answers:
     return read_answer_table(table, frozenset(classifier.labels)).answers
 
 
-def _open(store: Path, source: str) -> Bundle:
-    name, slash, version = source.partition("/")
-    if not (name and slash and is_version(version)):
-        raise DataError(f"--from: must be MODEL/VERSION, such as support-en/3, not {source!r}")
-    folder = store / name / version
-    if not folder.is_dir():
-        raise MissingInputError(f"{folder} is missing; --store names the model store")
-    try:
-        return open_bundle(folder)
-    except BundleError as error:
-        raise PublishError(str(error)) from None
+def _replace(known: LabelAnswers | None, given: LabelAnswers) -> LabelAnswers:
+    """Return what is said to a label now; mentions alone leave its answers as they are."""
+    if known is None:
+        return given
+    title = given.title or known.title
+    if given.mentions and not given.answers and given.outcome == "answered":
+        return known.model_copy(update={"title": title, "mentions": given.mentions})
+    return given.model_copy(update={"title": title})
 
 
 def _merge(before: Answers, given: Answers, min_confidence: float | None, table: object) -> Answers:
@@ -103,8 +78,7 @@ def _merge(before: Answers, given: Answers, min_confidence: float | None, table:
         fallback = fallback.model_copy(update={"min_confidence": min_confidence})
     labels = dict(before.labels)
     for label, entry in given.labels.items():
-        title = entry.title or (labels[label].title if label in labels else None)
-        labels[label] = entry.model_copy(update={"title": title})
+        labels[label] = _replace(labels.get(label), entry)
     placeholders = dict(before.placeholders)
     for name, each in given.placeholders.items():
         known = placeholders.get(name, each)  # its spellings are the model's own

@@ -1,15 +1,15 @@
 """Reads a table of answers: a row for each, as companies keep them in a spreadsheet.
 
-    label,answer,title,outcome
-    cancel_order,"You can cancel order {{order_number}} here: {{orders_page}}.",cancelling an order,
-    cancel_order,"Orders are cancelled at {{orders_page}}.",,
-    contact_human,"A colleague takes over.",,handover
-    fallback,"I am not sure. Is it about {{first_choice}} or {{second_choice}}?",,
-    forbidden,we guarantee,,
-    {{orders_page}},https://example.com/orders,,
+    label,answer,title,outcome,mention
+    cancel_order,"You can cancel {{order_number}} here: {{orders_page}}.",cancelling an order,,
+    cancel_order,"Orders are cancelled at {{orders_page}}.",,,
+    contact_human,"A colleague takes over.",,handover,"Your e-mail address is {{email}}."
+    fallback,"I am not sure. Is it about {{first_choice}} or {{second_choice}}?",,,
+    forbidden,we guarantee,,,
+    {{orders_page}},https://example.com/orders,,,
 
 Rows of one label are the variants of its answer. A label in brackets is a placeholder, and its
-answer the default.
+answer the default. A mention ends the reply, where the reply has not said its values.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from lstmserve_bundle.answers import (
 from lstmserve_training.errors import DataError
 
 NEEDED = ("label", "answer")
-COLUMNS = (*NEEDED, "title", "outcome")
+SAID = ("title", "outcome", "mention")
+COLUMNS = (*NEEDED, *SAID)
 FALLBACK, FORBIDDEN = "fallback", "forbidden"
 KINDS: tuple[str, ...] = get_args(Kind)
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
@@ -52,6 +53,7 @@ class _Row:
     answer: str
     title: str
     outcome: str
+    mention: str
 
     def wrong(self, column: str, reason: str) -> DataError:
         return DataError(f"{self.place}, column {column}: {reason}")
@@ -83,7 +85,7 @@ def read_answer_table(path: Path, labels: frozenset[str]) -> AnswerTable:
             labels={label: _to_answers(group) for label, group in found.items()},
             placeholders=placeholders,
             questions=[],
-            fallback=Fallback(answers=[row.answer for row in fallback]) if fallback else None,
+            fallback=_to_fallback(fallback) if fallback else None,
             forbidden=[row.answer for row in forbidden],
         )
     except ValidationError as error:
@@ -95,7 +97,7 @@ def read_answer_table(path: Path, labels: frozenset[str]) -> AnswerTable:
 def _check_forbidden(rows: Sequence[_Row], answers: Answers) -> None:
     """Refuse an answer that holds what its own table forbids."""
     for row in rows:
-        if phrase := answers.find_forbidden(row.answer):
+        if phrase := answers.find_forbidden(f"{row.answer}\n{row.mention}"):
             raise DataError(f"{row.place}: holds the forbidden {phrase!r}")
 
 
@@ -147,12 +149,14 @@ def _to_row(place: str, cells: dict[str, str]) -> _Row:
         raise row.wrong("label", "is empty")
     if row.outcome and row.outcome not in OUTCOMES:
         raise row.wrong("outcome", f"must be one of {', '.join(OUTCOMES)}, not {row.outcome!r}")
-    is_plain = _is_placeholder(row) or row.label in {FALLBACK, FORBIDDEN}
-    if is_plain and (row.title or row.outcome):
-        column = "title" if row.title else "outcome"
-        raise row.wrong(column, "must be empty: this row is no answer to a label")
-    if not row.answer and not _is_placeholder(row) and not (row.title or row.outcome):
-        raise row.wrong("answer", "is empty, and so are title and outcome")
+    given = [name for name in SAID if getattr(row, name)]
+    allowed: Sequence[str] = SAID
+    if _is_placeholder(row) or row.label in {FALLBACK, FORBIDDEN}:
+        allowed = ("mention",) if row.label == FALLBACK else ()
+    if strange := [name for name in given if name not in allowed]:
+        raise row.wrong(strange[0], "must be empty: this row is no answer to a label")
+    if not row.answer and not _is_placeholder(row) and not given:
+        raise row.wrong("answer", "is empty, and so are title, outcome and mention")
     return row
 
 
@@ -176,19 +180,27 @@ def _to_placeholder(row: _Row) -> tuple[str, Placeholder]:
 
 def _check_gaps(row: _Row, placeholders: dict[str, Placeholder]) -> None:
     """Declare what needs no default; raise DataError for what nothing could ever fill."""
-    for name in names_in(row.answer):
-        if name in placeholders or (row.label == FALLBACK and name in CHOICES):
-            continue
-        if name not in KINDS or name == "custom":
-            raise row.wrong(
-                "answer",
-                f"{{{{{name}}}}} is not known: add a row whose label is {{{{{name}}}}} and whose "
-                "answer is its default, or nothing if requests always send one",
-            )
-        placeholders[name] = Placeholder.model_validate({"kind": name})
-    rest = PLACEHOLDER.sub("", row.answer)
-    if "{{" in rest or "}}" in rest:
-        raise row.wrong("answer", "has a bracket that is no {{placeholder}}")
+    for column, text in (("answer", row.answer), ("mention", row.mention)):
+        for name in names_in(text):
+            if row.label == FALLBACK and column == "answer" and name in CHOICES:
+                continue
+            if name not in placeholders:
+                placeholders[name] = _declare(row, column, name)
+        rest = PLACEHOLDER.sub("", text)
+        if "{{" in rest or "}}" in rest:
+            raise row.wrong(column, "has a bracket that is no {{placeholder}}")
+    if row.mention and next(names_in(row.mention), None) is None:
+        raise row.wrong("mention", "has no {{placeholder}}: it would say the same to everybody")
+
+
+def _declare(row: _Row, column: str, name: str) -> Placeholder:
+    if name not in KINDS or name == "custom":
+        raise row.wrong(
+            column,
+            f"{{{{{name}}}}} is not known: add a row whose label is {{{{{name}}}}} and whose "
+            "answer is its default, or nothing if requests always send one",
+        )
+    return Placeholder.model_validate({"kind": name})
 
 
 def _to_answers(rows: list[_Row]) -> LabelAnswers:
@@ -203,12 +215,20 @@ def _to_answers(rows: list[_Row]) -> LabelAnswers:
             {
                 "title": next(iter(titles), None),
                 "answers": [row.answer for row in rows if row.answer],
+                "mentions": [row.mention for row in rows if row.mention],
                 "outcome": next(iter(outcomes), "answered"),
             }
         )
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         raise rows[0].wrong(str(problem["loc"][0]), problem["msg"]) from None
+
+
+def _to_fallback(rows: list[_Row]) -> Fallback:
+    return Fallback(
+        answers=[row.answer for row in rows if row.answer],
+        mentions=[row.mention for row in rows if row.mention],
+    )
 
 
 def _find_label(row: _Row, labels: frozenset[str]) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from lstmserve_training.classifying.questions import Question
+    from lstmserve_training.classifying.questions import Question, Questions
     from lstmserve_training.recipe.classifier import ClassifierSection
     from lstmserve_training.recipe.schema import Recipe
 
@@ -44,14 +44,15 @@ class Fitting:
         self,
         recipe: Recipe,
         section: ClassifierSection,
-        questions: Sequence[Question],
-        labels: list[str],
-        fillers: Sequence[str],
+        training: Sequence[Question],
+        questions: Questions,
     ) -> None:
-        self._section, self._questions, self._labels = section, questions, labels
+        """Fit to ``training``; all questions tell the labels, and what is put around them."""
+        labels = questions.labels
+        self._section, self._questions, self._labels = section, training, labels
         self._rng = random.Random(recipe.seed)
         torch.manual_seed(recipe.seed)
-        self._variation = Variation(recipe.augmentation, section, fillers, self._rng)
+        self._variation = Variation(recipe.augmentation, section, questions, self._rng)
         self._hashes = self._choose_ngrams()
         self._index = {value: row for row, value in enumerate(self._hashes)}
         self._number = {label: n for n, label in enumerate(labels)}
@@ -61,7 +62,10 @@ class Fitting:
     def fit(self, say: Callable[[str], None]) -> Learned:
         """Train to the end; ``say`` is told the loss of each epoch."""
         section, network = self._section, self._network
-        optimizer = torch.optim.AdamW(network.parameters(), section.learning_rate, weight_decay=0)
+        # one pass over the rows takes 2 ms a step instead of 11 (30,000 n-grams of 48 values)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), section.learning_rate, weight_decay=0, fused=True
+        )
         steps = section.epochs * -(-len(self._questions) // section.rows)
         warm_up = min(WARM_UP_STEPS, 1 + steps // 10)
         schedule = torch.optim.lr_scheduler.LambdaLR(

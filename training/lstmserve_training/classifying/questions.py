@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 USER_ROLES = frozenset({"user", "customer", "human", "client"})
 AGENT_ROLES = frozenset({"agent", "assistant", "bot", "support"})
+UNLABELED = frozenset({"filler", "follow-up"})
 MIN_LABELS = 2
 
 
@@ -47,6 +48,7 @@ class Questions:
     validation: list[Question] = field(default_factory=list)
     asked: dict[str, list[Question]] = field(default_factory=dict)  # only measured, by source
     fillers: list[str] = field(default_factory=list)
+    follow_ups: list[tuple[Turn, ...]] = field(default_factory=list)  # the customer's turn last
     labels: list[str] = field(default_factory=list)
     report: list[dict[str, Any]] = field(default_factory=list)
 
@@ -58,6 +60,8 @@ def read_questions(recipe: Recipe, section: ClassifierSection, folder: Path) -> 
         questions = _read_source(recipe, source, folder, found)
         if source.use == "filler":
             found.fillers += [question.turns[-1].text for question in questions]
+        elif source.use == "follow-up":
+            found.follow_ups += [question.turns for question in questions]
         elif source.use == "questions":
             found.asked[source.name] = questions
         elif source.use == "validation":
@@ -130,7 +134,7 @@ def _read_examples(source: QuestionSource, folder: Path, counts: RowCounts) -> I
             turns, label = _turns(row, source), _label(row, source)
             if not turns or not turns[-1].text.strip():
                 counts.drop("empty question", row.place)
-            elif not label and source.use != "filler":
+            elif not label and source.use not in UNLABELED:
                 counts.drop("no label", row.place)
             else:
                 last = ExampleTurn(USER, turns[-1].text, label)
@@ -138,7 +142,7 @@ def _read_examples(source: QuestionSource, folder: Path, counts: RowCounts) -> I
 
 
 def _label(row: Row, source: QuestionSource) -> str:
-    if source.label or source.use == "filler":
+    if source.label or source.use in UNLABELED:
         return source.label
     found = value(row, source.columns.label, "label").strip()
     return source.labels.get(found, found)

@@ -74,8 +74,7 @@ def _fit(
     questions: Questions,
     say: Callable[[str], None],
 ) -> ClassifierFile:
-    fitting = Fitting(recipe, section, training, questions.labels, questions.fillers)
-    return export(fitting.fit(say), section)
+    return export(Fitting(recipe, section, training, questions).fit(say), section)
 
 
 def _report(classifier: Classifier, questions: Sequence[Question], seed: int) -> dict[str, Any]:

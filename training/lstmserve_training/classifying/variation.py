@@ -10,9 +10,8 @@ from lstmserve_training.data.augmentation import roughen
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
 
-    from lstmserve_training.classifying.questions import Question
+    from lstmserve_training.classifying.questions import Question, Questions
     from lstmserve_training.recipe.classifier import ClassifierSection
     from lstmserve_training.recipe.sections import Augmentation
 
@@ -21,27 +20,39 @@ MOST_FILLERS = 4
 
 
 class Variation:
-    """Frames, slips, abbreviations and fillers; labels stay as they are."""
+    """Frames, slips, abbreviations, fillers and follow-ups; labels stay as they are."""
 
     def __init__(
         self,
         augmentation: Augmentation,
         section: ClassifierSection,
-        fillers: Sequence[str],
+        questions: Questions,
         rng: random.Random,
     ) -> None:
         self._augmentation, self._section = augmentation, section
-        self._fillers, self._rng = fillers, rng
+        self._fillers, self._follow_ups = questions.fillers, questions.follow_ups
+        self._others = questions.training
+        self._alone = frozenset((*section.out_of_scope, *section.no_follow_ups))
+        self._rng = rng
 
     def vary(self, question: Question) -> Question:
-        """A version of a question; what was said before it stays."""
-        *before, last = question.turns
-        text = roughen(last.text, self._augmentation, self._rng)
+        """A version of a question, perhaps with turns around it; those it has stay."""
+        turns = (*question.turns[:-1], self._vary(question.turns[-1]))
+        if len(turns) == 1 and self._chance(self._section.earlier_questions):
+            other, follow_up = self._rng.choice(self._others), self._rng.choice(self._follow_ups)
+            turns = (other.turns[-1], *follow_up[:-1], *turns)
+        if question.label not in self._alone and self._chance(self._section.follow_ups):
+            *said, answer = self._rng.choice(self._follow_ups)
+            turns = (*turns, *said, self._vary(answer))
+        return replace(question, turns=turns)
+
+    def _vary(self, turn: Turn) -> Turn:
+        text = roughen(turn.text, self._augmentation, self._rng)
         if self._chance(self._section.shorthands):
             text = self._abbreviate(text)
         if self._chance(self._section.fillers):
             text = self._surround(text)
-        return replace(question, turns=(*before, Turn(last.role, text)))
+        return Turn(turn.role, text)
 
     def _abbreviate(self, text: str) -> str:
         words = text.split(" ")

@@ -23,10 +23,11 @@ class QuestionColumns(Section):
 class QuestionSource(FileSource):
     """Questions with labels, or conversations with a label for their last question."""
 
-    use: Literal["training", "validation", "questions", "filler"] = key(
+    use: Literal["training", "validation", "questions", "filler", "follow-up"] = key(
         "`training`, of which `held_out` is held out; `validation`: never trained on, decides how "
         "sure the classifier is; `questions`: only measured; `filler`: texts that say nothing, "
-        "which are put around other questions",
+        "which are put around other questions; `follow-up`: an agent's turn and the customer's "
+        "answer, which do not tell what they are about and are put behind other questions",
         default="training",
     )
     columns: QuestionColumns = key("the names of the columns", default=QuestionColumns())
@@ -65,6 +66,18 @@ class ClassifierSection(Section):
         'words and how they are abbreviated: `you = ["u"]`', default={}
     )
     shorthands: Share = key("share of questions with words abbreviated", default=0.0)
+    follow_ups: Share = key(
+        "share of questions with a follow-up behind them, which gets their label", default=0.0
+    )
+    no_follow_ups: list[str] = key(
+        "further labels that nothing follows up: `greeting`; those out of scope never are",
+        default=[],
+    )
+    earlier_questions: Share = key(
+        "share of first questions with another one, and an agent's turn of a follow-up, before "
+        "them; their label stays",
+        default=0.0,
+    )
     expected_out_of_scope: float = key(
         "share of questions out of scope for which in-scope probabilities are right",
         gt=0,
@@ -78,4 +91,8 @@ class ClassifierSection(Section):
             raise ValueError("no source of the classifier has the use 'training'")
         if self.fillers and not any(source.use == "filler" for source in self.sources):
             raise ValueError("fillers needs a source of use 'filler'")
+        is_followed = any(source.use == "follow-up" for source in self.sources)
+        for name in ("follow_ups", "earlier_questions"):
+            if getattr(self, name) and not is_followed:
+                raise ValueError(f"{name} needs a source of use 'follow-up'")
         return self

@@ -59,9 +59,16 @@ ORDER_AFTER = re.compile(
     rf"(?:my|our|the)\s+{ORDER}\b",
     FLAGS,
 )
-# status of 48213
+# 48213 for me, that's my order
+STATED_AFTER = re.compile(
+    rf"\s*(?:for\ (?:me|us)|please|pls)?\s*[,)-]?\s*(?:it|that|this)(?:'?s|\ is|\ was)\s+"
+    rf"(?:my|our|the)\s+{ORDER}\b",
+    FLAGS,
+)
+# status of 48213, an item from 48213
 OF_ORDERS = re.compile(
-    rf"\b(?: {any_of('status state copy contents? whereabouts delivery cancellation progress')}\ of"
+    rf"\b(?: {any_of('items? parts? pieces? things? half rest one two both some')}\ (?:of|from)"
+    rf"| {any_of('status state copy contents? whereabouts delivery cancellation progress')}\ of"
     rf"| {any_of('status copy news invoice receipt refund tracking updates?')}\ (?:for|on|about) )"
     r"\s*\Z",
     FLAGS,

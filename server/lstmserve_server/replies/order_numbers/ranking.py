@@ -65,7 +65,7 @@ def _rank_of_named(place: Place, *, is_known: bool) -> Rank | None:
     """Return a rank if the words next to a number say that it is the order's."""
     if _is_never(place):
         return None
-    if _is_named(place):
+    if _is_named(place) or naming.STATED_AFTER.match(place.after):
         return Rank.NAMED
     if _is_other(place):
         return None
