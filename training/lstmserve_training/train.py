@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from lstmserve_training.checkpoint import (
     Progress,
-    load_best,
     read_checkpoint,
     save_checkpoint,
     set_random_state,
@@ -28,8 +27,8 @@ from lstmserve_training.checkpoint import (
 from lstmserve_training.devices import pick_device, pick_precision
 from lstmserve_training.documents import Corpus, Places, collate, make_batches, segments
 from lstmserve_training.errors import DataError, TrainingError
-from lstmserve_training.importing.published import is_published, read_published
-from lstmserve_training.model import ModelConfig, StackedLstm, State
+from lstmserve_training.importing.published import read_model
+from lstmserve_training.model import OF_SHAPE, ModelConfig, StackedLstm, State
 from lstmserve_training.perplexity import perplexity
 from lstmserve_training.reporting import StepFacts
 from lstmserve_training.speed import one_thread
@@ -261,9 +260,9 @@ class Trainer:
         self._progress = Progress(**saved["progress"])
 
     def _start_from(self, folder: Path) -> None:
-        first = read_published(folder) if is_published(folder) else load_best(folder).model
+        first = read_model(folder)
         sizes, other = self._model.config, first.config
-        is_same = (sizes.hidden, sizes.layers) == (other.hidden, other.layers)
+        is_same = all(getattr(sizes, name) == getattr(other, name) for name in OF_SHAPE)
         if not is_same or other.num_tokens > sizes.num_tokens:
             raise DataError(
                 f"training.start_from: {folder} has a model of {other.layers} x {other.hidden} and "

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lstmserve_training.checkpoint import Progress, load_best, read_checkpoint
+from lstmserve_training.checkpoint import Progress, read_checkpoint
 from lstmserve_training.continuation.consolidation import Consolidation, consolidate, widen
 from lstmserve_training.continuation.earlier import find_earlier
 from lstmserve_training.continuation.keeping import write_measures
 from lstmserve_training.documents import load_corpus
+from lstmserve_training.importing.published import read_model
 from lstmserve_training.model import ModelConfig, StackedLstm
 from lstmserve_training.reporting import (
     LogReporter,
@@ -88,5 +89,5 @@ def _begin(
     earlier = find_earlier(recipe, folder)
     write_measures(earlier, recipe, work)
     torch.manual_seed(recipe.seed)  # the rows of tokens that are new
-    first = widen(load_best(earlier).model, model)
+    first = widen(read_model(earlier), model)
     return first, consolidate(section, earlier, first, work, recipe.seed)
