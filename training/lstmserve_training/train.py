@@ -122,11 +122,12 @@ class Trainer:
         self._progress = Progress()
         self._total_steps = self._count_steps()
         self._saved_at = clock()
+        self._noted_at = self._saved_at
 
     def run(self, reporter: Reporter) -> None:
         """Train to the end, or until held-out perplexity has stopped falling."""
         self._resume()
-        self._saved_at = self._clock()
+        self._saved_at = self._noted_at = self._clock()
         while not self.is_done:
             self._run_epoch(reporter)
             self._finish_epoch(reporter)
@@ -135,6 +136,11 @@ class Trainer:
     def is_done(self) -> bool:
         progress, section = self._progress, self._section
         return progress.epoch >= section.epochs or progress.bad_epochs >= section.patience
+
+    @property
+    def seconds(self) -> float:
+        """That training has taken, up to the last checkpoint."""
+        return self._progress.seconds
 
     def _run_epoch(self, reporter: Reporter) -> None:
         self._model.train()
@@ -243,7 +249,9 @@ class Trainer:
             self._save(LAST_NAME)
 
     def _save(self, name: str) -> None:
-        path, settings = self._out / name, self._settings
+        path, settings, now = self._out / name, self._settings, self._clock()
+        self._progress.seconds += now - self._noted_at
+        self._noted_at = now
         save_checkpoint(path, self._model, self._optimizer, settings, self._progress)
         self._saved_at = self._clock()
 

@@ -51,8 +51,8 @@ def describe_end(work: Path, section: TrainingSection) -> str:
     return text
 
 
-def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: str | None) -> None:
-    """Train, or go on with the run that the folder holds."""
+def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: str | None) -> float:
+    """Train, or go on with the run that the folder holds; return the seconds of all of it."""
     tokenizer = read_tokenizer(work)
     sizes = recipe.model
     model = ModelConfig(tokenizer.num_tokens, **sizes.model_dump())
@@ -77,6 +77,7 @@ def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: st
             sampler=make_sampler(recipe, work),
         )
         trainer.run(Reporters(reporters))
+    return trainer.seconds
 
 
 def _begin(
