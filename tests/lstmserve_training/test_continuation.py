@@ -235,9 +235,43 @@ def test_what_cannot_be_continued_is_named(
         "faq/1", "--work", where / "runs" / "faq"
     )
     assert "label_name: the labels of" in fails("faq/1", "label_name=topic", *work)
-    (where / "runs" / "faq" / "model.pt").unlink()
-    assert "none in" in fails("faq/1", *work)
     assert fails("runs/nothing", *work).startswith("error: continuation.model: 'runs/nothing'")
+
+
+def test_a_version_without_its_run_is_continued_and_what_is_lost_is_told(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = tmp_path / "elsewhere"
+    shutil.copytree(shop, where, ignore=shutil.ignore_patterns("runs", "faq.csv"))
+    shutil.rmtree(where / "model_store" / "zoo", ignore_errors=True)
+    words = ("continue", where / "zoo.toml", "--from", "faq/1", "--device", "cpu")
+    code, said = typed(monkeypatch, capsys, *words)
+    assert code == 0, said
+    assert "model.hidden: 128 -> 64, as faq/1 has it" in said
+    assert "faq/1 is continued without the run that made it" in said
+    assert "none of it is replayed, consolidated or measured" in said
+    assert "an epoch has" not in said
+
+    found = open_bundle(where / "model_store" / "zoo" / "1")
+    manifest = found.manifest
+    assert set(manifest.template.labels.values()) == {
+        *("intent:track", "intent:price", "intent:return", "intent:pets", "intent:place")
+    }
+    known = open_bundle(where / "model_store" / "faq" / "1").tokenizer
+    assert all(
+        found.tokenizer.token_bytes(token) == known.token_bytes(token)
+        for token in range(known.num_tokens)
+    )
+    assert [source.name for source in manifest.training.data] == [
+        "the zoo's questions",
+        "our questions",
+    ]
+    facts = manifest.training.facts
+    assert (facts["continuation.replay"], facts["continuation.consolidation"]) == (0.0, 0.0)
+    assert not [name for name in manifest.evaluation if "earlier" in name]
+
+    code, said = typed(monkeypatch, capsys, *words)
+    assert "already finished: nothing has changed since" in said
 
 
 def test_a_chain_remembers_what_each_text_depends_on(tmp_path: Path) -> None:

@@ -125,9 +125,13 @@ def test_parquet_is_read_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (b"a,q,a\n", r"two columns are called 'a'"),
         (b"question,a\nx,y\n", r"line 2: no column 'q'; there are: 'question', 'a'\. Set columns"),
         (b"q\nx\n", r"line 2: no column 'a'; there are: 'q'"),
+        (b"q;a\nx;y\n", r'line 1: one column, called .q;a.: set delimiter = ";"'),
+        (b"\x1f\x8bxyz", r"faq\.csv: is packed by gzip: let its name end in \.gz"),
+        (b"PK\x03\x04xyz", r"faq\.csv: is a spreadsheet or a zip archive: export it as CSV"),
+        (b'q,a\nx,y\n"never,closed\n\n\n', "line 3: in the row that begins there, .*a quote"),
         (b"q,a\nfine,ok\nx,y,z\n", r"line 3: 3 cells, but the first line names 2 columns"),
         (b"q,a\nx\n", r"line 2: 1 cells"),
-        (b'q,a\nx,"y\nnever closed\n', r"line 3: .*a quote is not closed"),
+        (b'q,a\nx,"y\nnever closed\n', r"line 2: .*a quote is not closed"),
         (b'q,a\n"x"y,z\n', r"line 2: .*quote"),
         ("q,a\nok,fine\ncafé,x\n".encode("latin-1"), r"line 3, column 4: byte 0xe9 is not utf-8"),
         (b"q,a\nok,n\x00l\n", r"line 2, column 5: a NUL character"),
@@ -191,6 +195,8 @@ def test_the_memory_that_is_free_is_that_of_the_container(
         ('"text"', r"line 1: must be an object"),
         ('{"q": ["x"], "a": "y"}', r"line 1: 'q' holds no text but list"),
         ('{"q": "x"}', r"line 1: no column 'a'"),
+        (r'{"q": "x", "a": "y \ud83d"}', r"line 1, 'a', character 3: half of a character"),
+        (r'{"q": "x", "a": "y\u0000"}', r"line 1, 'a', character 2: a NUL character"),
     ],
 )
 def test_json_that_cannot_be_read_is_named(tmp_path: Path, content: str, said: str) -> None:
@@ -304,6 +310,13 @@ def some_rows(count: int, label: str = "x") -> str:
     [
         (some_rows(3), r"faq\.csv: 3 different rows to learn from; at least 10 are needed"),
         (some_rows(12, "Refund") + some_rows(1, " refund "), r"two spellings of one label"),
+        (some_rows(12, "caf\u00e9") + some_rows(1, "cafe\u0301"), r"'cafe\\u0301'"),
+        (some_rows(12) + some_rows(1, "y" * 300), r"line 14: the label 'yyy.* has 300 characters"),
+        (some_rows(12, "fix") + some_rows(1, "fix."), r"'fix' .*line 2.* and 'fix\.' .*line 14"),
+        (
+            "".join(f"question {n},answer,label {n}\n" for n in range(30)),
+            r"line \d+: 30 labels in 30 rows, such as 'label \d+': each needs several rows",
+        ),
         (some_rows(12, "get_refund") + some_rows(1, "Get refund"), r"'get_refund' .*line 2\) and"),
         ("", r"0 different rows"),
     ],

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from lstmserve_training.errors import MissingInputError, PublishError
 from lstmserve_training.evaluate import evaluate
 from lstmserve_training.export import quantize_best
 from lstmserve_training.prepare import prepare
-from lstmserve_training.publish import describe_default, next_version, publish
+from lstmserve_training.publish import describe_default, is_published, next_version, publish
 from support.tiny_checkpoint import VOCABULARY, tiny_recipe, train_tiny
 
 
@@ -114,9 +116,33 @@ def test_a_version_is_never_overwritten(publication: Publication) -> None:
     target = publish(publication)
     before = (target / "manifest.json").read_bytes()
     with pytest.raises(PublishError, match=r"toy/1 exists: versions are immutable"):
-        publish(publication)
+        publish(changed(publication, description="other"))
     assert (target / "manifest.json").read_bytes() == before
     assert publish(replace(publication, version=2)).is_dir()
+
+
+def test_a_version_that_is_there_already_is_taken_as_it_is(publication: Publication) -> None:
+    assert not is_published(publication)
+    target = publish(publication)
+    before = (target / "manifest.json").read_bytes()
+    (target.parent / "README.md").unlink()  # as if it was killed before it wrote that
+    assert is_published(publication)
+    assert not is_published(changed(publication, description="other"))
+    assert publish(publication, pytest.fail) == target
+    assert (target / "manifest.json").read_bytes() == before
+    assert (target.parent / "README.md").is_file()
+
+
+def test_what_a_killed_run_has_left_vanishes(publication: Publication) -> None:
+    folder = publication.store / "toy"
+    left, used = folder / ".1-left", folder / ".1-used"
+    left.mkdir(parents=True)
+    used.mkdir()
+    descriptor = os.open(used, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    publish(publication)
+    os.close(descriptor)
+    assert sorted(path.name for path in folder.iterdir()) == [".1-used", "1", "README.md"]
 
 
 def test_a_store_names_its_first_model_the_default_and_keeps_it(publication: Publication) -> None:

@@ -96,6 +96,17 @@ def test_a_version_that_was_removed_is_published_again(recipe: Path) -> None:
     assert version.is_dir()
 
 
+def test_a_run_that_was_killed_before_it_noted_its_version_takes_it(recipe: Path) -> None:
+    run(recipe)
+    work = recipe.parent / "runs" / "faq"
+    published = (work / "published.json").read_text()
+    for left in ("", '{"name"'):  # nothing of it, or a part
+        (work / "published.json").write_text(left)
+        assert "that was done before it was interrupted" in run(recipe)
+        assert (work / "published.json").read_text() == published
+    assert versions(recipe) == ["1"]
+
+
 def test_only_one_process_works_in_a_folder(tmp_path: Path) -> None:
     with (tmp_path / ".lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)

@@ -79,5 +79,18 @@ def test_a_tokenizer_keeps_its_ids_when_labels_are_added(first: Run) -> None:
 
 def test_what_is_no_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(DataError, match=r"training\.start_from"):
+    with pytest.raises(DataError, match="training cannot begin with"):
         read_published(tmp_path)
+
+
+def test_a_version_that_does_not_hold_its_embedding_is_named(tmp_path: Path) -> None:
+    recipe = read_recipe(write_small_run(tmp_path), ["model.embedding=64", "training.epochs=1"])
+    run = Run(recipe, tmp_path, tmp_path / "runs/faq", Console(quiet=True))
+    run.run_all()
+    with pytest.raises(DataError, match="its output layer is not its embedding"):
+        read_published(run.store / "faq/1")
+    keys = ["training.start_from=runs/faq"]
+    tied = read_recipe(tmp_path / "faq.toml", keys)
+    other = Run(tied, tmp_path, tmp_path / "runs/tied", Console(quiet=True))
+    with pytest.raises(DataError, match="take its sizes"):
+        other.run_all()

@@ -64,12 +64,9 @@ def in_force(recipe: Recipe, path: Path, work: Path) -> Recipe:
         return recipe
     from lstmserve_training.continuation.earlier import adopt
 
-    taken, changes = adopt(recipe, path.resolve().parent, work)
-    for change in changes:
-        model = recipe.continuation.model
-        typer.echo(
-            f"{change.name}: {change.written} -> {change.taken}, as {model} has it", err=True
-        )
+    taken, lines = adopt(recipe, path.resolve().parent, work)
+    for line in lines:
+        typer.echo(line, err=True)
     return taken
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """How far a run came; ``tokens`` counts targets of weight above 0, over all epochs."""
+    """How far a run came; ``tokens`` counts targets of weight above 0, over all epochs.
+
+    ``seconds`` of training are those that led here: what is done twice after a kill counts once.
+    """
 
     epoch: int = 0
     batch: int = 0  # of the epoch that is under way
@@ -27,6 +30,7 @@ class Progress:
     tokens: int = 0
     best: float = math.inf
     bad_epochs: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,11 @@ class Publication:
     version: int
     command: str  # that makes it again
 
+    @property
+    def target(self) -> Path:
+        """The version's folder."""
+        return self.store / self.recipe.name / str(self.version)
+
 
 def make_manifest(
     publication: Publication, checkpoint: Checkpoint, files: dict[str, FileManifest]

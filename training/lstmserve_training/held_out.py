@@ -89,16 +89,20 @@ def read_held_out(
 
 
 def read_prompts(work: Path, template: PromptTemplate, count: int) -> list[tuple[str, list[int]]]:
-    """The first held-out prompts: as a person reads them, and as token ids."""
-    entries = json.loads(require(work, PROMPTS_NAME).read_text(encoding="utf-8"))[:count]
+    """The first different held-out prompts: as a person reads them, and as token ids."""
+    asked: dict[str, list[int]] = {}
     if not template.has_roles:
-        return [("(nothing)", template.render_prompt(""))] + [
-            (text, template.render_prompt(text))
-            for text in (_beginning(entry["turns"][0][1]) for entry in entries[: count - 1])
-        ]
-    return [
-        (_asking(entry)[-1].text, template.render_conversation(_asking(entry))) for entry in entries
-    ]
+        asked["(nothing)"] = template.render_prompt("")
+    for entry in json.loads(require(work, PROMPTS_NAME).read_text(encoding="utf-8")):
+        if len(asked) == count:
+            break
+        if template.has_roles:
+            turns = _asking(entry)
+            asked.setdefault(turns[-1].text, template.render_conversation(turns))
+        else:
+            text = _beginning(entry["turns"][0][1])
+            asked.setdefault(text, template.render_prompt(text))
+    return list(asked.items())
 
 
 def contexts(document: Document, reply_id: int | None) -> list[list[int]]:

@@ -12,6 +12,7 @@ from lstmserve_bundle.manifest import ROW_STEP
 from lstmserve_training.errors import DataError
 
 State = tuple[Tensor, Tensor]
+OF_SHAPE = ("hidden", "layers", "embedding")  # what two models must share, beside the tokens
 
 
 @dataclass(frozen=True)

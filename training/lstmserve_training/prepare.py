@@ -28,6 +28,7 @@ from lstmserve_training.data.synonyms import Synonyms
 from lstmserve_training.documents import Corpus, Document, Documents, Part, save_corpus
 from lstmserve_training.encoding import END_TOKEN, Encoder, make_template, special_tokens
 from lstmserve_training.errors import DataError
+from lstmserve_training.importing.published import is_published
 from lstmserve_training.importing.vocabulary import Vocabulary, read_vocabulary
 from lstmserve_training.tokenizer import add_labels, train_tokenizer
 from lstmserve_training.work import (
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 Report = dict[str, object]
 NUM_BYTES = 256
 SHOWN_SYNONYMS = 10
+TOKENIZER_EXAMPLES = 500_000  # spread over all; further ones would change few of its tokens
 
 
 def prepare(
@@ -98,7 +100,9 @@ def prepare(
     if earlier and recipe.continuation:
         corpus = add_earlier_text(corpus, earlier, recipe.continuation.replay)
         prompts += earlier_prompts(earlier)
-        report |= {"earlier": earlier_sources(earlier), "epoch": len(corpus.epoch(0, rng))}
+        report["earlier"] = earlier_sources(earlier)
+        if not is_published(earlier):
+            report["epoch"] = len(corpus.epoch(0, rng))
     elif not (vocabulary or recipe.tokenizer.file):
         report["vocabulary_wanted"] = recipe.tokenizer.vocabulary
     save_corpus(corpus, work / CORPUS_NAME)
@@ -145,10 +149,12 @@ def _tokenizer(
     if recipe.tokenizer.kind == "file":
         return _take_tokenizer(folder / recipe.tokenizer.file, work, template)
     _check_room(recipe, template)
+    num_examples = sum(len(examples) * text.source.repeat for text, examples in version)
+    step = -(-num_examples // TOKENIZER_EXAMPLES)
     all_texts = (
         turn.text
         for text, examples in version
-        for example in examples * text.source.repeat
+        for example in (examples * text.source.repeat)[::step]
         for turn in example.turns
     )
     backend = train_tokenizer(all_texts, recipe.tokenizer, special_tokens(template))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,8 @@ from lstmserve_training.work import MODEL_NAME, TOKENIZER_NAME, require
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from lstmserve_bundle.manifest import Manifest
+
 BYTES_PER_MB = 1_000_000
 
 
@@ -42,34 +46,56 @@ def publish(publication: Publication, prove: Callable[[Path], object] = check_bi
     """Write ``<store>/<name>/<version>/``, whole or not at all, and the model's card.
 
     ``prove`` raises PublishError or ExportError for a version whose replies are not exact.
+    A version that a run has written before it was killed is taken as it is.
 
     A store that names no default model names the one that has answered so far, or the first.
     Raises PublishError when the version exists, a file is too big, or the evaluation is not
     of these files; MissingInputError when an earlier step has not been taken.
     """
     recipe, work, store = publication.recipe, publication.work, publication.store
-    target = store / recipe.name / str(publication.version)
-    if target.exists():
+    target = publication.target
+    manifest = _describe(publication)
+    is_there = _has(target, manifest)
+    if target.exists() and not is_there:
         raise PublishError(f"{target} exists: versions are immutable, publish the next one")
+    default = _unnamed_default(store, recipe.name)
+    if default and default != recipe.name:  # before it is no longer alone
+        write_default(store, default)
+    if not is_there:
+        with appearing_folder(target) as folder:
+            for name in manifest.files:
+                shutil.copyfile(work / name, folder / name)
+            write_manifest(folder, manifest)
+            check_loads(folder)
+            prove(folder)
+    if default == recipe.name:
+        write_default(store, default)
+    write_card(target.parent, manifest, recipe.publish.card)
+    return target
+
+
+def is_published(publication: Publication) -> bool:
+    """Whether the store has this very version, which only says another time of its making."""
+    return publication.target.exists() and _has(publication.target, _describe(publication))
+
+
+def _has(target: Path, manifest: Manifest) -> bool:
+    try:
+        found = open_bundle(target).manifest
+    except BundleError:
+        return False
+    return found.model_copy(update={"created": manifest.created}) == manifest
+
+
+def _describe(publication: Publication) -> Manifest:
+    """What is to be published, once all of it is there."""
+    recipe, work = publication.recipe, publication.work
     _check_size(require(work, MODEL_NAME), recipe.publish.max_size_mb)
     names = [MODEL_NAME, TOKENIZER_NAME, *_write_fingerprint(work)]
     names += [CLASSIFIER_NAME] if recipe.classifier is not None else []
     names += [ANSWERS_NAME] if recipe.publish.answers else []
     files = {name: describe_file(require(work, name)) for name in names}
-    manifest = make_manifest(publication, load_best(work), files)
-    default = _unnamed_default(store, recipe.name)
-    if default and default != recipe.name:  # before it is no longer alone
-        write_default(store, default)
-    with appearing_folder(target) as folder:
-        for name in names:
-            shutil.copyfile(work / name, folder / name)
-        write_manifest(folder, manifest)
-        check_loads(folder)
-        prove(folder)
-    if default == recipe.name:
-        write_default(store, default)
-    write_card(target.parent, manifest, recipe.publish.card)
-    return target
+    return make_manifest(publication, load_best(work), files)
 
 
 def take_answers(path: Path, work: Path) -> None:
@@ -115,16 +141,34 @@ def _unnamed_default(store: Path, name: str) -> str:
 
 @contextmanager
 def appearing_folder(target: Path) -> Iterator[Path]:
-    """A sibling folder that becomes ``target`` at the end, or vanishes."""
+    """A sibling folder that becomes ``target`` at the end, or vanishes.
+
+    Those of processes that were killed, and hold no lock any more, vanish as well.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(".[0-9]*-*"):
+        with suppress(BlockingIOError), _locked(left):
+            shutil.rmtree(left, ignore_errors=True)
     # the leading dot keeps servers that scan the store from taking it for a version
     partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     try:
-        yield partial
-        partial.chmod(0o755)  # mkdtemp's 0700 would hide the version from another user's server
-        partial.rename(target)
+        with _locked(partial):
+            yield partial
+            partial.chmod(0o755)  # mkdtemp's 0700 would hide the version from others' servers
+            partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Raises BlockingIOError where another process holds the lock."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @torch.no_grad()

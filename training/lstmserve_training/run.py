@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ class Run:
         started = time.monotonic()
         self._say(f"{step.name}: …")
         now.facts = self._carry_out(step)
-        now.facts["seconds"] = round(time.monotonic() - started, 1)
+        now.facts.setdefault("seconds", round(time.monotonic() - started, 1))
         now.outputs = digests(self.work, step.outputs)
         self._records.put(step, now)
         return True
@@ -131,11 +132,17 @@ class Run:
     def _is_done(self, step: Step) -> bool:
         if not self._records.is_whole(step):
             return False
-        return step is not PUBLISH or self._published().is_dir()
+        published = self._published()
+        return step is not PUBLISH or bool(published and published.is_dir())
 
-    def _published(self) -> Path:
-        found: dict[str, str] = json.loads((self.work / PUBLISHED_NAME).read_text(encoding="utf-8"))
-        return self.store / found["name"] / str(found["version"])
+    def _published(self) -> Path | None:
+        """The version that was noted as published, whether or not it is still there."""
+        try:
+            path = self.work / PUBLISHED_NAME
+            found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+            return self.store / found["name"] / str(found["version"])
+        except (OSError, ValueError):  # never, or killed while it wrote
+            return None
 
     @property
     def store(self) -> Path:
@@ -165,10 +172,14 @@ class Run:
     def _train(self) -> dict[str, Any]:
         from lstmserve_training.training_run import describe_end, train  # noqa: PLC0415
 
-        train(self.recipe, self.folder, self.work, self._console, self._device)
+        seconds = train(self.recipe, self.folder, self.work, self._console, self._device)
         self._say(describe_end(self.work, self.recipe.training))
         device = pick_device(self._device)
-        return {"device": describe_device(device), "training_torch": torch.__version__}
+        return {
+            "device": describe_device(device),
+            "training_torch": torch.__version__,
+            "seconds": round(seconds, 1),
+        }
 
     def _import(self) -> None:
         from lstmserve_training.importing.parity import lines  # noqa: PLC0415
@@ -212,6 +223,7 @@ class Run:
         from lstmserve_training.describe import Publication  # noqa: PLC0415
         from lstmserve_training.publish import (  # noqa: PLC0415
             describe_default,
+            is_published,
             next_version,
             publish,
             take_answers,
@@ -221,11 +233,15 @@ class Run:
             take_answers(self.folder / self.recipe.publish.answers, self.work)
         version = next_version(self.store, self.recipe.name)
         publication = Publication(self.recipe, self.work, self.store, version, self._command)
-        said: list[str] = []
+        newest = replace(publication, version=version - 1)
+        # a run that was killed may have published, but not come to note it
+        if newest.target != self._published() and is_published(newest):
+            publication = newest
+        said = ["that was done before it was interrupted"]
         target = publish(publication, lambda folder: said.append(proving.prove(folder)))
-        found = {"name": self.recipe.name, "version": version}
+        found = {"name": self.recipe.name, "version": publication.version}
         (self.work / PUBLISHED_NAME).write_text(json.dumps(found), encoding="utf-8")
-        self._say(f"publish: {said[0]}")
+        self._say(f"publish: {said[-1]}")
         self._say(f"published {target}")
         self._say(describe_default(self.store))
         self._say(f"serve it: lstmserve-server --model-store {self.store}")

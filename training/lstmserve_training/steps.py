@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
+from lstmserve_bundle.manifest import MANIFEST_NAME
 from lstmserve_training.continuation.earlier import find_earlier
 from lstmserve_training.data.files import find_files
 from lstmserve_training.errors import DataError
@@ -258,10 +259,11 @@ def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def _earlier_digests(recipe: Recipe, folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Of files of the run that is continued."""
+    """Of files of the run that is continued; a version's manifest has the checksums of all."""
     if recipe.continuation is None:
         return {}
-    found = digests(find_earlier(recipe, folder), names)
+    earlier = find_earlier(recipe, folder)
+    found = digests(earlier, (MANIFEST_NAME,) if is_published(earlier) else names)
     return {f"{recipe.continuation.model}: {name}": digest for name, digest in found.items()}
 
 

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from lstmserve_training.checkpoint import (
     Progress,
-    load_best,
     read_checkpoint,
     save_checkpoint,
     set_random_state,
@@ -28,8 +27,8 @@ from lstmserve_training.checkpoint import (
 from lstmserve_training.devices import pick_device, pick_precision
 from lstmserve_training.documents import Corpus, Places, collate, make_batches, segments
 from lstmserve_training.errors import DataError, TrainingError
-from lstmserve_training.importing.published import is_published, read_published
-from lstmserve_training.model import ModelConfig, StackedLstm, State
+from lstmserve_training.importing.published import read_model
+from lstmserve_training.model import OF_SHAPE, ModelConfig, StackedLstm, State
 from lstmserve_training.perplexity import perplexity
 from lstmserve_training.reporting import StepFacts
 from lstmserve_training.speed import one_thread
@@ -123,11 +122,12 @@ class Trainer:
         self._progress = Progress()
         self._total_steps = self._count_steps()
         self._saved_at = clock()
+        self._noted_at = self._saved_at
 
     def run(self, reporter: Reporter) -> None:
         """Train to the end, or until held-out perplexity has stopped falling."""
         self._resume()
-        self._saved_at = self._clock()
+        self._saved_at = self._noted_at = self._clock()
         while not self.is_done:
             self._run_epoch(reporter)
             self._finish_epoch(reporter)
@@ -136,6 +136,11 @@ class Trainer:
     def is_done(self) -> bool:
         progress, section = self._progress, self._section
         return progress.epoch >= section.epochs or progress.bad_epochs >= section.patience
+
+    @property
+    def seconds(self) -> float:
+        """That training has taken, up to the last checkpoint."""
+        return self._progress.seconds
 
     def _run_epoch(self, reporter: Reporter) -> None:
         self._model.train()
@@ -244,7 +249,9 @@ class Trainer:
             self._save(LAST_NAME)
 
     def _save(self, name: str) -> None:
-        path, settings = self._out / name, self._settings
+        path, settings, now = self._out / name, self._settings, self._clock()
+        self._progress.seconds += now - self._noted_at
+        self._noted_at = now
         save_checkpoint(path, self._model, self._optimizer, settings, self._progress)
         self._saved_at = self._clock()
 
@@ -261,9 +268,9 @@ class Trainer:
         self._progress = Progress(**saved["progress"])
 
     def _start_from(self, folder: Path) -> None:
-        first = read_published(folder) if is_published(folder) else load_best(folder).model
+        first = read_model(folder)
         sizes, other = self._model.config, first.config
-        is_same = (sizes.hidden, sizes.layers) == (other.hidden, other.layers)
+        is_same = all(getattr(sizes, name) == getattr(other, name) for name in OF_SHAPE)
         if not is_same or other.num_tokens > sizes.num_tokens:
             raise DataError(
                 f"training.start_from: {folder} has a model of {other.layers} x {other.hidden} and "

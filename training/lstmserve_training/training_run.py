@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lstmserve_training.checkpoint import Progress, load_best, read_checkpoint
+from lstmserve_training.checkpoint import Progress, read_checkpoint
 from lstmserve_training.continuation.consolidation import Consolidation, consolidate, widen
 from lstmserve_training.continuation.earlier import find_earlier
 from lstmserve_training.continuation.keeping import write_measures
 from lstmserve_training.documents import load_corpus
+from lstmserve_training.importing.published import read_model
 from lstmserve_training.model import ModelConfig, StackedLstm
 from lstmserve_training.reporting import (
     LogReporter,
@@ -50,8 +51,8 @@ def describe_end(work: Path, section: TrainingSection) -> str:
     return text
 
 
-def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: str | None) -> None:
-    """Train, or go on with the run that the folder holds."""
+def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: str | None) -> float:
+    """Train, or go on with the run that the folder holds; return the seconds of all of it."""
     tokenizer = read_tokenizer(work)
     sizes = recipe.model
     model = ModelConfig(tokenizer.num_tokens, **sizes.model_dump())
@@ -76,6 +77,7 @@ def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: st
             sampler=make_sampler(recipe, work),
         )
         trainer.run(Reporters(reporters))
+    return trainer.seconds
 
 
 def _begin(
@@ -88,5 +90,5 @@ def _begin(
     earlier = find_earlier(recipe, folder)
     write_measures(earlier, recipe, work)
     torch.manual_seed(recipe.seed)  # the rows of tokens that are new
-    first = widen(load_best(earlier).model, model)
+    first = widen(read_model(earlier), model)
     return first, consolidate(section, earlier, first, work, recipe.seed)

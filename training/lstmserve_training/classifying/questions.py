@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_bundle.template import Turn
-from lstmserve_training.data.cleaning import Cleaner
+from lstmserve_training.data.cleaning import Cleaner, check_labels
 from lstmserve_training.data.examples import AGENT, USER, Example, RowCounts, value
 from lstmserve_training.data.examples import Turn as ExampleTurn
 from lstmserve_training.data.files import find_files
@@ -90,6 +90,8 @@ def _split(
 
 
 def _check_labels(section: ClassifierSection, found: Questions) -> None:
+    trained = [*found.training, *found.held_out, *found.validation]
+    check_labels((question.label, question.place) for question in trained)
     known = Counter(question.label for question in found.training)
     found.labels = sorted(known)
     if len(known) < MIN_LABELS:

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_bundle.errors import BundleError
 from lstmserve_bundle.manifest import MANIFEST_NAME, parse_manifest
-from lstmserve_training.checkpoint import load_best
 from lstmserve_training.errors import DataError, MissingInputError, TrainingError
+from lstmserve_training.importing.published import is_published, read_model
+from lstmserve_training.model import OF_SHAPE
 from lstmserve_training.recipe.sections import TokenizerSection
-from lstmserve_training.work import BEST_NAME, MODEL_NAME
+from lstmserve_training.recipe.toml import differences, flatten
+from lstmserve_training.work import BEST_NAME, IMPORT_NAME, MODEL_NAME
 
 if TYPE_CHECKING:
     from lstmserve_training.model import ModelConfig
     from lstmserve_training.recipe.schema import Recipe
 
 RUNS = "runs"
-
-
-@dataclass(frozen=True)
-class Change:
-    """A key of the recipe that is not as it was written."""
-
-    name: str
-    written: object
-    taken: object
+WITHOUT_TEXT = {"replay": 0.0, "consolidation": 0.0}
 
 
 def find_earlier(recipe: Recipe, folder: Path) -> Path:
-    """The folder of the run that the recipe continues.
+    """The folder of the run that the recipe continues, or of the version where that is gone.
 
     A published version is INT8, and its text is not in it: NAME/VERSION is looked up among the
     runs, where the very file that was published lies. Raises MissingInputError.
@@ -39,20 +32,24 @@ def find_earlier(recipe: Recipe, folder: Path) -> Path:
     if recipe.continuation is None:
         raise TrainingError("the recipe has no section [continuation]: give --from NAME/VERSION")
     wanted = recipe.continuation.model
-    manifest = folder / recipe.publish.store / wanted / MANIFEST_NAME
-    if manifest.is_file():
-        return _run_of(manifest, wanted, folder)
-    run = folder / wanted
-    if (run / BEST_NAME).is_file():
-        return run
+    for found in (folder / recipe.publish.store / wanted, folder / wanted):
+        if is_published(found):
+            return _run_of(found, folder) or found
+        if (found / BEST_NAME).is_file():
+            return found
     raise MissingInputError(
         f"continuation.model: {wanted!r} is neither NAME/VERSION in the store "
-        f"{folder / recipe.publish.store} nor the folder of a run that was trained"
+        f"{folder / recipe.publish.store} nor the folder of a version, or of a run that was trained"
     )
 
 
-def adopt(recipe: Recipe, folder: Path, work: Path) -> tuple[Recipe, list[Change]]:
-    """The recipe with the tokenizer and the sizes of the model that it continues."""
+def adopt(recipe: Recipe, folder: Path, work: Path) -> tuple[Recipe, list[str]]:
+    """The recipe with the tokenizer and the sizes of the model that it continues, and what changed.
+
+    Without its text none can be replayed, and nobody knows which weights that depends on.
+    """
+    if recipe.continuation is None:
+        return recipe, []
     earlier = find_earlier(recipe, folder)
     if earlier.resolve() == work.resolve():
         raise TrainingError(
@@ -60,39 +57,46 @@ def adopt(recipe: Recipe, folder: Path, work: Path) -> tuple[Recipe, list[Change
             f"--work {RUNS}/{recipe.name}-continued"
         )
     config = _trained_config(earlier)
-    sizes = {"hidden": config.hidden, "layers": config.layers}
-    changes = [
-        Change(f"model.{name}", getattr(recipe.model, name), taken)
-        for name, taken in sizes.items()
-        if getattr(recipe.model, name) != taken
-    ]
-    tokenizer = TokenizerSection(kind="file", file=str(earlier))
+    model = recipe.model.model_copy(update={name: getattr(config, name) for name in OF_SHAPE})
+    lines = differences(*(flatten({"model": m.model_dump()}) for m in (recipe.model, model)))
     if recipe.tokenizer.kind != "file":
-        changes.append(Change("tokenizer", recipe.tokenizer.kind, "that of the model"))
-    model = recipe.model.model_copy(update=sizes)
-    return recipe.model_copy(update={"model": model, "tokenizer": tokenizer}), changes
+        lines.append(f"tokenizer: {recipe.tokenizer.kind} -> that of the model")
+    lines = [f"{line}, as {recipe.continuation.model} has it" for line in lines]
+    continuation = recipe.continuation
+    if is_published(earlier):
+        continuation = continuation.model_copy(update=WITHOUT_TEXT)
+        lines.append(
+            f"{continuation.model} is continued without the run that made it, which is not in "
+            f"{folder / RUNS}: its text is not there, so none of it is replayed, consolidated or "
+            "measured, and much of it will be forgotten. To keep it, give the folder of that run, "
+            "or that text as one more source"
+        )
+    taken = {
+        "model": model,
+        "tokenizer": TokenizerSection(kind="file", file=str(earlier)),
+        "continuation": continuation,
+    }
+    return recipe.model_copy(update=taken), lines
 
 
-def _run_of(manifest_path: Path, wanted: str, folder: Path) -> Path:
+def _run_of(version: Path, folder: Path) -> Path | None:
+    """The run that made a version, among those beside the recipe."""
+    path = version / MANIFEST_NAME
     try:
-        manifest = parse_manifest(manifest_path.read_text(encoding="utf-8"), str(manifest_path))
+        manifest = parse_manifest(path.read_text(encoding="utf-8"), str(path))
     except (OSError, BundleError) as error:
         raise DataError(f"continuation.model: {error}") from None
     digest = manifest.files[MODEL_NAME].sha256
-    for path in sorted((folder / RUNS).glob(f"*/{MODEL_NAME}")):
-        if (path.parent / BEST_NAME).is_file() and describe_file(path).sha256 == digest:
-            return path.parent
-    raise MissingInputError(
-        f"continuation.model: {wanted} is INT8, so it is continued from the run that made it, and "
-        f"none in {folder / RUNS} did; give the folder of that run instead"
-    )
+    for model in sorted((folder / RUNS).glob(f"*/{MODEL_NAME}")):
+        if (model.parent / BEST_NAME).is_file() and describe_file(model).sha256 == digest:
+            return model.parent
+    return None
 
 
 def _trained_config(earlier: Path) -> ModelConfig:
-    config = load_best(earlier).model.config
-    if not config.is_tied:
+    if (earlier / IMPORT_NAME).is_file():
         raise DataError(
             f"continuation.model: the weights of {earlier} were imported, and no text came with "
             "them that could be kept in mind"
         )
-    return config
+    return read_model(earlier).config

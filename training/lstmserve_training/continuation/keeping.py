@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.encoding import never_tokens
 from lstmserve_training.held_out import AskedLabels, as_earlier, read_held_out
+from lstmserve_training.importing.published import is_published
 from lstmserve_training.perplexity import perplexity
 from lstmserve_training.replies import accuracy, next_logits
 from lstmserve_training.speed import one_thread
 from lstmserve_training.stepper import FloatLstm
-from lstmserve_training.work import EARLIER_NAME, read_template, read_tokenizer, require
+from lstmserve_training.work import EARLIER_NAME, read_template, read_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ LABELS = "label_accuracy_earlier"
 
 def write_measures(earlier: Path, recipe: Recipe, work: Path) -> None:
     """Measure the earlier model on what it held out, once, before anything is learned."""
-    if (work / EARLIER_NAME).is_file():  # the run goes on
+    if (work / EARLIER_NAME).is_file() or is_published(earlier):  # the run goes on; no text
         return
     tokenizer, template = read_tokenizer(earlier), read_template(earlier)
     held_out = read_held_out(earlier, tokenizer, recipe.label_name, 0, recipe.seed)
@@ -49,8 +50,12 @@ def write_measures(earlier: Path, recipe: Recipe, work: Path) -> None:
 def keeping_of(
     measures: Mapping[str, float | int | str], work: Path, models: Sequence[str]
 ) -> Measures:
-    """What was measured before, and the share of the labels' accuracy that is left, in percent."""
-    before: Measures = json.loads(require(work, EARLIER_NAME).read_text(encoding="utf-8"))
+    """What was measured before, and the share of the labels' accuracy that is left, in percent.
+
+    Nothing, where there was no earlier text to measure.
+    """
+    path = work / EARLIER_NAME
+    before: Measures = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     found: Measures = {f"{name}_before": value for name, value in before.items()}
     if before.get(LABELS):
         for model in models:

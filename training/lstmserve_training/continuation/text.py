@@ -1,6 +1,7 @@
 """What ``prepare`` takes over from a run that is continued: labels, tokens, text and its sources.
 
-Ids of tokens stay what they are, so that documents and weights of the earlier run still fit.
+Ids of tokens stay what they are, so that documents and weights of the earlier run still fit. Of a
+published version there are labels, tokens and the names of its sources, but no text.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import tokenizers
 from tokenizers import AddedToken
 
+from lstmserve_bundle.manifest import MANIFEST_NAME, parse_manifest
 from lstmserve_training.describe import describe_sources
 from lstmserve_training.documents import Corpus, Part, load_corpus
 from lstmserve_training.encoding import special_tokens
 from lstmserve_training.errors import DataError
 from lstmserve_training.held_out import as_earlier, earlier_name
+from lstmserve_training.importing.published import is_published
 from lstmserve_training.recipe.reading import read_recipe
 from lstmserve_training.tokenizer import pad
 from lstmserve_training.work import (
@@ -31,12 +34,12 @@ from lstmserve_training.work import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lstmserve_bundle.manifest import TemplateManifest
+    from lstmserve_bundle.manifest import Manifest, TemplateManifest
 
 
 def join_templates(template: TemplateManifest, earlier: Path) -> TemplateManifest:
     """A template with the labels of both; raises DataError where the rest differs."""
-    before = read_template(earlier)
+    before = _manifest(earlier).template if is_published(earlier) else read_template(earlier)
     rest = {"labels"}
     if before.model_dump(exclude=rest) != template.model_dump(exclude=rest):
         raise DataError(
@@ -69,6 +72,8 @@ def add_earlier_text(corpus: Corpus, earlier: Path, share: float) -> Corpus:
 
     All that the earlier run held out is held out again, under a name of its own.
     """
+    if is_published(earlier):
+        return corpus
     before = load_corpus(require(earlier, CORPUS_NAME))
     held_out = {**corpus.held_out, **as_earlier(before.held_out)}
     return Corpus([*corpus.common, *_replayed(before, share)], corpus.variants, held_out)
@@ -86,12 +91,21 @@ def _replayed(before: Corpus, share: float) -> list[Part]:
 
 def earlier_prompts(earlier: Path) -> list[dict[str, Any]]:
     """What the earlier run asked held-out text, to be asked again."""
+    if is_published(earlier):
+        return []
     entries = json.loads(require(earlier, PROMPTS_NAME).read_text(encoding="utf-8"))
     return [{**entry, "kind": earlier_name(entry["kind"])} for entry in entries]
 
 
 def earlier_sources(earlier: Path) -> list[dict[str, Any]]:
     """The sources of the earlier run, for the manifest: the model is made of them as well."""
+    if is_published(earlier):
+        return [source.model_dump() for source in _manifest(earlier).training.data]
     recipe = read_recipe(require(earlier, RECIPE_NAME))
     report = json.loads(require(earlier, PREPARATION_NAME).read_text(encoding="utf-8"))
     return [source.model_dump() for source in describe_sources(recipe, report)]
+
+
+def _manifest(version: Path) -> Manifest:
+    path = version / MANIFEST_NAME
+    return parse_manifest(path.read_text(encoding="utf-8"), str(path))

@@ -60,9 +60,8 @@ class Augmenter:
             text = self._reword(turn.text, example.label, rng) if at == asked else turn.text
             return replace(turn, text=roughen(text, self._config, rng))
 
-        return replace(
-            example, turns=tuple(vary(at, turn) for at, turn in enumerate(example.turns))
-        )
+        turns = tuple(vary(at, turn) for at, turn in enumerate(example.turns))
+        return example if turns == example.turns else replace(example, turns=turns)
 
     def _reword(self, text: str, label: str, rng: random.Random) -> str:
         """The prompt in other words, before anything happens to their letters."""

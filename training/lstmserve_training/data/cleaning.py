@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.sections import Cleaning, Sentences
 
 SHOWN = 5
+MAX_LABEL, SHOWN_LETTERS = 200, 30  # characters
 BETWEEN_WORDS = re.compile(r"(?<=\w)[\s_-]+(?=\w)")  # "-1" and "1", "C" and "C++" are two labels
 
 
@@ -58,10 +60,8 @@ class Cleaner:
         """The examples, cleaned; what is unwanted, or empty after it, is dropped and counted."""
         kept = []
         for example in examples:
-            cleaned = replace(
-                example,
-                turns=tuple(self._clean_turn(turn, example.place) for turn in example.turns),
-            )
+            turns = tuple(self._clean_turn(turn, example.place) for turn in example.turns)
+            cleaned = example if turns == example.turns else replace(example, turns=turns)
             if any(p.search(turn.text) for p in self._unwanted for turn in cleaned.turns):
                 counts.drop("matches drop_matching", example.place)
             elif _is_emptied(example, cleaned):
@@ -132,17 +132,32 @@ def _shortener(sentences: Sentences) -> Callable[[str], str]:
     return shorten
 
 
-def check_labels(examples: Iterable[Example]) -> None:
-    """Raise DataError when one label is spelled in two ways."""
-    spellings: dict[str, Example] = {}
-    for example in examples:
-        if not example.label:
+def check_labels(labels: Iterable[tuple[str, str]]) -> None:
+    """Raise DataError for a label in two spellings, or one that is a text; with their places."""
+    spellings: dict[str, tuple[str, str]] = {}
+    for label, place in labels:
+        if not label:
             continue
-        plain = BETWEEN_WORDS.sub(" ", example.label.casefold())
-        first = spellings.setdefault(plain, example)
-        if first.label != example.label:
+        if len(label) > MAX_LABEL or "\n" in label:
             raise DataError(
-                f"two spellings of one label: {first.label!r} ({first.place}) and "
-                f"{example.label!r} ({example.place}); write one of them, or set "
-                "cleaning.fold_labels = true if they differ in case or space only"
+                f"{place}: the label {label[:SHOWN_LETTERS]!r} … has {len(label):,} characters, or "
+                "several lines: is the column of labels (columns.label) another one?"
             )
+        first, where = spellings.setdefault(_plain(label), (label, place))
+        if first != label:
+            raise DataError(
+                f"two spellings of one label: {_show(first)} ({where}) and {_show(label)} "
+                f"({place}); write one of them, or set cleaning.fold_labels = true if they differ "
+                "in case or space only"
+            )
+
+
+def _plain(label: str) -> str:
+    """What spellings of one label have in common."""
+    text = unicodedata.normalize("NFKC", label).casefold()
+    return BETWEEN_WORDS.sub(" ", text).rstrip(".,:;!") or text
+
+
+def _show(label: str) -> str:
+    """With the codes of letters that another spelling has in two parts, and looks the same."""
+    return repr(label) if unicodedata.is_normalized("NFKC", label) else ascii(label)

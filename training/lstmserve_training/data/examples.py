@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 USER, AGENT = "user", "agent"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be ten million
 class Turn:
     """One text; ``label`` is set where the reply is to begin with the token of a label."""
 
@@ -32,7 +33,7 @@ class Turn:
     label: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """A conversation, or a text as its one turn.
 
@@ -119,7 +120,7 @@ def _reply(row: Row, source: Source) -> Example:
         prompt = value(row, columns.prompt, "prompt")
     if source.use != "questions" and (columns.reply or not columns.label):
         reply = value(row, columns.reply, "reply")
-    turns = (Turn(USER, prompt), Turn(AGENT, reply, label.strip()))
+    turns = (Turn(USER, prompt), Turn(AGENT, reply, sys.intern(label.strip())))
     return Example(turns, row.place)
 
 
@@ -177,8 +178,27 @@ def value(row: Row, column: str, name: str) -> str:
     if found is None or (isinstance(found, float) and math.isnan(found)):
         return ""
     if isinstance(found, str | int | float):
-        return str(found)
+        text = str(found)
+        _check_text(text, f"{row.place}, {column!r}")
+        return text
     raise DataError(f"{row.place}: {column!r} holds no text but {type(found).__name__}")
+
+
+def _check_text(text: str, place: str) -> None:
+    """Raise DataError for what JSON and Parquet can write although it is no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{place}, character {error.start + 1}: half of a character "
+            f"({text[error.start]!r}), which was cut in two: export the data again"
+        ) from None
+    at = text.find("\0")
+    if at >= 0:
+        raise DataError(
+            f"{place}, character {at + 1}: a NUL character, which no text has; mend the row, or "
+            "export the data again"
+        )
 
 
 def _missing(row: Row, column: str, name: str) -> NoReturn:

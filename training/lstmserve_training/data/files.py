@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.sections import FileSource
 
 WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")  # UTF-16, as spreadsheets write it
+PACKED_MARKS = {
+    b"\x1f\x8b": "is packed by gzip: let its name end in .gz",
+    b"PK\x03\x04": "is a spreadsheet or a zip archive: export it as CSV",
+    b"PAR1": 'is Parquet: set format = "parquet"',
+}
 SINGLE_BYTE = ("latin", "iso8859", "iso-8859", "cp125", "windows-125")
 SHOWN_CHARACTERS = 30
 
@@ -69,9 +74,17 @@ def _check_lines(path: Path, encoding: str) -> None:
         for number, line in enumerate(file, start=1):
             if number == 1 and line.startswith(WIDE_MARKS):
                 raise DataError(f'{path}: begins as UTF-16 does: set encoding = "utf-16"')
+            if number == 1:
+                _check_packed(path, line)
             _check_line(path, number, line, encoding)
             if is_single and not line.isascii():
                 _check_mixture(path, number, line, encoding)
+
+
+def _check_packed(path: Path, line: bytes) -> None:
+    for mark, what in PACKED_MARKS.items():
+        if line.startswith(mark):
+            raise DataError(f"{path}: {what}")
 
 
 def _check_mixture(path: Path, number: int, line: bytes, encoding: str) -> None:

@@ -23,6 +23,7 @@ from lstmserve_training.data.splitting import (
 from lstmserve_training.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from lstmserve_training.recipe.schema import Recipe
@@ -110,13 +111,15 @@ def _split(recipe: Recipe, texts: Texts) -> None:
         texts.held_out.setdefault(text.kind, []).append((text, text.examples))
     training = [text for text in texts.sources if text.source.use == "training"]
     chosen: set[bytes] = set()
-    for kind in {text.kind for text in training}:
+    kinds = {text.kind for text in training}
+    for kind in kinds:
         same = [text for text in training if text.kind == kind]
         if kind in texts.held_out:
             texts.training += [(text, text.examples) for text in same]
         else:
             chosen |= _hold_out(recipe.split, texts, same)
-    _drop_held_out(texts, chosen, recipe.split.by)
+    if len(kinds) > 1:
+        _drop_held_out(texts, chosen, recipe.split.by)
     everything = [example for _, examples in texts.training for example in examples]
     texts.duplicates = count_duplicates(everything)
     for text in given:
@@ -136,8 +139,9 @@ def _hold_out(split: Split, texts: Texts, sources: list[SourceText]) -> set[byte
             halves = [split_text(example, share) for example in text.examples]
             kept, held = [half[0] for half in halves], [half[1] for half in halves]
         else:
-            kept = [example for example in text.examples if digest(example, by) not in chosen]
-            held = [example for example in text.examples if digest(example, by) in chosen]
+            kept, held = [], []
+            for example in text.examples:
+                (held if digest(example, by) in chosen else kept).append(example)
         texts.training.append((text, kept))
         texts.held_out.setdefault(text.kind, []).append((text, held))
     return chosen
@@ -161,12 +165,18 @@ def _rare(
     labels = sorted({example.label for example in rare})
     if labels:
         warnings.append(f"too few rows to hold one out of: {', '.join(labels[:10])}")
+    if labels and len(rare) == sum(digest(example, by) in chosen for example in examples):
+        raise DataError(
+            f"{rare[0].place}: {len({e.label for e in examples})} labels in {len(examples)} rows, "
+            f"such as {rare[0].label!r}: each needs several rows, or is the column of labels "
+            "(columns.label) another one?"
+        )
     return {digest(example, by) for example in rare}
 
 
 def _check_labels(texts: Texts) -> None:
     everything = [example for text in texts.sources for example in text.examples]
-    check_labels(everything)
+    check_labels((example.label, example.place) for example in everything)
     trained = [example for _, examples in texts.training for example in examples]
     texts.labels = sorted({example.label for example in trained if example.label})
     texts.pools.check([*trained, *_held(texts)])
@@ -188,15 +198,31 @@ def _check_amount(texts: Texts) -> None:
     if any(text.is_running for text, _ in texts.training):
         found = sum(len(example.turns[0].text) for example in trained)
         if found < MIN_CHARACTERS:
-            raise DataError(f"{found} characters to train on: at least {MIN_CHARACTERS} are needed")
+            raise DataError(
+                f"{_places(texts)}: {found} characters to train on: at least {MIN_CHARACTERS} are "
+                "needed"
+            )
         return
-    usable = len({digest(example) for example in [*trained, *_held(texts)]})
+    usable = _count_distinct([*trained, *_held(texts)], MIN_EXAMPLES)
     if usable < MIN_EXAMPLES or not trained:
-        places = ", ".join(name for text in texts.sources for name in text.files)
         raise DataError(
-            f"{places}: {usable} different rows to learn from; at least {MIN_EXAMPLES} are needed, "
-            f"of which some are held out ({_dropped(texts)})"
+            f"{_places(texts)}: {usable} different rows to learn from; at least {MIN_EXAMPLES} are "
+            f"needed, of which some are held out ({_dropped(texts)})"
         )
+
+
+def _places(texts: Texts) -> str:
+    return ", ".join(name for text in texts.sources for name in text.files)
+
+
+def _count_distinct(examples: Iterable[Example], limit: int) -> int:
+    """How many of them ask different things; there may be more than ``limit``."""
+    found: set[bytes] = set()
+    for example in examples:
+        found.add(digest(example))
+        if len(found) >= limit:
+            break
+    return len(found)
 
 
 def _dropped(texts: Texts) -> str:

@@ -134,7 +134,7 @@ def _lines(report: dict[str, Any]) -> Iterable[str]:
 
 def _lines_of_wording(report: dict[str, Any]) -> Iterable[str]:
     """What is trained on besides the text as it stands."""
-    if "earlier" in report:
+    if "epoch" in report:
         yield f"with text of the model before it, an epoch has {report['epoch']:,} documents"
     for word, others in report.get("synonyms", {}).items():
         yield f"used alike: {word}: {', '.join(others)}"

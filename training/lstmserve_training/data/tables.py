@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.sections import FileSource
 
 MAX_CELL = 1 << 24  # characters; beyond that, a quote was not closed
+SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
+DELIMITERS = "\t;|,"
 FORMATS = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -29,7 +31,7 @@ FORMATS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """Values by column; ``place`` is the file and the line."""
 
@@ -44,6 +46,8 @@ def format_of(path: Path, source_format: str) -> str:
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     found = FORMATS.get(suffix.lower())
     if found is None:
+        if suffix.lower() in SPREADSHEETS:
+            raise DataError(f"{path}: is a spreadsheet, which is not read: export it as CSV")
         raise DataError(
             f"{path}: its name does not say what it is; set 'format' of the source to csv, tsv, "
             "json-lines, text or parquet"
@@ -79,9 +83,10 @@ def read_header(path: Path, source: FileSource) -> list[str]:
 def _read_table(path: Path, file: IO[str], delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(MAX_CELL)
     reader = csv.reader(file, delimiter=delimiter, strict=True)
+    last = 0
     try:
         header = [name.strip() for name in next(reader, [])]
-        _check_header(path, header)
+        _check_header(path, header, delimiter)
         last = reader.line_num
         for cells in reader:
             place, last = f"{path}, line {last + 1}", reader.line_num
@@ -91,14 +96,20 @@ def _read_table(path: Path, file: IO[str], delimiter: str) -> Iterator[Row]:
                 yield Row(place, dict(zip(header, values, strict=True)))
     except csv.Error as error:
         raise DataError(
-            f"{path}, line {reader.line_num}: {error}: a quote is not closed, or stands inside a "
-            'text and is not doubled ("")'
+            f"{path}, line {last + 1}: in the row that begins there, {error}: a quote is not "
+            'closed, or stands inside a text and is not doubled ("")'
         ) from None
 
 
-def _check_header(path: Path, header: list[str]) -> None:
+def _check_header(path: Path, header: list[str], delimiter: str) -> None:
     if not header:
         raise DataError(f"{path}: is empty; the first line names the columns")
+    others = [other for other in DELIMITERS if len(header) == 1 and other in header[0]]
+    if others and others[0] != delimiter:
+        raise DataError(
+            f"{path}, line 1: one column, called {header[0]!r}: set delimiter = "
+            f"{json.dumps(others[0])} of the source"
+        )
     twice = {name for name in header if header.count(name) > 1}
     if twice:
         raise DataError(f"{path}: two columns are called {min(twice)!r}: rename one")

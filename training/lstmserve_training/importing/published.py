@@ -16,6 +16,7 @@ from torch import Tensor
 from lstmserve_bundle.bundle import MODEL_NAME, open_bundle
 from lstmserve_bundle.errors import BundleError
 from lstmserve_bundle.manifest import MANIFEST_NAME
+from lstmserve_training.checkpoint import load_best
 from lstmserve_training.errors import DataError
 from lstmserve_training.export import load_module
 from lstmserve_training.int8_lstm import ACTIVATION_SCALE
@@ -31,23 +32,34 @@ def is_published(folder: Path) -> bool:
     return (folder / MANIFEST_NAME).is_file()
 
 
+def read_model(folder: Path) -> StackedLstm:
+    """The model of a run, or of a published version; raises DataError."""
+    return read_published(folder) if is_published(folder) else load_best(folder).model
+
+
 @torch.no_grad()
 def read_published(folder: Path) -> StackedLstm:
     """The model of a version that this project has published; raises DataError for another."""
     try:
         bundle = open_bundle(folder)
     except BundleError as error:
-        raise DataError(f"training.start_from: {error}") from None
+        raise DataError(f"training cannot begin with {folder}: {error}") from None
+    sizes = bundle.manifest.sizes
+    model = StackedLstm(ModelConfig(sizes.vocabulary, sizes.hidden, sizes.layers))
+    if sizes.parameters != sum(parameter.numel() for parameter in model.parameters()):
+        raise DataError(
+            f"training cannot begin with {folder}: its output layer is not its embedding, which a "
+            "version does not hold; name the folder of the run that made it"
+        )
     use_quantized_engine()
     module = load_module(folder / MODEL_NAME)
     try:
         weights = _read(module)
     except (AttributeError, RuntimeError, IndexError) as error:
         raise DataError(
-            f"training.start_from: {folder} is no version that lstmserve-train has made: {error}"
+            f"training cannot begin with {folder}: it is no version that lstmserve-train has made: "
+            f"{error}"
         ) from None
-    sizes = bundle.manifest.sizes
-    model = StackedLstm(ModelConfig(sizes.vocabulary, sizes.hidden, sizes.layers))
     model.load_state_dict(weights)
     return model
 
