@@ -104,6 +104,13 @@ def test_a_file_that_is_no_toml_is_told_with_its_line(path: Path, text: str) -> 
         read_recipe(path)
 
 
+@pytest.mark.parametrize("value", ["[" * 5000, "1" * 5000])
+def test_what_is_beyond_the_parser_is_told_in_words(path: Path, value: str) -> None:
+    path.write_text(f"name = {value}", encoding="utf-8")
+    with pytest.raises(RecipeError, match="a number is too long, or lists are too deep"):
+        read_recipe(path)
+
+
 def test_a_missing_recipe_says_how_to_write_one(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match="lstmserve-train init KIND FILE"):
         read_recipe(tmp_path / "none.toml")
