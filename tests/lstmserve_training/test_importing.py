@@ -165,6 +165,32 @@ def test_safetensors_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         read_weights(tmp_path / "m.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("cut.pth", None, "is no state dict that torch can read"),
+        ("words.pth", b"the old letter\n", "is no state dict that torch can read"),
+        ("empty.pth", b"", "is no state dict that torch can read"),
+    ],
+)
+def test_a_damaged_file_is_named(
+    tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
+    torch.save(Model().state_dict(), tmp_path / "whole.pth")
+    whole = (tmp_path / "whole.pth").read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(DataError, match=rf"{name}: {said}"):
+        read_weights(tmp_path / name)
+
+
+def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    weights = Model().state_dict()
+    weights["decoder.bias"][2] = float("nan")
+    torch.save(weights, tmp_path / "m.pth")
+    with pytest.raises(DataError, match=r"m\.pth: decoder\.bias holds values that are no finite"):
+        read_weights(tmp_path / "m.pth")
+
+
 class Bomb:
     """Reading a pickled one creates a file."""
 

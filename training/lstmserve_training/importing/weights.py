@@ -26,10 +26,13 @@ def read_weights(path: Path) -> Weights:
     if not path.is_file():
         raise MissingInputError(f"{path}: no such file")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if is_torchscript(path):
-        return _read_torchscript(path)
-    return _read_state_dict(path)
+        weights = _read_safetensors(path)
+    else:
+        weights = _read_torchscript(path) if is_torchscript(path) else _read_state_dict(path)
+    for name, value in weights.items():
+        if not value.isfinite().all():
+            raise DataError(f"{path}: {name} holds values that are no finite numbers")
+    return weights
 
 
 def is_torchscript(path: Path) -> bool:
@@ -48,8 +51,8 @@ def _read_state_dict(path: Path) -> Weights:
             f"{path}: holds more than weights, such as a whole module, and reading that could run "
             "anybody's code; save the weights alone: torch.save(model.state_dict(), …)"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: is no state dict that torch can read: {error}") from None
+    except Exception as error:  # torch raises a dozen unrelated types for a damaged file
+        raise DataError(f"{path}: is no state dict that torch can read: {error}") from error
     return _only_tensors(path, _unwrap(found))
 
 
@@ -77,7 +80,11 @@ def _read_safetensors(path: Path) -> Weights:
         from safetensors.torch import load_file  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         raise DataError(f"{path}: needs a package; run: pip install safetensors") from None
-    return _only_tensors(path, _unwrap(load_file(path)))
+    try:
+        found = load_file(path)
+    except Exception as error:  # of a type that the library's own code has
+        raise DataError(f"{path}: cannot be read as safetensors: {error}") from error
+    return _only_tensors(path, _unwrap(found))
 
 
 # --- TorchScript ----------------------------------------------------------------------------------
