@@ -165,7 +165,7 @@ def test_text_that_does_not_fit_into_memory_is_told_before_it_is_read(
     needed = room.estimate(2001, len(content), 3)
     monkeypatch.setattr(room, "free_bytes", lambda: needed)
     room.check_room(recipe, tmp_path)
-    monkeypatch.setattr(room, "free_bytes", lambda: needed // 2)
+    monkeypatch.setattr(room, "free_bytes", lambda: (needed + room.FIXED_BYTES) // 2)
     with pytest.raises(DataError, match=r"1 files with 2,001 rows need about .* first 1,000 rows"):
         read_texts(recipe, tmp_path)
     monkeypatch.setattr(room, "free_bytes", lambda: None)
