@@ -125,10 +125,10 @@ class EngineClient:
     ) -> ReplyStream:
         """Begin a reply, and return its stream; closing the stream leaves the reply.
 
-        ``form`` is the one that the request's digest is of. Wanted states go to ``on_state``, in order and before the reply's later outputs. Raises
-        EngineDeadError; ResumeMismatchError when nothing can follow its resume_ids; QueueFullError
-        when too many wait for the process to come back; or ValueError when the states do not fit
-        the prompt or the model.
+        ``form`` is the one that the request's digest is of. Wanted states go to ``on_state``, in
+        order and before the reply's later outputs. Raises EngineDeadError; ResumeMismatchError when
+        nothing can follow its resume_ids; QueueFullError when too many wait for the process to come
+        back; or ValueError when the states do not fit the prompt or the model.
         """
         self._check_room()
         states.check(len(request.prompt_ids), self._row_bytes)
@@ -188,9 +188,10 @@ class EngineClient:
         in_use = {reply.request.form_digest for reply in self._replies.values()}
         teach = self._teaching.teach(form)
         if teach is not None:
-            for command in (*self._teaching.forget(in_use), teach):
-                self._flush()
-                self._send(command)
+            for forget in self._teaching.forget(in_use):
+                self._send(forget)
+            self._flush()
+            self._send(teach)
             self._flush()
 
     def _cancel(self, reply: Reply, left_at: float | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 
 from lstmserve_server.engine.constraints.form import Form
 from lstmserve_server.engine.messages import Forget, Teach
@@ -23,7 +23,7 @@ class Teaching:
         self._num_bytes[form.digest] = form.automaton.num_bytes
         return Teach(form.digest, form.automaton) if num_bytes is None else None
 
-    def forget(self, in_use: Set[bytes]) -> list[Forget]:
+    def forget(self, in_use: AbstractSet[bytes]) -> list[Forget]:
         """Return what to tell of automata that are too many; those in use stay."""
         forgotten = list[Forget]()
         total = sum(self._num_bytes.values())

@@ -7,33 +7,28 @@ import msgspec
 from lstmserve_server.engine.constraints.automaton import Automaton, TextTable
 from lstmserve_server.engine.messages import Message
 
+MAX_LEARNED = 16  # versions; with one more all others are forgotten
+
 
 class RefusedFormError(Exception):
     """A form that is not built; the text says why, as what follows the name of a field."""
 
 
 class Learn(Message, frozen=True, tag=1):
-    """Know a vocabulary by this digest."""
+    """Know the tokens of a version by its digest."""
 
-    digest: str
+    version: str
     tokens: tuple[bytes, ...]  # empty for those that no form allows
     end_id: int
 
 
-class BuildRegex(Message, frozen=True, tag=2):
-    """Build the automaton of texts that match as a whole."""
+class Build(Message, frozen=True, tag=2):
+    """Build what texts must match as a whole, or else be one of."""
 
-    vocabulary: str
-    pattern: str
-    max_seconds: float  # of the process's own time
-
-
-class BuildChoices(Message, frozen=True, tag=3):
-    """Build the automaton of these texts."""
-
-    vocabulary: str
+    version: str
+    regex: str | None
     choices: tuple[str, ...]
-    max_seconds: float
+    max_seconds: float  # of the process's own time
 
 
 class Built(Message, frozen=True, tag=1):
@@ -41,7 +36,6 @@ class Built(Message, frozen=True, tag=1):
 
     automaton: Automaton
     text: TextTable
-    seconds: float
 
 
 class NotBuilt(Message, frozen=True, tag=2):
@@ -50,6 +44,5 @@ class NotBuilt(Message, frozen=True, tag=2):
     reason: str
 
 
-Build = BuildRegex | BuildChoices
-COMMANDS = msgspec.msgpack.Decoder(Learn | BuildRegex | BuildChoices)
+COMMANDS = msgspec.msgpack.Decoder(Learn | Build)
 ANSWERS = msgspec.msgpack.Decoder(Built | NotBuilt)

@@ -51,8 +51,14 @@ class Taught:
     @property
     def automata(self) -> Automata:
         """All of them; what is taught later does not change these."""
-        columns = (self._keys, self._nexts, self._facts, self._masks, self._classes)
-        return Automata(*(column.values for column in columns), self._biases)
+        return Automata(
+            self._keys.values,
+            self._nexts.values,
+            self._facts.values,
+            self._masks.values,
+            self._classes.values,
+            self._biases,
+        )
 
     def teach(self, digest: bytes, automaton: Automaton) -> None:
         """Know an automaton over the model's tokens."""
@@ -75,7 +81,8 @@ class Taught:
     def _put(self, digest: bytes, automaton: Automaton) -> None:
         first_state, first_mask = len(self._facts), len(self._masks)
         self._places[digest] = Place(len(self._classes), first_state)
-        counts = np.diff(np.frombuffer(automaton.first, np.int32))
+        first = np.frombuffer(automaton.first, np.int32)
+        counts = first[1:] - first[:-1]
         states = np.repeat(np.arange(len(counts), dtype=np.int64) + first_state, counts)
         self._keys.extend(states * self._num_tokens + np.frombuffer(automaton.classes, np.uint16))
         self._nexts.extend(np.frombuffer(automaton.nexts, np.int32) + np.int32(first_state))

@@ -189,7 +189,7 @@ def test_choices_are_kept(tiny: LoadedModel) -> None:
 
 
 def test_a_stop_sequence_waits_until_the_form_is_complete(tiny: LoadedModel) -> None:
-    """ "ab" stands in it twice; only before the second one is there a whole text."""
+    """A stop sequence that stands in it twice ends it where there is a whole text before it."""
     form = regex_form(tiny.bundle, "xaby|xabyxabz*")
     request = GenerationRequest(
         prompt_ids(tiny.bundle, "hi"),
