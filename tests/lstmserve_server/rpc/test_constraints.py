@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import sys
+from pathlib import Path
 
 import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
+from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub as GenerationStub
+from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub as ModelStub
+from lstmserve_bundle.bundle import describe_file
+from lstmserve_bundle.forms import FORMS_NAME
+from lstmserve_bundle.manifest import read_manifest, write_manifest
 from support.calls import find_detail
+from support.engine_processes import engines_of
 
 DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
@@ -153,6 +164,75 @@ def test_hostile_patterns_are_refused_and_end_nothing(
     assert field == "constraint.regex"
     assert re.search("seconds|memory|states|cannot be", reason)
     assert generation.GenerateReply(request(pb.Constraint(regex="[0-9]"))).text.isdigit()
+
+
+def test_a_stream_goes_on_when_its_engine_has_died(tiny_store: Path) -> None:
+    """The engine that takes its place is taught the form before it goes on."""
+    asked = pb.GenerateRequest(
+        prompt="hello",
+        sampling=pb.SamplingParams(seed=4),
+        stopping=pb.StoppingCriteria(max_tokens=400),
+        constraint=pb.Constraint(regex="([a-z]{2} ){100}[a-z]{2}"),
+        cache_mode=pb.CACHE_MODE_BYPASS,
+    )
+    with (
+        ServerProcess(tiny_store, "--quantum-steps", "2") as server,
+        grpc.insecure_channel(server.target) as channel,
+    ):
+        stub = GenerationStub(channel)
+        whole = "".join(event.chunk.text for event in stub.Generate(asked))
+        events = stub.Generate(asked)
+        texts = [next(events).chunk.text for _ in range(3)]
+        (engine,) = engines_of(server)
+        engine.kill()
+        texts += [event.chunk.text for event in events]
+    assert "".join(texts) == whole
+    assert re.fullmatch(asked.constraint.regex, whole)
+
+
+def test_a_version_may_name_forms(tiny_store: Path, tmp_path: Path) -> None:
+    forms = {"date": {"regex": DATE}, "mood": {"choices": ["good", "bad"]}}
+    store = with_forms(tiny_store, tmp_path, json.dumps(forms))
+    with ServerProcess(store) as server, grpc.insecure_channel(server.target) as channel:
+        stub, models = GenerationStub(channel), ModelStub(channel)
+        assert list(models.GetModel(model_pb.GetModelRequest()).model.forms) == ["date", "mood"]
+        assert re.fullmatch(DATE, stub.GenerateReply(request(pb.Constraint(form="date"))).text)
+        mood = stub.GenerateReply(request(pb.Constraint(form="mood"))).text
+        assert mood in forms["mood"]["choices"]
+        field, reason = refusal(stub, request(pb.Constraint(form="verse")))
+        assert (field, reason) == (
+            "constraint.form",
+            "'verse' is no form of this version; it has date, mood",
+        )
+
+
+@pytest.mark.parametrize(
+    ("forms", "reason"),
+    [
+        (r'{"date": {"regex": "(a)\\1"}}', "constraints.json: date: cannot be read"),
+        ('{"date": {}}', "date: Value error, must have one of regex and choices"),
+        ('{"Date": {"regex": "a"}}', "Date"),
+    ],
+)
+def test_a_version_with_a_bad_form_is_refused(
+    tiny_store: Path, tmp_path: Path, forms: str, reason: str
+) -> None:
+    version = with_forms(tiny_store, tmp_path, forms) / "tiny" / "1"
+    command = (sys.executable, "-m", "lstmserve_server", "verify", str(version))
+    found = run_program(command, capture_output=True, text=True)
+    assert found.returncode
+    assert reason in found.stderr
+
+
+def with_forms(store: Path, folder: Path, forms: str) -> Path:
+    """A store whose version names these forms."""
+    shutil.copytree(store, folder / "store")
+    version = folder / "store" / "tiny" / "1"
+    (version / FORMS_NAME).write_text(forms, encoding="utf-8")
+    manifest = read_manifest(version)
+    files = {**manifest.files, FORMS_NAME: describe_file(version / FORMS_NAME)}
+    write_manifest(version, manifest.model_copy(update={"files": files}))
+    return folder / "store"
 
 
 def test_a_large_one_is_served(generation: GenerationStub) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lstmserve_server.engine.constraints import byte_automaton, token_automaton
 from lstmserve_server.engine.constraints.automaton import Automaton
 from lstmserve_server.engine.constraints.byte_automaton import (
     ByteAutomaton,
@@ -157,7 +158,6 @@ def test_an_empty_reply_may_satisfy_it() -> None:
         ("(a$|b)c", "has . within"),
         ("a)(b", "has not opened"),
         ("a\\", "cannot be read"),
-        ("a" * 70_000, "65536 are built"),
         ("[^\\s\\S]", "satisfied by no text"),
     ],
 )
@@ -169,3 +169,18 @@ def test_what_cannot_be_built_is_refused_by_name(pattern: str, reason: str) -> N
 def test_many_choices_are_refused_by_name() -> None:
     with pytest.raises(RefusedFormError, match="65536 are built"):
         of_choices([f"{number:05} and more" * 3 for number in range(2000)])
+
+
+def test_many_states_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(byte_automaton, "MAX_STATES", 100)
+    with pytest.raises(RefusedFormError, match="at most 100 are built"):
+        of_regex("a{101}")
+
+
+@pytest.mark.parametrize(("bound", "value"), [("MAX_STEPS", 20), ("MAX_BYTES", 900)])
+def test_large_tables_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    monkeypatch.setattr(token_automaton, bound, value)
+    with pytest.raises(RefusedFormError, match=f"{value} (steps|bytes|are)"):
+        of_tokens(of_regex("[a-z]{1,20}"), ALL)
