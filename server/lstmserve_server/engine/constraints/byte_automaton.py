@@ -50,10 +50,10 @@ def of_regex(pattern: str) -> ByteAutomaton:
             f"needs {len(transitions)} states, and at most {MAX_STATES} are built; shorten its "
             "repeats"
         )
-    finals = index.get_final_states()
-    names = {name: number for number, name in enumerate(transitions.keys() - finals)}
+    finals, initial = index.get_final_states(), index.get_initial_state()
+    names = {name: number for number, name in enumerate(transitions.keys() - finals - {initial})}
     accepts = np.array([transitions[name].get(SENTINEL) in finals for name in names])
-    start = names[index.get_initial_state()]
+    start = names[transitions[initial][SENTINEL]]
     return _join_bytes(start, _to_table(transitions, names), accepts)
 
 

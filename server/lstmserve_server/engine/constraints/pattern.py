@@ -1,28 +1,34 @@
-"""What is looked at in a regular expression before the library that builds automata reads it."""
+r"""Prepares a regular expression for the library that builds automata.
+
+The library builds an automaton that finds a match anywhere, too. Where a match may begin inside
+another one, that one may have a state for every subset of places: of ``x[a-z]{0,31}`` two thousand
+million, though matched as a whole it has 33. And it prefers the match that the pattern names first,
+so ``a|ab`` is never ``ab`` to it. A character that stands before and behind every text, and within
+none, takes both away: nothing begins inside a match, and none ends before it.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 
+SENTINEL = 0  # a byte, and a character, that no reply of a form has
+NOT_SENTINEL = rf"[^\x{SENTINEL:02}]"
 # under "the whole reply must match" these say nothing where they stand first or last
 BEGIN = re.compile(r"((?:\(\?[a-zA-Z]+\))?)\^")
-SENTINEL = 0  # a byte, and a character, that no reply of a form has
-# an escape, or a character that means something
-PART = re.compile(r"\\.|[\[\]()^$]", re.DOTALL)
-ANCHORS = {"^": "^", "$": "$", r"\A": r"\A", r"\z": r"\z", r"\Z": r"\Z"}
+FLAGS = re.compile(r"\(\?([a-zA-Z-]+)([:)])")
+SERVED_FLAGS = "imsU"
+PROPERTY = re.compile(r"\\[pP](?:\{[^}]*\}|.)", re.DOTALL)
+ANCHORS = ("^", "$", r"\A", r"\z", r"\Z")
+LARGE_CLASSES = (r"\D", r"\S", r"\W")  # which have the sentinel
 
 
 def prepare(pattern: str) -> str:
-    """Return a pattern of the same texts with the sentinel behind each.
-
-    What begins texts of a pattern and is a text of it itself is then not the end of one, so the
-    library has no reason to prefer the shorter ones. Raises RefusedFormError.
-    """
-    pattern = _without_anchors(pattern)
-    _check(pattern)
-    return rf"(?:{pattern})\x{SENTINEL:02}"
+    """Return a pattern of the same texts between two sentinels; raises RefusedFormError."""
+    within = "".join(_Reading(_without_anchors(pattern)).parts())
+    return rf"\x{SENTINEL:02}(?:{within})\x{SENTINEL:02}"
 
 
 def _without_anchors(pattern: str) -> str:
@@ -32,22 +38,87 @@ def _without_anchors(pattern: str) -> str:
     return body if num_backslashes % 2 == 0 else pattern
 
 
-def _check(pattern: str) -> None:
-    """Raise RefusedFormError for anchors within, and where a bracket closes too much."""
-    depth, end_of_class = 0, 0
-    for found in PART.finditer(pattern):
-        if found.start() < end_of_class:
-            continue
-        part = found[0]
-        if part == "[":
-            end_of_class = _end_of_class(pattern, found.end())
-        elif part in ANCHORS:
-            raise RefusedFormError(
-                f"has {part} within; the whole reply must match anyway, so leave it out"
-            )
-        depth += (part == "(") - (part == ")")
-        if depth < 0:
+class _Reading:
+    """One way through a pattern: what could stand for the sentinel no longer does."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._place = 0
+        self._has_newline = [False]  # whether a dot stands for a new line, in each open group
+
+    def parts(self) -> Iterator[str]:
+        """Yield the pattern piece by piece."""
+        while self._place < len(self._pattern):
+            yield self._next()
+
+    def _next(self) -> str:
+        letter = self._pattern[self._place]
+        if letter == "\\":
+            return self._escape()
+        if letter == "[":
+            return _without_sentinel(self._take(_end_of_class(self._pattern, self._place + 1)))
+        if letter == "(":
+            return self._open()
+        if letter == ")":
+            self._close()
+        elif letter == ".":
+            self._place += 1
+            return NOT_SENTINEL if self._has_newline[-1] else rf"[^\n\x{SENTINEL:02}]"
+        _check_anchor(letter)
+        return self._take(self._place + 1)
+
+    def _take(self, end: int) -> str:
+        part, self._place = self._pattern[self._place : end], end
+        return part
+
+    def _escape(self) -> str:
+        found = PROPERTY.match(self._pattern, self._place)
+        if found is not None:
+            return _without_sentinel(self._take(found.end()))
+        escape = self._take(self._place + 2)
+        _check_anchor(escape)
+        return _without_sentinel(escape) if escape in LARGE_CLASSES else escape
+
+    def _open(self) -> str:
+        found = FLAGS.match(self._pattern, self._place)
+        has_newline = self._has_newline[-1]
+        if found is None:
+            self._has_newline.append(has_newline)
+            return self._take(self._place + 1)
+        flags, end = found.groups()
+        has_newline = _read_flags(flags, has_newline=has_newline)
+        if end == ")":  # they hold for the rest of the group
+            self._has_newline[-1] = has_newline
+        else:
+            self._has_newline.append(has_newline)
+        return self._take(found.end())
+
+    def _close(self) -> None:
+        self._has_newline.pop()
+        if not self._has_newline:
             raise RefusedFormError("closes a bracket that it has not opened")
+
+
+def _read_flags(flags: str, *, has_newline: bool) -> bool:
+    """Return whether a dot stands for a new line from there on; raises RefusedFormError."""
+    on, _, off = flags.partition("-")
+    strangers = [flag for flag in on + off if flag not in SERVED_FLAGS]
+    if strangers:
+        raise RefusedFormError(
+            f"has the flag {strangers[0]}, which is not served; served are {', '.join(SERVED_FLAGS)}"
+        )
+    return ("s" in on) or (has_newline and "s" not in off)
+
+
+def _check_anchor(part: str) -> None:
+    if part in ANCHORS:
+        raise RefusedFormError(
+            f"has {part} within; the whole reply must match anyway, so leave it out"
+        )
+
+
+def _without_sentinel(characters: str) -> str:
+    return f"[{characters}&&{NOT_SENTINEL}]"
 
 
 def _end_of_class(pattern: str, begin: int) -> int:

@@ -123,6 +123,52 @@ def test_anchors_of_the_ends_say_nothing(pattern: str, text: str) -> None:
     assert not accepts(of_regex(pattern), text + "x")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text", "is_match"),
+    [
+        (".", "\n", False),
+        ("(?s).", "\n", True),
+        ("(?s:.)x.", "\nx\n", False),
+        ("((?s).)x.", "\nxy", True),
+        ("((?s).)x.", "\nx\n", False),
+        ("(?s)(?-s:.).", "y\n", True),
+        (r"\S\W\D", "a!b", True),
+        (r"\pL\p{Greek}\P{L}", "aγ1", True),
+        ("[]a]+", "]a]", True),
+        ("[^]a]", "b", True),
+        ("[[:alpha:]&&[^aeiou]]+", "xyz", True),
+        ("[[:alpha:]&&[^aeiou]]+", "xaz", False),
+        (r"[\]\[]+", "[]", True),
+        (r"\x{65e5}\u0061", "日a", True),
+        ("(?P<year>[0-9]{4})", "2024", True),
+        ("(?i)straße", "STRAßE", True),
+        ("a|ab", "ab", True),
+        ("(ab)*", "abab", True),
+    ],
+)
+def test_the_syntax_is_that_of_the_library(pattern: str, text: str, is_match: bool) -> None:
+    assert accepts(of_regex(pattern), text) is is_match
+
+
+@pytest.mark.parametrize("pattern", ["[^a]*", "(?s).*", r"\S*", r"\P{L}*", "[[:cntrl:]]*", r"\pC*"])
+def test_no_text_of_a_form_has_a_nul(pattern: str) -> None:
+    assert not accepts(of_regex(pattern), "\0")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "num_states"),
+    [
+        ("x[a-z]{0,64}", 66),
+        ("[a-z_][a-z0-9_]{0,31}", 33),
+        ("x.{0,40}y", 400),
+    ],
+)
+def test_a_repeat_has_no_state_for_each_place_where_it_could_begin(
+    pattern: str, num_states: int
+) -> None:
+    assert len(of_regex(pattern).accepts) <= num_states
+
+
 def test_a_length_has_bounds() -> None:
     form = of_regex("a{1,129}")
     assert [n for n in range(132) if accepts(form, "a" * n)] == list(range(1, 130))
@@ -158,6 +204,9 @@ def test_an_empty_reply_may_satisfy_it() -> None:
         ("(a$|b)c", "has . within"),
         ("a)(b", "has not opened"),
         ("a\\", "cannot be read"),
+        ("[ab", "cannot be read"),
+        ("(?x)a b", "flag x, which is not served"),
+        ("(?-u:a)", "flag u, which is not served"),
         ("[^\\s\\S]", "satisfied by no text"),
     ],
 )
