@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from statistics import median, quantiles
@@ -83,7 +83,7 @@ def _rounds(runner: Runner, forms: Mapping[str, Form]) -> Iterator[tuple[str, Ro
     yield "rows keep one of three", _round(runner, mixed)
 
 
-def _round(runner: Runner, forms: list[Form | None]) -> Round:
+def _round(runner: Runner, forms: Sequence[Form | None]) -> Round:
     rows = [
         DecodeRow(
             number,
@@ -91,7 +91,7 @@ def _round(runner: Runner, forms: list[Form | None]) -> Round:
             0,
             SAMPLING,
             NEVER_ENDS,
-            form=form and FormRow(form.digest, form.automaton.start, NEVER_ENDS),
+            form=None if form is None else FormRow(form.digest, form.automaton.start, NEVER_ENDS),
         )
         for number, form in enumerate(forms)
     ]

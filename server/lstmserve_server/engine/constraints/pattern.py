@@ -104,8 +104,9 @@ def _read_flags(flags: str, *, has_newline: bool) -> bool:
     on, _, off = flags.partition("-")
     strangers = [flag for flag in on + off if flag not in SERVED_FLAGS]
     if strangers:
+        served = ", ".join(SERVED_FLAGS)
         raise RefusedFormError(
-            f"has the flag {strangers[0]}, which is not served; served are {', '.join(SERVED_FLAGS)}"
+            f"has the flag {strangers[0]}, which is not served; served are {served}"
         )
     return ("s" in on) or (has_newline and "s" not in off)
 
