@@ -20,7 +20,7 @@ class Teaching:
     def teach(self, form: Form) -> Teach | None:
         """Return what to tell before a reply of this form; None when it is known."""
         num_bytes = self._num_bytes.pop(form.digest, None)
-        self._num_bytes[form.digest] = form.automaton.num_bytes
+        self._num_bytes[form.digest] = form.automaton.taught_bytes
         return Teach(form.digest, form.automaton) if num_bytes is None else None
 
     def forget(self, in_use: AbstractSet[bytes]) -> list[Forget]:

@@ -20,7 +20,7 @@ def test_a_form_is_taught_once_in_the_life_of_a_process(tiny: LoadedModel) -> No
 
 def test_those_that_were_used_longest_ago_are_forgotten(tiny: LoadedModel) -> None:
     forms = [regex_form(tiny.bundle, f"{letter}+") for letter in "abcd"]
-    teaching = Teaching(max_bytes=2 * forms[0].automaton.num_bytes)
+    teaching = Teaching(max_bytes=2 * forms[0].automaton.taught_bytes)
     for form in (*forms, forms[1]):
         teaching.teach(form)
     in_use = {forms[2].digest}

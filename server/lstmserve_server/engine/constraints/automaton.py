@@ -15,6 +15,7 @@ from functools import cached_property
 import msgspec
 
 INT32, UINT16 = "i", "H"
+MAX_UNPACKED_SETS = 256  # 4 MB of 4,096 tokens; to unpack bits in each step takes twice as long
 OUTSIDE = -1  # the state of a text that is no beginning of any that fits
 
 
@@ -44,6 +45,23 @@ class Automaton(msgspec.Struct, frozen=True, array_like=True, dict=True):
     def num_bytes(self) -> int:
         """The size of all tables."""
         return sum(map(len, msgspec.structs.astuple(self)[1:]))
+
+    @property
+    def num_sets(self) -> int:
+        """How many different sets of tokens its states allow."""
+        return len(self.masks) // (len(self.token_classes) // 16)
+
+    @property
+    def has_many_sets(self) -> bool:
+        """Whether an engine keeps its sets as bits, and not as what they add to logits."""
+        return self.num_sets > MAX_UNPACKED_SETS
+
+    @property
+    def taught_bytes(self) -> int:
+        """The memory that an engine takes for it, and the copy that it keeps."""
+        num_tokens, num_steps = len(self.token_classes) // 2, len(self.classes) // 2
+        sets = len(self.masks) if self.has_many_sets else 4 * num_tokens * self.num_sets
+        return self.num_bytes + sets + 8 * num_tokens + 12 * num_steps + 3 * len(self.distances)
 
     def walk(self, token_ids: Iterable[int], state: int | None = None) -> int | None:
         """Return the state after further tokens; None when one of them is not allowed."""

@@ -13,20 +13,22 @@ from torch import Tensor
 
 
 class Automata(NamedTuple):
-    """All that were taught: s states, e transitions, m sets of allowed tokens, a automata."""
+    """All that were taught: s states, e transitions, n and m sets of allowed tokens, a automata."""
 
     keys: Tensor  # int64 [e], ascending: state * tokens + class
     nexts: Tensor  # int32 [e]: the states they lead to
     facts: Tensor  # int32 [s, 3]: the set that is allowed, the distance to completion, the worst
-    masks: Tensor  # uint8 [m, tokens / 8]: a bit for each token, lowest first
+    biases: Tensor  # float32 [n, tokens]: what sets add to logits, 0 or minus infinity
+    masks: Tensor  # uint8 [m, tokens / 8]: of automata with many sets, a bit for each token
     classes: Tensor  # int64 [a, tokens]: of each token in each automaton
-    biases: Tensor  # float32 [256, 8]: what bits add to logits, 0 or minus infinity
+    bits: Tensor  # float32 [256, 8]: what the bits of a byte add to logits, lowest first
 
 
 class Forms(NamedTuple):
     """The rows that keep a form, c of them."""
 
     rows: Tensor  # int64 [c]
+    packed: Tensor  # int64 [p]: places among them, of those whose automaton has many sets
     number: Tensor  # int64 [c]: of the automaton
     state: Tensor  # int64 [c]: kept up to date
     max_tokens: Tensor  # int64 [c]: of the whole reply
@@ -39,9 +41,7 @@ def constrain(logits: Tensor, left: Tensor, forms: Forms) -> None:
     ``left`` int64 [c] are the tokens that the reply may still have, with the one to choose.
     """
     facts = forms.automata.facts.index_select(0, forms.state)
-    masks = forms.automata.masks.index_select(0, facts[:, 0])
-    bias = torch.embedding(forms.automata.biases, masks.view(-1).to(torch.int32))
-    bias = bias.view(masks.shape[0], logits.shape[1])
+    bias = bias_of(facts[:, 0], forms)
     # a row that has ended goes on until the call ends, and has nothing left
     is_near = (facts[:, 2] >= left) & (left > 0)
     near = torch.nonzero(is_near).squeeze(1)
@@ -51,6 +51,20 @@ def constrain(logits: Tensor, left: Tensor, forms: Forms) -> None:
         logits.add_(bias)
     else:
         logits.index_add_(0, forms.rows, bias)
+
+
+def bias_of(sets: Tensor, forms: Forms) -> Tensor:
+    """Return what sets of allowed tokens add to logits, int32 [c] -> float32 [c, tokens]."""
+    automata = forms.automata
+    if forms.packed.shape[0] == 0:
+        return automata.biases.index_select(0, sets)
+    masks = automata.masks.index_select(0, sets[forms.packed])
+    unpacked = torch.embedding(automata.bits, masks.view(-1).to(torch.int32))
+    unpacked = unpacked.view(masks.shape[0], automata.biases.shape[1])
+    if forms.packed.shape[0] == sets.shape[0]:
+        return unpacked
+    bias = automata.biases.index_select(0, sets.index_fill(0, forms.packed, 0))
+    return bias.index_copy_(0, forms.packed, unpacked)
 
 
 def bias_near_end(left: Tensor, near: Tensor, forms: Forms) -> Tensor:

@@ -77,6 +77,7 @@ class RowSettings(NamedTuple):
     any_min_tokens: bool
     scored: list[int]
     constrained: list[int]
+    packed: list[int]
     form_numbers: list[int]
     form_states: list[int]
     form_max_tokens: list[int]
@@ -119,6 +120,7 @@ def gather_settings(
         any_min_tokens=any(row.position < row.min_tokens for row in rows),
         scored=[number for number, row in enumerate(rows) if row.is_scored],
         constrained=list(forms),
+        packed=[number for number, place in enumerate(places) if place.is_packed],
         form_numbers=[place.number for place in places],
         form_states=[
             place.first_state + form.state

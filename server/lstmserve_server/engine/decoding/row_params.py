@@ -88,6 +88,7 @@ def to_params(settings: RowSettings, num_tokens: int, automata: Automata) -> Row
         scored=torch.tensor(settings.scored, dtype=torch.int64),
         forms=Forms(
             rows=torch.tensor(settings.constrained, dtype=torch.int64),
+            packed=torch.tensor(settings.packed, dtype=torch.int64),
             number=torch.tensor(settings.form_numbers, dtype=torch.int64),
             state=torch.tensor(settings.form_states, dtype=torch.int64),
             max_tokens=torch.tensor(settings.form_max_tokens, dtype=torch.int64),

@@ -20,6 +20,7 @@ class Place:
 
     number: int
     first_state: int
+    is_packed: bool
 
 
 class Taught:
@@ -30,7 +31,7 @@ class Taught:
         self._known: dict[bytes, Automaton] = {}
         self._begin()
         bits = (torch.arange(256).unsqueeze(1) >> torch.arange(8)) & 1
-        self._biases = torch.where(bits == 1, 0.0, -torch.inf)
+        self._bits = torch.where(bits == 1, 0.0, -torch.inf)
 
     def _begin(self) -> None:
         self._places: dict[bytes, Place] = {}
@@ -38,6 +39,7 @@ class Taught:
         self._keys = _Column(torch.int64)
         self._nexts = _Column(torch.int32)
         self._facts = _Column(torch.int32, 3)
+        self._biases = _Column(torch.float32, self._num_tokens)
         self._masks = _Column(torch.uint8, self._num_tokens // 8)
         self._classes = _Column(torch.int64, self._num_tokens)
 
@@ -55,9 +57,10 @@ class Taught:
             self._keys.values,
             self._nexts.values,
             self._facts.values,
+            self._biases.values,
             self._masks.values,
             self._classes.values,
-            self._biases,
+            self._bits,
         )
 
     def teach(self, digest: bytes, automaton: Automaton) -> None:
@@ -72,30 +75,38 @@ class Taught:
         if automaton is None:
             return
         del self._places[digest]
-        self._num_forgotten_bytes += automaton.num_bytes
-        if self._num_forgotten_bytes > sum(kept.num_bytes for kept in self._known.values()):
+        self._num_forgotten_bytes += automaton.taught_bytes
+        if self._num_forgotten_bytes > sum(kept.taught_bytes for kept in self._known.values()):
             self._begin()
             for kept_digest, kept in self._known.items():
                 self._put(kept_digest, kept)
 
     def _put(self, digest: bytes, automaton: Automaton) -> None:
-        first_state, first_mask = len(self._facts), len(self._masks)
-        self._places[digest] = Place(len(self._classes), first_state)
+        first_state, is_packed = len(self._facts), automaton.has_many_sets
+        self._places[digest] = Place(len(self._classes), first_state, is_packed)
         first = np.frombuffer(automaton.first, np.int32)
         counts = first[1:] - first[:-1]
         states = np.repeat(np.arange(len(counts), dtype=np.int64) + first_state, counts)
         self._keys.extend(states * self._num_tokens + np.frombuffer(automaton.classes, np.uint16))
         self._nexts.extend(np.frombuffer(automaton.nexts, np.int32) + np.int32(first_state))
         facts = [
-            np.frombuffer(automaton.mask_ids, np.int32) + np.int32(first_mask),
+            np.frombuffer(automaton.mask_ids, np.int32) + np.int32(self._put_sets(automaton)),
             np.frombuffer(automaton.distances, np.int32),
             np.frombuffer(automaton.worst, np.int32),
         ]
         self._facts.extend(np.stack(facts, axis=1))
-        masks = np.frombuffer(automaton.masks, np.uint8)
-        self._masks.extend(masks.reshape(-1, self._num_tokens // 8))
         classes = np.frombuffer(automaton.token_classes, np.uint16)
         self._classes.extend(classes.astype(np.int64)[None])
+
+    def _put_sets(self, automaton: Automaton) -> int:
+        """Return the number of the first of an automaton's sets among those of its kind."""
+        masks = np.frombuffer(automaton.masks, np.uint8).reshape(-1, self._num_tokens // 8)
+        if automaton.has_many_sets:
+            self._masks.extend(masks)
+            return len(self._masks) - len(masks)
+        is_allowed = np.unpackbits(masks, axis=1, bitorder="little") == 1
+        self._biases.extend(np.where(is_allowed, np.float32(0), np.float32(-np.inf)))
+        return len(self._biases) - len(masks)
 
 
 class _Column:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.constraints import automaton as automaton_module
 from lstmserve_server.engine.constraints.form import Form
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 from lstmserve_server.engine.output import FinishReason
@@ -83,6 +84,20 @@ def test_neither_company_nor_quantum_changes_them(
     found = run_all(tiny, pool, EngineConfig(max_running=rows, quantum_steps=steps))
     together = run_all(tiny, pool)
     assert [reply.essence for reply in found] == [reply.essence for reply in together]
+
+
+def test_sets_that_are_kept_as_bits_allow_the_same(
+    tiny: LoadedModel, pool: list[Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all automata, and of some of those that run side by side."""
+    expected = [reply.essence for reply in run_all(tiny, pool)]
+    forms = {form.digest: form for _, form in pool if form is not None}
+    for most in (0, 6):
+        monkeypatch.setattr(automaton_module, "MAX_UNPACKED_SETS", most)
+        for digest in forms:
+            tiny.runner.taught.forget(digest)
+        assert any(form.automaton.has_many_sets for form in forms.values())
+        assert [reply.essence for reply in run_all(tiny, pool)] == expected
 
 
 def test_they_change_no_other_reply(tiny: LoadedModel, pool: list[Asked]) -> None:
