@@ -79,10 +79,15 @@ def constraints(
     json: Json = None,
 ) -> None:
     """Compare decode steps with and without constraints, and time how long building takes."""
-    from benchmarks.cost.constraints import time_building, time_steps
+    from benchmarks.cost.constraints import (
+        time_building,
+        time_building_alone,
+        time_steps,
+    )
 
     parts = {
         "decode steps of 64 rows, processor time": time_steps(model_store, seconds),
+        "building, processor time": time_building_alone(model_store, repeats),
         "building, as a caller waits for it": time_building(model_store, repeats),
     }
     print_findings(parts)
