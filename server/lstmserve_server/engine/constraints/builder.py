@@ -64,9 +64,10 @@ class ProcessBuilder:
             process = self._process = self._process or _start()
             try:
                 answer = process.build(spec, bundle, self._max_seconds)
-            except (TimeoutError, ConnectionError, EOFError):
+            except (TimeoutError, ConnectionError, EOFError) as error:
                 self._process = None
-                raise RefusedFormError(self._explain(process.end())) from None
+                is_late = process.end() == signal.SIGPROF or isinstance(error, TimeoutError)
+                raise RefusedFormError(self._explain(is_late=is_late)) from None
         if isinstance(answer, NotBuilt):
             raise RefusedFormError(answer.reason)
         return Form(spec.digest, answer.automaton, answer.text)
@@ -77,8 +78,8 @@ class ProcessBuilder:
         if process is not None:
             process.end()
 
-    def _explain(self, number: int) -> str:
-        if number in (signal.SIGPROF, signal.SIGKILL):
+    def _explain(self, *, is_late: bool) -> str:
+        if is_late:
             return (
                 f"takes longer than {self._max_seconds:g} seconds to build; shorten its repeats, "
                 "or nest fewer of them"

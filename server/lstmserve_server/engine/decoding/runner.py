@@ -58,6 +58,11 @@ class Runner:
         self.drafted = (0, 0)  # tokens that the last call guessed, and those that were right
 
     @property
+    def num_tokens(self) -> int:
+        """How many tokens there are to choose from."""
+        return self._num_tokens
+
+    @property
     def state_bytes(self) -> int:
         return self._pool.nbytes
 
