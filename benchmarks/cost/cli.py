@@ -1,8 +1,9 @@
-"""``python -m benchmarks.cost``: the verbs metrics and auth."""
+"""``python -m benchmarks.cost``: the verbs metrics, auth and constraints."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,6 +69,30 @@ def auth(
     with errors_told():
         findings = compare_callers(sizes, blocks, calls, server_arg or ())
     print_findings({"a kept reply, unary, one caller, p50": findings})
+
+
+@app.command()
+def constraints(
+    model_store: Annotated[Path, typer.Option(help="Store of the model.")] = Path("model_store"),
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of decode steps.")] = 20.0,
+    repeats: Annotated[int, typer.Option(min=1, help="Of building each; the least counts.")] = 5,
+    json: Json = None,
+) -> None:
+    """Compare decode steps with and without constraints, and time how long building takes."""
+    from benchmarks.cost.constraints import (
+        time_building,
+        time_building_alone,
+        time_steps,
+    )
+
+    parts = {
+        "decode steps of 64 rows, processor time": time_steps(model_store, seconds),
+        "building, processor time": time_building_alone(model_store, repeats),
+        "building, as a caller waits for it": time_building(model_store, repeats),
+    }
+    print_findings(parts)
+    figures = {name: [each.to_json() for each in part] for name, part in parts.items()}
+    write_json(json, describe_run(), {"findings": figures})
 
 
 def main() -> None:

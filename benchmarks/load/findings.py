@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 NARROW = 100  # below it, rich breaks words where output is no terminal
@@ -60,7 +61,7 @@ def _to_table(name: str, findings: Sequence[Finding]) -> Table:
     table.add_column("note")
     for one in findings:
         shown = f"{one.value:,.{_decimals(one)}f} {one.unit}".rstrip()
-        table.add_row(one.what, shown, *_describe_target(one), one.note)
+        table.add_row(escape(one.what), shown, *_describe_target(one), one.note)
     return table
 
 

@@ -150,6 +150,9 @@ def _stats_line(reply: Reply) -> str:
         "generated_tokens": usage.generated_tokens,
         "cache": completion.cache,
         "saved": f"{timings.saved_seconds * 1e3:.1f}ms" if timings.saved_seconds else None,
+        "constraint": f"{timings.constraint_seconds * 1e3:.1f}ms"
+        if timings.constraint_seconds
+        else None,
         "mean_logprob": None if reply.mean_logprob is None else f"{reply.mean_logprob:.3f}",
         "labels": ",".join(completion.labels) or "-",
         "confidence": None if found is None else f"{found.label.probability:.2f}",

@@ -148,6 +148,7 @@ def model(message: model_pb.Model) -> types.Model:
         evaluation=dict(message.evaluation),
         traffic_share=message.traffic_share,
         is_inexact=message.is_inexact,
+        forms=tuple(message.forms),
     )
 
 
@@ -175,6 +176,7 @@ def _timings(message: pb.Timings) -> types.Timings:
         time_to_first_token_seconds=message.time_to_first_token_seconds,
         total_seconds=message.total_seconds,
         saved_seconds=message.saved_seconds,
+        constraint_seconds=message.constraint_seconds,
     )
 
 

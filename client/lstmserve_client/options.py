@@ -16,6 +16,10 @@ from lstmserve_client.policies import RetryPolicy
 from lstmserve_client.tls import Tls
 from lstmserve_client.types import (
     CacheMode,
+    Choices,
+    Constraint,
+    Form,
+    Regex,
     RequestOptions,
     SamplingParams,
     StoppingCriteria,
@@ -24,6 +28,7 @@ from lstmserve_client.types import (
 _REQUEST = "Request"
 _SAMPLING = "Sampling (the model's defaults where absent)"
 _STOPPING = "Stopping"
+_CONSTRAINT = "Constraint (at most one of them)"
 _SERVER = "Server"
 # a person sees sooner that nobody is there, and may ask again
 _MAX_ATTEMPTS = 3
@@ -243,9 +248,48 @@ class ReplyOptions:
         ),
     ] = None
 
+    regex: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Let the whole reply match this regular expression (of Rust's crate regex).",
+            rich_help_panel=_CONSTRAINT,
+        ),
+    ] = None
+    choice: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Let the reply be one of these texts; may be given several times.",
+            rich_help_panel=_CONSTRAINT,
+        ),
+    ] = None
+    form: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Let the reply keep a form that the version names.",
+            rich_help_panel=_CONSTRAINT,
+        ),
+    ] = None
+
+    @property
+    def _constraint(self) -> Constraint | None:
+        given: list[Constraint] = []
+        if self.regex is not None:
+            given.append(Regex(self.regex))
+        if self.choice:
+            given.append(Choices(tuple(self.choice)))
+        if self.form is not None:
+            given.append(Form(self.form))
+        if len(given) > 1:
+            raise typer.BadParameter("--regex, --choice and --form exclude each other")
+        return given[0] if given else None
+
     @property
     def request_options(self) -> RequestOptions:
         return RequestOptions(
+            constraint=self._constraint,
             min_confidence=self.min_confidence,
             variables=dict(each.split("=", 1) for each in self.variable or ()),
             model=self.model,

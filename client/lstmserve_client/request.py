@@ -42,6 +42,7 @@ def fill_request(
     priority: types.Priority = types.Priority.NORMAL,
     min_confidence: float | None = None,
     variables: Mapping[str, str] = NO_VARIABLES,
+    constraint: types.Constraint | None = None,
 ) -> Request:
     """Fill an empty request and return it.
 
@@ -65,6 +66,8 @@ def fill_request(
     if variables:
         with _refusing("variables"):
             request.variables.update(variables)
+    if constraint is not None:
+        _set_constraint(request.constraint, constraint)
     return request
 
 
@@ -164,6 +167,24 @@ def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria
                 message.stop_sequences.extend(value)
             elif value is not None:
                 setattr(message, each.name, value)
+
+
+def _set_constraint(message: pb.Constraint, constraint: types.Constraint) -> None:
+    match constraint:
+        case types.Regex(pattern):
+            with _refusing("constraint.regex"):
+                message.regex = pattern
+        case types.Choices(texts):
+            message.choices.SetInParent()  # none are a choice that the server refuses
+            with _refusing("constraint.choices.choices"):
+                message.choices.choices.extend(texts)
+        case types.Form(name):
+            with _refusing("constraint.form"):
+                message.form = name
+        case _:
+            raise TypeError(
+                f"constraint: must be Regex, Choices or Form, not {type(constraint).__name__}"
+            )
 
 
 def _wire_range(field: str, error: ValueError) -> str:

@@ -150,6 +150,38 @@ class StoppingCriteria:
             raise TypeError('stop_sequences: must be several texts, such as ("\\n",), not one')
 
 
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """A regular expression that the whole reply matches, by the syntax of Rust's crate regex."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Texts of which the reply is one.
+
+    Raises TypeError for one text, of which each letter would be a choice.
+    """
+
+    texts: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.texts, str):
+            raise TypeError('Choices: must be several texts, such as ["yes", "no"], not one')
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form that the version names; ``Model.forms`` lists them."""
+
+    name: str
+
+
+Constraint: TypeAlias = Regex | Choices | Form
+"""A form that the reply keeps, always."""
+
+
 class CallOptions(TypedDict, total=False):
     """What every method takes by keyword; all optional."""
 
@@ -169,6 +201,7 @@ class RequestOptions(TypedDict, total=False):
     priority: Priority
     min_confidence: float | None  # labels less probable get the fallback answer; None: the model's
     variables: Mapping[str, str]  # values for placeholders in the reply, by name
+    constraint: Constraint | None  # a form that the reply keeps
 
 
 class GenerateOptions(RequestOptions, CallOptions, total=False):
@@ -282,6 +315,7 @@ class Timings:
     time_to_first_token_seconds: float
     total_seconds: float
     saved_seconds: float  # that generating took before, and did not take for this request
+    constraint_seconds: float = 0.0  # of building what the constraint is kept by; 0: it was there
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +395,7 @@ class Model:
     evaluation: Mapping[str, str] = field(hash=False)  # figures by name, as published
     traffic_share: float = 0.0  # of the requests naming this model and no version
     is_inexact: bool = False  # served although its replies are not exact (--allow-inexact)
+    forms: tuple[str, ...] = ()  # that a constraint may name
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from lstmserve_bundle.errors import (
     TokenizerError,
 )
 from lstmserve_bundle.faq import Faq
+from lstmserve_bundle.forms import NamedForm
 from lstmserve_bundle.manifest import Manifest
 from lstmserve_bundle.template import PromptTemplate, Turn
 from lstmserve_bundle.tokenizer import Tokenizer
@@ -29,6 +30,7 @@ __all__ = [
     "IncrementalDetokenizer",
     "Manifest",
     "ManifestError",
+    "NamedForm",
     "PromptTemplate",
     "Tokenizer",
     "TokenizerError",

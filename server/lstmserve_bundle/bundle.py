@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lstmserve_bundle.answers import ANSWERS_NAME, Answers, read_answers
@@ -13,11 +13,13 @@ from lstmserve_bundle.errors import ChecksumError, ManifestError, TokenizerError
 from lstmserve_bundle.faq import FAQ_NAME, Faq
 from lstmserve_bundle.files import size_of
 from lstmserve_bundle.fingerprint import FINGERPRINT_NAME, Fingerprint, read_fingerprint
+from lstmserve_bundle.forms import FORMS_NAME, NamedForm, read_forms
 from lstmserve_bundle.manifest import FileManifest, Manifest, read_manifest
 from lstmserve_bundle.template import PromptTemplate
 from lstmserve_bundle.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 MODEL_NAME = "model.pt"
@@ -34,6 +36,7 @@ class Bundle:
     template: PromptTemplate
     fingerprint: Fingerprint | None = None  # None: the version was published without one
     answers: Answers | None = None  # None: the version has no words but the model's
+    forms: Mapping[str, NamedForm] = field(default_factory=dict)  # that requests may name
 
     @property
     def model_path(self) -> Path:
@@ -71,7 +74,8 @@ def open_bundle(folder: Path) -> Bundle:
     fingerprint = read_fingerprint(folder / FINGERPRINT_NAME) if has_fingerprint else None
     has_answers = ANSWERS_NAME in manifest.files
     answers = read_answers(folder / ANSWERS_NAME) if has_answers else None
-    return Bundle(folder, manifest, tokenizer, template, fingerprint, answers)
+    forms = read_forms(folder / FORMS_NAME) if FORMS_NAME in manifest.files else {}
+    return Bundle(folder, manifest, tokenizer, template, fingerprint, answers, forms)
 
 
 def verify_bundle(folder: Path) -> Manifest:

@@ -19,12 +19,15 @@ from lstmserve_server.auth.live_register import LiveRegister
 from lstmserve_server.cache.stores import CacheStores
 from lstmserve_server.config import Address, ServerConfig
 from lstmserve_server.engine.client import EngineClient, Vocabulary
+from lstmserve_server.engine.constraints.builder import ProcessBuilder
+from lstmserve_server.engine.constraints.kept_forms import KeptForms
 from lstmserve_server.engine.messages import Loaded
 from lstmserve_server.following import read_on_thread, unless_stopped
 from lstmserve_server.page.application import Page
 from lstmserve_server.process_messages import OperatorChange, OperatorState, Ready
 from lstmserve_server.replies.service import ReplyService
 from lstmserve_server.rpc.channel_options import make_credentials, make_options
+from lstmserve_server.rpc.constraining import Constraining
 from lstmserve_server.rpc.door import Door, GuardedDoor
 from lstmserve_server.rpc.server import RpcServer
 from lstmserve_server.rpc.service import Service
@@ -38,6 +41,7 @@ from lstmserve_server.telemetry.auth import AuthMetrics, CertificateMetrics
 from lstmserve_server.telemetry.caches import CacheMetrics
 from lstmserve_server.telemetry.call_log import CallLog
 from lstmserve_server.telemetry.calls import CallMetrics
+from lstmserve_server.telemetry.constraints import FormMetrics
 from lstmserve_server.telemetry.engine import EngineMetrics, watch_engine
 from lstmserve_server.telemetry.exporter import MetricsExporter
 from lstmserve_server.telemetry.logging import ProcessLog
@@ -74,6 +78,7 @@ class App:
         log.on_drop(self._metrics.process.log_lines_dropped.inc)
         self._cache_metrics = CacheMetrics(self._metrics)
         self._auth_metrics = AuthMetrics(self._metrics)
+        self._builder = ProcessBuilder(config.constraints.build_seconds)
         self._stop = asyncio.Event()
         self._death: BaseException | None = None
         self._on_change = on_change
@@ -96,6 +101,7 @@ class App:
             await models.close()
             return 0
         with ExitStack() as parts:
+            parts.callback(self._builder.close)
             await self._serve(models, *files, parts, on_ready)
         return 1 if self._death else 0
 
@@ -202,6 +208,8 @@ class App:
     def _make_service(self, models: LiveStore, stores: CacheStores) -> Service:
         message_tokens = self._config.engine.quantum_steps
         replies = ReplyService(self._config.cache, stores, message_tokens, self._cache_metrics)
+        kept_forms = KeptForms(self._config.constraints.kept_bytes)
+        form_metrics = FormMetrics(self._metrics, kept_forms)
         return Service(
             models.catalog,
             models.administration,
@@ -211,6 +219,7 @@ class App:
             self._cache_metrics,
             self._config.engine.max_running,
             self._log,
+            constraining=Constraining(self._builder, kept_forms, form_metrics),
             is_text_logged=self._config.telemetry.is_text_logged,
             on_log_level=lambda level: self._publish_level(models.administration, level),
         )
@@ -236,6 +245,7 @@ class App:
             config.engine,
             config.store.torch_threads,
             self._make_engine,
+            self._builder,
             allow_inexact=config.store.allow_inexact,
         )
         return LiveStore(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from lstmserve_bundle.bundle import verify_bundle
 from lstmserve_bundle.errors import BundleError
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.client import EngineClient
+from lstmserve_server.engine.constraints.builder import ProcessBuilder
 from lstmserve_server.engine.messages import Loaded
 from lstmserve_server.errors import ModelLoadError
 from lstmserve_server.store.repository import StoredVersion
@@ -30,7 +32,8 @@ def verify(folder: Path) -> StoredVersion:
     except BundleError as error:
         raise ModelLoadError(str(error)) from None
     stored = StoredVersion(manifest.name, manifest.version, folder.resolve())
-    asyncio.run(VersionLoader(EngineConfig(), 1, _make_no_engine).verify(stored))
+    with closing(ProcessBuilder()) as builder:
+        asyncio.run(VersionLoader(EngineConfig(), 1, _make_no_engine, builder).verify(stored))
     return stored
 
 

@@ -52,6 +52,15 @@ def test_the_silent_server_answers_and_counts_nothing(tiny_store: Path) -> None:
 
 
 @pytest.mark.benchmark
+def test_rows_that_keep_forms_are_compared_with_plain_ones() -> None:
+    command = [sys.executable, "-m", "benchmarks.cost", "constraints", "--seconds", "1"]
+    done = run_program(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("ratio: one row keeps a form", "building one, p50", "building one, p99"):
+        assert name in done.stdout
+
+
+@pytest.mark.benchmark
 def test_servers_that_know_callers_are_compared_with_one_that_does_not() -> None:
     short = ("--principals", "1,3", "--blocks", "2", "--calls", "5")
     command = [sys.executable, "-m", "benchmarks.cost", "auth", *short]

@@ -99,6 +99,30 @@ def test_the_best_of_several_replies_are_printed_likeliest_first(
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "constraint"),
+    [
+        (("--regex", "[0-9]+"), pb.Constraint(regex="[0-9]+")),
+        (
+            ("--choice", "yes", "--choice", "no"),
+            pb.Constraint(choices=pb.Choices(choices=["yes", "no"])),
+        ),
+        (("--form", "date"), pb.Constraint(form="date")),
+    ],
+)
+def test_a_constraint_is_asked_for(
+    lstmserve: Lstmserve, fake: FakeServer, options: tuple[str, ...], constraint: pb.Constraint
+) -> None:
+    assert lstmserve("generate", "hi", *options).exit_code == 0
+    assert fake.requests[0].constraint == constraint
+
+
+def test_two_constraints_are_refused(lstmserve: Lstmserve) -> None:
+    result = lstmserve("generate", "hi", "--regex", "a", "--form", "b")
+    assert result.exit_code == 2
+    assert "exclude each other" in unframed(result.stderr)
+
+
 def test_a_variable_without_a_value_is_refused(lstmserve: Lstmserve) -> None:
     result = lstmserve("generate", "hi", "--variable", "name")
     assert result.exit_code == 2

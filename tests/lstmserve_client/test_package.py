@@ -11,15 +11,15 @@ from lstmserve_client import testing
 
 NAMES = """
 AsyncClient AsyncConversation AsyncReplyStream BrokenReplyError CacheEntryKind CacheMode
-CacheOutcome CachePurged CacheStats CacheStoreStats CacheWarmed CallOptions Chunk Classification
-ClassifyOptions Client ClientOptions Completion Conversation DeadlineExceededError Event
-FieldViolation FinishReason GenerateOptions HedgePolicy InvalidRequestError Label LogLevel
-LstmserveError Model ModelLimits ModelNotFoundError ModelSizes ModelState ModelStateError
-NotCachedError OverloadedError PermissionDeniedError PoisonedRequestError Priority Prompt RedisStats
-Reply ReplyOutcome ReplySource ReplyStream RequestCancelledError RequestOptions ResumeError
-RetryPolicy SamplingParams ServerError ServingStatus Started StoppingCriteria Timings Tls
-TokenLogprob TokenLogprobs Turn UnauthenticatedError UnavailableError Usage VersionGoneError
-WholeReplyOptions
+CacheOutcome CachePurged CacheStats CacheStoreStats CacheWarmed CallOptions Choices Chunk
+Classification ClassifyOptions Client ClientOptions Completion Constraint Conversation
+DeadlineExceededError Event FieldViolation FinishReason Form GenerateOptions HedgePolicy
+InvalidRequestError Label LogLevel LstmserveError Model ModelLimits ModelNotFoundError ModelSizes
+ModelState ModelStateError NotCachedError OverloadedError PermissionDeniedError PoisonedRequestError
+Priority Prompt RedisStats Regex Reply ReplyOutcome ReplySource ReplyStream RequestCancelledError
+RequestOptions ResumeError RetryPolicy SamplingParams ServerError ServingStatus Started
+StoppingCriteria Timings Tls TokenLogprob TokenLogprobs Turn UnauthenticatedError UnavailableError
+Usage VersionGoneError WholeReplyOptions
 """
 TESTING_NAMES = ["FakeClock", "FakeReply", "FakeRequest", "FakeService", "make_model"]
 HEAVY = {"pytest", "torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}

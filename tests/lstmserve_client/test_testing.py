@@ -11,14 +11,18 @@ import pytest
 from lstmserve_client import (
     AsyncClient,
     CacheMode,
+    Choices,
     Chunk,
     Classification,
     Client,
+    Constraint,
     FinishReason,
+    Form,
     Label,
     ModelNotFoundError,
     OverloadedError,
     Priority,
+    Regex,
     ReplyOutcome,
     ReplySource,
     RequestCancelledError,
@@ -142,6 +146,7 @@ def test_what_was_asked_is_kept_as_plain_values() -> None:
         variables={"name": "Jo"},
         best_of=4,
         num_replies=2,
+        constraint=Regex("[0-9]+"),
         timeout_seconds=5.0,
         request_id="mine",
     )
@@ -165,7 +170,22 @@ def test_what_was_asked_is_kept_as_plain_values() -> None:
         variables={"name": "Jo"},
         best_of=4,
         num_replies=2,
+        constraint=Regex("[0-9]+"),
     )
+
+
+@pytest.mark.parametrize("constraint", [Regex("a|b"), Choices(("a", "b")), Form("date")])
+def test_every_constraint_is_kept_as_it_was_asked(constraint: Constraint) -> None:
+    service = FakeService()
+    list(service.client().generate("hi", constraint=constraint))
+    assert service.requests[0].constraint == constraint
+
+
+def test_a_constraint_of_another_kind_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="constraint: must be Regex, Choices or Form, not str"):
+        FakeService().client().reply("hi", constraint="[0-9]+")  # type: ignore[typeddict-item]
+    with pytest.raises(TypeError, match="several texts"):
+        Choices("yes")
 
 
 def test_a_conversation_is_asked_by_its_last_turn() -> None:

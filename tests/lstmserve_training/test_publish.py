@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lstmserve_bundle import open_bundle
+from lstmserve_bundle.forms import FORMS_NAME
 from lstmserve_bundle.store import DEFAULT_NAME, read_default
 from lstmserve_training import publish as publish_module
 from lstmserve_training.describe import Publication
@@ -17,7 +18,13 @@ from lstmserve_training.errors import MissingInputError, PublishError
 from lstmserve_training.evaluate import evaluate
 from lstmserve_training.export import quantize_best
 from lstmserve_training.prepare import prepare
-from lstmserve_training.publish import describe_default, is_published, next_version, publish
+from lstmserve_training.publish import (
+    describe_default,
+    is_published,
+    next_version,
+    publish,
+    take_forms,
+)
 from support.tiny_checkpoint import VOCABULARY, tiny_recipe, train_tiny
 
 
@@ -42,6 +49,43 @@ def publication(work: Path, tmp_path: Path) -> Publication:
 def changed(publication: Publication, **keys: object) -> Publication:
     """The same of a recipe with other keys."""
     return replace(publication, recipe=publication.recipe.model_copy(update=keys))
+
+
+def test_a_version_has_the_forms_of_its_recipe(
+    publication: Publication, work: Path, tmp_path: Path
+) -> None:
+    given = tmp_path / "forms.json"
+    given.write_text('{"date": {"regex": "[0-9]{4}-[0-9]{2}"}, "mood": {"choices": ["good"]}}')
+    take_forms(given, work)
+    publishing = publication.recipe.publish.model_copy(update={"constraints": given.name})
+    bundle = open_bundle(publish(changed(publication, publish=publishing)))
+    assert bundle.forms["date"].regex == "[0-9]{4}-[0-9]{2}"
+    assert bundle.forms["mood"].choices == ["good"]
+    assert (
+        bundle.manifest.digest
+        != open_bundle(publish(replace(publication, version=2))).manifest.digest
+    )
+    (work / FORMS_NAME).unlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "JSON"),
+        ('{"date": {"regex": "a", "choices": ["b"]}}', "date: .*one of regex and choices"),
+        ('{"Date!": {"regex": "a"}}', "Date!"),
+        ('{"date": {"choices": []}}', "date.choices"),
+    ],
+)
+def test_forms_that_are_wrong_are_refused_by_name(
+    work: Path, tmp_path: Path, text: str, reason: str
+) -> None:
+    given = tmp_path / "forms.json"
+    with pytest.raises(MissingInputError, match=r"publish\.constraints names it"):
+        take_forms(given, work)
+    given.write_text(text)
+    with pytest.raises(PublishError, match=reason):
+        take_forms(given, work)
 
 
 def test_a_published_version_opens_and_says_where_it_is_from(publication: Publication) -> None:

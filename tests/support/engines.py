@@ -12,8 +12,9 @@ from lstmserve_bundle import Bundle, open_bundle
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.archive import make_archive
 from lstmserve_server.engine.client import Vocabulary
+from lstmserve_server.engine.constraints.form import Form
 from lstmserve_server.engine.decoding.runner import Runner
-from lstmserve_server.engine.messages import Amend, Cancel, Load, Park, Row, Turn, Unpark
+from lstmserve_server.engine.messages import Amend, Cancel, Load, Park, Row, Teach, Turn, Unpark
 from lstmserve_server.engine.observer import Measuring
 from lstmserve_server.engine.outbox import Outbox
 from lstmserve_server.engine.output import Finish, FinishReason, Output, TokenLogprobs
@@ -150,14 +151,17 @@ class Bench:
         claim: Claim = NO_CLAIM,
         states: PromptStates = WHOLE_PROMPT,
         arrived_at: float = 0.0,
+        form: Form | None = None,
     ) -> None:
         """Raises what the engine raises, and then knows of no such reply."""
         states.check(len(request.prompt_ids), self._row_bytes)
-        text = begin_text(self._vocabulary.tokenizer, self._vocabulary.end_id, request)
+        text = begin_text(self._vocabulary.tokenizer, self._vocabulary.end_id, request, form)
         is_measured = self._measuring.chooses(request, arrived_at)
         reply = ReplyInTheMaking(
-            number, request, claim, states, text, Outbox(1), arrived_at, is_measured
+            number, request, claim, states, text, Outbox(1), arrived_at, is_measured, form
         )
+        if form is not None:
+            self.engine.run(Teach(form.digest, form.automaton))
         self.engine.submit(reply.to_submit())
         self._making[number] = reply
         self.outputs[number], self.replies[number] = [], Reply()

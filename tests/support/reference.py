@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from lstmserve_server.engine.output import FinishReason, TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest
 from support.engines import LoadedModel
+from support.reference_form import ReferenceForm
 from support.reference_model import Floats, ReferenceModel, read_parameters
 from support.reference_sampler import choose, log_probabilities
 
@@ -31,7 +32,9 @@ class ReferenceDecoder:
         self._model = ReferenceModel(read_parameters(model))
         self._end_id = model.bundle.template.end_id
 
-    def reply(self, request: GenerationRequest) -> ReferenceReply:
+    def reply(
+        self, request: GenerationRequest, form: ReferenceForm | None = None
+    ) -> ReferenceReply:
         """The tokens after ``resume_ids``, up to the end token or ``max_tokens``."""
         reply = ReferenceReply(FinishReason.MAX_TOKENS)
         tokens = list(request.resume_ids)
@@ -40,7 +43,7 @@ class ReferenceDecoder:
             state = self._model.read(state, token_id)
         while len(tokens) < request.max_tokens:
             raw = self._model.logits(state)
-            token_id = choose(raw, request, tokens, self._end_id)
+            token_id = choose(raw, request, tokens, self._end_id, form)
             tokens.append(token_id)
             reply.token_ids.append(token_id)
             if request.sampling.num_logprobs is not None:

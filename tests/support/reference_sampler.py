@@ -16,6 +16,7 @@ import torch
 
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from support.reference_draw import draw, mass, random_bits, random_stream, running_sums
+from support.reference_form import ReferenceForm
 from support.reference_model import Floats
 
 LOG2_E = math.log2(math.e)
@@ -31,10 +32,21 @@ def log_probabilities(raw: Floats) -> list[float]:
     return [x - norm for x in relative.tolist()]
 
 
-def choose(raw: Floats, request: GenerationRequest, reply: Sequence[int], end_id: int) -> int:
+def choose(
+    raw: Floats,
+    request: GenerationRequest,
+    reply: Sequence[int],
+    end_id: int,
+    form: ReferenceForm | None = None,
+) -> int:
     """The token that follows ``reply``."""
     params = request.sampling
     logits = adjust(raw, request, reply, end_id)
+    if form is not None:
+        allowed = sorted(form.allowed(reply, request.max_tokens))
+        kept = np.full_like(logits, -np.inf)
+        kept[allowed] = logits[allowed]
+        logits = kept
     if params.temperature == 0:
         return int(np.argmax(logits))  # of equals, the first
     weights = _weights(logits, params)

@@ -17,6 +17,7 @@ from lstmserve_bundle.bundle import describe_file, open_bundle
 from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.errors import BundleError, DefaultModelError
 from lstmserve_bundle.fingerprint import FINGERPRINT_NAME, take_fingerprint, write_fingerprint
+from lstmserve_bundle.forms import FORMS_NAME, read_forms
 from lstmserve_bundle.manifest import write_manifest
 from lstmserve_bundle.store import DEFAULT_NAME, look_into, only_model, read_default, write_default
 from lstmserve_training.card import write_card
@@ -94,6 +95,7 @@ def _describe(publication: Publication) -> Manifest:
     names = [MODEL_NAME, TOKENIZER_NAME, *_write_fingerprint(work)]
     names += [CLASSIFIER_NAME] if recipe.classifier is not None else []
     names += [ANSWERS_NAME] if recipe.publish.answers else []
+    names += [FORMS_NAME] if recipe.publish.constraints else []
     files = {name: describe_file(require(work, name)) for name in names}
     return make_manifest(publication, load_best(work), files)
 
@@ -108,6 +110,20 @@ def take_answers(path: Path, work: Path) -> None:
     except (BundleError, ValueError) as error:
         raise PublishError(f"publish.answers: {error}") from None
     write_answers(work / ANSWERS_NAME, answers)
+
+
+def take_forms(path: Path, work: Path) -> None:
+    """Check a recipe's constraints.json and put it beside what was made; raises PublishError.
+
+    Whether each form can be built for the version's tokens, a server says that tries it.
+    """
+    if not path.is_file():
+        raise MissingInputError(f"{path} is missing: publish.constraints names it")
+    try:
+        read_forms(path)
+    except BundleError as error:
+        raise PublishError(f"publish.constraints: {error}") from None
+    shutil.copyfile(path, work / FORMS_NAME)
 
 
 def describe_default(store: Path) -> str:

@@ -227,10 +227,13 @@ class Run:
             next_version,
             publish,
             take_answers,
+            take_forms,
         )
 
         if self.recipe.publish.answers:
             take_answers(self.folder / self.recipe.publish.answers, self.work)
+        if self.recipe.publish.constraints:
+            take_forms(self.folder / self.recipe.publish.constraints, self.work)
         version = next_version(self.store, self.recipe.name)
         publication = Publication(self.recipe, self.work, self.store, version, self._command)
         newest = replace(publication, version=version - 1)

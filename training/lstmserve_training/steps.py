@@ -236,8 +236,9 @@ def make_record(step: Step, recipe: Recipe, folder: Path, work: Path) -> Record:
         inputs |= {f"{recipe.training.start_from}/{name}": _digest(first / name)}
     elif step is CLASSIFY and recipe.classifier is not None:
         inputs = _digests_of(recipe.classifier.sources, folder)
-    elif step is PUBLISH and recipe.publish.answers:
-        inputs[recipe.publish.answers] = _digest(folder / recipe.publish.answers)
+    elif step is PUBLISH:
+        given = filter(None, (recipe.publish.answers, recipe.publish.constraints))
+        inputs |= {name: _digest(folder / name) for name in given}
     elif step is IMPORT and recipe.weights is not None:
         inputs[recipe.weights.file] = _digest(folder / recipe.weights.file)
     return Record(flatten(step.keys(recipe)), inputs)

@@ -54,6 +54,7 @@ def to_wire(model: Model) -> model_pb.Model:
         evaluation=model.evaluation,
         traffic_share=model.traffic_share,
         is_inexact=model.is_inexact,
+        forms=model.forms,
     )
 
 

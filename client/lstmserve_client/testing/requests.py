@@ -10,8 +10,12 @@ from lstmserve_client.request import CACHE_MODES, PRIORITIES
 from lstmserve_client.transport import Attempt
 from lstmserve_client.types import (
     CacheMode,
+    Choices,
+    Constraint,
+    Form,
     Priority,
     Prompt,
+    Regex,
     SamplingParams,
     StoppingCriteria,
     Turn,
@@ -44,6 +48,7 @@ class FakeRequest:
     variables: Mapping[str, str] = field(default_factory=dict, hash=False)
     best_of: int | None = None
     num_replies: int | None = None
+    constraint: Constraint | None = None
 
     @property
     def text(self) -> str:
@@ -65,6 +70,7 @@ def recorded(message: AnyRequest, attempt: Attempt) -> FakeRequest:
         priority=_PRIORITIES[message.priority],
         min_confidence=message.min_confidence if message.HasField("min_confidence") else None,
         variables=dict(message.variables),
+        constraint=_constraint(message.constraint),
         best_of=_count(message, "best_of"),
         num_replies=_count(message, "num_replies"),
         resume_tokens=tuple(getattr(message, "resume_tokens", ())),  # of streams only
@@ -81,6 +87,17 @@ def _count(message: AnyRequest, name: Literal["best_of", "num_replies"]) -> int 
     if isinstance(message, pb.GenerateRequest) or not message.HasField(name):
         return None
     return int(getattr(message, name))
+
+
+def _constraint(message: pb.Constraint) -> Constraint | None:
+    match message.WhichOneof("kind"):
+        case "regex":
+            return Regex(message.regex)
+        case "choices":
+            return Choices(tuple(message.choices.choices))
+        case "form":
+            return Form(message.form)
+    return None
 
 
 def _prompt(message: AnyRequest) -> Prompt:

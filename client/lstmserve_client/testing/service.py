@@ -33,8 +33,8 @@ class FakeService:
     It knows ``generate``, ``reply``, ``classify``, conversations, models and health; what
     administrators ask raises ServerError. Replies depend on the question alone, not on sampling
     or seed; stop sequences, ``max_tokens`` and ``logprobs`` are honored, and so is resuming.
-    ``min_confidence`` and ``variables`` are recorded and change nothing; of several replies
-    there is the best alone. Safe to share between clients, threads and loops.
+    ``min_confidence``, ``variables`` and ``constraint`` are recorded and change nothing; of several
+    replies there is the best alone. Safe to share between clients, threads and loops.
     """
 
     def __init__(

@@ -264,6 +264,7 @@ class GenerateRequest(_message.Message):
     RESUME_TOKENS_FIELD_NUMBER: _builtins.int
     MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
+    CONSTRAINT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name; empty for the server's default model."""
     model_version: _builtins.str
@@ -306,6 +307,16 @@ class GenerateRequest(_message.Message):
         Refused for a version without answers.
         """
 
+    @_builtins.property
+    def constraint(self) -> Global___Constraint:
+        """A form that the reply keeps: it always satisfies it, exactly and repeatably. The model writes the
+        reply itself, never the version's own answers, and nothing is filled in or left out; the request
+        is classified all the same. The end comes only where the form is complete, also before min_tokens
+        if the form has no more; near max_tokens the reply takes the shortest way to completion, and the
+        request is refused when even that has more tokens. A stop sequence ends it only where what stands
+        before satisfies the form. Refused together with min_confidence and variables.
+        """
+
     def __init__(
         self,
         *,
@@ -320,10 +331,11 @@ class GenerateRequest(_message.Message):
         resume_tokens: _abc.Iterable[_builtins.int] | None = ...,
         min_confidence: _builtins.float | None = ...,
         variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        constraint: Global___Constraint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "constraint", b"constraint", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "cache_mode", b"cache_mode", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "priority", b"priority", "prompt", b"prompt", "resume_tokens", b"resume_tokens", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "cache_mode", b"cache_mode", "constraint", b"constraint", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "priority", b"priority", "prompt", b"prompt", "resume_tokens", b"resume_tokens", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_confidence: _TypeAlias = _typing.Literal["min_confidence"]  # noqa: Y015
     _WhichOneofArgType__min_confidence: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence"]  # noqa: Y015
@@ -374,6 +386,7 @@ class GenerateReplyRequest(_message.Message):
     VARIABLES_FIELD_NUMBER: _builtins.int
     BEST_OF_FIELD_NUMBER: _builtins.int
     NUM_REPLIES_FIELD_NUMBER: _builtins.int
+    CONSTRAINT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name; empty for the server's default model."""
     model_version: _builtins.str
@@ -420,6 +433,16 @@ class GenerateReplyRequest(_message.Message):
         Refused for a version without answers.
         """
 
+    @_builtins.property
+    def constraint(self) -> Global___Constraint:
+        """A form that the reply keeps: it always satisfies it, exactly and repeatably. The model writes the
+        reply itself, never the version's own answers, and nothing is filled in or left out; the request
+        is classified all the same. The end comes only where the form is complete, also before min_tokens
+        if the form has no more; near max_tokens the reply takes the shortest way to completion, and the
+        request is refused when even that has more tokens. A stop sequence ends it only where what stands
+        before satisfies the form. Refused together with min_confidence and variables.
+        """
+
     def __init__(
         self,
         *,
@@ -435,10 +458,11 @@ class GenerateReplyRequest(_message.Message):
         variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         best_of: _builtins.int | None = ...,
         num_replies: _builtins.int | None = ...,
+        constraint: Global___Constraint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_min_confidence", b"_min_confidence", "_num_replies", b"_num_replies", "best_of", b"best_of", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "num_replies", b"num_replies", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_min_confidence", b"_min_confidence", "_num_replies", b"_num_replies", "best_of", b"best_of", "constraint", b"constraint", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "num_replies", b"num_replies", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_min_confidence", b"_min_confidence", "_num_replies", b"_num_replies", "best_of", b"best_of", "cache_mode", b"cache_mode", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "num_replies", b"num_replies", "priority", b"priority", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_min_confidence", b"_min_confidence", "_num_replies", b"_num_replies", "best_of", b"best_of", "cache_mode", b"cache_mode", "constraint", b"constraint", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "num_replies", b"num_replies", "priority", b"priority", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_of: _TypeAlias = _typing.Literal["best_of"]  # noqa: Y015
     _WhichOneofArgType__best_of: _TypeAlias = _typing.Literal["_best_of", b"_best_of"]  # noqa: Y015
@@ -458,6 +482,68 @@ class GenerateReplyRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
 
 Global___GenerateReplyRequest: _TypeAlias = GenerateReplyRequest  # noqa: Y015
+
+@_typing.final
+class Constraint(_message.Message):
+    """A form that a reply keeps."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGEX_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    FORM_FIELD_NUMBER: _builtins.int
+    regex: _builtins.str
+    """A regular expression that the whole reply matches, by the syntax of Rust's crate regex: no
+    look-around and no back-references; \\d, \\w and \\s follow Unicode; ^ and $ may stand at its ends
+    alone. At most 8,192 bytes. A reply of a regular expression holds no NUL character. What needs
+    too many states, too much memory or too much time is refused by name.
+    """
+    form: _builtins.str
+    """A form that the version names; its card lists them."""
+    @_builtins.property
+    def choices(self) -> Global___Choices:
+        """The texts that the reply may be."""
+
+    def __init__(
+        self,
+        *,
+        regex: _builtins.str = ...,
+        choices: Global___Choices | None = ...,
+        form: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "form", b"form", "kind", b"kind", "regex", b"regex"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "form", b"form", "kind", b"kind", "regex", b"regex"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["regex", "choices", "form"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Constraint: _TypeAlias = Constraint  # noqa: Y015
+
+@_typing.final
+class Choices(_message.Message):
+    """Texts of which the reply is one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHOICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """From 1 to 1,024 different texts of 1 to 1,024 characters."""
+
+    def __init__(
+        self,
+        *,
+        choices: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Choices: _TypeAlias = Choices  # noqa: Y015
 
 @_typing.final
 class Conversation(_message.Message):
@@ -512,7 +598,7 @@ Global___Turn: _TypeAlias = Turn  # noqa: Y015
 @_typing.final
 class SamplingParams(_message.Message):
     """How each token is chosen. Applied in this order: logit_bias, repetition_penalty,
-    frequency_penalty, presence_penalty, min_tokens, temperature. Of the distribution after
+    frequency_penalty, presence_penalty, min_tokens, constraint, temperature. Of the distribution after
     that, top_k, top_p and min_p each keep some tokens; what all of them keep is sampled from.
     """
 
@@ -1038,6 +1124,7 @@ class Timings(_message.Message):
     TIME_TO_FIRST_TOKEN_SECONDS_FIELD_NUMBER: _builtins.int
     TOTAL_SECONDS_FIELD_NUMBER: _builtins.int
     SAVED_SECONDS_FIELD_NUMBER: _builtins.int
+    CONSTRAINT_SECONDS_FIELD_NUMBER: _builtins.int
     queue_seconds: _builtins.float
     """From acceptance by the engine to the first work; 0 when it had none."""
     prefill_seconds: _builtins.float
@@ -1052,6 +1139,8 @@ class Timings(_message.Message):
     """What generating took the model before, and did not take it again for this request: of
     replies from the cache, or shared with an identical request.
     """
+    constraint_seconds: _builtins.float
+    """Building what a constraint is kept by, before acceptance; 0 when it was built before."""
     def __init__(
         self,
         *,
@@ -1061,10 +1150,11 @@ class Timings(_message.Message):
         time_to_first_token_seconds: _builtins.float = ...,
         total_seconds: _builtins.float = ...,
         saved_seconds: _builtins.float = ...,
+        constraint_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode_seconds", b"decode_seconds", "prefill_seconds", b"prefill_seconds", "queue_seconds", b"queue_seconds", "saved_seconds", b"saved_seconds", "time_to_first_token_seconds", b"time_to_first_token_seconds", "total_seconds", b"total_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraint_seconds", b"constraint_seconds", "decode_seconds", b"decode_seconds", "prefill_seconds", b"prefill_seconds", "queue_seconds", b"queue_seconds", "saved_seconds", b"saved_seconds", "time_to_first_token_seconds", b"time_to_first_token_seconds", "total_seconds", b"total_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

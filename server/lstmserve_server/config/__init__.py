@@ -5,7 +5,7 @@ Reads neither flags nor the environment; ``settings`` makes options of what is d
 
 from lstmserve_server.config.address import Address, is_loopback, parse_address
 from lstmserve_server.config.cache import CacheConfig, RedisConfig
-from lstmserve_server.config.models import EngineConfig, StoreConfig
+from lstmserve_server.config.models import ConstraintsConfig, EngineConfig, StoreConfig
 from lstmserve_server.config.server import (
     AuthConfig,
     DrainConfig,
@@ -21,6 +21,7 @@ __all__ = [
     "Address",
     "AuthConfig",
     "CacheConfig",
+    "ConstraintsConfig",
     "DrainConfig",
     "EngineConfig",
     "PageConfig",

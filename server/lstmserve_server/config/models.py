@@ -91,3 +91,24 @@ class EngineConfig:
         256, "Tokens decoded ahead of a slow reader before its reply is parked.", ge=1
     )
     measured_tokens_per_second: float = 32.0  # scored for quality, at most about; 0: none
+
+
+@dataclass(frozen=True, slots=True)
+class ConstraintsConfig:
+    """What the forms that requests want their replies to keep may cost."""
+
+    build_seconds: float = option(
+        2.0,
+        "Processor time that building a request's constraint may take; what needs more is refused. "
+        "Callers take turns, so it also bounds how long one keeps another waiting.",
+        name="constraint_seconds",
+        ge=0.01,
+        le=60,
+    )
+    kept_bytes: int = option(
+        64 << 20,
+        "Bytes of constraints that are kept once they are built; those used last stay.",
+        name="constraint_bytes",
+        ge=1 << 20,
+        le=1 << 40,
+    )

@@ -9,7 +9,7 @@ from typing import Literal
 from lstmserve_server.config.address import Address, TextAddress, is_loopback
 from lstmserve_server.config.cache import CacheConfig
 from lstmserve_server.config.declaring import describe, option
-from lstmserve_server.config.models import EngineConfig, StoreConfig
+from lstmserve_server.config.models import ConstraintsConfig, EngineConfig, StoreConfig
 from lstmserve_server.config.telemetry import TelemetryConfig
 
 
@@ -135,6 +135,9 @@ class ServerConfig:
     )
     store: StoreConfig = field(default_factory=StoreConfig, metadata={"title": "Models"})
     engine: EngineConfig = field(default_factory=EngineConfig, metadata={"title": "Engine"})
+    constraints: ConstraintsConfig = field(
+        default_factory=ConstraintsConfig, metadata={"title": "Constraints"}
+    )
     cache: CacheConfig = field(default_factory=CacheConfig, metadata={"title": "Cache"})
     wire: WireConfig = field(default_factory=WireConfig, metadata={"title": "Connections"})
     tls: TlsConfig | None = field(default=None, metadata={"title": "TLS"})  # None: in clear

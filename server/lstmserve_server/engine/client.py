@@ -15,6 +15,7 @@ import structlog
 
 from lstmserve_bundle import Tokenizer
 from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.constraints.form import Form
 from lstmserve_server.engine.keeper import Keeper
 from lstmserve_server.engine.launcher import Ending, EngineProcess, Launcher
 from lstmserve_server.engine.messages import (
@@ -37,6 +38,7 @@ from lstmserve_server.engine.reply import Reply
 from lstmserve_server.engine.reply_stream import ReplyStream
 from lstmserve_server.engine.reply_text import begin_text
 from lstmserve_server.engine.request import NO_CLAIM, Claim, GenerationRequest
+from lstmserve_server.engine.teaching import Teaching
 from lstmserve_server.errors import (
     DeadlineError,
     EngineDeadError,
@@ -92,6 +94,7 @@ class EngineClient:
         self._is_closed = False
         self._keeper: Keeper
         self._row_bytes = 0
+        self._teaching = Teaching()
         self.load = Load()  # as of the last turn
 
     def start(self, launcher: Launcher, process: EngineProcess, loaded: Loaded) -> None:
@@ -118,21 +121,22 @@ class EngineClient:
         claim: Claim = NO_CLAIM,
         states: PromptStates = WHOLE_PROMPT,
         on_state: OnState | None = None,
+        form: Form | None = None,
     ) -> ReplyStream:
         """Begin a reply, and return its stream; closing the stream leaves the reply.
 
-        Wanted states go to ``on_state``, in order and before the reply's later outputs. Raises
-        EngineDeadError; ResumeMismatchError when nothing can follow its resume_ids; QueueFullError
-        when too many wait for the process to come back; or ValueError when the states do not fit
-        the prompt or the model.
+        ``form`` is the one that the request's digest is of. Wanted states go to ``on_state``, in
+        order and before the reply's later outputs. Raises EngineDeadError; ResumeMismatchError when
+        nothing can follow its resume_ids; QueueFullError when too many wait for the process to come
+        back; or ValueError when the states do not fit the prompt or the model.
         """
         self._check_room()
         states.check(len(request.prompt_ids), self._row_bytes)
-        text = begin_text(self._vocabulary.tokenizer, self._vocabulary.end_id, request)
+        text = begin_text(self._vocabulary.tokenizer, self._vocabulary.end_id, request, form)
         now = self._clock()
         is_measured = self._measuring.chooses(request, now)
         outbox = Outbox(self._config.quantum_steps, on_state)
-        reply = Reply(next(self._ids), request, claim, states, text, outbox, now, is_measured)
+        reply = Reply(next(self._ids), request, claim, states, text, outbox, now, is_measured, form)
         self._begin(reply)
         return ReplyStream(reply.id, reply.outbox, self)
 
@@ -175,7 +179,20 @@ class EngineClient:
 
     def _submit(self, reply: Reply) -> None:
         if self._keeper.is_up:
+            if reply.form is not None:
+                self._teach(reply.form)
             self._send(reply.to_submit())
+
+    def _teach(self, form: Form) -> None:
+        """Tell the process of a form; each in a message of its own, as they may be large."""
+        in_use = {reply.request.form_digest for reply in self._replies.values()}
+        teach = self._teaching.teach(form)
+        if teach is not None:
+            for forget in self._teaching.forget(in_use):
+                self._send(forget)
+            self._flush()
+            self._send(teach)
+            self._flush()
 
     def _cancel(self, reply: Reply, left_at: float | None) -> None:
         """Let the engine forget a reply, since a caller left it or because it is complete."""
@@ -268,6 +285,7 @@ class EngineClient:
         )
         self._observer.on_restart(ending.reason)
         self._commands.clear()
+        self._teaching.clear()
         self.load = Load()
         for reply_id in [*self._leaving]:
             self._forget(reply_id)

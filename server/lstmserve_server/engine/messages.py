@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.constraints.automaton import Automaton
 from lstmserve_server.engine.output import TokenLogprobs
 from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.engine.request import Claim, GenerationRequest
@@ -87,7 +88,20 @@ class Unpark(Message, frozen=True, tag=5):
     reply_id: int
 
 
-Command = Submit | Amend | Cancel | Park | Unpark
+class Teach(Message, frozen=True, tag=6):
+    """Know a form by its digest, before a reply that keeps it."""
+
+    digest: bytes
+    automaton: Automaton
+
+
+class Forget(Message, frozen=True, tag=7):
+    """Let a form go that no reply keeps any more."""
+
+    digest: bytes
+
+
+Command = Submit | Amend | Cancel | Park | Unpark | Teach | Forget
 
 
 # --- from the engine -------------------------------------------------------------------------

@@ -51,8 +51,12 @@ class Measuring:
         self._free_at = -math.inf  # when the tokens of those chosen so far have been allowed for
 
     def chooses(self, request: GenerationRequest, now: float) -> bool:
-        """Return whether to measure the reply to a request that comes now; not a resumed one."""
-        if not self._tokens_per_second or request.resume_ids or now < self._free_at:
+        """Return whether to measure the reply to a request that comes now.
+
+        Not one that is resumed, nor one that keeps a form: it says what the caller wants.
+        """
+        is_own = not request.resume_ids and not request.form_digest
+        if not self._tokens_per_second or not is_own or now < self._free_at:
             return False
         # for the most that it may have: no more than that is known of one that never ends well
         self._free_at = now + request.max_tokens / self._tokens_per_second

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from lstmserve_server.engine.constraints.form import Form
 from lstmserve_server.engine.messages import Row, Submit
 from lstmserve_server.engine.outbox import Outbox
 from lstmserve_server.engine.output import Finish, Output, Timings, TokenLogprobs
@@ -24,6 +25,7 @@ class Reply:
     outbox: Outbox
     arrived_at: float  # as all times, on the engine's clock
     is_measured: bool = False
+    form: Form | None = None  # that the request's digest is of
     token_ids: list[int] = field(default_factory=list)  # that have come; resumed ones have not
     measured_text: str = ""
     is_submitted: bool = False  # to the process that runs now

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lstmserve_bundle import IncrementalDetokenizer, Tokenizer
 from lstmserve_bundle.detokenizer import TokenBytes
+from lstmserve_server.engine.constraints.form import Form, FormText
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.errors import ResumeMismatchError
 
 
-def begin_text(tokenizer: Tokenizer, end_id: int, request: GenerationRequest) -> ReplyText:
+def begin_text(
+    tokenizer: Tokenizer, end_id: int, request: GenerationRequest, form: Form | None = None
+) -> ReplyText:
     """Return the text up to where the reply is to go on.
 
     Raises ResumeMismatchError when nothing can follow the request's resume_ids.
     """
-    text = ReplyText(tokenizer, end_id, request.max_tokens, request.stop_sequences)
+    resumed, most = request.resume_ids, request.max_tokens
+    if form is not None and not form.automaton.allows_within(resumed, most):
+        raise ResumeMismatchError("resume_tokens: no reply that keeps the form begins with these")
+    text = ReplyText(tokenizer, end_id, most, request.stop_sequences, form)
     for token_id in request.resume_ids:
         if text.finish_reason is not None:
             raise ResumeMismatchError("resume_tokens: the reply ends before the last of them")
@@ -29,17 +35,24 @@ def begin_text(tokenizer: Tokenizer, end_id: int, request: GenerationRequest) ->
 class ReplyText:
     """The text of one reply, token by token.
 
-    What could be the beginning of a stop sequence is held back until it is not. The
-    text released after n tokens depends on those n tokens alone, not on how they came.
+    What could be the beginning of a stop sequence is held back until it is not. The text released
+    after n tokens depends on those n tokens alone, not on how they came. A stop sequence ends a
+    reply that keeps a form only where what stands before satisfies it.
     """
 
     def __init__(
-        self, tokenizer: TokenBytes, end_id: int, max_tokens: int, stop_sequences: Sequence[str]
+        self,
+        tokenizer: TokenBytes,
+        end_id: int,
+        max_tokens: int,
+        stop_sequences: Sequence[str],
+        form: Form | None = None,
     ) -> None:
         self._detokenizer = IncrementalDetokenizer(tokenizer)
         self._end_id = end_id
         self._max_tokens = max_tokens
         self._stops = tuple(stop_sequences)
+        self._form = FormText(form.text) if form is not None and stop_sequences else None
         self._held = ""
         self.num_tokens = 0
         self.finish_reason: FinishReason | None = None
@@ -81,13 +94,25 @@ class ReplyText:
 
     def _cut_at_stop(self) -> bool:
         """Return whether the held text contains a stop sequence; cut it before the first."""
-        found = [(self._held.find(stop), stop) for stop in self._stops if stop in self._held]
-        if not found:
+        found = min(self._find_stops(), default=None)
+        if found is None:
             return False
-        position, self.stop_sequence = min(found)
+        position, self.stop_sequence = found
         self._held = self._held[:position]
         self.finish_reason = FinishReason.STOP_SEQUENCE
         return True
+
+    def _find_stops(self) -> Iterator[tuple[int, str]]:
+        """Yield where each stop sequence first stands where the reply may end."""
+        for stop in self._stops:
+            position = self._held.find(stop)
+            while position >= 0 and not self._may_end_at(position):
+                position = self._held.find(stop, position + 1)
+            if position >= 0:
+                yield position, stop
+
+    def _may_end_at(self, position: int) -> bool:
+        return self._form is None or self._form.is_complete_with(self._held[:position])
 
     def _num_held_back(self) -> int:
         """Return the length of the longest end of the held text that begins a stop sequence."""
@@ -101,4 +126,6 @@ class ReplyText:
 
     def _release(self, length: int) -> str:
         text, self._held = self._held[:length], self._held[length:]
+        if self._form is not None:
+            self._form.push(text)
         return text

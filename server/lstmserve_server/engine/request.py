@@ -22,8 +22,8 @@ class SamplingParams:
     """How one sequence chooses its tokens; every value is within its range.
 
     Applied in this order: logit_bias, repetition_penalty, frequency_penalty,
-    presence_penalty, the request's min_tokens, temperature. Of the distribution after that,
-    top_k, top_p and min_p each keep some tokens, and what all of them keep is sampled from.
+    presence_penalty, the request's min_tokens, its form, temperature. Of the distribution after
+    that, top_k, top_p and min_p each keep some tokens, and what all of them keep is sampled from.
     """
 
     temperature: float = 1.0  # 0: greedy
@@ -63,6 +63,7 @@ class GenerationRequest:
     min_tokens: int = 0
     stop_sequences: tuple[str, ...] = ()
     resume_ids: tuple[int, ...] = ()  # tokens of this reply that exist already
+    form_digest: bytes = b""  # of the form that it keeps; empty: it may say anything
 
     def random_stream(self) -> int:
         """Return the 64 bits that name the reply's random numbers; 0 for greedy replies.

@@ -70,7 +70,11 @@ class KeptReplies:
         """Keep a complete reply, from its first token on."""
         request = candidate.generation
         text = ReplyText(
-            bundle.tokenizer, bundle.template.end_id, request.max_tokens, request.stop_sequences
+            bundle.tokenizer,
+            bundle.template.end_id,
+            request.max_tokens,
+            request.stop_sequences,
+            candidate.form,
         )
         reply = gather(outputs, text)
         if reply is None:

@@ -55,7 +55,7 @@ class ReplyOpener:
         states, keep = await self._states.prepare(
             candidate.key.owner, prompt_ids, reply_starts, is_far_asked=is_far_asked
         )
-        outputs = model.engine.generate(candidate.generation, claim(), states, keep)
+        outputs = model.engine.generate(candidate.generation, claim(), states, keep, candidate.form)
         seconds = time.perf_counter() - began_at
         return Opened(outputs, Provenance(Outcome.MISS, states.num_known, seconds))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from lstmserve_server.cache.entry_key import EntryKey, Owner
+from lstmserve_server.engine.constraints.form import Form
 from lstmserve_server.engine.request import Claim, GenerationRequest
 from lstmserve_server.replies.answering import NOT_UNDERSTOOD, Understood
 from lstmserve_server.replies.keys import digest_question, is_greedy, reply_key, variant_seed
@@ -36,6 +37,8 @@ class ReplyRequest:
     is_seeded: bool = True  # else its seed may be chosen
     is_streamed: bool = True  # else a reply that is there may come in one piece
     understood: Understood = NOT_UNDERSTOOD
+    form: Form | None = None  # that the digest in ``generation`` is of
+    form_seconds: float = 0.0  # that building it took
 
     @property
     def is_decided(self) -> bool:
@@ -69,6 +72,7 @@ class Candidate:
     generation: GenerationRequest  # with the seed in force
     key: EntryKey
     counted: bytes  # what its frequency is counted by
+    form: Form | None = None  # that it keeps
 
 
 def find_candidates(asked: ReplyRequest, owner: Owner, variants: int) -> Iterator[Candidate]:
@@ -81,11 +85,12 @@ def find_candidates(asked: ReplyRequest, owner: Owner, variants: int) -> Iterato
     question = digest_question(owner, generation)
     if asked.is_decided:
         key = reply_key(owner, question, generation.sampling)
-        yield Candidate(generation, key, key.digest)
+        yield Candidate(generation, key, key.digest, asked.form)
         return
     for variant in random.sample(range(variants), variants):
         seeded = _with_seed(generation, variant_seed(question, variant))
-        yield Candidate(seeded, reply_key(owner, question, seeded.sampling), question)
+        key = reply_key(owner, question, seeded.sampling)
+        yield Candidate(seeded, key, question, asked.form)
 
 
 def _sample(first: GenerationRequest, number: int) -> GenerationRequest:

@@ -205,7 +205,7 @@ class ReplyService:
                 return
         # the first one's time was up just when this one, which has more, had joined
         rest = replace(candidate.generation, resume_ids=tuple(had))
-        async with aclosing(model.engine.generate(rest, asked.claim)) as outputs:
+        async with aclosing(model.engine.generate(rest, asked.claim, form=asked.form)) as outputs:
             async for output in outputs:
                 yield maker.make(output, candidate.generation, provenance)
 
@@ -236,7 +236,8 @@ class ReplyService:
 async def _bypass(asked: ReplyRequest, model: ServedModel, maker: PartMaker) -> Parts:
     """Yield the reply to one request from the engine, whatever others ask for."""
     generation = asked.with_own_seed()
-    async with aclosing(model.engine.generate(generation, asked.claim)) as outputs:
+    replying = model.engine.generate(generation, asked.claim, form=asked.form)
+    async with aclosing(replying) as outputs:
         async for output in outputs:
             yield maker.make(output, generation, BYPASSED)
 

@@ -65,6 +65,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
                     context,
                     model,
                     self._service.tokenizing,
+                    self._service.constraining,
                     is_per_caller=config.is_per_caller,
                 )
             warmed = await self._service.replies.warm(asked, model)

@@ -30,6 +30,8 @@ def to_card(record: VersionRecord, catalog: ModelCatalog) -> pb.Model:
     name, number = record.id
     served = record.served
     card = pb.Model() if served is None else _describe(served.manifest)
+    if served is not None:
+        card.forms.extend(sorted(served.bundle.forms))
     card.name, card.version = name, str(number)
     card.state, card.state_reason = STATES[record.state], record.reason
     if served is not None:

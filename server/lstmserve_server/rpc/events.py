@@ -73,8 +73,13 @@ def to_chunk(output: Output, tokenizer: Tokenizer) -> pb.Chunk:
     )
 
 
-def to_completion(part: Part, labels: Sequence[str]) -> pb.Completion | None:
-    """Return the event after a reply's last part; None after any other."""
+def to_completion(
+    part: Part, labels: Sequence[str], form_seconds: float = 0.0
+) -> pb.Completion | None:
+    """Return the event after a reply's last part; None after any other.
+
+    Building the form that it keeps took ``form_seconds``.
+    """
     finish = part.output.finish
     if finish is None:
         return None
@@ -94,6 +99,7 @@ def to_completion(part: Part, labels: Sequence[str]) -> pb.Completion | None:
             time_to_first_token_seconds=timings.time_to_first_token_seconds,
             total_seconds=timings.total_seconds,
             saved_seconds=part.saved_seconds,
+            constraint_seconds=form_seconds,
         ),
         cache=CACHE_OUTCOMES[part.provenance.outcome],
         labels=labels,

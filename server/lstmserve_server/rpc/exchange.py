@@ -38,6 +38,7 @@ class Exchange:
         self._request = asked.generation
         self._classification = asked.understood.classification
         self._question = asked.understood.question
+        self._form_seconds = asked.form_seconds
         self._model = model
         self._observer = observer
         self._logged_prompt = logged_prompt
@@ -63,7 +64,7 @@ class Exchange:
                 yield pb.GenerateResponse(classification=found)
         yield pb.GenerateResponse(chunk=to_chunk(part.output, self._model.bundle.tokenizer))
         if part.output.finish is not None:
-            yield pb.GenerateResponse(completion=to_completion(part, self._labels))
+            yield pb.GenerateResponse(completion=self._to_completion(part))
 
     def to_reply(self, parts: Sequence[Part], *, is_best: bool = True) -> pb.GenerateReplyResponse:
         """Return the whole reply: the same events folded. The last part has ``finish``.
@@ -81,7 +82,7 @@ class Exchange:
             token_ids=chunk.token_ids,
             logprobs=chunk.logprobs,
             started=self._to_started(whole),
-            completion=to_completion(whole, self._labels),
+            completion=self._to_completion(whole),
             classification=None if found is None else to_classification(found),
         )
 
@@ -124,6 +125,9 @@ class Exchange:
     def _find_labels(self, token_ids: Sequence[int]) -> list[str]:
         """Return the labels that the model told, where no classifier has told it one."""
         return [] if self._classification is not None else find_labels(token_ids, self._model)
+
+    def _to_completion(self, part: Part) -> pb.Completion | None:
+        return to_completion(part, self._labels, self._form_seconds)
 
     def _to_started(self, part: Part) -> pb.Started:
         return to_started(self._model, part, self._request_id, self._question)

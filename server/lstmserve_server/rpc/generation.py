@@ -32,6 +32,7 @@ class Exchanges:
         self._catalog = service.catalog
         self._replies = service.replies
         self._tokenizing = service.tokenizing
+        self._constraining = service.constraining
         self._is_per_caller = service.cache_config.is_per_caller
         self._is_text_logged = service.is_text_logged
         self._max_running = service.max_running
@@ -60,6 +61,7 @@ class Exchanges:
                 context,
                 model,
                 self._tokenizing,
+                self._constraining,
                 is_per_caller=self._is_per_caller,
                 timeout_seconds=timeout_seconds,
             )

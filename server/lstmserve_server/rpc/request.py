@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -18,6 +18,7 @@ from lstmserve_server.replies.answering import NOT_UNDERSTOOD, Understood, under
 from lstmserve_server.replies.fill_in import Values
 from lstmserve_server.replies.request import ReplyRequest
 from lstmserve_server.rpc.call import Call
+from lstmserve_server.rpc.constraining import Constraining, check_constraint
 from lstmserve_server.rpc.samples import check_best_of
 from lstmserve_server.rpc.tokenizing import MAX_AT_ONCE_BYTES, Tokenizing
 from lstmserve_server.rpc.validation import (
@@ -49,6 +50,7 @@ async def to_reply_request(
     context: Context,
     model: ServedModel,
     tokenizing: Tokenizing,
+    constraining: Constraining,
     *,
     is_per_caller: bool,
     timeout_seconds: float = math.inf,
@@ -63,15 +65,21 @@ async def to_reply_request(
     encoded = await tokenizing.run(
         lambda: encode(request, model), count_work(request, model), claim
     )
+    max_tokens = _max_tokens(request.stopping, model.manifest)
+    constrained = await constraining.find(request, model.bundle, max_tokens, claim)
     understood = _understand(request, encoded, model.answers)
+    generation = to_generation_request(request, model, encoded.prompt_ids, understood)
+    form = constrained.form
     return ReplyRequest(
-        to_generation_request(request, model, encoded.prompt_ids, understood),
+        generation if form is None else replace(generation, form_digest=form.digest),
         claim,
         scope=call.identity.cache_scope(is_per_caller=is_per_caller),
         mode=CACHE_MODES[request.cache_mode],
         is_seeded=request.sampling.HasField("seed"),
         is_streamed=isinstance(request, pb.GenerateRequest),
         understood=understood,
+        form=form,
+        form_seconds=constrained.seconds,
     )
 
 
@@ -89,6 +97,8 @@ def check_request(request: Request, model: ServedModel) -> None:
         check_min_confidence(checks, request.min_confidence, model)
     if request.variables:
         check_variables(checks, request.variables, model)
+    if request.HasField("constraint"):
+        check_constraint(checks, request, model.bundle)
     if isinstance(request, pb.GenerateReplyRequest):
         check_best_of(checks, request, _temperature(request.sampling, manifest))
     checks.finish()
@@ -177,7 +187,8 @@ def to_turns(request: Request | pb.ClassifyInput) -> list[Turn]:
 
 def _understand(request: Request, encoded: EncodedRequest, answers: Answers | None) -> Understood:
     classification = encoded.classification
-    if answers is None:  # nothing to choose, and nothing to fill in
+    # nothing to choose, and nothing to fill in; or a form, which the model's own words keep
+    if answers is None or request.HasField("constraint"):
         return NOT_UNDERSTOOD if classification is None else Understood(classification)
     return understand(
         classification,

@@ -9,6 +9,7 @@ from lstmserve_server.cache.observer import CacheTotals
 from lstmserve_server.cache.stores import CacheStores
 from lstmserve_server.config import CacheConfig
 from lstmserve_server.replies.service import ReplyService
+from lstmserve_server.rpc.constraining import Constraining
 from lstmserve_server.rpc.operations import LogLevel
 from lstmserve_server.rpc.tokenizing import Tokenizing
 from lstmserve_server.store.administration import Administration
@@ -28,5 +29,6 @@ class Service:
     max_running: int  # replies that a model makes at the same time
     log_level: LogLevel
     on_log_level: Callable[[str], object]  # told of a level that an administrator has set
+    constraining: Constraining
     is_text_logged: bool = False  # prompts and replies, redacted
     tokenizing: Tokenizing = field(default_factory=Tokenizing)

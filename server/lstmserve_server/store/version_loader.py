@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -19,11 +20,20 @@ from lstmserve_bundle import (
     open_bundle,
     verify_bundle,
 )
+from lstmserve_bundle.forms import FORMS_NAME
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.client import EngineClient
+from lstmserve_server.engine.constraints.builder import FormBuilder
+from lstmserve_server.engine.constraints.messages import RefusedFormError
+from lstmserve_server.engine.constraints.spec import FormSpec
 from lstmserve_server.engine.launcher import EngineProcess, Launcher
 from lstmserve_server.engine.messages import Loaded, Order
-from lstmserve_server.errors import ModelLoadError, NoProcessError, NoThreadError
+from lstmserve_server.errors import (
+    ModelLoadError,
+    NoProcessError,
+    NoThreadError,
+    UnavailableError,
+)
 from lstmserve_server.following import read_on_thread
 from lstmserve_server.store.repository import StoredVersion
 from lstmserve_server.store.served_model import ServedModel
@@ -64,13 +74,18 @@ class VersionLoader:
         config: EngineConfig,
         threads: int,
         make_engine: Callable[[Bundle, Loaded], EngineClient],
+        builder: FormBuilder,
         *,
         allow_inexact: bool = False,
     ) -> None:
-        """``allow_inexact``: a version whose replies are not exact is loaded all the same."""
+        """Try each version's named forms with the builder.
+
+        ``allow_inexact``: a version whose replies are not exact is loaded all the same.
+        """
         self._config = config
         self._threads = threads
         self._make_engine = make_engine
+        self._builder = builder
         self._allow_inexact = allow_inexact
 
     async def load(self, stored: StoredVersion, *, is_alone: bool) -> ServedModel:
@@ -110,7 +125,8 @@ class VersionLoader:
             await process.end()
         finally:
             launcher.close()
-        await _read_aside(open_version, stored)
+        opened = await _read_aside(open_version, stored)
+        await _read_aside(partial(self._check_forms, opened.bundle), stored)
         _require_exact(stored, loaded.difference)
 
     async def unload(self, model: ServedModel) -> None:
@@ -138,6 +154,7 @@ class VersionLoader:
         bundle = opened.bundle
         if bundle.manifest.digest != loaded.digest:
             raise ModelLoadError(f"{stored.folder}: changed while it was loaded")
+        await _read_aside(partial(self._check_forms, bundle), stored)
         if not loaded.difference:
             published = "the same" if bundle.fingerprint else "none was published"
             log.debug(
@@ -147,6 +164,14 @@ class VersionLoader:
                 fingerprint=published,
             )
         return opened
+
+    def _check_forms(self, bundle: Bundle, stored: StoredVersion) -> None:
+        """Build each form that requests may name; raises ModelLoadError."""
+        for name, form in bundle.forms.items():
+            try:
+                self._builder.build(FormSpec(form.regex, tuple(form.choices or ())), bundle)
+            except (RefusedFormError, UnavailableError) as error:
+                raise ModelLoadError(f"{stored.folder / FORMS_NAME}: {name}: {error}") from None
 
 
 async def _read_aside(read: Callable[[StoredVersion], T], stored: StoredVersion) -> T:

@@ -41,6 +41,8 @@ GAUGES: Mapping[str, Combine] = {
         for cache in ("cache", "state_cache")
         for name in ("bytes", "max_bytes", "entries")
     },
+    "lstmserve_constraint_bytes": operator.add,
+    "lstmserve_constraint_entries": operator.add,
     "lstmserve_cache_breaker_open": max,  # of any
 }
 # neither a sum nor an extreme of these means anything: every worker's stands for itself

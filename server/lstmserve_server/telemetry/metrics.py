@@ -120,6 +120,24 @@ class EngineFamilies:
         )
 
 
+class ConstraintFamilies:
+    """The forms that requests want their replies to keep."""
+
+    def __init__(self, make: Makers) -> None:
+        self.constraints = make.counter(
+            "constraints",
+            "Requests with a constraint, by what became of it: kept, built or refused.",
+            ("outcome",),
+        )
+        self.build_seconds = make.histogram(
+            "constraint_build_seconds", "Waiting for a constraint that was not kept.", ()
+        )
+        self.entries = make.gauge(
+            "constraint_entries", "Constraints and refusals that are kept.", ()
+        )
+        self.bytes = make.gauge("constraint_bytes", "Memory of the constraints that are kept.", ())
+
+
 class LabelFamilies:
     """What requests are about, where versions can tell, and how sure they are."""
 
@@ -242,6 +260,7 @@ class Metrics:
         self._make = Makers(registry)
         self.requests = RequestFamilies(self._make)
         self.engine = EngineFamilies(self._make)
+        self.constraints = ConstraintFamilies(self._make)
         self.labels = LabelFamilies(self._make)
         self.quality = QualityFamilies(self._make)
         self.models = ModelFamilies(self._make)

@@ -14,6 +14,7 @@ from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from support.engines import Bench, LoadedModel, Recorder, Reply, prompt_ids, run_together
 from support.fake_runner import make_request
+from support.forms import regex_form
 from support.random_requests import random_request
 
 NONE, ALL = (
@@ -51,6 +52,15 @@ def test_what_is_told_is_what_callers_who_ask_are_told(
     assert bench.recorder.nats == [-entry.logprob for entry in told.logprobs]
     assert reply.finish is not None
     assert bench.recorder.measured == [(told.text, reply.finish.reason)]
+
+
+def test_a_reply_that_keeps_a_form_says_nothing_of_the_model(tiny: LoadedModel) -> None:
+    form = regex_form(tiny.bundle, "[0-9]{4}")
+    request = GenerationRequest(prompt_ids(tiny.bundle, "hello"), SamplingParams(), 8)
+    bench = Bench(tiny, ALL)
+    bench.submit(0, replace(request, form_digest=form.digest), form=form)
+    assert bench.run()[0].text.isdigit()
+    assert (bench.recorder.nats, bench.recorder.measured) == ([], [])
 
 
 def test_the_log_probabilities_are_those_before_temperature_and_filters(tiny: LoadedModel) -> None:

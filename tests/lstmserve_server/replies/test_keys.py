@@ -23,6 +23,7 @@ OTHER_REQUEST = {
     "max_tokens": (19, 21),
     "min_tokens": (0, 2),
     "stop_sequences": ((), ("stop", "end"), ("sto",)),
+    "form_digest": (b"a" * 32, b"b" * 32),
 }
 OTHER_SAMPLING = {
     "temperature": (0.5, 0.0),

@@ -393,4 +393,7 @@ class Publishing(Section):
         "an answers.json for the version: its own words, what fills gaps, what must not be said",
         default="",
     )
+    constraints: str = key(
+        "a constraints.json for the version: forms that requests may name", default=""
+    )
     card: str = key("Markdown for the end of the model's card: limits, advice", default="")

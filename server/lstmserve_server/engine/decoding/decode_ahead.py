@@ -32,7 +32,7 @@ class DecodeAheadLoop(DecodeLoop):
         drafts: Tensor,
         max_drafts: int,
     ) -> tuple[list[list[int]], list[Scores], tuple[int, int]]:
-        """Do what ``forward`` does, for one row without penalties or bias.
+        """Do what ``forward`` does, for one row without penalties, bias or form.
 
         ``recent`` are its last tokens, of which the last one is to be read; what may follow them
         stands in ``drafts``. -> the tokens and scores of ``forward``, how many tokens were guessed,

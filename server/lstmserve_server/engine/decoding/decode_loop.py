@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lstmserve_server.engine.decoding.constraining import Automata, constrain, follow
 from lstmserve_server.engine.decoding.decode_row import RowSettings
 from lstmserve_server.engine.decoding.drawing import uniform
 from lstmserve_server.engine.decoding.filters import max_draws
@@ -60,11 +61,13 @@ class DecodeLoop(nn.Module):
         # of all steps at once: the random numbers [k, steps, draws, 2], and [rows, steps]
         random = self._draw_numbers(position, params, steps)
         is_too_early = torch.arange(steps) < (params.min_tokens - position).unsqueeze(1)
+        left = params.forms.max_tokens - position[params.forms.rows]
         chosen: list[Tensor] = []
         scores: list[Scores] = []
         for number in range(steps):
             logits, state = self.model.step(state, last)
-            last, some = self._choose(logits, is_too_early[:, number], random[:, number], params)
+            early, u = is_too_early[:, number], random[:, number]
+            last, some = self._choose(logits, early, u, left - number, params)
             chosen.append(last)
             scores.extend(some)
             ended = ended | (last == self.end_id)
@@ -83,7 +86,7 @@ class DecodeLoop(nn.Module):
         return uniform(params.stream.unsqueeze(2), ahead.unsqueeze(2), torch.arange(draws))
 
     def _choose(
-        self, logits: Tensor, early: Tensor, u: Tensor, params: RowParams
+        self, logits: Tensor, early: Tensor, u: Tensor, left: Tensor, params: RowParams
     ) -> tuple[Tensor, list[Scores]]:
         raw = logits
         if params.scored.shape[0] > 0:
@@ -92,18 +95,22 @@ class DecodeLoop(nn.Module):
             adjust(logits, params)
         if params.any_min_tokens:
             forbid_end(logits, early, self.end_id)
+        if params.forms.rows.shape[0] > 0:
+            constrain(logits, left, params.forms)
         tokens = choose(logits, u, params)
         if params.adjusted.shape[0] > 0:
             remember(tokens, params)
+        if params.forms.rows.shape[0] > 0:
+            follow(tokens, params.forms)
         scores: list[Scores] = []
         if params.scored.shape[0] > 0:
             scores.append(score(raw, tokens[params.scored], self.num_top))
         return tokens, scores
 
     @torch.jit.export
-    def prepare(self, settings: RowSettings) -> RowParams:
+    def prepare(self, settings: RowSettings, automata: Automata) -> RowParams:
         """Set the parameters of the rows of the next calls; those calls keep them up to date."""
-        return to_params(settings, self.num_tokens)
+        return to_params(settings, self.num_tokens, automata)
 
     @torch.jit.export
     def prefill(self, pool: Tensor, slots: list[int], chunks: list[list[int]]) -> None:

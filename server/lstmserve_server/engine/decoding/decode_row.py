@@ -5,15 +5,25 @@ import ``annotations`` from ``__future__``.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from lstmserve_server.engine.decoding.drafts import CONTEXT
+from lstmserve_server.engine.decoding.taught import Place
 from lstmserve_server.engine.request import SamplingParams
 
 LOG2_E = math.log2(math.e)
 NO_LIMIT = math.inf  # a share of the mass that nothing reaches
+
+
+@dataclass(frozen=True, slots=True)
+class FormRow:
+    """Where a row is in the form that it keeps."""
+
+    digest: bytes  # of an automaton that was taught
+    state: int  # after the tokens of the reply so far
+    max_tokens: int  # of the whole reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,7 @@ class DecodeRow:
     reply_ids: Sequence[int] = ()
     is_measured: bool = False
     stream: int = 0  # unsigned, 64 bits: names its random numbers
+    form: FormRow | None = None  # that it keeps; None: it may say anything
 
     @property
     def recent_ids(self) -> list[int]:
@@ -65,10 +76,20 @@ class RowSettings(NamedTuple):
     min_tokens: list[int]
     any_min_tokens: bool
     scored: list[int]
+    constrained: list[int]
+    packed: list[int]
+    form_numbers: list[int]
+    form_states: list[int]
+    form_max_tokens: list[int]
 
 
-def gather_settings(rows: Sequence[DecodeRow], num_tokens: int) -> RowSettings:
-    """Return the parameters of rows, of which a model has this many tokens to choose from."""
+def gather_settings(
+    rows: Sequence[DecodeRow], num_tokens: int, place_of: Callable[[bytes], Place]
+) -> RowSettings:
+    """Return the parameters of rows, of which a model has this many tokens to choose from.
+
+    ``place_of`` tells where the automaton of a form lies.
+    """
     asked = [row.sampling for row in rows]
     sampled = [number for number, params in enumerate(asked) if params.temperature > 0]
     drawn = [asked[row] for row in sampled]
@@ -76,6 +97,8 @@ def gather_settings(rows: Sequence[DecodeRow], num_tokens: int) -> RowSettings:
     kept = [drawn[place] for place in filtered]
     adjusted = [number for number, params in enumerate(asked) if params.is_adjusted]
     changed = [asked[row] for row in adjusted]
+    forms = {number: row.form for number, row in enumerate(rows) if row.form is not None}
+    places = [place_of(form.digest) for form in forms.values()]
     return RowSettings(
         sampled=sampled,
         stream=[_signed(rows[number].stream) for number in sampled],
@@ -96,6 +119,14 @@ def gather_settings(rows: Sequence[DecodeRow], num_tokens: int) -> RowSettings:
         min_tokens=[row.min_tokens for row in rows],
         any_min_tokens=any(row.position < row.min_tokens for row in rows),
         scored=[number for number, row in enumerate(rows) if row.is_scored],
+        constrained=list(forms),
+        packed=[number for number, place in enumerate(places) if place.is_packed],
+        form_numbers=[place.number for place in places],
+        form_states=[
+            place.first_state + form.state
+            for place, form in zip(places, forms.values(), strict=True)
+        ],
+        form_max_tokens=[form.max_tokens for form in forms.values()],
     )
 
 

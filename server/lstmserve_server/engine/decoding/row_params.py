@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lstmserve_server.engine.decoding.constraining import Automata, Forms
 from lstmserve_server.engine.decoding.decode_row import RowSettings
 
 
@@ -40,6 +41,7 @@ class RowParams(NamedTuple):
     min_tokens: Tensor  # int64 [rows]
     any_min_tokens: bool
     scored: Tensor  # int64 [l]: rows
+    forms: Forms
 
 
 class Adjustments(NamedTuple):
@@ -56,7 +58,7 @@ class Adjustments(NamedTuple):
     presence: Tensor
 
 
-def to_params(settings: RowSettings, num_tokens: int) -> RowParams:
+def to_params(settings: RowSettings, num_tokens: int, automata: Automata) -> RowParams:
     """Return the tensors of lists, for a model of so many tokens; TorchScript."""
     if len(settings.adjusted) > 0:
         changed = _adjustments(settings, num_tokens)
@@ -84,13 +86,21 @@ def to_params(settings: RowSettings, num_tokens: int) -> RowParams:
         min_tokens=torch.tensor(settings.min_tokens, dtype=torch.int64),
         any_min_tokens=settings.any_min_tokens,
         scored=torch.tensor(settings.scored, dtype=torch.int64),
+        forms=Forms(
+            rows=torch.tensor(settings.constrained, dtype=torch.int64),
+            packed=torch.tensor(settings.packed, dtype=torch.int64),
+            number=torch.tensor(settings.form_numbers, dtype=torch.int64),
+            state=torch.tensor(settings.form_states, dtype=torch.int64),
+            max_tokens=torch.tensor(settings.form_max_tokens, dtype=torch.int64),
+            automata=automata,
+        ),
     )
 
 
 def repeated(params: RowParams, count: int) -> RowParams:
-    """Return the parameters of one row, which has no adjustments, for so many steps; TorchScript.
+    """Return the parameters of one row, without adjustments or a form, for so many steps.
 
-    What broadcasts stays as it is.
+    What broadcasts stays as it is. TorchScript.
     """
     steps = torch.arange(count)
     is_filtered = params.filtered.shape[0] > 0
@@ -116,6 +126,7 @@ def repeated(params: RowParams, count: int) -> RowParams:
         min_tokens=params.min_tokens,
         any_min_tokens=params.any_min_tokens,
         scored=params.scored,
+        forms=params.forms,
     )
 
 

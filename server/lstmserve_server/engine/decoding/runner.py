@@ -18,6 +18,7 @@ from lstmserve_server.engine.decoding.decode_row import DecodeRow, gather_settin
 from lstmserve_server.engine.decoding.drafts import CONTEXT, Drafts
 from lstmserve_server.engine.decoding.row_params import RowParams
 from lstmserve_server.engine.decoding.sampler import Scores
+from lstmserve_server.engine.decoding.taught import Taught
 from lstmserve_server.engine.output import TokenLogprobs
 
 State = Tensor
@@ -31,6 +32,7 @@ class Decoded:
 
     token_ids: list[int]
     logprobs: list[TokenLogprobs]
+    form_state: int = 0  # after the last of them, of a row that keeps a form
 
 
 class Runner:
@@ -49,9 +51,16 @@ class Runner:
         self._num_tokens = num_tokens
         self._pool: Tensor = loop.initial_state(max_rows + 1)
         self._params: RowParams | None = None
+        self.taught = Taught(num_tokens)
+        self._first_states: dict[int, int] = {}  # of the rows that keep a form
         self._max_drafts = max_drafts if hasattr(loop, "decode_alone") else 0
         self._drafts = Drafts()
         self.drafted = (0, 0)  # tokens that the last call guessed, and those that were right
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens there are to choose from."""
+        return self._num_tokens
 
     @property
     def state_bytes(self) -> int:
@@ -111,20 +120,40 @@ class Runner:
         are those of the last call, in the same order, continued.
         """
         if self._params is None or not same_rows:
-            self._params = self._loop.prepare(gather_settings(rows, self._num_tokens))
+            self._params = self._prepare(rows)
         least_steps = steps if least_steps is None else least_steps
         steps_taken, scores = self._decode(rows, self._params, steps, least_steps)
         logprobs = _read_logprobs(scores, rows)
+        states = self._form_states(self._params)
         return [
-            Decoded(list(token_ids), logprobs.get(row, []))
+            Decoded(list(token_ids), logprobs.get(row, []), states.get(row, 0))
             for row, token_ids in enumerate(zip(*steps_taken, strict=True))
         ]
+
+    def _prepare(self, rows: Sequence[DecodeRow]) -> RowParams:
+        place_of = self.taught.place_of
+        settings = gather_settings(rows, self._num_tokens, place_of)
+        self._first_states = {
+            number: place_of(row.form.digest).first_state
+            for number, row in enumerate(rows)
+            if row.form is not None
+        }
+        params: RowParams = self._loop.prepare(settings, self.taught.automata)
+        return params
+
+    def _form_states(self, params: RowParams) -> dict[int, int]:
+        """Return where each row is that keeps a form."""
+        first = self._first_states
+        if not first:
+            return {}
+        found = zip(first, params.forms.state.tolist(), strict=True)
+        return {row: state - first[row] for row, state in found}
 
     def _decode(
         self, rows: Sequence[DecodeRow], params: RowParams, steps: int, least_steps: int
     ) -> tuple[list[list[int]], list[Scores]]:
         self.drafted = (0, 0)
-        if len(rows) == 1 and self._max_drafts and not rows[0].sampling.is_adjusted:
+        if self._max_drafts and may_read_ahead(rows):
             (row,) = rows
             steps_taken, scores, self.drafted = self._loop.decode_alone(
                 self._pool,
@@ -155,6 +184,11 @@ class Runner:
         """Guess from now on that what has followed may follow again."""
         if self._max_drafts:
             self._drafts.learn([*prompt_ids[-CONTEXT:], *reply_ids])
+
+
+def may_read_ahead(rows: Sequence[DecodeRow]) -> bool:
+    """Return whether guesses may be read: of one row, whose choices need nothing but its scores."""
+    return len(rows) == 1 and not rows[0].sampling.is_adjusted and rows[0].form is None
 
 
 def _read_logprobs(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence as List
 
-from lstmserve_server.engine.decoding.decode_row import DecodeRow
+from lstmserve_server.engine.constraints.automaton import Automaton
+from lstmserve_server.engine.decoding.decode_row import DecodeRow, FormRow
 from lstmserve_server.engine.decoding.runner import Decoded, Runner, State
 from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.engine.scheduling.prefill import PromptChunk
@@ -25,6 +26,16 @@ class Batch:
         self._slots = Slots()
         self._aside: dict[Sequence, State] = {}  # of those that have begun and hold no slot
         self._last_rows: List[Sequence] = ()
+        # of those that keep a form: after how many tokens of the reply, and where it is then
+        self._form_states: dict[Sequence, tuple[int, int]] = {}
+
+    def teach(self, digest: bytes, automaton: Automaton) -> None:
+        """Know a form that sequences may keep."""
+        self._runner.taught.teach(digest, automaton)
+
+    def forget(self, digest: bytes) -> None:
+        """Let a form go that no sequence keeps."""
+        self._runner.taught.forget(digest)
 
     def begin(self, sequence: Sequence, known: KnownState) -> None:
         """Give a sequence a state before any token is prefilled."""
@@ -53,6 +64,7 @@ class Batch:
         if sequence in self._slots:
             self._slots.free(sequence)
         self._aside.pop(sequence, None)
+        self._form_states.pop(sequence, None)
 
     def decode(self, rows: List[Sequence], steps: int, least_steps: int) -> list[Decoded]:
         """Decode up to so many tokens for each of these sequences, whose prompts are prefilled.
@@ -64,6 +76,10 @@ class Batch:
         self._page.take_in_hand(sequence.id for sequence in rows)
         decoded = self._runner.decode(asked, steps, same_rows=same_rows, least_steps=least_steps)
         self._page.put_down()
+        for sequence, row in zip(rows, decoded, strict=True):
+            if sequence.request.form_digest:
+                num_tokens = len(sequence.token_ids) + len(row.token_ids)
+                self._form_states[sequence] = (num_tokens, row.form_state)
         return decoded
 
     @property
@@ -117,7 +133,18 @@ class Batch:
             sequence.token_ids,
             sequence.is_measured,
             sequence.stream,
+            self._to_form_row(sequence) if request.form_digest else None,
         )
+
+    def _to_form_row(self, sequence: Sequence) -> FormRow:
+        request = sequence.request
+        num_tokens, state = self._form_states.get(sequence, (-1, 0))
+        if num_tokens != len(sequence.token_ids):  # it was just begun, or gone on with
+            walked = self._runner.taught[request.form_digest].walk(sequence.token_ids)
+            if walked is None:
+                raise ValueError("a reply that has left its form")
+            state = walked
+        return FormRow(request.form_digest, state, request.max_tokens)
 
 
 class Slots:

@@ -15,11 +15,13 @@ from lstmserve_server.engine.messages import (
     Amend,
     Cancel,
     Command,
+    Forget,
     Load,
     Park,
     Refusal,
     Row,
     Submit,
+    Teach,
     Turn,
     Unpark,
 )
@@ -173,6 +175,10 @@ class Engine:
                 self._amend(reply_id, claim)
             case Park(reply_id) if reply_id in self._replies:
                 self._park(self._replies[reply_id])
+            case Teach(digest, automaton):
+                self._batch.teach(digest, automaton)
+            case Forget(digest):
+                self._batch.forget(digest)
             case Unpark(reply_id) if reply_id in self._replies:
                 self._unpark(self._replies[reply_id])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ import torch
 
 from lstmserve_bundle import Bundle, BundleError, open_bundle, verify_bundle
 from lstmserve_server.engine.archive import path_of
+from lstmserve_server.engine.constraints.automaton import Automaton
 from lstmserve_server.engine.decoding.decode_ahead import DecodeAheadLoop
 from lstmserve_server.engine.decoding.decode_loop import DecodeLoop
-from lstmserve_server.engine.decoding.decode_row import DecodeRow
+from lstmserve_server.engine.decoding.decode_row import DecodeRow, FormRow
 from lstmserve_server.engine.decoding.runner import Runner
 from lstmserve_server.engine.process.memory import keep_buffers
 from lstmserve_server.engine.process.proof import find_difference
@@ -25,6 +27,7 @@ from lstmserve_server.errors import ModelLoadError, StartupError
 
 # enough calls for TorchScript's profiling executor to have specialized the loop
 WARM_UP_CALLS = 3
+WARM_UP_FORM = b"warm-up"  # which is no digest
 # from this many rows on oneDNN's AMX product is faster than fbgemm's; the bits are the same
 WIDE_ROWS = 16
 FACTS = "facts"  # the part of an archive that tells what it was made of
@@ -175,11 +178,30 @@ def _warm_up(runner: Runner, max_rows: int) -> None:
     greedy = SamplingParams(temperature=0.0)
     fancy = SamplingParams(temperature=1.0, top_k=5, top_p=0.9, min_p=0.01, num_logprobs=1)
     adjusted = SamplingParams(repetition_penalty=1.1, logit_bias=((0, 1.0),))
+    form = _make_warm_up_form(runner)
     for num_rows in (1, max_rows):
         slots = list(range(num_rows))
         for kinds in ((greedy,), (SamplingParams(),), (fancy,), (adjusted, greedy, fancy)):
             rows = [DecodeRow(n, 0, 0, kinds[n % len(kinds)], 1, (0,)) for n in slots]
-            for _ in range(WARM_UP_CALLS):
-                runner.clear(slots)
-                runner.prefill(slots, [(0, 0)] * num_rows)
-                runner.decode(rows, steps=2, same_rows=False)
+            _run_often(runner, rows)
+        _run_often(runner, [DecodeRow(n, 0, 0, greedy, 1, (0,), form=form) for n in slots])
+    runner.taught.forget(form.digest)
+
+
+def _run_often(runner: Runner, rows: list[DecodeRow]) -> None:
+    slots = [row.slot for row in rows]
+    for _ in range(WARM_UP_CALLS):
+        runner.clear(slots)
+        runner.prefill(slots, [(0, 0)] * len(slots))
+        runner.decode(rows, steps=2, same_rows=False)
+
+
+def _make_warm_up_form(runner: Runner) -> FormRow:
+    """Teach a form of one state that allows everything, and takes the way near the end."""
+    state, count = array("i", [0]).tobytes(), array("i", [0, 1]).tobytes()
+    classes = array("H", [0] * runner.num_tokens).tobytes()
+    masks = b"\xff" * (runner.num_tokens // 8)
+    worst = array("i", [1]).tobytes()
+    automaton = Automaton(0, count, classes[:2], state, state, state, worst, masks, classes)
+    runner.taught.teach(WARM_UP_FORM, automaton)
+    return FormRow(WARM_UP_FORM, 0, 1)

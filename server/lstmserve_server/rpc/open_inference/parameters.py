@@ -19,7 +19,9 @@ from lstmserve_server.rpc.open_inference.values import (
     Value,
     one_of,
     to_biases,
+    to_choices,
     to_number,
+    to_text,
     to_texts,
     to_variables,
     to_whole,
@@ -59,7 +61,10 @@ class Parameter:
 
     def set(self, request: Request, value: Any) -> None:  # noqa: ANN401 - what ``read`` gave
         *path, name = self.field.split(".")
-        target: Any = getattr(request, path[0]) if path else request
+        target: Any = request
+        for step in path:
+            target = getattr(target, step)
+            target.SetInParent()  # also where a list of nothing follows
         if isinstance(value, list):
             getattr(target, name).extend(value)
         elif isinstance(value, dict):
@@ -86,10 +91,16 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "stop": Parameter("stopping.stop_sequences", to_texts),
         "min_confidence": Parameter("min_confidence", to_number),
         "variables": Parameter("variables", to_variables),
+        "regex": Parameter("constraint.regex", to_text),
+        "choices": Parameter("constraint.choices.choices", to_choices),
+        "form": Parameter("constraint.form", to_text),
         "cache_mode": Parameter("cache_mode", one_of(CACHE_MODES)),
         "priority": Parameter("priority", one_of(PRIORITIES)),
     }
 )
+
+
+CONSTRAINTS = ("regex", "choices", "form")
 
 
 def in_input(name: str) -> str:
@@ -140,6 +151,13 @@ class Settings:
             self._checks.refuse(place, f"must be the same as {self.places[parameter.field]}")
             return
         self.places[parameter.field] = place
+
+    def check_constraints(self) -> None:
+        """Refuse a second form: a reply keeps one."""
+        given = [name for name in CONSTRAINTS if name in self._values]
+        for name in given[1:]:
+            place = self.places[PARAMETERS[name].field]
+            self._checks.refuse(place, f"cannot go with {given[0]}: a reply keeps one form")
 
     def write(self, request: Request) -> None:
         for name, value in self._values.items():

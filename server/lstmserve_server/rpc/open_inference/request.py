@@ -80,6 +80,7 @@ class _RequestReader:
         self._add_inputs()
         outputs = self._find_outputs()
         is_streamed = self._read_stream()
+        self._settings.check_constraints()
         self._checks.finish()
         timeout_micros = self._options.get(TIMEOUT, 0)
         return Asked(

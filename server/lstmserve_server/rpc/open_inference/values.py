@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from lstmserve_bundle.forms import MAX_CHOICES
 from lstmserve_server.rpc.validation import MAX_BIASED_TOKENS, MAX_STOP_SEQUENCES, MAX_VARIABLES
 
 # what JSON, a tensor or an InferParameter gives
@@ -62,7 +63,14 @@ def to_texts(value: Value) -> list[str]:
     """Return the texts of one text, or of a list of a few."""
     if isinstance(value, list) and len(value) > MAX_STOP_SEQUENCES:
         raise ValueError(f"at most {MAX_STOP_SEQUENCES} are allowed, not {len(value)}")
-    return [_to_text(text) for text in (value if isinstance(value, list) else [value])]
+    return [to_text(text) for text in (value if isinstance(value, list) else [value])]
+
+
+def to_choices(value: Value) -> list[str]:
+    """Return the texts of a list, of which a reply is one."""
+    if not isinstance(value, list) or len(value) > MAX_CHOICES:
+        raise ValueError(f"must be a list of at most {MAX_CHOICES} texts")
+    return [to_text(text) for text in value]
 
 
 def to_biases(value: Value) -> dict[int, float]:
@@ -80,7 +88,7 @@ def to_variables(value: Value) -> dict[str, str]:
     """Return the texts for placeholders that an object names."""
     if not isinstance(value, dict) or len(value) > MAX_VARIABLES:
         raise ValueError(f"must be an object of at most {MAX_VARIABLES} texts")
-    return {_to_text(name): _to_text(text) for name, text in value.items()}
+    return {to_text(name): to_text(text) for name, text in value.items()}
 
 
 def one_of(choices: Mapping[Any, int]) -> Callable[[Value], int]:
@@ -138,7 +146,8 @@ def _to_object(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
     return found
 
 
-def _to_text(value: Value) -> str:
+def to_text(value: Value) -> str:
+    """Return a text."""
     if not isinstance(value, str):
         raise ValueError(f"must be a text or a list of texts, not {_show(value)}")  # noqa: TRY004 - one for all
     try:

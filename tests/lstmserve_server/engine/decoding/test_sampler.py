@@ -27,6 +27,7 @@ from lstmserve_server.engine.decoding.sampler import (
     remember,
     score,
 )
+from lstmserve_server.engine.decoding.taught import Taught
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
 
 MASK = (1 << 64) - 1
@@ -132,7 +133,9 @@ def test_a_draw_from_some_rows_is_that_from_a_copy_of_them(rows: list[int], seed
 
 
 def make_params(rows: list[DecodeRow], num_tokens: int) -> RowParams:
-    return to_params(gather_settings(rows, num_tokens), num_tokens)
+    taught = Taught(num_tokens)
+    settings = gather_settings(rows, num_tokens, taught.place_of)
+    return to_params(settings, num_tokens, taught.automata)
 
 
 def _row(stream: int = 0, **sampling: object) -> DecodeRow:

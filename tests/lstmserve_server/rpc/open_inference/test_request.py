@@ -63,6 +63,22 @@ def refusals(request: Any, *, is_stream: bool = True) -> dict[str, str]:  # noqa
     return {item.field: item.description for item in refused.value.violations}
 
 
+def test_a_reply_may_keep_a_form() -> None:
+    assert convert(make({"regex": "[0-9]+"})).constraint == pb.Constraint(regex="[0-9]+")
+    assert convert(make({"form": "date"})).constraint == pb.Constraint(form="date")
+    for choices in (["yes", "no"], []):
+        given = make(sampling_parameters=json.dumps({"choices": choices}))
+        expected = pb.Constraint(choices=pb.Choices(choices=choices))
+        assert convert(given).constraint == expected
+
+
+def test_two_forms_are_refused_by_name() -> None:
+    found = refusals(make({"regex": "a", "form": "b"}))
+    assert found == {"parameters[form]": "cannot go with regex: a reply keeps one form"}
+    wrong = refusals(make(sampling_parameters='{"choices": "yes"}'))
+    assert wrong == {"sampling_parameters.choices": "must be a list of at most 1024 texts"}
+
+
 def test_a_text_alone_follows_the_defaults() -> None:
     assert convert(make()) == pb.GenerateReplyRequest(prompt="hi")
 

@@ -1,0 +1,70 @@
+"""The program of the process that builds automata; ``builder`` starts it with a descriptor.
+
+Patterns are hostile input: memory and time have bounds that the kernel holds, whatever a library
+does, and what exceeds them ends this process and no other.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+from lstmserve_server.engine.constraints.byte_automaton import of_choices, of_regex
+from lstmserve_server.engine.constraints.messages import (
+    COMMANDS,
+    MAX_LEARNED,
+    Build,
+    Built,
+    Learn,
+    NotBuilt,
+    RefusedFormError,
+)
+from lstmserve_server.engine.constraints.token_automaton import Vocabulary, of_tokens
+from lstmserve_server.engine.messages import Unframer, frame
+
+MAX_MEMORY_BYTES = 1 << 30  # of addresses; some 300 MB are libraries' own
+NICENESS = 5  # replies that run go first
+RECEIVED_BYTES = 1 << 18
+
+
+def main(arguments: list[str]) -> None:
+    """Build what is asked for until the server closes the socket, or has ended."""
+    connection = socket.socket(fileno=int(arguments[0]))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(NICENESS)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
+    vocabularies: dict[str, Vocabulary] = {}
+    unframer = Unframer()
+    with suppress(ConnectionError):
+        while data := connection.recv(RECEIVED_BYTES):
+            for message in unframer.add(data):
+                match COMMANDS.decode(message):
+                    case Learn(version, tokens, end_id):
+                        if len(vocabularies) >= MAX_LEARNED:
+                            vocabularies.clear()
+                        vocabularies[version] = Vocabulary(tokens, end_id)
+                    case Build() as asked:
+                        connection.sendall(frame(_build(asked, vocabularies[asked.version])))
+
+
+def _build(asked: Build, vocabulary: Vocabulary) -> Built | NotBuilt:
+    """Build one form; the time that this process works on it has a bound."""
+    signal.setitimer(signal.ITIMER_PROF, asked.max_seconds)
+    try:
+        form = of_choices(asked.choices) if asked.regex is None else of_regex(asked.regex)
+        return Built(of_tokens(form, vocabulary), form.to_text_table())
+    except RefusedFormError as error:
+        return NotBuilt(str(error))
+    except MemoryError:
+        return NotBuilt("needs too much memory; shorten its repeats, or nest fewer of them")
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

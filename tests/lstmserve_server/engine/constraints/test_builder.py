@@ -1,0 +1,118 @@
+"""Forms are built by a process with bounds, which another one follows when it has ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from lstmserve_server.engine.constraints.builder import ProcessBuilder
+from lstmserve_server.engine.constraints.kept_forms import REFUSAL_BYTES, KeptForms
+from lstmserve_server.engine.constraints.messages import MAX_LEARNED, RefusedFormError
+from lstmserve_server.engine.constraints.spec import FormSpec
+from support.engines import LoadedModel
+from support.forms import choices_form, regex_form
+
+HOSTILE = "(([a-z]{100}){100}){100}"
+
+
+@pytest.fixture
+def builder() -> Iterator[ProcessBuilder]:
+    found = ProcessBuilder()
+    yield found
+    found.close()
+
+
+def processes() -> list[psutil.Process]:
+    """Those that build for this one."""
+    children = psutil.Process().children()
+    return [each for each in children if "constraints.main" in " ".join(each.cmdline())]
+
+
+def test_it_builds_what_is_built_here(builder: ProcessBuilder, tiny: LoadedModel) -> None:
+    pattern, choices = "[0-9]{3}(ab|日)*", ("yes", "no", "您好")
+    for spec, own in (
+        (FormSpec(pattern), regex_form(tiny.bundle, pattern)),
+        (FormSpec(choices=choices), choices_form(tiny.bundle, choices)),
+    ):
+        found = builder.build(spec, tiny.bundle)
+        assert found.digest == spec.digest
+        assert found.automaton.shortest == own.automaton.shortest
+        assert found.num_bytes == own.num_bytes
+        for text in ("123ab", "123日日", "yes", "您好", "ye", "12", ""):
+            state = found.text.walk(found.text.start, text)
+            assert found.text.is_complete(state) == own.text.is_complete(
+                own.text.walk(own.text.start, text)
+            )
+
+
+def test_no_process_is_started_before_it_is_needed_and_none_stays(tiny: LoadedModel) -> None:
+    builder = ProcessBuilder()
+    assert processes() == []
+    builder.build(FormSpec("a"), tiny.bundle)
+    (process,) = processes()
+    builder.build(FormSpec("b"), tiny.bundle)
+    assert processes() == [process]
+    builder.close()
+    assert processes() == []
+
+
+def test_one_that_takes_too_long_is_refused_and_the_next_one_is_built(tiny: LoadedModel) -> None:
+    builder = ProcessBuilder(max_seconds=0.2)
+    with pytest.raises(RefusedFormError, match=r"takes longer than 0\.2 seconds"):
+        builder.build(FormSpec(HOSTILE), tiny.bundle)
+    assert builder.build(FormSpec("a"), tiny.bundle).automaton.shortest == 1
+    builder.close()
+
+
+def test_a_process_that_is_killed_is_followed_by_another(
+    builder: ProcessBuilder, tiny: LoadedModel
+) -> None:
+    builder.build(FormSpec("a"), tiny.bundle)
+    (process,) = processes()
+    process.kill()
+    process.wait()
+    with pytest.raises(RefusedFormError, match="to build"):
+        builder.build(FormSpec("b"), tiny.bundle)
+    assert builder.build(FormSpec("b"), tiny.bundle).automaton.shortest == 1
+
+
+def test_it_forgets_versions_that_are_too_many(builder: ProcessBuilder, tiny: LoadedModel) -> None:
+    builder.build(FormSpec("a"), tiny.bundle)
+    assert builder._process is not None
+    builder._process._learned |= {f"version {number}" for number in range(MAX_LEARNED)}
+    builder._process._learned.discard(tiny.bundle.manifest.digest)
+    assert builder.build(FormSpec("b"), tiny.bundle).automaton.shortest == 1
+    assert builder._process._learned == {tiny.bundle.manifest.digest}
+
+
+def test_a_digest_names_what_is_asked_for() -> None:
+    specs = [
+        FormSpec("a"),
+        FormSpec("b"),
+        FormSpec(choices=("a",)),
+        FormSpec(choices=("a", "b")),
+        FormSpec(choices=("ab",)),
+    ]
+    assert len({spec.digest for spec in specs}) == len(specs)
+    assert FormSpec(choices=("b", "a")).digest == FormSpec(choices=("a", "b")).digest
+
+
+def test_forms_are_kept_within_their_bytes(tiny: LoadedModel) -> None:
+    form = regex_form(tiny.bundle, "[a-z]{3}")
+    kept = KeptForms(2 * form.num_bytes + REFUSAL_BYTES)
+    kept.keep("1", b"a", form)
+    kept.keep("1", b"b", "is wrong")
+    kept.keep("2", b"a", form)
+    assert len(kept) == 3
+    assert kept.num_bytes == 2 * form.num_bytes + REFUSAL_BYTES
+    assert kept.find("1", b"a") is form  # now the last one used
+    kept.keep("2", b"c", "is wrong, too")
+    assert kept.find("1", b"b") is None
+    assert kept.find("1", b"a") is form
+    kept.keep("1", b"a", "is wrong by now")
+    assert kept.find("1", b"a") == "is wrong by now"
+    assert kept.num_bytes == form.num_bytes + 2 * REFUSAL_BYTES
+    assert re.match("is wrong", str(kept.find("2", b"c")))

@@ -1,0 +1,241 @@
+"""Replies that keep a form, as callers ask for them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import BadRequest
+
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.server import ServerProcess
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve.v1 import model_service_pb2 as model_pb
+from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub as GenerationStub
+from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub as ModelStub
+from lstmserve_bundle.bundle import describe_file
+from lstmserve_bundle.forms import FORMS_NAME
+from lstmserve_bundle.manifest import read_manifest, write_manifest
+from support.calls import find_detail
+from support.engine_processes import engines_of
+
+DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
+
+def request(constraint: pb.Constraint, **fields: object) -> pb.GenerateReplyRequest:
+    return pb.GenerateReplyRequest(prompt="hello", constraint=constraint, **fields)
+
+
+def refusal(stub: GenerationStub, asked: pb.GenerateReplyRequest) -> tuple[str, str]:
+    """The field that is refused, and why."""
+    with pytest.raises(grpc.RpcError) as raised:
+        stub.GenerateReply(asked)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    (violation,) = find_detail(raised.value, BadRequest).field_violations
+    return violation.field, violation.description
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 2.0])
+def test_a_regex_is_kept(generation: GenerationStub, temperature: float) -> None:
+    sampling = pb.SamplingParams(temperature=temperature)
+    reply = generation.GenerateReply(request(pb.Constraint(regex=DATE), sampling=sampling))
+    assert re.fullmatch(DATE, reply.text)
+    assert reply.completion.finish_reason == pb.FINISH_REASON_END_OF_TEXT
+
+
+def test_choices_are_kept_also_by_streams(generation: GenerationStub) -> None:
+    choices = pb.Choices(choices=["yes, of course", "no", "您好"])
+    asked = pb.GenerateRequest(prompt="hello", constraint=pb.Constraint(choices=choices))
+    events = list(generation.Generate(asked))
+    assert "".join(event.chunk.text for event in events) in list(choices.choices)
+
+
+def test_several_replies_keep_it(generation: GenerationStub) -> None:
+    sampling = pb.SamplingParams(seed=5, temperature=1.5)
+    reply = generation.GenerateReply(
+        request(pb.Constraint(regex="[a-z]{3,9}"), sampling=sampling, best_of=4, num_replies=4)
+    )
+    texts = [reply.text, *(other.text for other in reply.alternatives)]
+    assert len(texts) == 4
+    assert all(re.fullmatch("[a-z]{3,9}", text) for text in texts)
+
+
+def test_building_is_told_once(generation: GenerationStub) -> None:
+    asked = request(pb.Constraint(regex="once( upon)? a time"))
+    first, second = generation.GenerateReply(asked), generation.GenerateReply(asked)
+    assert first.completion.timings.constraint_seconds > 0
+    assert second.completion.timings.constraint_seconds == 0
+
+
+def test_the_cache_keeps_forms_apart(generation: GenerationStub) -> None:
+    sampling = pb.SamplingParams(seed=77)
+    for pattern in ("[a-m]{5}", "[n-z]{5}", "[a-m]{5}", "[n-z]{5}", "[a-m]{5}"):
+        asked = request(pb.Constraint(regex=pattern), sampling=sampling)
+        reply = generation.GenerateReply(asked)
+        assert re.fullmatch(pattern, reply.text)
+    assert reply.completion.cache == pb.CACHE_OUTCOME_HIT
+    plain = generation.GenerateReply(pb.GenerateReplyRequest(prompt="hello", sampling=sampling))
+    assert not re.fullmatch("[a-m]{5}", plain.text)
+
+
+def test_it_is_resumed_after_every_token(generation: GenerationStub) -> None:
+    asked = pb.GenerateRequest(
+        model_version="1",
+        prompt="hello",
+        sampling=pb.SamplingParams(seed=9),
+        constraint=pb.Constraint(regex="(ab|cd){4}[0-9]{3}"),
+        cache_mode=pb.CACHE_MODE_BYPASS,
+    )
+    whole = [token for event in generation.Generate(asked) for token in event.chunk.token_ids]
+    assert len(whole) > 3
+    for cut in range(1, len(whole)):
+        resumed = pb.GenerateRequest(resume_tokens=whole[:cut])
+        resumed.MergeFrom(asked)
+        rest = [t for event in generation.Generate(resumed) for t in event.chunk.token_ids]
+        assert whole[:cut] + rest == whole
+
+
+@pytest.mark.parametrize(
+    ("constraint", "field", "reason"),
+    [
+        (pb.Constraint(), "constraint", "is empty"),
+        (pb.Constraint(regex=""), "constraint.regex", "from 1 to 8192 bytes"),
+        (pb.Constraint(regex="a" * 8193), "constraint.regex", "from 1 to 8192 bytes"),
+        (pb.Constraint(regex="("), "constraint.regex", "cannot be read"),
+        (pb.Constraint(regex=r"(a)\1"), "constraint.regex", "back-references"),
+        (pb.Constraint(form="verse"), "constraint.form", "'verse' is no form"),
+        (pb.Constraint(choices=pb.Choices()), "constraint.choices.choices", "from 1 to 1024"),
+        (
+            pb.Constraint(choices=pb.Choices(choices=["a", ""])),
+            "constraint.choices.choices[1]",
+            "from 1 to 1024 characters",
+        ),
+        (
+            pb.Constraint(choices=pb.Choices(choices=["a", "a"])),
+            "constraint.choices.choices",
+            "different",
+        ),
+    ],
+)
+def test_what_is_wrong_is_refused_by_name(
+    generation: GenerationStub, constraint: pb.Constraint, field: str, reason: str
+) -> None:
+    refused, description = refusal(generation, request(constraint))
+    assert refused == field
+    assert reason in description
+
+
+def test_too_few_tokens_are_refused_before_anything_starts(generation: GenerationStub) -> None:
+    stopping = pb.StoppingCriteria(max_tokens=3)
+    field, reason = refusal(generation, request(pb.Constraint(regex=DATE), stopping=stopping))
+    assert field == "stopping.max_tokens"
+    assert re.match(r"must be at least \d+, not 3", reason)
+
+
+def test_what_cannot_go_with_it_is_refused(generation: GenerationStub) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        generation.GenerateReply(
+            request(pb.Constraint(regex="a"), variables={"name": "x"}, min_confidence=0.5)
+        )
+    fields = {each.field for each in find_detail(raised.value, BadRequest).field_violations}
+    assert fields == {"min_confidence", "variables"}
+
+
+HOSTILE = [
+    "(([a-z]{100}){100}){100}",
+    "(a|b|ab)*c{1000}(d{1000}){1000}",
+    "(((((.{1,99}){1,99}){1,99}){1,99}){1,99}){1,99}",
+    r"(\w{1,999}\s){1,999}",
+    "[ab]*a[ab]{40}",
+    "(?:" * 2000 + "a" + ")" * 2000,
+]
+
+
+@pytest.mark.parametrize("pattern", HOSTILE)
+def test_hostile_patterns_are_refused_and_end_nothing(
+    generation: GenerationStub, server: ServerProcess, pattern: str
+) -> None:
+    field, reason = refusal(generation, request(pb.Constraint(regex=pattern)))
+    assert field == "constraint.regex"
+    assert re.search("seconds|memory|states|cannot be", reason)
+    assert generation.GenerateReply(request(pb.Constraint(regex="[0-9]"))).text.isdigit()
+
+
+def test_a_stream_goes_on_when_its_engine_has_died(tiny_store: Path) -> None:
+    """The engine that takes its place is taught the form before it goes on."""
+    asked = pb.GenerateRequest(
+        prompt="hello",
+        sampling=pb.SamplingParams(seed=4),
+        stopping=pb.StoppingCriteria(max_tokens=400),
+        constraint=pb.Constraint(regex="([a-z]{2} ){100}[a-z]{2}"),
+        cache_mode=pb.CACHE_MODE_BYPASS,
+    )
+    with (
+        ServerProcess(tiny_store, "--quantum-steps", "2") as server,
+        grpc.insecure_channel(server.target) as channel,
+    ):
+        stub = GenerationStub(channel)
+        whole = "".join(event.chunk.text for event in stub.Generate(asked))
+        events = stub.Generate(asked)
+        texts = [next(events).chunk.text for _ in range(3)]
+        (engine,) = engines_of(server)
+        engine.kill()
+        texts += [event.chunk.text for event in events]
+    assert "".join(texts) == whole
+    assert re.fullmatch(asked.constraint.regex, whole)
+
+
+def test_a_version_may_name_forms(tiny_store: Path, tmp_path: Path) -> None:
+    forms = {"date": {"regex": DATE}, "mood": {"choices": ["good", "bad"]}}
+    store = with_forms(tiny_store, tmp_path, json.dumps(forms))
+    with ServerProcess(store) as server, grpc.insecure_channel(server.target) as channel:
+        stub, models = GenerationStub(channel), ModelStub(channel)
+        assert list(models.GetModel(model_pb.GetModelRequest()).model.forms) == ["date", "mood"]
+        assert re.fullmatch(DATE, stub.GenerateReply(request(pb.Constraint(form="date"))).text)
+        mood = stub.GenerateReply(request(pb.Constraint(form="mood"))).text
+        assert mood in forms["mood"]["choices"]
+        field, reason = refusal(stub, request(pb.Constraint(form="verse")))
+        assert (field, reason) == (
+            "constraint.form",
+            "'verse' is no form of this version; it has date, mood",
+        )
+
+
+@pytest.mark.parametrize(
+    ("forms", "reason"),
+    [
+        (r'{"date": {"regex": "(a)\\1"}}', "constraints.json: date: cannot be read"),
+        ('{"date": {}}', "date: Value error, must have one of regex and choices"),
+        ('{"Date": {"regex": "a"}}', "Date"),
+    ],
+)
+def test_a_version_with_a_bad_form_is_refused(
+    tiny_store: Path, tmp_path: Path, forms: str, reason: str
+) -> None:
+    version = with_forms(tiny_store, tmp_path, forms) / "tiny" / "1"
+    command = (sys.executable, "-m", "lstmserve_server", "verify", str(version))
+    found = run_program(command, capture_output=True, text=True)
+    assert found.returncode
+    assert reason in found.stderr
+
+
+def with_forms(store: Path, folder: Path, forms: str) -> Path:
+    """A store whose version names these forms."""
+    shutil.copytree(store, folder / "store")
+    version = folder / "store" / "tiny" / "1"
+    (version / FORMS_NAME).write_text(forms, encoding="utf-8")
+    manifest = read_manifest(version)
+    files = {**manifest.files, FORMS_NAME: describe_file(version / FORMS_NAME)}
+    write_manifest(version, manifest.model_copy(update={"files": files}))
+    return folder / "store"
+
+
+def test_a_large_one_is_served(generation: GenerationStub) -> None:
+    """Of 16,384 states."""
+    reply = generation.GenerateReply(request(pb.Constraint(regex="[ab]*a[ab]{13}")))
+    assert re.fullmatch("[ab]*a[ab]{13}", reply.text)

@@ -1,0 +1,48 @@
+"""Forms over the vocabulary of a version, built here and not by a process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from lstmserve_bundle import Bundle
+from lstmserve_server.engine.constraints.byte_automaton import (
+    ByteAutomaton,
+    of_choices,
+    of_regex,
+)
+from lstmserve_server.engine.constraints.form import Form
+from lstmserve_server.engine.constraints.token_automaton import Vocabulary, of_tokens
+from support.reference_form import ReferenceForm
+
+
+def vocabulary_of(bundle: Bundle) -> Vocabulary:
+    """The tokens that forms of a version may allow."""
+    tokenizer = bundle.tokenizer
+    tokens = (tokenizer.token_bytes(number) for number in range(tokenizer.num_tokens))
+    return Vocabulary(tuple(tokens), bundle.template.end_id)
+
+
+def regex_form(bundle: Bundle, pattern: str) -> Form:
+    return _to_form(bundle, pattern, of_regex(pattern))
+
+
+def choices_form(bundle: Bundle, choices: Sequence[str]) -> Form:
+    return _to_form(bundle, repr(choices), of_choices(choices))
+
+
+def _to_form(bundle: Bundle, name: str, built: ByteAutomaton) -> Form:
+    automaton = of_tokens(built, vocabulary_of(bundle))
+    return Form(blake2b(name.encode(), digest_size=32).digest(), automaton, built.to_text_table())
+
+
+def reference_form(bundle: Bundle, form: Form) -> ReferenceForm:
+    """The same once more, for the reference decoder."""
+    key = (bundle.manifest.digest, form.digest)
+    if key not in _REFERENCES:
+        vocabulary = vocabulary_of(bundle)
+        _REFERENCES[key] = ReferenceForm(form.text, vocabulary.tokens, vocabulary.end_id)
+    return _REFERENCES[key]
+
+
+_REFERENCES: dict[tuple[str, bytes], ReferenceForm] = {}
