@@ -46,6 +46,7 @@ class Classifier:
         self._calibration = Calibration(header)
         self._evidence = header.evidence**2
         self._table = NgramTable(file.hashes, file.rows, header.width)
+        self._nothing = [0] * header.width  # the vector of no text
         num_inputs = NUM_BLOCKS * header.width
         self._hidden = _Layer(file.hidden, file.hidden_bias, num_inputs)
         self._output = _Layer(file.output, file.output_bias, header.hidden + num_inputs)
@@ -66,8 +67,9 @@ class Classifier:
         """
         question, *context = split_turns(turns)
         sums, num_words, num_known = self._table.sum_text(question)
-        blocks = [sums, *(self._table.sum_text(text)[0] for text in context)]
-        inputs = [value for block in blocks for value in self._to_length(block)]
+        inputs = self._to_length(sums)
+        for text in context:
+            inputs += self._to_length(self._table.sum_text(text)[0]) if text else self._nothing
         return self._apply(inputs), num_known / num_words if num_words else 0.0
 
     def _to_length(self, sums: list[int]) -> list[int]:

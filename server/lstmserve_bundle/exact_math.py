@@ -34,12 +34,16 @@ _COEFFICIENTS = (
 
 def exp2(exponent: float) -> float:
     """2 to a power between -1000 and 1000; what is beyond is taken for these."""
-    exponent = min(max(exponent, -MAX_EXPONENT), MAX_EXPONENT)
+    if exponent < -MAX_EXPONENT:
+        exponent = -MAX_EXPONENT
+    elif exponent > MAX_EXPONENT:
+        exponent = MAX_EXPONENT
     whole = floor(exponent)
-    fraction = exponent - whole
-    result = 0.0
-    for coefficient in _COEFFICIENTS:
-        result = result * fraction + coefficient
+    x = exponent - whole
+    # Horner's scheme, not as a loop: it is done for every label of every request
+    a, b, c, d, e, f, g, h, i, j, k, m, n = _COEFFICIENTS
+    result = ((((((a * x + b) * x + c) * x + d) * x + e) * x + f) * x + g) * x + h
+    result = ((((result * x + i) * x + j) * x + k) * x + m) * x + n
     return ldexp(result, whole)
 
 

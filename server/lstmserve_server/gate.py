@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Self
 
 from lstmserve_server.errors import LstmserveError
 
@@ -20,19 +20,20 @@ class Gate:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    @contextmanager
-    def enter(self) -> Iterator[None]:
-        """Be inside for the length of the block; raises the refusal when closed."""
+    def enter(self) -> Self:
+        """Be inside for the length of the ``with`` block; raises the refusal when closed."""
+        return self
+
+    def __enter__(self) -> None:
         if not self._is_open:
             raise self._make_refusal()
         self._inside += 1
         self._empty.clear()
-        try:
-            yield
-        finally:
-            self._inside -= 1
-            if not self._inside:
-                self._empty.set()
+
+    def __exit__(self, *_: object) -> None:
+        self._inside -= 1
+        if not self._inside:
+            self._empty.set()
 
     def close(self) -> None:
         self._is_open = False

@@ -7,12 +7,12 @@ was cut, altered, written by another schema or under another key does not open.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from hashlib import blake2b
 from typing import Protocol
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What an entry holds."""
 
     REPLY = "reply"

@@ -77,6 +77,21 @@ class MemoryStore:
         self._observer.on_lookup(self._kind, StoreName.MEMORY, outcome, seconds)
         return found
 
+    def peek(self, key: EntryKey) -> bytes | None:
+        """Return an entry, if it is here; that is no lookup."""
+        kept = self._entries.get(key.digest)
+        return None if kept is None else kept.data
+
+    def find_again(self, key: EntryKey, data: bytes) -> bool:
+        """Return whether an entry still is this very object; only then it was a lookup."""
+        started_at = time.perf_counter()
+        kept = self._entries.get(key.digest)
+        if kept is None or kept.data is not data:
+            return False
+        seconds = time.perf_counter() - started_at
+        self._observer.on_lookup(self._kind, StoreName.MEMORY, Lookup.HIT, seconds)
+        return True
+
     def put(self, key: EntryKey, data: bytes) -> None:
         """Keep an entry, unless others are more frequent."""
         owner = key.owner

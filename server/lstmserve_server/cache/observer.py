@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Protocol
 
 from lstmserve_server.cache.entry_key import Kind
 
 
-class StoreName(Enum):
+class StoreName(StrEnum):
     """Where entries are kept."""
 
     MEMORY = "memory"
     REDIS = "redis"
 
 
-class Lookup(Enum):
+class Lookup(StrEnum):
     """What came of asking one store for one entry."""
 
     HIT = "hit"

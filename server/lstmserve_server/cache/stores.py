@@ -121,6 +121,14 @@ class Tiers(Generic[Entry]):
         data = None if self._memory is None else self._memory.get(key)
         return None if data is None else self._open(key, data)
 
+    def peek_near(self, key: EntryKey) -> bytes | None:
+        """Return the bytes of an entry, if it is in this process; that is no lookup."""
+        return None if self._memory is None else self._memory.peek(key)
+
+    def find_again(self, key: EntryKey, data: bytes) -> bool:
+        """Return whether an entry in this process still is this one; if not, it is no lookup."""
+        return self._memory is not None and self._memory.find_again(key, data)
+
     async def find_far(self, key: EntryKey, counted: bytes) -> Counted[Entry]:
         """Return an entry, if Redis has it, which counts the request; then it is near, too."""
         if self._redis is None:

@@ -75,6 +75,7 @@ class FillIn:
         self._out = list[str]()  # what is out, where it must be known at the end
         self._is_empty = True  # nothing is out
         self.num_left_out = 0  # sentences
+        self.has_changed = False  # anything of the text
 
     def push(self, text: str, *, is_last: bool = False) -> str:
         """Add text; return what may go out by now."""
@@ -98,6 +99,7 @@ class FillIn:
             filled = self._fill(sentence, is_vetted=True)
             if filled is not None and not self._has_said(said, sentence):
                 out.append(filled if said[-1].isspace() and not out else f" {filled}")
+        self.has_changed = self.has_changed or bool(out)
         return "".join(out)
 
     def _has_said(self, said: str, sentence: str) -> bool:
@@ -130,11 +132,12 @@ class FillIn:
     def _take(self, end: int) -> str:
         sentence, self._held, self._searched = self._held[:end], self._held[end:], 0
         filled = self._fill(sentence)
+        self.has_changed = self.has_changed or filled != sentence
         if filled is None:
             self.num_left_out += 1
             return ""
-        if self._is_empty:
-            filled = filled.lstrip()
+        if self._is_empty and filled[:1].isspace():
+            filled, self.has_changed = filled.lstrip(), True
         self._is_empty = self._is_empty and not filled
         if self._values.mentions:
             self._out.append(filled)
@@ -177,4 +180,5 @@ async def fill_in(parts: AsyncGenerator[Part], filling: FillIn) -> AsyncGenerato
                 text, outcome = filling.fall_back(), ReplyOutcome.UNSURE
             elif finish is not None and finish.reason is FinishReason.END_OF_TEXT:
                 text += filling.mention()
-            yield replace(part, output=replace(part.output, text=text), outcome=outcome)
+            output = replace(part.output, text=text)
+            yield replace(part, output=output, outcome=outcome, is_changed=filling.has_changed)

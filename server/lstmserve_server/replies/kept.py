@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lstmserve_bundle import Bundle
-from lstmserve_server.cache.entry_key import Kind
+from lstmserve_server.cache.entry_key import EntryKey, Kind
 from lstmserve_server.cache.observer import CacheObserver, Problem
 from lstmserve_server.cache.sketch import Sketch
 from lstmserve_server.cache.stores import Codec, Counted, Tiers
@@ -20,6 +21,15 @@ from lstmserve_server.replies.cached_reply import (
 from lstmserve_server.replies.request import Candidate
 
 REPLIES: Codec[CachedReply] = Codec(encode_reply, decode_reply)
+
+
+@dataclass(frozen=True, slots=True)
+class NearReply:
+    """A reply that this process keeps, for as long as that entry is there."""
+
+    key: EntryKey
+    counted: bytes  # what its frequency is counted by
+    entry: bytes  # the very object in the store
 
 
 class KeptReplies:
@@ -40,6 +50,18 @@ class KeptReplies:
     def find_near(self, candidate: Candidate) -> CachedReply | None:
         """Return the reply, if this process has it."""
         return _fitting(self._tiers.find_near(candidate.key), candidate)
+
+    def locate(self, candidate: Candidate) -> NearReply | None:
+        """Return where the reply is, if this process has it; counts nothing."""
+        entry = self._tiers.peek_near(candidate.key)
+        return None if entry is None else NearReply(candidate.key, candidate.counted, entry)
+
+    def find_again(self, near: NearReply) -> bool:
+        """Return whether a reply is where it was. If it is, that was a request for it."""
+        is_there = self._tiers.find_again(near.key, near.entry)
+        if is_there:
+            self._sketch.add(near.counted)
+        return is_there
 
     async def find_far(self, candidate: Candidate) -> Counted[CachedReply]:
         """Return the reply, if Redis has it, and how often all servers were asked for it."""

@@ -56,6 +56,7 @@ class Part:
     provenance: Provenance
     saved_seconds: float = 0.0  # of the model's work; told with the last part
     outcome: ReplyOutcome = ReplyOutcome.ANSWERED
+    is_changed: bool = False  # up to here the text is not the one that is kept
 
     @property
     def is_answer(self) -> bool:

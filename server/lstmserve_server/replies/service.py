@@ -28,7 +28,7 @@ from lstmserve_server.replies.answering import begin_filling, own_reply
 from lstmserve_server.replies.cached_reply import CachedReply, Replay
 from lstmserve_server.replies.fill_in import fill_in
 from lstmserve_server.replies.flight import Flight
-from lstmserve_server.replies.kept import REPLIES, KeptReplies
+from lstmserve_server.replies.kept import REPLIES, KeptReplies, NearReply
 from lstmserve_server.replies.opener import ReplyOpener
 from lstmserve_server.replies.prefix_states import STATES, PrefixStates
 from lstmserve_server.replies.reply import BYPASSED, Outcome, Part, PartMaker, Provenance
@@ -86,6 +86,21 @@ class ReplyService:
             return parts
         filling = begin_filling(understood.values, asked.generation, model.bundle, own)
         return fill_in(parts, filling)
+
+    def count_choices(self, asked: ReplyRequest) -> int:
+        """Return how many replies may answer a request that the cache may answer."""
+        return 1 if asked.is_decided else self._config.variants
+
+    def locate(self, asked: ReplyRequest, model: ServedModel, seed: int) -> NearReply | None:
+        """Return where the reply with one of its seeds is kept in this process; counts nothing."""
+        candidates = self._find_candidates(asked, model)
+        found = (one for one in candidates if one.generation.sampling.seed == seed)
+        candidate = next(found, None)
+        return None if candidate is None else self._kept.locate(candidate)
+
+    def find_again(self, near: NearReply) -> bool:
+        """Return whether a kept reply is where it was: then it answers once more."""
+        return self._kept.find_again(near)
 
     async def _own(self, reply: CachedReply, asked: ReplyRequest, maker: PartMaker) -> Parts:
         """Yield a reply in the version's own words."""

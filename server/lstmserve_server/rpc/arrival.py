@@ -25,6 +25,11 @@ MAX_UNADMITTED_BYTES = 1 << 10
 
 async def read_one(read: Read, coming: AsyncIterator[bytes]) -> Message:
     """Return the one message. Raises InvalidRequestError, or DeadlineError if it does not end."""
+    return checked(read(await read_bytes(coming)))
+
+
+async def read_bytes(coming: AsyncIterator[bytes]) -> bytes:
+    """Return the one message as it came; raises as ``read_one`` where there is none."""
     try:
         async with asyncio.timeout(MESSAGE_SECONDS):
             data = await anext(coming, None)
@@ -32,7 +37,7 @@ async def read_one(read: Read, coming: AsyncIterator[bytes]) -> Message:
         raise DeadlineError(f"the request did not arrive within {MESSAGE_SECONDS:g} s") from None
     if data is None:
         raise InvalidRequestError([FieldViolation("request", "is missing")])
-    return checked(read(data))
+    return data
 
 
 async def read_each(read: Read, coming: AsyncIterator[bytes]) -> AsyncIterator[Message]:

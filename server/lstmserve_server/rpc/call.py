@@ -10,6 +10,10 @@ from lstmserve_server.engine.output import Timings
 from lstmserve_server.rpc.identity import NOBODY, Identity
 from lstmserve_server.rpc.metadata import TraceHeaders
 
+# which versions answer, the digest of a request's bytes, whose part of the cache it is, and who
+# decides between versions
+RequestKey = tuple[int, bytes, str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -75,6 +79,7 @@ class RunningCall:
 
     call: Call
     served: Served = NOTHING_SERVED
+    key: RequestKey | None = None  # of the request as it came, if others like it may come
 
 
 current_call: ContextVar[RunningCall] = ContextVar("current_call")

@@ -35,11 +35,12 @@ class Exchange:
     ) -> None:
         """Own ``parts``, the reply's. With a ``logged_prompt`` the reply's text is logged, too."""
         self._request_id = request_id
+        self.asked = asked
         self._request = asked.generation
         self._classification = asked.understood.classification
         self._question = asked.understood.question
         self._form_seconds = asked.form_seconds
-        self._model = model
+        self.model = model
         self._observer = observer
         self._logged_prompt = logged_prompt
         # those of the tokens that the caller has already are told again at the end
@@ -48,21 +49,21 @@ class Exchange:
             self._labels = [self._classification.label]
         self._texts: list[str] = []  # to be logged
         self.num_tokens = 0
-        self._last: Part | None = None
+        self.last: Part | None = None
         self.parts = parts
 
     def to_events(self, part: Part) -> Iterator[pb.GenerateResponse]:
         """Yield a part's events: Started and what the request is about before the first, the
         completion after the last.
         """
-        is_first = self._last is None
+        is_first = self.last is None
         self._count(part)
         if is_first:
             yield pb.GenerateResponse(started=self._to_started(part))
             if self._classification is not None:
                 found = to_classification(self._classification)
                 yield pb.GenerateResponse(classification=found)
-        yield pb.GenerateResponse(chunk=to_chunk(part.output, self._model.bundle.tokenizer))
+        yield pb.GenerateResponse(chunk=to_chunk(part.output, self.model.bundle.tokenizer))
         if part.output.finish is not None:
             yield pb.GenerateResponse(completion=self._to_completion(part))
 
@@ -75,7 +76,7 @@ class Exchange:
         if len(parts) > 1:
             whole = replace(whole, output=merge([part.output for part in parts]))
         self._count(whole, is_best=is_best)
-        chunk = to_chunk(whole.output, self._model.bundle.tokenizer)
+        chunk = to_chunk(whole.output, self.model.bundle.tokenizer)
         found = self._classification
         return pb.GenerateReplyResponse(
             text=chunk.text,
@@ -93,13 +94,13 @@ class Exchange:
 
     def sum_up(self) -> Served:
         """Return what the caller got."""
-        last = self._last
+        last = self.last
         provenance = None if last is None else last.provenance
         finish = None if last is None else last.output.finish
         prompt = self._logged_prompt
         return Served(
-            self._model.name,
-            self._model.version,
+            self.model.name,
+            self.model.version,
             len(self._request.prompt_ids),
             self.num_tokens,
             finish_reason=finish.reason.name.lower() if finish else "",
@@ -111,7 +112,7 @@ class Exchange:
 
     def _count(self, part: Part, *, is_best: bool = True) -> None:
         output = part.output
-        self._last = part
+        self.last = part
         self.num_tokens += len(output.token_ids)
         if self._logged_prompt is not None:
             self._texts.append(output.text)
@@ -124,10 +125,10 @@ class Exchange:
 
     def _find_labels(self, token_ids: Sequence[int]) -> list[str]:
         """Return the labels that the model told, where no classifier has told it one."""
-        return [] if self._classification is not None else find_labels(token_ids, self._model)
+        return [] if self._classification is not None else find_labels(token_ids, self.model)
 
     def _to_completion(self, part: Part) -> pb.Completion | None:
         return to_completion(part, self._labels, self._form_seconds)
 
     def _to_started(self, part: Part) -> pb.Started:
-        return to_started(self._model, part, self._request_id, self._question)
+        return to_started(self.model, part, self._request_id, self._question)

@@ -16,6 +16,7 @@ from lstmserve_server.rpc.call import Call, CallObserver, ReplyObserver, current
 from lstmserve_server.rpc.classifying import Classifying
 from lstmserve_server.rpc.exchange import Exchange
 from lstmserve_server.rpc.identity import sticky_key
+from lstmserve_server.rpc.repeats import Repeats
 from lstmserve_server.rpc.request import last_turn, to_reply_request
 from lstmserve_server.rpc.samples import Samples, count_samples
 from lstmserve_server.rpc.service import Service
@@ -43,13 +44,14 @@ class Exchanges:
         self, request: Request, context: Context, timeout_seconds: float = math.inf
     ) -> AsyncIterator[Exchange]:
         """Begin the reply to one request. Its model is not unloaded within the block."""
-        async with self._begin(request, context, timeout_seconds) as samples:
+        async with self.begin_all(request, context, timeout_seconds) as samples:
             yield samples.exchanges[0]
 
     @asynccontextmanager
-    async def _begin(
-        self, request: Request, context: Context, timeout_seconds: float
+    async def begin_all(
+        self, request: Request, context: Context, timeout_seconds: float = math.inf
     ) -> AsyncIterator[Samples]:
+        """Begin all replies that are sampled for one request, as ``begin`` does one."""
         running = current_call.get()
         call = running.call
         key = sticky_key(request, call.identity.sticky)
@@ -104,16 +106,18 @@ class Exchanges:
         self, request: Request, context: Context, timeout_seconds: float = math.inf
     ) -> pb.GenerateReplyResponse:
         """Return the whole reply at once, of several the best."""
-        async with self._begin(request, context, timeout_seconds) as samples:
+        async with self.begin_all(request, context, timeout_seconds) as samples:
             return await samples.reply(request)
 
 
 class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     """Generate and GenerateReply tell the same, streamed or folded."""
 
-    def __init__(self, exchanges: Exchanges, classifying: Classifying) -> None:
+    def __init__(self, exchanges: Exchanges, classifying: Classifying, repeats: Repeats) -> None:
+        """``repeats`` learns which whole replies may be sent again."""
         self._exchanges = exchanges
         self._classifying = classifying
+        self._repeats = repeats
 
     async def Generate(
         self, request: pb.GenerateRequest, context: Context
@@ -129,7 +133,11 @@ class GenerationServicer(generation_service_pb2_grpc.GenerationServiceServicer):
     async def GenerateReply(
         self, request: pb.GenerateReplyRequest, context: Context
     ) -> pb.GenerateReplyResponse:
-        return await self._exchanges.reply(request, context)
+        async with self._exchanges.begin_all(request, context) as samples:
+            reply = await samples.reply(request)
+            if len(samples.exchanges) == 1:
+                self._repeats.learn(samples.exchanges[0], reply)
+            return reply
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:
         return await self._classifying.classify(request, context)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -20,7 +21,7 @@ from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from lstmserve_server.gate import Gate
-from lstmserve_server.rpc.arrival import read_one
+from lstmserve_server.rpc.arrival import read_bytes, read_one
 from lstmserve_server.rpc.call import (
     Call,
     CallEndObserver,
@@ -39,7 +40,7 @@ from lstmserve_server.rpc.metadata import (
 from lstmserve_server.rpc.open_inference.reply import AS_STATUS_KEY, to_failure
 from lstmserve_server.rpc.request_stream import Fail, Failure, RequestStream
 from lstmserve_server.rpc.status import BUG, classify, reason_of, to_status, to_trailers
-from lstmserve_server.rpc.wire import Read, reader_of
+from lstmserve_server.rpc.wire import Read, checked, reader_of
 
 OWN_PACKAGES = ("/lstmserve.v1.", "/inference.")
 # as the standard health service, these answer to the end
@@ -52,14 +53,26 @@ TRANSIT_SECONDS = 0.005  # a request may take so much longer to arrive than its 
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Serve = Callable[..., Any]  # a servicer's method, streaming or not
+# a response to a request's bytes, both as on the wire; None: it has to be served
+Shortcut = Callable[[bytes], bytes | None]
 log = structlog.get_logger()
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps this service's methods; all else is for ``foreign``."""
 
-    def __init__(self, gate: Gate, door: Door, observers: Sequence[CallEndObserver]) -> None:
-        """Tell ``observers`` of every RPC's end, in this order."""
+    def __init__(
+        self,
+        gate: Gate,
+        door: Door,
+        observers: Sequence[CallEndObserver],
+        shortcuts: Mapping[str, Shortcut] = MappingProxyType({}),
+    ) -> None:
+        """Tell ``observers`` of every RPC's end, in this order.
+
+        ``shortcuts`` are by method, of those with one request and one response.
+        """
+        self._shortcuts = shortcuts
         self._gate = gate
         self._door = door
         self._observers = observers
@@ -106,9 +119,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return stream
 
     def _unary(self, call: Call, serve: Serve, read: Read) -> Serve:
+        shortcut = self._shortcuts.get(f"/{call.method}")
+
         async def unary(coming: AsyncIterator[bytes], context: Context) -> bytes:
             async with self._around(call, partial(_abort, call, context), context):
-                reply: Message = await serve(await read_one(read, coming), context)
+                message = await read_bytes(coming)
+                known = None if shortcut is None else shortcut(message)
+                if known is not None:
+                    return known
+                reply: Message = await serve(checked(read(message)), context)
                 return reply.SerializeToString()
 
         return unary
@@ -145,9 +164,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             with self._gate.enter():
                 if not is_told:
                     await _tell_request_id(call, context)
-                running = RunningCall(self._door.identify(call, context))
+                running.call = self._door.identify(call, context)
                 with self._door.admit(running.call, context) as admitted:
-                    running = RunningCall(admitted)
+                    running.call = admitted
                     current_call.set(running)
                     yield
         except (asyncio.CancelledError, GeneratorExit):

@@ -36,6 +36,7 @@ from lstmserve_server.rpc.interceptor import CallInterceptor, is_own
 from lstmserve_server.rpc.models import ModelServicer
 from lstmserve_server.rpc.open_inference.servicer import OpenInferenceServicer
 from lstmserve_server.rpc.operations import OperationsServicer
+from lstmserve_server.rpc.repeats import METHOD, Repeats
 from lstmserve_server.rpc.service import Service
 
 SERVICES = (
@@ -92,14 +93,15 @@ class RpcServer:
         """
         self._credentials = credentials
         self._gate = Gate(lambda: DrainingError("this server is shutting down; ask another one"))
+        repeats = Repeats(service, observer)
         self._server = grpc.aio.server(
-            interceptors=_make_interceptors(self._gate, door, (*end_observers, observer)),
+            interceptors=_make_interceptors(self._gate, door, (*end_observers, observer), repeats),
             options=options,
         )
         self._health = HealthServicer(("", *SERVICES))
         methods = Methods()
         exchanges = Exchanges(service, observer)
-        generation = GenerationServicer(exchanges, Classifying(service, observer))
+        generation = GenerationServicer(exchanges, Classifying(service, observer), repeats)
         _add_services(methods, service, generation, exchanges, self._health)
         self._server.add_generic_rpc_handlers((methods,))
 
@@ -147,10 +149,13 @@ class RpcServer:
 
 
 def _make_interceptors(
-    gate: Gate, door: Door | None, observers: Sequence[CallEndObserver]
+    gate: Gate, door: Door | None, observers: Sequence[CallEndObserver], repeats: Repeats
 ) -> list[grpc.aio.ServerInterceptor]:
     opened = door or OpenDoor()
-    return [CallInterceptor(gate, opened, observers), ForeignInterceptor(opened, is_own)]
+    return [
+        CallInterceptor(gate, opened, observers, {METHOD: repeats.answer}),
+        ForeignInterceptor(opened, is_own),
+    ]
 
 
 def _add_services(

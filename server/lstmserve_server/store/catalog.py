@@ -36,10 +36,18 @@ class ModelCatalog:
     """Finds the model that a request names; what is served changes between two requests."""
 
     def __init__(self, roster: Roster = Roster()) -> None:
-        self._roster = roster
+        self.num_switches = 0  # while it stays, the same request gets the same version
+        self.switch(roster)
 
     def switch(self, roster: Roster) -> None:
         self._roster = roster
+        self.num_switches += 1
+        # whether versions share a model's requests, so that who asks decides between them
+        self.is_shared = any(len(weights) > 1 for weights in roster.weights.values())
+
+    def find(self, version: VersionId) -> ServedModel:
+        """Return a version that answers."""
+        return self._roster.models[version]
 
     def __iter__(self) -> Iterator[ServedModel]:
         """By name, newest version first."""

@@ -25,7 +25,7 @@ class BackgroundFile:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._lines: deque[str] = deque()
+        self._lines: deque[str | Callable[[], str]] = deque()
         self._dropped = 0
         self.on_drop: Callable[[], object] | None = None  # told of every line
         self._filled = threading.Event()
@@ -34,6 +34,13 @@ class BackgroundFile:
         start_thread(self._thread)
 
     def write(self, text: str) -> None:
+        self._put(text)
+
+    def write_later(self, make: Callable[[], str]) -> None:
+        """Write a text that the thread makes: many, one after the other, take less time."""
+        self._put(make)
+
+    def _put(self, text: str | Callable[[], str]) -> None:
         if len(self._lines) >= MAX_QUEUED_LINES:
             self._dropped += 1
             if self.on_drop is not None:
@@ -64,10 +71,19 @@ class BackgroundFile:
     def _write_waiting(self) -> None:
         while self._lines:
             count = min(len(self._lines), MAX_WRITTEN_LINES)
-            text = "".join(self._lines.popleft() for _ in range(count))
+            text = "".join(_make(self._lines.popleft()) for _ in range(count))
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 text = f'{{"event": "log lines dropped", "count": {dropped}}}\n{text}'
             with suppress(OSError, ValueError):  # nobody reads any more
                 self._file.write(text)
                 self._file.flush()
+
+
+def _make(text: str | Callable[[], str]) -> str:
+    if isinstance(text, str):
+        return text
+    try:
+        return text()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next lines are written
+        return f'{{"event": "a log line was lost", "error": "{type(error).__name__}"}}\n'

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 from prometheus_client.samples import Sample
 
 from lstmserve_server.cache.entry_key import Kind
@@ -19,6 +20,8 @@ class CacheMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self._families = metrics.cache
         self._kinds = {Kind.REPLY: metrics.cache.replies, Kind.STATE: metrics.cache.states}
+        # never forgotten, and few: their labels are closed sets
+        self._find_lookups = cache(self._make_lookups)
 
     def of(self, kind: Kind) -> EntryFamilies:
         """The metrics of entries of one kind."""
@@ -26,10 +29,17 @@ class CacheMetrics:
 
     def on_lookup(self, kind: Kind, store: StoreName, outcome: Lookup, seconds: float) -> None:
         """A store was asked for an entry, or would have been."""
-        entries = self.of(kind)
-        entries.lookups.labels(store.value, outcome.value).inc()
+        lookups, lookup_seconds = self._find_lookups(kind, store, outcome)
+        lookups.inc()
         if outcome is not Lookup.SKIPPED:
-            entries.lookup_seconds.labels(store.value).observe(seconds)
+            lookup_seconds.observe(seconds)
+
+    def _make_lookups(
+        self, kind: Kind, store: StoreName, outcome: Lookup
+    ) -> tuple[Counter, Histogram]:
+        entries = self.of(kind)
+        counter = entries.lookups.labels(store.value, outcome.value)
+        return counter, entries.lookup_seconds.labels(store.value)
 
     def on_stored(self, kind: Kind, store: StoreName) -> None:
         """An entry was written."""

@@ -4,17 +4,14 @@ the operator has asked for that.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
-
-import structlog
 
 from lstmserve_server.engine.output import Timings
 from lstmserve_server.rpc.call import Call, CallOutcome, Transcript
 from lstmserve_server.telemetry.calls import OUTCOMES
 from lstmserve_server.telemetry.logging import ProcessLog
 from lstmserve_server.telemetry.redaction import redact
-
-log = structlog.get_logger()
 
 
 class CallLog:
@@ -26,7 +23,7 @@ class CallLog:
     def on_call_end(self, call: Call, outcome: CallOutcome) -> None:
         """Write the line, if lines of its level are written."""
         if self._process_log.writes("INFO"):
-            log.info("rpc", **_describe(call, outcome))
+            self._process_log.tell("rpc", partial(_describe, call, outcome))
 
 
 def _describe(call: Call, outcome: CallOutcome) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class CallMetrics:
         self._prompt_tokens = cache(metrics.requests.prompt_tokens.labels)
         self._requests = cache(metrics.requests.requests.labels)
         self._request_seconds = cache(metrics.requests.request_seconds.labels)
+        self._classifications = cache(metrics.labels.classifications.labels)
         for rpc, code in product(ALERTED_RPCS, ALERTED_CODES):
             self._requests(rpc, code, OUTCOMES[code], "", "")
 
@@ -84,7 +85,7 @@ class CallMetrics:
 
     def on_classified(self, model: str, version: str, label: str, probability: float) -> None:
         """Count a label; it is one of those that the version has."""
-        self._metrics.labels.classifications.labels(model, version, label).inc()
+        self._classifications(model, version, label).inc()
         self._metrics.labels.confidence.labels(model, version).observe(probability)
 
     def on_call_end(self, call: Call, outcome: CallOutcome) -> None:

@@ -6,15 +6,22 @@ process runs.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from types import MappingProxyType
+from typing import Any
 
+import msgspec
 import structlog
 
 from lstmserve_server.telemetry.background_file import BackgroundFile
 
+_JSON = msgspec.json.Encoder()
 QUIET_SECONDS = 60.0  # between two warnings of a library: what goes wrong does so many times
 
 
@@ -24,8 +31,18 @@ class ProcessLog:
     To be closed before anything else is written to standard error.
     """
 
-    def __init__(self, level: str, file: BackgroundFile) -> None:
+    def __init__(
+        self,
+        level: str,
+        file: BackgroundFile,
+        facts: Mapping[str, object] = MappingProxyType({}),
+        *,
+        is_for_people: bool = False,
+    ) -> None:
+        """Every line has the facts."""
         self._file = file
+        self._facts = facts
+        self.rendering = _for_people() if is_for_people else _for_programs()
         self.set_level(level)
 
     @property
@@ -51,6 +68,25 @@ class ProcessLog:
             raise structlog.DropEvent
         return line
 
+    def add_facts(
+        self, _logger: object, _method: str, line: structlog.types.EventDict
+    ) -> structlog.types.EventDict:
+        """Put what every line tells before what it tells itself: a processor."""
+        return {**self._facts, **line}
+
+    def tell(self, event: str, describe: Callable[[], dict[str, Any]]) -> None:
+        """Write a line of level INFO, as structlog would, that is described and made when it is
+        written: there is one for every call, and several one after the other take less time.
+        """
+        self._file.write_later(partial(self._make, event, describe, datetime.now(UTC)))
+
+    def _make(self, event: str, describe: Callable[[], dict[str, Any]], at: datetime) -> str:
+        line: Any = {**self.add_facts(None, "info", describe()), "event": event, "level": "info"}
+        line["timestamp"] = at.isoformat().replace("+00:00", "Z")
+        for processor in self.rendering:
+            line = processor(None, "info", line)
+        return f"{line}\n"
+
     def on_drop(self, callback: Callable[[], object]) -> None:
         """Let somebody know of every line that found the queue full."""
         self._file.on_drop = callback
@@ -67,14 +103,14 @@ def configure_logging(level: str, log_format: str, **facts: object) -> ProcessLo
     """
     on_terminal = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     file = BackgroundFile(sys.stderr)
-    log = ProcessLog(level, file)
+    log = ProcessLog(level, file, facts, is_for_people=on_terminal)
     structlog.configure(
         processors=[
             log.drop_silent,
-            lambda _logger, _method, line: {**facts, **line},
+            log.add_facts,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *(_for_people() if on_terminal else _for_programs()),
+            *log.rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         cache_logger_on_first_use=True,
@@ -97,7 +133,16 @@ def _for_people() -> list[structlog.types.Processor]:
 
 
 def _for_programs() -> list[structlog.types.Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_to_json)]
+
+
+def _to_json(line: object, **options: Any) -> str:  # noqa: ANN401 - those of the standard library
+    try:
+        written = _JSON.encode(line)
+    except (TypeError, UnicodeEncodeError):  # a strange value; or a name of a file that is no text
+        return json.dumps(line, **options)
+    # beyond ASCII there are further control characters and ends of lines, which it escapes
+    return written.decode() if written.isascii() else json.dumps(line, **options)
 
 
 def relay_warnings(library: str) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 # twelve steps make a decade, each 21 % above the one before
 STEPS = tuple(round(10 ** (step / 12), 2) for step in range(12))
@@ -70,6 +72,21 @@ class SparseGauge(Gauge):
         for family in super().collect():
             family.samples = [one for one in family.samples if not math.isnan(one.value)]
             yield family
+
+
+class QuickHistogram(Histogram):
+    """A histogram that finds its bucket by halving, and believes exemplars to be short.
+
+    Three are told of every call: the library looks at every bound, and at every letter of an
+    exemplar's names (docs/log.md).
+    """
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        self._sum.inc(amount)
+        bucket = self._buckets[bisect_left(self._upper_bounds, amount)]
+        bucket.inc(1)
+        if exemplar:
+            bucket.set_exemplar(Exemplar(exemplar, amount, time.time()))
 
 
 class Rate:
@@ -171,7 +188,7 @@ class Makers:
         labels: Sequence[str] = MODEL,
         buckets: Sequence[float] = SECONDS,
     ) -> Histogram:
-        made = Histogram(
+        made = QuickHistogram(
             name, text, labels, namespace=PREFIX, registry=self._registry, buckets=buckets
         )
         return self._note(made, labels)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 from prometheus_client import Counter, Histogram
 
@@ -21,9 +22,8 @@ SOURCES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What kind of reply."""
+class Kind(NamedTuple):
+    """What kind of reply; looked up for each."""
 
     model: str
     version: str
@@ -67,6 +67,7 @@ class AllReplySeries:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._known: dict[Kind, ReplySeries] = {}
+        self.outcomes = cache(metrics.labels.outcomes.labels)  # never forgotten, and few
         self._num_forgotten = 0
 
     def find(self, kind: Kind) -> ReplySeries:
@@ -126,10 +127,11 @@ class ReplyMetrics:
 
     def on_outcome(self, outcome: str) -> None:
         """Count what became of a complete reply to a request that was classified."""
-        self._metrics.labels.outcomes.labels(*self._version, outcome).inc()
+        self._all_series.outcomes(*self._version, outcome).inc()
 
 
 def exemplar_of(call: Call) -> dict[str, str]:
     """Return what leads from a bucket to the log line and the trace of one call in it."""
-    found = {"request_id": call.request_id, "trace_id": call.trace_id}
-    return {name: value for name, value in found.items() if value}
+    if not call.trace_id:
+        return {"request_id": call.request_id}
+    return {"request_id": call.request_id, "trace_id": call.trace_id}

@@ -38,3 +38,14 @@ def test_lines_that_find_the_queue_full_are_told_and_counted() -> None:
     lines = stuck.getvalue().splitlines()
     assert lines[:2] == ["first", '{"event": "log lines dropped", "count": 7}']
     assert lines[2:] == [str(number) for number in range(MAX_QUEUED_LINES)]
+
+
+def test_a_text_that_cannot_be_made_is_told_and_keeps_no_other_from_being_written() -> None:
+    written = io.StringIO()
+    file = BackgroundFile(written)
+    file.write_later(lambda: str(1 // 0))
+    file.write_later(lambda: "fine\n")
+    file.close()
+    lost, fine = written.getvalue().splitlines()
+    assert "ZeroDivisionError" in lost
+    assert fine == "fine"

@@ -8,9 +8,9 @@ from bisect import bisect_left
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram
 
-from lstmserve_server.telemetry.makers import SECONDS
+from lstmserve_server.telemetry.makers import SECONDS, QuickHistogram
 from lstmserve_server.telemetry.metrics import Metrics
 
 FINE = (0.0005, 0.05)
@@ -51,3 +51,21 @@ def test_a_series_takes_no_more_of_the_page_than_it_must() -> None:
     metrics.engine.step_seconds.labels("tiny", "1").observe(1)
     (family,) = [one for one in registry.collect() if one.name == "lstmserve_step_seconds"]
     assert len(family.samples) <= MAX_LINES_PER_SERIES
+
+
+@given(st.lists(st.sampled_from([*SECONDS, 0.0, 100.0]) | st.floats(0, 200), max_size=30))
+def test_a_histogram_counts_as_the_librarys_does(amounts: list[float]) -> None:
+    told = []
+    for kind in (QuickHistogram, Histogram):
+        made = kind("a", "", ("rpc",), buckets=SECONDS, registry=None)
+        for number, amount in enumerate(amounts):
+            made.labels("b").observe(amount, {"request_id": str(number)})
+        (family,) = made.collect()
+        told.append(
+            [
+                (one.name, one.labels, one.value, one.exemplar and one.exemplar[:2])
+                for one in family.samples
+                if not one.name.endswith("_created")
+            ]
+        )
+    assert told[0] == told[1]

@@ -67,5 +67,5 @@ def test_a_text_is_redacted_only_for_a_line_that_is_written(
     assert not seen
     process_log.set_level("INFO")
     calls.on_call_end(call, CallOutcome("OK", 1.0, served=served))
+    process_log.close()  # by when it is written
     assert seen == ["a prompt", "a reply"]
-    process_log.close()

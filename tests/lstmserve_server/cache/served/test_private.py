@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.testbed.redis import RedisProcess
 from lstmserve.v1 import generation_service_pb2 as pb
+from support.metrics_page import scrape_until
 from support.served import serve
 from support.understanding import make_understanding_store
 from support.wire_requests import conversation
@@ -26,7 +27,10 @@ def test_two_customers_share_one_entry_that_names_neither(
     options = ("--redis-url", redis_server.url, "--cache-threshold", "1")
     with serve(store, *options) as served:
         first = served.ask(ask(SECRETS[0], SECRETS[2], SECRETS[4]))
-        assert served.page().total("cache_stores_total", store="redis") >= 1
+        scrape_until(
+            served.process.metrics_url,
+            lambda page: page.total("cache_stores_total", store="redis") >= 1,
+        )
     with serve(store, *options) as another:
         second = another.ask(ask(SECRETS[1], SECRETS[3], SECRETS[5]))
     assert first.outcome == pb.CACHE_OUTCOME_MISS
