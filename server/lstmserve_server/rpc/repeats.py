@@ -185,4 +185,5 @@ class Repeats:
 
 def _can_repeat(part: Part, reply: pb.GenerateReplyResponse) -> bool:
     is_kept = part.provenance.outcome is Outcome.HIT and not part.is_changed
-    return is_kept and reply.ByteSize() <= MAX_REPLY_BYTES
+    is_plain = not part.request.form_digest  # what keeps a form is counted where forms are
+    return is_kept and is_plain and reply.ByteSize() <= MAX_REPLY_BYTES
