@@ -33,7 +33,7 @@ from lstmserve_server.rpc.service import Service
 from lstmserve_server.store.directives import VersionId
 
 METHOD = "/lstmserve.v1.GenerationService/GenerateReply"
-DIGEST_BYTES = 16
+DIGEST_BYTES = 32  # as those of the cache
 # what is longer takes so long to make or to send that this would be no gain
 MAX_REQUEST_BYTES = 1 << 13
 MAX_REPLY_BYTES = 1 << 12
