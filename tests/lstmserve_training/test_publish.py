@@ -60,6 +60,10 @@ def test_a_published_version_opens_and_says_where_it_is_from(publication: Public
     assert manifest.training.recipe == "lstmserve-train run toy.toml"
     assert manifest.training.facts["tokenizer.kind"] == "bpe"
     assert manifest.training.facts["epochs"] == 1
+    assert (manifest.training.facts["locked_dropout"], manifest.training.facts["weight_drop"]) == (
+        0,
+        0.0,
+    )
     assert (manifest.sampling.max_tokens, manifest.limits.max_prompt_tokens) == (48, 256)
     for model in ("fp32", "stock_int8", "int8"):
         assert float(manifest.evaluation[f"conversations_perplexity_{model}"]) > 1

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 NOT_STATED = "not stated"
 OF_CLASSIFIER = "classifier: "  # the beginning of what its data is for
+REGULARIZERS = ("dropout", "locked_dropout", "weight_drop")  # of the network; training has others
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def _facts(publication: Publication, checkpoint: Checkpoint) -> dict[str, float 
         **flatten(recipe.tokenizer.model_dump(exclude={"file"}), "tokenizer"),
         **_switched_on(recipe),
         **{key: value for key, value in checkpoint.settings.items() if key != "seed"},
-        "dropout": checkpoint.model.config.dropout,
+        **{name: getattr(checkpoint.model.config, name) for name in REGULARIZERS},
         "best_epoch": checkpoint.progress.epoch,
         "recipe_sha256": hashlib.sha256(write_toml(recipe).encode()).hexdigest(),
         **_environment(publication.work),
