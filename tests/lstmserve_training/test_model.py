@@ -49,3 +49,11 @@ def test_the_first_step_of_a_document_knows_no_recurrent_weight() -> None:
     model, plain = make(weight_drop=0.5), make()
     first, expected = read(model.train(), 1)[:, 0], read(plain.train(), 1)[:, 0]
     torch.testing.assert_close(first, expected)
+
+
+def test_a_tied_output_layer_is_the_embedding_and_one_of_its_own_is_not() -> None:
+    tied, own = (StackedLstm(ModelConfig(64, 64, embedding=width)) for width in (0, 64))
+    assert tied.output_weights is tied.embedding.weight
+    assert own.output_weights is not own.embedding.weight
+    counts = [sum(weight.numel() for weight in model.parameters()) for model in (tied, own)]
+    assert counts[1] - counts[0] == 64 * 64

@@ -256,6 +256,36 @@ def test_noise_spares_special_tokens_and_hits_its_share_of_the_rest() -> None:
     assert add_noise(inputs, 0.0, spared, 64) is inputs
 
 
+def test_gradients_are_clipped_to_their_norm(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"clip_norm": 1e-3, "epochs": 1})
+    trainer = Trainer(MODEL, config, SEED, make_corpus(), tmp_path, "cpu")
+    norms: list[float] = []
+
+    class Norms(Reports):
+        def step(self, facts: StepFacts) -> None:
+            norms.append(facts.gradient_norm)
+
+        def epoch(self, *_: object) -> None: ...
+
+    trainer.run(Norms())
+    assert min(norms) > 1e-3  # they were longer
+    left = [weight.grad for weight in trainer._model.parameters() if weight.grad is not None]
+    assert float(torch.stack([grad.norm() for grad in left]).norm()) == pytest.approx(
+        1e-3, rel=0.01
+    )
+
+
+def test_weight_decay_makes_weights_smaller(tmp_path: Path) -> None:
+    def size(decay: float) -> float:
+        folder = tmp_path / str(decay)
+        folder.mkdir()
+        run(folder, CONFIG.model_copy(update={"weight_decay": decay}))
+        weights = read_checkpoint(folder / "last.pt")["model"]
+        return float(weights["lstm.weight_hh_l0"].norm())
+
+    assert size(1.0) < 0.9 * size(0.0)
+
+
 def test_smoothing_takes_from_the_right_token_and_gives_to_all() -> None:
     logits, target, weight = torch.zeros(1, 1, 4), torch.tensor([[2]]), torch.ones(1, 1)
     logits[0, 0, 2] = 20.0
