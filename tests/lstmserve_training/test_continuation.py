@@ -274,6 +274,26 @@ def test_a_version_without_its_run_is_continued_and_what_is_lost_is_told(
     assert "already finished: nothing has changed since" in said
 
 
+def test_a_run_with_an_output_layer_of_its_own_is_continued(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = tmp_path / "untied"
+    where.mkdir()
+    for name in ("faq.csv", "faq.toml", "zoo.csv", "zoo.toml"):
+        shutil.copy(shop / name, where)
+    code, said = typed(monkeypatch, capsys, "run", where / "faq.toml", "model.embedding=32")
+    assert code == 0, said
+    words = ("continue", where / "zoo.toml", "--from", "faq/1")
+    code, said = typed(monkeypatch, capsys, *words)
+    assert code == 0, said
+    assert "model.embedding: 0 -> 32, as faq/1 has it" in said
+    assert load_best(where / "runs" / "zoo").model.config.embedding == 32
+    shutil.rmtree(where / "runs")
+    code, said = typed(monkeypatch, capsys, *words)
+    assert code == 1
+    assert "its output layer is not its embedding, which a version does not hold" in said
+
+
 def test_a_chain_remembers_what_each_text_depends_on(tmp_path: Path) -> None:
     first = train(tmp_path / "first", in_rows(1))
     section = Continuation(model="first", fisher_documents=5)
