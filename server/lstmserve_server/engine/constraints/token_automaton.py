@@ -18,6 +18,7 @@ from lstmserve_server.engine.constraints.token_trie import Integers, Level, make
 
 MAX_STEPS = 12_000_000  # a token from a state each
 MAX_BYTES = 16 << 20  # of an automaton
+MAX_CLASS = np.iinfo(np.uint16).max
 STATES_AT_ONCE = 2048
 NEVER = np.iinfo(np.int32).max
 HASH_BITS = 31  # sums of two million of them are whole numbers as floats
@@ -228,6 +229,8 @@ def _with_end(
 ) -> tuple[Steps, Integers]:
     """Allow the end token, which is a class of its own, where the form is complete."""
     end_class = int(classes.max()) + 1
+    if end_class > MAX_CLASS:
+        raise RefusedFormError(f"tells more than {MAX_CLASS} tokens of this model apart")
     classes = classes.copy()
     classes[end_id] = end_class
     complete = np.nonzero(form.accepts)[0]

@@ -15,7 +15,7 @@ from torch import Tensor
 class Automata(NamedTuple):
     """All that were taught: s states, e transitions, n and m sets of allowed tokens, a automata."""
 
-    keys: Tensor  # int64 [e], ascending: state * tokens + class
+    keys: Tensor  # int64 [e], ascending: state * most_classes(tokens) + class
     nexts: Tensor  # int32 [e]: the states they lead to
     facts: Tensor  # int32 [s, 3]: the set that is allowed, the distance to completion, the worst
     biases: Tensor  # float32 [n, tokens]: what sets add to logits, 0 or minus infinity
@@ -33,6 +33,11 @@ class Forms(NamedTuple):
     state: Tensor  # int64 [c]: kept up to date
     max_tokens: Tensor  # int64 [c]: of the whole reply
     automata: Automata
+
+
+def most_classes(num_tokens: int) -> int:
+    """Return how many classes of tokens there may be: the end and what no form allows are two."""
+    return num_tokens + 2
 
 
 def constrain(logits: Tensor, left: Tensor, forms: Forms) -> None:
@@ -73,15 +78,15 @@ def bias_near_end(left: Tensor, near: Tensor, forms: Forms) -> Tensor:
     ``near`` int64 [n] are places among the forms, and ``left`` their tokens, one at least.
     """
     automata, state = forms.automata, forms.state[near]
-    num_tokens = automata.classes.shape[1]
-    begin = torch.searchsorted(automata.keys, state * num_tokens)
-    counts = torch.searchsorted(automata.keys, (state + 1) * num_tokens) - begin
+    width = most_classes(automata.classes.shape[1])
+    begin = torch.searchsorted(automata.keys, state * width)
+    counts = torch.searchsorted(automata.keys, (state + 1) * width) - begin
     owner = torch.arange(near.shape[0]).repeat_interleave(counts)
     place = torch.arange(owner.shape[0]) + (begin - (counts.cumsum(0) - counts))[owner]
     following = automata.nexts.take(place).to(torch.int64)
     is_short = automata.facts[:, 1].take(following) < left[owner]
-    allowed = owner * num_tokens + automata.keys.take(place) % num_tokens
-    bias = torch.full((near.shape[0], num_tokens), -float("inf"))  # of classes
+    allowed = owner * width + automata.keys.take(place) % width
+    bias = torch.full((near.shape[0], width), -float("inf"))  # of classes
     bias.view(-1).index_fill_(0, allowed[is_short], 0.0)
     return bias.gather(1, automata.classes.index_select(0, forms.number[near]))
 
@@ -91,5 +96,6 @@ def follow(tokens: Tensor, forms: Forms) -> None:
     automata = forms.automata
     num_tokens = automata.classes.shape[1]
     token_class = automata.classes.take(forms.number * num_tokens + tokens[forms.rows])
-    place = torch.searchsorted(automata.keys, forms.state * num_tokens + token_class)
+    keys = forms.state * most_classes(num_tokens) + token_class
+    place = torch.searchsorted(automata.keys, keys)
     forms.state.copy_(automata.nexts.take(place))

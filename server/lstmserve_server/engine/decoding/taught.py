@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lstmserve_server.engine.constraints.automaton import Automaton
-from lstmserve_server.engine.decoding.constraining import Automata
+from lstmserve_server.engine.decoding.constraining import Automata, most_classes
 
 LEAST_CAPACITY = 16
 
@@ -87,7 +87,8 @@ class Taught:
         first = np.frombuffer(automaton.first, np.int32)
         counts = first[1:] - first[:-1]
         states = np.repeat(np.arange(len(counts), dtype=np.int64) + first_state, counts)
-        self._keys.extend(states * self._num_tokens + np.frombuffer(automaton.classes, np.uint16))
+        width = most_classes(self._num_tokens)
+        self._keys.extend(states * width + np.frombuffer(automaton.classes, np.uint16))
         self._nexts.extend(np.frombuffer(automaton.nexts, np.int32) + np.int32(first_state))
         facts = [
             np.frombuffer(automaton.mask_ids, np.int32) + np.int32(self._put_sets(automaton)),
