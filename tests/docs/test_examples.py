@@ -100,7 +100,7 @@ def test_an_example_tells_what_went_wrong(example: list[str], tiny_store: Path) 
     code = r"^(INVALID_ARGUMENT|InvalidArgument): prompt: must not be empty"
     assert re.search(code, told.stderr, re.MULTILINE)
     (request_id,) = re.findall(r"^request id (\S+)$", told.stderr, re.MULTILINE)
-    assert f'"request_id": "{request_id}"' in log
+    assert f'"request_id":"{request_id}"' in log
 
 
 def test_an_example_ends_where_nobody_answers(example: list[str]) -> None:

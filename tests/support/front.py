@@ -18,6 +18,8 @@ from lstmserve_bundle import Bundle
 from lstmserve_server.cache.entry_key import Kind, Selection
 from lstmserve_server.cache.stores import CacheStores
 from lstmserve_server.config import CacheConfig
+from lstmserve_server.engine.constraints.builder import ProcessBuilder
+from lstmserve_server.engine.constraints.kept_forms import KeptForms
 from lstmserve_server.engine.output import Finish, Output, Timings
 from lstmserve_server.engine.reply_text import begin_text
 from lstmserve_server.engine.request import GenerationRequest
@@ -27,6 +29,7 @@ from lstmserve_server.replies import service as replies_service
 from lstmserve_server.replies.service import ReplyService
 from lstmserve_server.rpc.call import Call, CallOutcome
 from lstmserve_server.rpc.classifying import Classifying
+from lstmserve_server.rpc.constraining import Constraining
 from lstmserve_server.rpc.door import OpenDoor
 from lstmserve_server.rpc.generation import Exchanges, GenerationServicer
 from lstmserve_server.rpc.interceptor import CallInterceptor
@@ -142,9 +145,10 @@ class Front:
         self.stores = CacheStores(config, caches)
         self.catalog = ModelCatalog()
         replies = ReplyService(config, self.stores, 8, caches)
+        forms = Constraining(ProcessBuilder(), KeptForms(0), cast("Any", None))  # none is asked for
         self.service = Service(
             self.catalog,
-            *cast("Any", (None, replies, self.stores, config, caches, 64, None, None)),
+            *cast("Any", (None, replies, self.stores, config, caches, 64, None, None, forms)),
             is_text_logged=is_text_logged,
         )
         observer = CallMetrics(metrics)

@@ -35,7 +35,7 @@ def refused(folder: Path) -> str:
     [
         (lambda path: path.unlink(), "cannot be read"),
         (lambda path: path.write_text("{"), "not JSON"),
-        (lambda path: path.write_bytes(b"\xff"), "cannot be read"),
+        (lambda path: path.write_bytes(b"\xff"), "is not UTF-8"),
         (lambda path: path.write_text("[]"), "manifest"),
         (lambda path: edit_manifest(path.parent, version="one"), "version: "),
         (lambda path: edit_manifest(path.parent, files={}), "model.pt"),
