@@ -209,7 +209,7 @@ def test_a_broken_new_pair_is_told_and_counted_and_the_old_one_stays(
         connect_until(process.target, lambda: shown_by(process.target) == SECOND.first)
         assert has_failed(process)
         process.stop()  # all is written then
-        logged = [line for line in process.read_log().splitlines() if '"level": "error"' in line]
+        logged = [line for line in process.read_log().splitlines() if '"level":"error"' in line]
         assert ["does not fit" in line for line in logged] == [True]
 
 
