@@ -58,16 +58,16 @@ class ProcessBuilder:
     def build(self, spec: FormSpec, bundle: Bundle) -> Form:
         """Return a form over a version's tokens.
 
-        Raises RefusedFormError, or UnavailableError where no process can be started.
+        Raises RefusedFormError, or UnavailableError where no process can be started, or someone
+        has killed it.
         """
         with self._lock:
-            process = self._process = self._process or _start()
+            process = self._process = self._running() or _start()
             try:
                 answer = process.build(spec, bundle, self._max_seconds)
             except (TimeoutError, ConnectionError, EOFError) as error:
                 self._process = None
-                is_late = process.end() == signal.SIGPROF or isinstance(error, TimeoutError)
-                raise RefusedFormError(self._explain(is_late=is_late)) from None
+                raise self._explain(process.end(), error) from None
         if isinstance(answer, NotBuilt):
             raise RefusedFormError(answer.reason)
         return Form(spec.digest, answer.automaton, answer.text)
@@ -78,13 +78,24 @@ class ProcessBuilder:
         if process is not None:
             process.end()
 
-    def _explain(self, *, is_late: bool) -> str:
-        if is_late:
-            return (
+    def _running(self) -> _Process | None:
+        """Return the process; none where it has not begun, or ended while it had nothing to do."""
+        if self._process is not None and self._process.has_ended:
+            self._process.end()
+            self._process = None
+        return self._process
+
+    def _explain(self, ended_by: int, error: Exception) -> RefusedFormError | UnavailableError:
+        if ended_by == signal.SIGPROF or isinstance(error, TimeoutError):
+            return RefusedFormError(
                 f"takes longer than {self._max_seconds:g} seconds to build; shorten its repeats, "
                 "or nest fewer of them"
             )
-        return "needs too much memory to build; shorten its repeats, or nest fewer of them"
+        if ended_by == signal.SIGKILL:  # no bound of its own does that, so no pattern is to blame
+            return UnavailableError("the process that builds constraints was killed; ask again")
+        return RefusedFormError(
+            "needs too much memory to build; shorten its repeats, or nest fewer of them"
+        )
 
 
 class _Process:
@@ -119,6 +130,10 @@ class _Process:
                 raise EOFError
             messages = self._unframer.add(data)
         return ANSWERS.decode(messages[0])
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
 
     def end(self) -> int:
         """End it, and return by which signal it has ended; 0: by none."""

@@ -66,6 +66,7 @@ def _to_table(transitions: Transitions, names: Mapping[int, int]) -> Table:
         row = transitions[name]
         following = np.fromiter(row.values(), np.int64, len(row))
         nexts[number, np.fromiter(row.keys(), np.int64, len(row))] = number_of[following]
+    nexts[:, SENTINEL] = NOWHERE  # also where the pattern itself names it
     return nexts
 
 

@@ -60,6 +60,8 @@ def _build(asked: Build, vocabulary: Vocabulary) -> Built | NotBuilt:
         return Built(of_tokens(form, vocabulary), form.to_text_table())
     except RefusedFormError as error:
         return NotBuilt(str(error))
+    except RecursionError:
+        return NotBuilt("nests too many classes of characters; nest fewer of them")
     except MemoryError:
         return NotBuilt("needs too much memory; shorten its repeats, or nest fewer of them")
     finally:

@@ -155,6 +155,14 @@ def test_no_text_of_a_form_has_a_nul(pattern: str) -> None:
     assert not accepts(of_regex(pattern), "\0")
 
 
+@pytest.mark.parametrize("nul", ["\0", r"\x00", r"\x{0}"])
+def test_a_nul_of_a_pattern_fits_nothing(nul: str) -> None:
+    assert not accepts(of_regex(f"a|{nul}b"), "\0b")
+    assert accepts(of_regex(f"a|{nul}b"), "a")
+    with pytest.raises(RefusedFormError, match="satisfied by no text"):
+        of_tokens(of_regex(f"a{nul}b"), ALL)
+
+
 @pytest.mark.parametrize(
     ("pattern", "num_states"),
     [

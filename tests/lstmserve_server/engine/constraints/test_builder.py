@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -12,6 +13,7 @@ from lstmserve_server.engine.constraints.builder import ProcessBuilder
 from lstmserve_server.engine.constraints.kept_forms import REFUSAL_BYTES, KeptForms
 from lstmserve_server.engine.constraints.messages import MAX_LEARNED, RefusedFormError
 from lstmserve_server.engine.constraints.spec import FormSpec
+from lstmserve_server.errors import UnavailableError
 from support.engines import LoadedModel
 from support.forms import choices_form, regex_form
 
@@ -67,16 +69,36 @@ def test_one_that_takes_too_long_is_refused_and_the_next_one_is_built(tiny: Load
     builder.close()
 
 
-def test_a_process_that_is_killed_is_followed_by_another(
+def test_a_process_that_was_killed_is_followed_by_another(
     builder: ProcessBuilder, tiny: LoadedModel
 ) -> None:
     builder.build(FormSpec("a"), tiny.bundle)
     (process,) = processes()
     process.kill()
     process.wait()
-    with pytest.raises(RefusedFormError, match="to build"):
-        builder.build(FormSpec("b"), tiny.bundle)
     assert builder.build(FormSpec("b"), tiny.bundle).automaton.shortest == 1
+
+
+def test_no_pattern_is_refused_for_a_kill(builder: ProcessBuilder, tiny: LoadedModel) -> None:
+    builder.build(FormSpec("a"), tiny.bundle)
+    (process,) = processes()
+    process.suspend()  # so that it is killed while it has something to build
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(builder.build, FormSpec("b"), tiny.bundle)
+        process.kill()
+        with pytest.raises(UnavailableError, match="was killed"):
+            waiting.result()
+    assert builder.build(FormSpec("b"), tiny.bundle).automaton.shortest == 1
+
+
+def test_classes_nested_too_deep_are_refused_by_name_and_end_no_process(
+    builder: ProcessBuilder, tiny: LoadedModel
+) -> None:
+    builder.build(FormSpec("a"), tiny.bundle)
+    (process,) = processes()
+    with pytest.raises(RefusedFormError, match="nests too many classes"):
+        builder.build(FormSpec("[" * 4000), tiny.bundle)
+    assert processes() == [process]
 
 
 def test_it_forgets_versions_that_are_too_many(builder: ProcessBuilder, tiny: LoadedModel) -> None:
