@@ -65,6 +65,8 @@ def said(*texts: str) -> list[Turn]:
         ("first 11111 and then 22222 did not arrive", "22222"),
         ("order 11111 from the customer 22222", "11111"),
         ("see https://x.org/98765 or a@98765.org for more", None),
+        ("my order number: visit shop.example/98765", None),
+        ("my order no.PO/8845/24 has not come", "PO/8845/24"),
         ("a 100% refund, I am 3000% sure of that", None),
         ("no number here", None),
     ],

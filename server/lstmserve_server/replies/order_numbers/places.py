@@ -11,7 +11,12 @@ from lstmserve_server.replies.order_numbers import other
 from lstmserve_server.replies.order_numbers.naming import any_of
 
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+")
-LINK = re.compile(r"(?:https?://|www\.)\S++", re.IGNORECASE)
+LINK = re.compile(
+    r"(?:https?://|www\.)\S++"
+    # shop.example/48213, but not no.po/48213
+    r"|(?<![\w.-])(?!(?:no|nr|num|number|order|ref|id)\.)(?:[a-z][\w-]*+\.)++[a-z]{2,}+/\S++",
+    re.IGNORECASE,
+)
 # runs of letters and digits, perhaps joined: 48213, ORD-20931, PO/8845/24, AB:304812, 4711.22.8
 RUN = re.compile(
     r"[A-Za-z0-9]++(?:(?:[-_/]|(?<=\d)\.(?=\d)|(?<=\d),(?=\d{1,3}(?!\d))|(?<=[A-Z\d]):(?=\d))"
