@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from lstmserve_server.engine.constraints.form import Form
 from lstmserve_server.engine.messages import Forget, Teach
 
-MAX_TAUGHT_BYTES = 64 << 20
+MAX_TAUGHT_BYTES = 16 << 20  # the process grows by some five times as much
 
 
 class Teaching:
