@@ -106,7 +106,7 @@ class ConstraintsConfig:
         le=60,
     )
     kept_bytes: int = option(
-        64 << 20,
+        16 << 20,
         "Bytes of constraints that are kept once they are built; those used last stay.",
         name="constraint_bytes",
         ge=1 << 20,

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from lstmserve_server.engine.constraints.byte_automaton import of_choices, of_regex
 from lstmserve_server.engine.constraints.messages import (
@@ -28,6 +29,8 @@ from lstmserve_server.engine.messages import Unframer, frame
 
 MAX_MEMORY_BYTES = 1 << 30  # of addresses; some 300 MB are libraries' own
 NICENESS = 5  # replies that run go first
+OOM_SCORE_FILE = Path("/proc/self/oom_score_adj")
+MAX_OOM_SCORE = 1000  # where memory ends, this process goes before those that have replies
 RECEIVED_BYTES = 1 << 18
 
 
@@ -37,6 +40,8 @@ def main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICENESS)
+    with suppress(OSError):  # a read-only /proc, or none: the server has told of it
+        OOM_SCORE_FILE.write_text(str(MAX_OOM_SCORE))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
     vocabularies: dict[str, Vocabulary] = {}
     unframer = Unframer()
