@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -105,11 +106,11 @@ def _round(runner: Runner, forms: Sequence[Form | None]) -> Round:
 
 
 def _take_turns(rounds: Mapping[str, Round], seconds: float) -> dict[str, float]:
-    """Return the median processor time of each."""
+    """Return the median processor time of each; in changing order, as what ran before counts."""
     spent: dict[str, list[float]] = {name: [] for name in rounds}
     stop = time.perf_counter() + seconds
     while time.perf_counter() < stop:
-        for name, each in rounds.items():
+        for name, each in random.sample([*rounds.items()], len(rounds)):
             each.warm_up()
             began_at = time.process_time()
             each.timed()
