@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from lstmserve_bundle.errors import ManifestError
 from lstmserve_bundle.files import size_of
-from lstmserve_bundle.manifest import StrictModel
+from lstmserve_bundle.manifest import StrictModel, describe
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -200,11 +200,7 @@ def parse_answers(data: bytes | str, where: str) -> Answers:
     try:
         return Answers.model_validate_json(data)
     except ValidationError as error:
-        problems = (
-            f"{'.'.join(map(str, problem['loc'])) or ANSWERS_NAME}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
-        raise ManifestError(f"{where}: {'; '.join(problems)}") from None
+        raise ManifestError(f"{where}: {describe(error, ANSWERS_NAME)}") from None
 
 
 def read_answers(path: Path) -> Answers:

@@ -8,7 +8,7 @@ from pydantic import Field, RootModel, ValidationError, model_validator
 
 from lstmserve_bundle.errors import ManifestError
 from lstmserve_bundle.files import size_of
-from lstmserve_bundle.manifest import StrictModel
+from lstmserve_bundle.manifest import StrictModel, describe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,11 +46,7 @@ def parse_forms(data: bytes | str, where: str) -> dict[str, NamedForm]:
     try:
         return _Forms.model_validate_json(data).root
     except ValidationError as error:
-        problems = (
-            f"{'.'.join(map(str, problem['loc'])) or FORMS_NAME}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
-        raise ManifestError(f"{where}: {'; '.join(problems)}") from None
+        raise ManifestError(f"{where}: {describe(error, FORMS_NAME)}") from None
 
 
 def read_forms(path: Path) -> dict[str, NamedForm]:

@@ -200,7 +200,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
     try:
         return Manifest.model_validate(document)
     except ValidationError as error:
-        raise ManifestError(f"{where}: {_describe(error)}") from None
+        raise ManifestError(f"{where}: {describe(error, 'manifest')}") from None
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -222,9 +222,10 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
 
 
-def _describe(error: ValidationError) -> str:
+def describe(error: ValidationError, document: str) -> str:
+    """Return each bad key of a document of a version with what is wrong, in one line."""
     problems = (
-        f"{'.'.join(map(str, problem['loc'])) or 'manifest'}: {problem['msg']}"
+        f"{'.'.join(map(str, problem['loc'])) or document}: {problem['msg']}"
         for problem in error.errors(include_url=False)
     )
     return "; ".join(problems)
