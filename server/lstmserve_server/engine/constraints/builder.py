@@ -50,21 +50,25 @@ class FormBuilder(Protocol):
 class ProcessBuilder:
     """Builds one form at a time; whoever calls waits, so call it on a thread."""
 
-    def __init__(self, max_seconds: float = MAX_SECONDS) -> None:
+    def __init__(
+        self, max_seconds: float = MAX_SECONDS, max_waited_seconds: float = MAX_WAITED_SECONDS
+    ) -> None:
+        """Bound the process's own time for a form, and the time until its answer comes."""
         self._max_seconds = max_seconds
+        self._max_waited_seconds = max_waited_seconds
         self._lock = threading.Lock()
         self._process: _Process | None = None
 
     def build(self, spec: FormSpec, bundle: Bundle) -> Form:
         """Return a form over a version's tokens.
 
-        Raises RefusedFormError, or UnavailableError where no process can be started, or someone
-        has killed it.
+        Raises RefusedFormError, or UnavailableError where no process can be started, someone has
+        killed it, or others leave it too little time: no pattern is to blame for that.
         """
         with self._lock:
             process = self._process = self._running() or _start()
             try:
-                answer = process.build(spec, bundle, self._max_seconds)
+                answer = process.build(spec, bundle, self._max_seconds, self._max_waited_seconds)
             except (TimeoutError, ConnectionError, EOFError) as error:
                 self._process = None
                 raise self._explain(process.end(), error) from None
@@ -86,10 +90,14 @@ class ProcessBuilder:
         return self._process
 
     def _explain(self, ended_by: int, error: Exception) -> RefusedFormError | UnavailableError:
-        if ended_by == signal.SIGPROF or isinstance(error, TimeoutError):
+        if ended_by == signal.SIGPROF:
             return RefusedFormError(
                 f"takes longer than {self._max_seconds:g} seconds to build; shorten its repeats, "
                 "or nest fewer of them"
+            )
+        if isinstance(error, TimeoutError):
+            return UnavailableError(
+                "this machine is too busy to build the constraint; ask again later"
             )
         if ended_by == signal.SIGKILL:  # no bound of its own does that, so no pattern is to blame
             return UnavailableError("the process that builds constraints was killed; ask again")
@@ -107,10 +115,12 @@ class _Process:
         self._unframer = Unframer()
         self._learned: set[str] = set()
 
-    def build(self, spec: FormSpec, bundle: Bundle, max_seconds: float) -> Built | NotBuilt:
+    def build(
+        self, spec: FormSpec, bundle: Bundle, max_seconds: float, max_waited_seconds: float
+    ) -> Built | NotBuilt:
         """Return its answer; raises OSError when it does not answer in time, EOFError."""
         version = bundle.manifest.digest
-        self._connection.settimeout(MAX_WAITED_SECONDS)
+        self._connection.settimeout(max_waited_seconds)
         if version not in self._learned:
             if len(self._learned) >= MAX_LEARNED:  # it forgets them as well
                 self._learned.clear()
@@ -119,7 +129,7 @@ class _Process:
             self._learned.add(version)
         asked = Build(version, spec.regex, spec.choices, max_seconds)
         self._connection.sendall(frame(asked))
-        return self._receive(time.monotonic() + MAX_WAITED_SECONDS)
+        return self._receive(time.monotonic() + max_waited_seconds)
 
     def _receive(self, until: float) -> Built | NotBuilt:
         messages: list[bytes] = []

@@ -69,6 +69,14 @@ def test_one_that_takes_too_long_is_refused_and_the_next_one_is_built(tiny: Load
     builder.close()
 
 
+def test_no_pattern_is_blamed_for_a_machine_without_time(tiny: LoadedModel) -> None:
+    builder = ProcessBuilder(max_waited_seconds=0.001)  # a process only begins to begin by then
+    with pytest.raises(UnavailableError, match="too busy to build"):
+        builder.build(FormSpec("a"), tiny.bundle)
+    builder.close()
+    assert processes() == []
+
+
 def test_a_process_that_was_killed_is_followed_by_another(
     builder: ProcessBuilder, tiny: LoadedModel
 ) -> None:
