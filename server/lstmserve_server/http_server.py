@@ -41,7 +41,7 @@ NO_FILES_SECONDS = 0.5  # until the next try to take a connection when no file c
 NO_FILES = {errno.EMFILE, errno.ENFILE}
 CONNECTION_KEY = "lstmserve.connection"
 
-EMPTY_LINES = (b"\r\n", b"\n")
+EMPTY_LINES = (b"\r\n", b"\n")  # RFC 9112, 2.2
 STOP_SECONDS = 0.1  # until ``stop`` is noticed; the base class lets half a second pass
 Request = socket.socket | tuple[bytes, socket.socket]  # the base class serves datagrams too
 
@@ -155,9 +155,7 @@ class _RequestHandler(WSGIRequestHandler):
     def handle(self) -> None:
         """As the base class does it, with another handler of errors."""
         self.raw_requestline = self.rfile.readline(MAX_LINE_BYTES + 1)
-        if (
-            self.raw_requestline in EMPTY_LINES
-        ):  # one before the request is no error (RFC 9112, 2.2)
+        if self.raw_requestline in EMPTY_LINES:  # before a request one is no error
             self.raw_requestline = self.rfile.readline(MAX_LINE_BYTES + 1)
         if len(self.raw_requestline) > MAX_LINE_BYTES:
             self.requestline = self.request_version = self.command = ""

@@ -125,8 +125,8 @@ class VersionLoader:
             await process.end()
         finally:
             launcher.close()
-        opened = await _read_aside(open_version, stored)
-        await _read_aside(partial(self._check_forms, opened.bundle), stored)
+        opened = await _read_stored(open_version, stored)
+        await _read_stored(partial(self._check_forms, opened.bundle), stored)
         _require_exact(stored, loaded.difference)
 
     async def unload(self, model: ServedModel) -> None:
@@ -134,7 +134,7 @@ class VersionLoader:
         await model.engine.close()
 
     async def _make_launcher(self, stored: StoredVersion, *, is_alone: bool) -> Launcher:
-        await _read_aside(verify_version, stored)  # a wrong checksum is found at once
+        await _read_stored(verify_version, stored)  # a wrong checksum is found at once
         return Launcher(
             Order(
                 stored.name,
@@ -150,11 +150,11 @@ class VersionLoader:
         """What this process needs of a version that runs; raises ModelLoadError."""
         if not self._allow_inexact:
             _require_exact(stored, loaded.difference)
-        opened = await _read_aside(open_version, stored)
+        opened = await _read_stored(open_version, stored)
         bundle = opened.bundle
         if bundle.manifest.digest != loaded.digest:
             raise ModelLoadError(f"{stored.folder}: changed while it was loaded")
-        await _read_aside(partial(self._check_forms, bundle), stored)
+        await _read_stored(partial(self._check_forms, bundle), stored)
         if not loaded.difference:
             published = "the same" if bundle.fingerprint else "none was published"
             log.debug(
@@ -174,7 +174,7 @@ class VersionLoader:
                 raise ModelLoadError(f"{stored.folder / FORMS_NAME}: {name}: {error}") from None
 
 
-async def _read_aside(read: Callable[[StoredVersion], T], stored: StoredVersion) -> T:
+async def _read_stored(read: Callable[[StoredVersion], T], stored: StoredVersion) -> T:
     try:
         return await read_on_thread(lambda: read(stored))
     except NoThreadError as error:
