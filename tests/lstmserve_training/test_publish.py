@@ -20,7 +20,7 @@ from lstmserve_training.export import quantize_best
 from lstmserve_training.prepare import prepare
 from lstmserve_training.publish import (
     describe_default,
-    is_published,
+    is_in_store,
     next_version,
     publish,
     take_forms,
@@ -170,12 +170,12 @@ def test_a_version_is_never_overwritten(publication: Publication) -> None:
 
 
 def test_a_version_that_is_there_already_is_taken_as_it_is(publication: Publication) -> None:
-    assert not is_published(publication)
+    assert not is_in_store(publication)
     target = publish(publication)
     before = (target / "manifest.json").read_bytes()
     (target.parent / "README.md").unlink()  # as if it was killed before it wrote that
-    assert is_published(publication)
-    assert not is_published(changed(publication, description="other"))
+    assert is_in_store(publication)
+    assert not is_in_store(changed(publication, description="other"))
     assert publish(publication, pytest.fail) == target
     assert (target / "manifest.json").read_bytes() == before
     assert (target.parent / "README.md").is_file()

@@ -75,7 +75,7 @@ def publish(publication: Publication, prove: Callable[[Path], object] = check_bi
     return target
 
 
-def is_published(publication: Publication) -> bool:
+def is_in_store(publication: Publication) -> bool:
     """Whether the store has this very version, which only says another time of its making."""
     return publication.target.exists() and _has(publication.target, _describe(publication))
 

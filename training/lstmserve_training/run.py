@@ -223,7 +223,7 @@ class Run:
         from lstmserve_training.describe import Publication  # noqa: PLC0415
         from lstmserve_training.publish import (  # noqa: PLC0415
             describe_default,
-            is_published,
+            is_in_store,
             next_version,
             publish,
             take_answers,
@@ -238,7 +238,7 @@ class Run:
         publication = Publication(self.recipe, self.work, self.store, version, self._command)
         newest = replace(publication, version=version - 1)
         # a run that was killed may have published, but not come to note it
-        if newest.target != self._published() and is_published(newest):
+        if newest.target != self._published() and is_in_store(newest):
             publication = newest
         said = ["that was done before it was interrupted"]
         target = publish(publication, lambda folder: said.append(proving.prove(folder)))
