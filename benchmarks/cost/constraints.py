@@ -14,7 +14,7 @@ from benchmarks.load.findings import Finding, Target
 from lstmserve_bundle import Bundle, open_bundle
 from lstmserve_server.engine.constraints.builder import ProcessBuilder
 from lstmserve_server.engine.constraints.byte_automaton import of_regex
-from lstmserve_server.engine.constraints.form import Form
+from lstmserve_server.engine.constraints.form import RegularForm
 from lstmserve_server.engine.constraints.spec import FormSpec
 from lstmserve_server.engine.constraints.token_automaton import Vocabulary, of_tokens
 from lstmserve_server.engine.decoding.decode_row import DecodeRow, FormRow
@@ -61,9 +61,9 @@ def time_steps(store: Path, seconds: float) -> list[Finding]:
     bundle = _open_newest(store)
     runner = load_newest(store).runner
     with closing(ProcessBuilder()) as builder:
-        forms = {pattern: builder.build(FormSpec(pattern), bundle) for pattern in DECODED}
+        forms = {pattern: _build(builder, pattern, bundle) for pattern in DECODED}
     for form in forms.values():
-        runner.taught.teach(form.digest, form.automaton)
+        runner.taught.teach(form.digest, form.taught)
     rounds = dict(_rounds(runner, forms))
     spent = _take_turns(rounds, seconds)
     plain = spent.pop("plain")
@@ -76,7 +76,13 @@ def time_steps(store: Path, seconds: float) -> list[Finding]:
     ]
 
 
-def _rounds(runner: Runner, forms: Mapping[str, Form]) -> Iterator[tuple[str, Round]]:
+def _build(builder: ProcessBuilder, pattern: str, bundle: Bundle) -> RegularForm:
+    form = builder.build(FormSpec(pattern), bundle)
+    assert isinstance(form, RegularForm)
+    return form
+
+
+def _rounds(runner: Runner, forms: Mapping[str, RegularForm]) -> Iterator[tuple[str, Round]]:
     yield "plain", _round(runner, [None] * ROWS)
     for pattern, form in forms.items():
         yield f"all rows keep {pattern}", _round(runner, [form] * ROWS)
@@ -86,7 +92,7 @@ def _rounds(runner: Runner, forms: Mapping[str, Form]) -> Iterator[tuple[str, Ro
     yield "rows keep one of three", _round(runner, mixed)
 
 
-def _round(runner: Runner, forms: Sequence[Form | None]) -> Round:
+def _round(runner: Runner, forms: Sequence[RegularForm | None]) -> Round:
     rows = [
         DecodeRow(
             number,
@@ -94,7 +100,7 @@ def _round(runner: Runner, forms: Sequence[Form | None]) -> Round:
             0,
             SAMPLING,
             NEVER_ENDS,
-            form=None if form is None else FormRow(form.digest, form.automaton.start, NEVER_ENDS),
+            form=None if form is None else FormRow(form.digest, form.taught.start, NEVER_ENDS),
         )
         for number, form in enumerate(forms)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, RootModel, ValidationError, model_validator
+from pydantic import Field, JsonValue, RootModel, ValidationError, model_validator
 
 from lstmserve_bundle.errors import ManifestError
 from lstmserve_bundle.files import size_of
@@ -17,6 +17,7 @@ FORMS_NAME = "constraints.json"
 MAX_BYTES = 1 << 20
 MAX_FORMS = 64
 MAX_REGEX_BYTES = 8192
+MAX_GRAMMAR_BYTES = 1 << 16  # and of a JSON schema
 MAX_CHOICES = 1024
 MAX_CHOICE_CHARACTERS = 1024
 
@@ -25,15 +26,22 @@ Choice = Annotated[str, Field(min_length=1, max_length=MAX_CHOICE_CHARACTERS)]
 
 
 class NamedForm(StrictModel):
-    """What a reply must satisfy: a regular expression as a whole, or one of some texts."""
+    """What a reply must satisfy.
+
+    It matches a regular expression as a whole, is one of some texts, is a value of a JSON schema, or
+    keeps a grammar.
+    """
 
     regex: Annotated[str, Field(min_length=1, max_length=MAX_REGEX_BYTES)] | None = None
     choices: Annotated[list[Choice], Field(min_length=1, max_length=MAX_CHOICES)] | None = None
+    json_schema: dict[str, JsonValue] | None = None
+    grammar: Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR_BYTES)] | None = None
 
     @model_validator(mode="after")
     def _is_one_of_them(self) -> NamedForm:
-        if (self.regex is None) == (self.choices is None):
-            raise ValueError("must have one of regex and choices")
+        kinds = (self.regex, self.choices, self.json_schema, self.grammar)
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError("must have one of regex, choices, json_schema and grammar")
         return self
 
 

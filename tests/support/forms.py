@@ -11,7 +11,7 @@ from lstmserve_server.engine.constraints.byte_automaton import (
     of_choices,
     of_regex,
 )
-from lstmserve_server.engine.constraints.form import Form
+from lstmserve_server.engine.constraints.form import RegularForm
 from lstmserve_server.engine.constraints.token_automaton import Vocabulary, of_tokens
 from support.reference_form import ReferenceForm
 
@@ -23,20 +23,20 @@ def vocabulary_of(bundle: Bundle) -> Vocabulary:
     return Vocabulary(tuple(tokens), bundle.template.end_id)
 
 
-def regex_form(bundle: Bundle, pattern: str) -> Form:
+def regex_form(bundle: Bundle, pattern: str) -> RegularForm:
     return _to_form(bundle, pattern, of_regex(pattern))
 
 
-def choices_form(bundle: Bundle, choices: Sequence[str]) -> Form:
+def choices_form(bundle: Bundle, choices: Sequence[str]) -> RegularForm:
     return _to_form(bundle, repr(choices), of_choices(choices))
 
 
-def _to_form(bundle: Bundle, name: str, built: ByteAutomaton) -> Form:
+def _to_form(bundle: Bundle, name: str, built: ByteAutomaton) -> RegularForm:
     automaton = of_tokens(built, vocabulary_of(bundle))
-    return Form(blake2b(name.encode(), digest_size=32).digest(), automaton, built.to_text_table())
+    return RegularForm(blake2b(name.encode(), digest_size=32).digest(), automaton, built.to_text_table())
 
 
-def reference_form(bundle: Bundle, form: Form) -> ReferenceForm:
+def reference_form(bundle: Bundle, form: RegularForm) -> ReferenceForm:
     """The same once more, for the reference decoder."""
     key = (bundle.manifest.digest, form.digest)
     if key not in _REFERENCES:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_bundle import Bundle
-from lstmserve_bundle.forms import MAX_CHOICE_CHARACTERS, MAX_CHOICES, MAX_REGEX_BYTES
+from lstmserve_bundle.forms import (
+    MAX_CHOICE_CHARACTERS,
+    MAX_CHOICES,
+    MAX_GRAMMAR_BYTES,
+    MAX_REGEX_BYTES,
+    NamedForm,
+)
 from lstmserve_server.engine.constraints.builder import FormBuilder
 from lstmserve_server.engine.constraints.form import Form
 from lstmserve_server.engine.constraints.kept_forms import KeptForms, Key
@@ -22,6 +28,7 @@ from lstmserve_server.rpc.one_by_one import OneByOne
 from lstmserve_server.rpc.validation import FieldChecks, Request
 
 MAX_WAITING = 64
+MAX_PROMPT_CHARACTERS = 8192
 MAX_NAME = 64  # characters that an error tells
 AS_IT_IS = "the model writes such a reply as it is, without fallback and placeholders"
 COST = 1  # of a form: callers take turns, whatever theirs cost
@@ -66,7 +73,7 @@ class Constraining:
         if not request.HasField("constraint"):
             return UNCONSTRAINED
         began_at = time.perf_counter()
-        spec = to_spec(request.constraint, bundle)
+        spec = to_spec(request, bundle)
         found = self._kept.find(bundle.manifest.digest, spec.digest)
         is_kept = found is not None
         if found is None:
@@ -110,7 +117,11 @@ def check_constraint(checks: FieldChecks, request: Request, bundle: Bundle) -> N
     constraint = request.constraint
     match constraint.WhichOneof("kind"):
         case "regex":
-            _check_regex(checks, constraint.regex)
+            _check_size(checks, "regex", constraint.regex, MAX_REGEX_BYTES)
+        case "json_schema":
+            _check_size(checks, "json_schema", constraint.json_schema, MAX_GRAMMAR_BYTES)
+        case "grammar":
+            _check_size(checks, "grammar", constraint.grammar, MAX_GRAMMAR_BYTES)
         case "choices":
             _check_choices(checks, list(constraint.choices.choices))
         case "form" if constraint.form not in bundle.forms:
@@ -120,18 +131,34 @@ def check_constraint(checks: FieldChecks, request: Request, bundle: Bundle) -> N
                 f"{constraint.form[:MAX_NAME]!r} is no form of this version; it has {names}",
             )
         case None:
-            checks.refuse("constraint", "is empty; set regex, choices or form")
+            checks.refuse(
+                "constraint", "is empty; set regex, choices, json_schema, grammar or form"
+            )
+    if constraint.prompt_characters:
+        _check_prompt_characters(checks, request)
     if request.HasField("min_confidence"):
         checks.refuse("min_confidence", f"is not served with a constraint: {AS_IT_IS}")
     if request.variables:
         checks.refuse("variables", f"are not served with a constraint: {AS_IT_IS}")
 
 
-def _check_regex(checks: FieldChecks, pattern: str) -> None:
-    num_bytes = len(pattern.encode())
-    if not 1 <= num_bytes <= MAX_REGEX_BYTES:
+def _check_size(checks: FieldChecks, kind: str, text: str, most: int) -> None:
+    num_bytes = len(text.encode())
+    if not 1 <= num_bytes <= most:
+        checks.refuse(f"constraint.{kind}", f"must have from 1 to {most} bytes, not {num_bytes}")
+
+
+def _check_prompt_characters(checks: FieldChecks, request: Request) -> None:
+    field, count = "constraint.prompt_characters", request.constraint.prompt_characters
+    if request.WhichOneof("input") == "conversation":
+        checks.refuse(field, "goes with a prompt, not with a conversation; leave it out")
+        return
+    most = min(len(request.prompt), MAX_PROMPT_CHARACTERS)
+    if count > most:
         checks.refuse(
-            "constraint.regex", f"must have from 1 to {MAX_REGEX_BYTES} bytes, not {num_bytes}"
+            field,
+            f"must be at most {most}, not {count}: the prompt has no more, or the "
+            "text that keeps the form would begin too early",
         )
 
 
@@ -150,18 +177,30 @@ def _check_choices(checks: FieldChecks, choices: list[str]) -> None:
         checks.refuse(field, "must be different from each other")
 
 
-def to_spec(constraint: pb.Constraint, bundle: Bundle) -> FormSpec:
+def to_spec(request: Request, bundle: Bundle) -> FormSpec:
     """Return what is asked for, of a constraint that is checked."""
-    if constraint.WhichOneof("kind") == "form":
-        named = bundle.forms[constraint.form]
-        return FormSpec(named.regex, tuple(named.choices or ()))
-    if constraint.WhichOneof("kind") == "choices":
-        return FormSpec(choices=tuple(constraint.choices.choices))
-    return FormSpec(constraint.regex)
+    constraint = request.constraint
+    count = constraint.prompt_characters
+    prefix = request.prompt[-count:] if count else ""
+    match constraint.WhichOneof("kind"):
+        case "choices":
+            return FormSpec(choices=tuple(constraint.choices.choices), prefix=prefix)
+        case "json_schema":
+            return FormSpec(json_schema=constraint.json_schema, prefix=prefix)
+        case "grammar":
+            return FormSpec(grammar=constraint.grammar, prefix=prefix)
+        case "form":
+            return _named_spec(bundle.forms[constraint.form], prefix)
+    return FormSpec(constraint.regex, prefix=prefix)
+
+
+def _named_spec(named: NamedForm, prefix: str) -> FormSpec:
+    schema = None if named.json_schema is None else json.dumps(named.json_schema)
+    return FormSpec(named.regex, tuple(named.choices or ()), schema, named.grammar, prefix)
 
 
 def _check_room(form: Form, max_tokens: int) -> None:
-    shortest = form.automaton.shortest
+    shortest = form.taught.shortest
     if shortest > max_tokens:
         raise _refused(
             "stopping.max_tokens",

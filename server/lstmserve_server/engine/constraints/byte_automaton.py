@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +103,14 @@ def of_choices(choices: Sequence[str]) -> ByteAutomaton:
     accepts = np.zeros(len(rows), np.bool_)
     accepts[list(ends)] = True
     return _join_bytes(0, nexts, accepts)
+
+
+def begun(form: ByteAutomaton, prefix: str) -> ByteAutomaton:
+    """Return the form of what may follow the beginning of a text; raises RefusedFormError."""
+    state = form.to_text_table().walk(form.start, prefix)
+    if state == NOWHERE:
+        raise RefusedFormError("is kept by no text that begins with this end of the prompt")
+    return replace(form, start=state)
 
 
 def _explain(reason: str) -> str:

@@ -1,28 +1,95 @@
-"""A form as this process keeps it: what is asked for, and what was built of it."""
+"""A form as the server's process keeps it: what is asked for, and what was built of it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from lstmserve_server.engine.constraints.automaton import OUTSIDE, Automaton, TextTable
+from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
+
+
+class FormText(Protocol):
+    """A text that grows, and whether it satisfies a form."""
+
+    def push(self, text: str) -> None:
+        """Add text."""
+
+    def is_complete_with(self, text: str) -> bool:
+        """Return whether it satisfies the form once this is added, which it is not."""
+
+
+class Form(Protocol):
+    """What a reply must satisfy."""
+
+    @property
+    def digest(self) -> bytes:
+        """Names what was asked for."""
+
+    @property
+    def taught(self) -> Automaton | Grammar:
+        """What an engine is told of it."""
+
+    @property
+    def num_bytes(self) -> int:
+        """The memory that it takes here."""
+
+    def allows_within(self, token_ids: Sequence[int], max_tokens: int) -> bool:
+        """Return whether a reply of at most so many tokens may begin with these.
+
+        Of a grammar only its engine knows, which refuses the reply.
+        """
+
+    def begin_text(self) -> FormText:
+        """Return the text of a reply before its first token."""
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What a reply must satisfy."""
+class RegularForm:
+    """A form that an automaton reads."""
 
-    digest: bytes  # of what was asked for
-    automaton: Automaton
+    digest: bytes
+    taught: Automaton
     text: TextTable
 
     @property
     def num_bytes(self) -> int:
-        """The memory that it takes."""
-        return self.automaton.num_bytes + self.text.num_bytes
+        """The memory that it takes here."""
+        return self.taught.num_bytes + self.text.num_bytes
+
+    def allows_within(self, token_ids: Sequence[int], max_tokens: int) -> bool:
+        """Return whether a reply of at most so many tokens may begin with these."""
+        return self.taught.allows_within(token_ids, max_tokens)
+
+    def begin_text(self) -> FormText:
+        """Return the text of a reply before its first token."""
+        return RegularText(self.text)
 
 
-class FormText:
-    """A text that grows, and whether it satisfies a form."""
+@dataclass(frozen=True, slots=True)
+class ContextFreeForm:
+    """A form that a grammar describes."""
+
+    digest: bytes
+    taught: Grammar
+
+    @property
+    def num_bytes(self) -> int:
+        """The memory that it takes here."""
+        return self.taught.num_bytes
+
+    def allows_within(self, _: Sequence[int], __: int) -> bool:
+        """Return that a reply may begin with any tokens, as its engine will look at them."""
+        return True
+
+    def begin_text(self) -> FormText:
+        """Return the text of a reply before its first token."""
+        return GrammarText(self.taught)
+
+
+class RegularText:
+    """A text that an automaton reads as it grows."""
 
     def __init__(self, table: TextTable) -> None:
         self._table = table
@@ -38,3 +105,26 @@ class FormText:
         if self._state == OUTSIDE:
             return False
         return self._table.is_complete(self._table.walk(self._state, text))
+
+
+class GrammarText:
+    """A text that is parsed only where somebody asks whether it is complete."""
+
+    def __init__(self, grammar: Grammar) -> None:
+        self._grammar = grammar
+        self._text = ""
+
+    def push(self, text: str) -> None:
+        """Add text."""
+        self._text += text
+
+    def is_complete_with(self, text: str) -> bool:
+        """Return whether it satisfies the form once this is added, which it is not."""
+        # the library is loaded by servers that need it
+        from lstmserve_server.engine.constraints.parsing import text_matcher  # noqa: PLC0415
+
+        whole = self._grammar.prefix + (self._text + text).encode()
+        try:
+            return text_matcher(self._grammar.text, whole).is_accepting()
+        except GrammarError:
+            return False
