@@ -41,7 +41,7 @@ def test_it_builds_what_is_built_here(builder: ProcessBuilder, tiny: LoadedModel
     ):
         found = builder.build(spec, tiny.bundle)
         assert found.digest == spec.digest
-        assert found.automaton.shortest == own.automaton.shortest
+        assert found.taught.shortest == own.taught.shortest
         assert found.num_bytes == own.num_bytes
         for text in ("123ab", "123日日", "yes", "您好", "ye", "12", ""):
             state = found.text.walk(found.text.start, text)
@@ -65,7 +65,7 @@ def test_one_that_takes_too_long_is_refused_and_the_next_one_is_built(tiny: Load
     builder = ProcessBuilder(max_seconds=0.2)
     with pytest.raises(RefusedFormError, match=r"takes longer than 0\.2 seconds"):
         builder.build(FormSpec(HOSTILE), tiny.bundle)
-    assert builder.build(FormSpec("a"), tiny.bundle).automaton.shortest == 1
+    assert builder.build(FormSpec("a"), tiny.bundle).taught.shortest == 1
     builder.close()
 
 
@@ -84,7 +84,7 @@ def test_a_process_that_was_killed_is_followed_by_another(
     (process,) = processes()
     process.kill()
     process.wait()
-    assert builder.build(FormSpec("b"), tiny.bundle).automaton.shortest == 1
+    assert builder.build(FormSpec("b"), tiny.bundle).taught.shortest == 1
 
 
 def test_no_pattern_is_refused_for_a_kill(builder: ProcessBuilder, tiny: LoadedModel) -> None:
@@ -96,7 +96,7 @@ def test_no_pattern_is_refused_for_a_kill(builder: ProcessBuilder, tiny: LoadedM
         process.kill()
         with pytest.raises(UnavailableError, match="was killed"):
             waiting.result()
-    assert builder.build(FormSpec("b"), tiny.bundle).automaton.shortest == 1
+    assert builder.build(FormSpec("b"), tiny.bundle).taught.shortest == 1
 
 
 def test_classes_nested_too_deep_are_refused_by_name_and_end_no_process(
@@ -114,7 +114,7 @@ def test_it_forgets_versions_that_are_too_many(builder: ProcessBuilder, tiny: Lo
     assert builder._process is not None
     builder._process._learned |= {f"version {number}" for number in range(MAX_LEARNED)}
     builder._process._learned.discard(tiny.bundle.manifest.digest)
-    assert builder.build(FormSpec("b"), tiny.bundle).automaton.shortest == 1
+    assert builder.build(FormSpec("b"), tiny.bundle).taught.shortest == 1
     assert builder._process._learned == {tiny.bundle.manifest.digest}
 
 
