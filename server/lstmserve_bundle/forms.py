@@ -28,8 +28,8 @@ Choice = Annotated[str, Field(min_length=1, max_length=MAX_CHOICE_CHARACTERS)]
 class NamedForm(StrictModel):
     """What a reply must satisfy.
 
-    It matches a regular expression as a whole, is one of some texts, is a value of a JSON schema, or
-    keeps a grammar.
+    It matches a regular expression as a whole, is one of some texts, is a value of a JSON schema,
+    or keeps a grammar.
     """
 
     regex: Annotated[str, Field(min_length=1, max_length=MAX_REGEX_BYTES)] | None = None

@@ -8,6 +8,7 @@ The walk is a function of the text alone, and so is what it finds. It need not b
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ Ids = npt.NDArray[np.int64]
 
 CLOSING = b"\"'}])>`\n;:,"  # in this order
 OPENING = b"{[("
+MAX_KEPT = 1024  # sets of tokens, of which most are small
+MAX_OF_KIND, MAX_LONGEST = 8, 32  # tokens that a walk tries
 MAX_VISITS = 64  # of the same state, before another token is tried there all the same
 LONG = 16  # tokens of a way that is worth shortening
 SPARE = 64  # tokens of a walk that may lead nowhere
@@ -36,7 +39,8 @@ class Completer:
         numbers = [number for number, token in enumerate(tokens) if token]
         self._closing_first = np.array(sorted(numbers, key=lambda n: (*_rank(tokens[n]), n)))
         self._longest_first = np.array(sorted(numbers, key=lambda n: (-len(tokens[n]), n)))
-        self._kinds = [_kind(token) for token in tokens]
+        self._kinds = np.array([_kind(token) for token in tokens])
+        self._kept: OrderedDict[bytes, Choices | None] = OrderedDict()
 
     def complete(self, matcher: LLMatcher, most: int) -> list[int] | None:
         """Return at most so many tokens that complete a text; None when none are found.
@@ -56,26 +60,54 @@ class Completer:
         """Return the tokens of a text that must follow; None where the model lacks some."""
         return self._vocabulary.tokenize(text)
 
-    def choices(self, mask: bytes) -> _Choices | None:
+    def choices(self, mask: bytes) -> Choices | None:
         """Return what a state allows, a bit for each token; None for nothing."""
+        if mask not in self._kept:
+            self._kept[mask] = self._find_choices(mask)
+            if len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(mask)
+        return self._kept[mask]
+
+    def _find_choices(self, mask: bytes) -> Choices | None:
         bits = np.unpackbits(np.frombuffer(mask, np.uint8), bitorder="little")
         bits[self._vocabulary.end_id] = 0
         ranked = self._closing_first[bits[self._closing_first] == 1]
         if len(ranked) == 0:
             return None
-        kinds: dict[int, list[int]] = {}
-        for token_id in ranked.tolist():
-            kinds.setdefault(self._kinds[token_id], []).append(token_id)
         longest = self._longest_first[bits[self._longest_first] == 1]
-        return _Choices(list(kinds.values()), longest.tolist())
+        return Choices(self._by_kind(ranked), longest[:MAX_LONGEST].tolist())
+
+    def _by_kind(self, ranked: Ids) -> list[list[int]]:
+        """Return the first tokens of each kind, in the order of the first of all."""
+        kinds, firsts = np.unique(self._kinds[ranked], return_index=True)
+        grouped = ranked[np.argsort(self._kinds[ranked], kind="stable")]
+        begins = np.searchsorted(self._kinds[grouped], kinds)
+        parts = np.split(grouped, begins[1:])
+        return [parts[number][:MAX_OF_KIND].tolist() for number in np.argsort(firsts)]
 
 
-@dataclass
-class _Choices:
-    """What one state allows, and which of it is next."""
+@dataclass(frozen=True)
+class Choices:
+    """What one state allows."""
 
     kinds: Sequence[Sequence[int]]  # tokens of each kind, the best first
     longest: Sequence[int]
+
+    def at(self, turn: int) -> int:
+        """Return the token of a turn: kinds take turns, and every other token is a long one."""
+        number, is_odd = divmod(turn, 2)
+        if is_odd:  # a text that must be long is so with few tokens
+            return self.longest[number % len(self.longest)]
+        round_, kind = divmod(number, len(self.kinds))
+        return self.kinds[kind][round_ % len(self.kinds[kind])]
+
+
+@dataclass
+class _State:
+    """What a walk knows of the states that allow the same tokens."""
+
+    choices: Choices
     turn: int = 0
     num_visits: int = 0
 
@@ -84,11 +116,7 @@ class _Choices:
         self.num_visits += 1
         if is_stuck or self.num_visits % MAX_VISITS == 0:
             self.turn += 1
-        number, is_odd = divmod(self.turn, 2)
-        if is_odd:  # a text that must be long is so with few tokens
-            return self.longest[number % len(self.longest)]
-        round_, kind = divmod(number, len(self.kinds))
-        return self.kinds[kind][round_ % len(self.kinds[kind])]
+        return self.choices.at(self.turn)
 
 
 class _Walk:
@@ -97,7 +125,7 @@ class _Walk:
     def __init__(self, matcher: LLMatcher, completer: Completer) -> None:
         self._matcher = matcher
         self._completer = completer
-        self._states: dict[bytes, _Choices] = {}
+        self._states: dict[bytes, _State] = {}
         self._last = b""
         self._moving: list[int] = []  # without those that led nowhere
         self.token_ids: list[int] = []
@@ -117,7 +145,7 @@ class _Walk:
             choices = self._completer.choices(mask)
             if choices is None:
                 return False
-            self._states[mask] = choices
+            self._states[mask] = _State(choices)
         is_stuck, self._last = mask == self._last, mask
         if is_stuck:
             self._moving.pop()

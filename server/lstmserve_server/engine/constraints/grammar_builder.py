@@ -52,7 +52,7 @@ class GrammarBuilder:
 
 def _explain(reason: str) -> str:
     """Return what is wrong with a form, as what follows the name of its field."""
-    reason = reason.rpartition(OF_SCHEMA)[2]
+    reason = reason.rpartition(OF_SCHEMA)[2].partition(". Enable ")[0]  # what callers cannot
     keys = UNIMPLEMENTED.fullmatch(reason)
     if keys is not None:
         return f"has keywords that are not served together: {keys[1]}"
