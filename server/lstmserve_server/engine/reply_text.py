@@ -20,7 +20,7 @@ def begin_text(
     Raises ResumeMismatchError when nothing can follow the request's resume_ids.
     """
     resumed, most = request.resume_ids, request.max_tokens
-    if form is not None and not form.automaton.allows_within(resumed, most):
+    if form is not None and not form.automaton.allows_within(resumed, most, form.start):
         raise ResumeMismatchError("resume_tokens: no reply that keeps the form begins with these")
     text = ReplyText(tokenizer, end_id, most, request.stop_sequences, form)
     for token_id in request.resume_ids:
@@ -52,7 +52,7 @@ class ReplyText:
         self._end_id = end_id
         self._max_tokens = max_tokens
         self._stops = tuple(stop_sequences)
-        self._form = FormText(form.text) if form is not None and stop_sequences else None
+        self._form = FormText(form) if form is not None and stop_sequences else None
         self._held = ""
         self.num_tokens = 0
         self.finish_reason: FinishReason | None = None

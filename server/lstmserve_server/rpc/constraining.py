@@ -56,9 +56,9 @@ class Constraining:
         self._building: dict[Key, asyncio.Task[Form | str]] = {}
 
     async def find(
-        self, request: Request, bundle: Bundle, max_tokens: int, claim: Claim
+        self, request: Request, bundle: Bundle, max_tokens: int, claim: Claim, text: str = ""
     ) -> Constrained:
-        """Return the form of a request that is checked.
+        """Return the form of a request that is checked, and whose reply goes on with a text.
 
         Raises InvalidRequestError when it cannot be built, or when no reply of so many tokens
         keeps it; and what a queue raises.
@@ -76,6 +76,8 @@ class Constraining:
             self._observer.on_form("refused", seconds)
             raise _refused(f"constraint.{request.constraint.WhichOneof('kind')}", found)
         self._observer.on_form("kept" if is_kept else "built", seconds)
+        if spec.is_with_prompt:
+            found = _after(found, text, request)
         _check_room(found, max_tokens)
         return Constrained(found, seconds)
 
@@ -153,15 +155,27 @@ def _check_choices(checks: FieldChecks, choices: list[str]) -> None:
 def to_spec(constraint: pb.Constraint, bundle: Bundle) -> FormSpec:
     """Return what is asked for, of a constraint that is checked."""
     if constraint.WhichOneof("kind") == "form":
-        named = bundle.forms[constraint.form]
-        return FormSpec(named.regex, tuple(named.choices or ()))
+        return FormSpec.of(bundle.forms[constraint.form])
     if constraint.WhichOneof("kind") == "choices":
         return FormSpec(choices=tuple(constraint.choices.choices))
     return FormSpec(constraint.regex)
 
 
+def _after(form: Form, text: str, request: Request) -> Form:
+    """Return the form of what goes on with a text; raises InvalidRequestError."""
+    found = form.after(text)
+    if found is not None:
+        return found
+    fits = next(n for n in range(len(text), -1, -1) if form.after(text[:n]) is not None)
+    raise _refused(
+        request.WhichOneof("input") or "prompt",
+        f"begins no text of the form {request.constraint.form!r}, which holds for prompt and "
+        f"reply together: after {text[:fits][-MAX_NAME:]!r} it allows no {text[fits]!r}",
+    )
+
+
 def _check_room(form: Form, max_tokens: int) -> None:
-    shortest = form.automaton.shortest
+    shortest = form.shortest
     if shortest > max_tokens:
         raise _refused(
             "stopping.max_tokens",

@@ -66,12 +66,16 @@ async def to_reply_request(
         lambda: encode(request, model), count_work(request, model), claim
     )
     max_tokens = _max_tokens(request.stopping, model.manifest)
-    constrained = await constraining.find(request, model.bundle, max_tokens, claim)
+    constrained = await constraining.find(
+        request, model.bundle, max_tokens, claim, last_turn(request)
+    )
     understood = _understand(request, encoded, model.answers)
     generation = to_generation_request(request, model, encoded.prompt_ids, understood)
     form = constrained.form
     return ReplyRequest(
-        generation if form is None else replace(generation, form_digest=form.digest),
+        generation
+        if form is None
+        else replace(generation, form_digest=form.digest, form_start=form.start),
         claim,
         scope=call.identity.cache_scope(is_per_caller=is_per_caller),
         mode=CACHE_MODES[request.cache_mode],

@@ -127,7 +127,7 @@ class _Process:
             tokens = tuple(_tokens(bundle))
             self._connection.sendall(frame(Learn(version, tokens, bundle.template.end_id)))
             self._learned.add(version)
-        asked = Build(version, spec.regex, spec.choices, max_seconds)
+        asked = Build(version, spec.regex, spec.choices, max_seconds, spec.classes)
         self._connection.sendall(frame(asked))
         return self._receive(time.monotonic() + max_waited_seconds)
 

@@ -32,10 +32,18 @@ class ByteAutomaton:
     nexts: Table  # [states, classes]; NOWHERE for none
     accepts: Marks  # [states]
 
-    def to_text_table(self) -> TextTable:
-        """Return what reads texts without numpy."""
+    def to_text_table(self, symbols: Mapping[str, str] | None = None) -> TextTable:
+        """Return what reads texts without numpy; ``symbols`` are those that it is over."""
         accepts = self.accepts.astype(np.uint8).tobytes()
-        return TextTable(self.start, self.byte_classes, self.nexts.tobytes(), accepts)
+        pairs = sorted((symbols or {}).items())
+        return TextTable(
+            self.start,
+            self.byte_classes,
+            self.nexts.tobytes(),
+            accepts,
+            "".join(character for character, _ in pairs),
+            "".join(symbol for _, symbol in pairs),
+        )
 
 
 def of_regex(pattern: str) -> ByteAutomaton:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lstmserve_server.engine.constraints.automaton import OUTSIDE, Automaton, TextTable
+from lstmserve_server.engine.constraints.automaton import NEVER, OUTSIDE, Automaton, TextTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,20 @@ class Form:
     digest: bytes  # of what was asked for
     automaton: Automaton
     text: TextTable
+    start: int | None = None  # of replies that go on with a text; None: where the form begins
+
+    def after(self, text: str) -> Form | None:
+        """Return the form of what goes on with a text; None where no reply can."""
+        state = self.text.walk(self.text.start, text)
+        if state == OUTSIDE or self.automaton.distance(state) == NEVER:
+            return None
+        return replace(self, start=state)
+
+    @property
+    def shortest(self) -> int:
+        """The fewest tokens of a reply."""
+        start = self.automaton.start if self.start is None else self.start
+        return self.automaton.distance(start)
 
     @property
     def num_bytes(self) -> int:
@@ -24,9 +38,9 @@ class Form:
 class FormText:
     """A text that grows, and whether it satisfies a form."""
 
-    def __init__(self, table: TextTable) -> None:
-        self._table = table
-        self._state = table.start
+    def __init__(self, form: Form) -> None:
+        self._table = form.text
+        self._state = form.text.start if form.start is None else form.start
 
     def push(self, text: str) -> None:
         """Add text."""

@@ -11,9 +11,11 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from lstmserve_server.engine.constraints.alphabet import read_token, to_symbols
 from lstmserve_server.engine.constraints.byte_automaton import of_choices, of_regex
 from lstmserve_server.engine.constraints.messages import (
     COMMANDS,
@@ -61,7 +63,12 @@ def _build(asked: Build, vocabulary: Vocabulary) -> Built | NotBuilt:
     """Build one form; the time that this process works on it has a bound."""
     signal.setitimer(signal.ITIMER_PROF, asked.max_seconds)
     try:
-        form = of_choices(asked.choices) if asked.regex is None else of_regex(asked.regex)
+        if asked.regex is None:
+            form = of_choices(asked.choices)
+        elif not asked.classes:
+            form = of_regex(asked.regex)
+        else:
+            return _build_of_classes(asked.regex, dict(asked.classes), vocabulary)
         return Built(of_tokens(form, vocabulary), form.to_text_table())
     except RefusedFormError as error:
         return NotBuilt(str(error))
@@ -71,6 +78,15 @@ def _build(asked: Build, vocabulary: Vocabulary) -> Built | NotBuilt:
         return NotBuilt("needs too much memory; shorten its repeats, or nest fewer of them")
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _build_of_classes(regex: str, classes: Mapping[str, str], vocabulary: Vocabulary) -> Built:
+    """Build a form of classes of characters, over tokens of whole characters."""
+    pattern, symbols = to_symbols(regex, classes)
+    form = of_regex(pattern)
+    tokens = tuple(read_token(token, symbols) for token in vocabulary.tokens)
+    automaton = of_tokens(form, Vocabulary(tokens, vocabulary.end_id))
+    return Built(automaton, form.to_text_table(symbols))
 
 
 if __name__ == "__main__":

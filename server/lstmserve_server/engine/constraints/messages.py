@@ -29,6 +29,7 @@ class Build(Message, frozen=True, tag=2):
     regex: str | None
     choices: tuple[str, ...]
     max_seconds: float  # of the process's own time
+    classes: tuple[tuple[str, str], ...] = ()  # of characters, that the regex refers to
 
 
 class Built(Message, frozen=True, tag=1):
