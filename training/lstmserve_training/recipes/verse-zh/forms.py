@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 LEVEL = ("上平", "下平")
 NUM_GROUPS = 15  # in each of the two sections of level tones
+RHYME = "rhyme-"
 NOTICE = "作者逝世"  # with which a notice begins that one book has behind its last character
 PUNCTUATION = "，。，。"  # noqa: RUF001 - as it is written in Chinese
 
@@ -30,7 +31,6 @@ PATTERNS = {
     "wujue-3": ("*LLOO", "*OOLR", "*OLLO", "LLOOR"),
     "wujue-4": ("LLOOR", "*OOLR", "*OLLO", "LLOOR"),
 }
-ANY_OF_THEM = "wujue"
 
 Groups = dict[str, dict[int, set[str]]]  # of a book: the characters by section and group
 
@@ -74,41 +74,40 @@ def make_classes(books: list[Groups]) -> dict[str, str]:
             is_level = section in LEVEL
             classes["level" if is_level else "oblique"] |= group
             if is_level:
-                name = rhyme(LEVEL.index(section) * NUM_GROUPS + number)
+                # 01 is 一东, 16 is 一先, 30 is 十五咸
+                name = f"{RHYME}{LEVEL.index(section) * NUM_GROUPS + number:02}"
                 classes[name] = classes.get(name, set()) | group
         known |= set().union(*found.values())
     return {name: "".join(sorted(classes[name])) for name in sorted(classes)}
 
 
-def rhyme(number: int) -> str:
-    """Return the name of a level rhyme's class: 1 is 一东, 16 is 一先, 30 is 十五咸."""
-    return f"rhyme-{number:02}"
-
-
-def make_regex(lines: tuple[str, ...]) -> str:
+def make_regex(lines: Sequence[str], rhymes: Sequence[str]) -> str:
     """Return the pattern of a poem: what stands before the first rhyme, and a branch for each."""
     whole = "".join(line + mark for line, mark in zip(lines, PUNCTUATION, strict=True))
     at = whole.index("R")
-    branches = (_to_regex(whole[at:], rhyme(number)) for number in range(1, 2 * NUM_GROUPS + 1))
+    branches = (_to_regex(whole[at:], rhyme) for rhyme in rhymes)
     return f"{_to_regex(whole[:at], '')}(?:{'|'.join(branches)})"
 
 
-def _to_regex(positions: str, rhymes: str) -> str:
+def _to_regex(positions: str, rhyme: str) -> str:
     parts = {
         "L": "{{level}}",
         "O": "{{oblique}}",
         "*": "(?:{{level}}|{{oblique}})",
-        "R": f"{{{{{rhymes}}}}}",
+        "R": f"{{{{{rhyme}}}}}",
     }
     return "".join(parts.get(position, position) for position in positions)
 
 
 def make_forms(books: list[Groups]) -> dict[str, object]:
     """Return the whole document."""
-    patterns = {name: make_regex(lines) for name, lines in PATTERNS.items()}
-    patterns = {ANY_OF_THEM: "|".join(patterns.values())} | patterns
-    forms = {name: {"regex": regex, "with_prompt": True} for name, regex in patterns.items()}
-    return {"$classes": make_classes(books), **forms}
+    classes = make_classes(books)
+    rhymes = [name for name in classes if name.startswith(RHYME)]
+    forms = {
+        name: {"regex": make_regex(lines, rhymes), "with_prompt": True}
+        for name, lines in PATTERNS.items()
+    }
+    return {"$classes": classes, **forms}
 
 
 if __name__ == "__main__":
