@@ -75,6 +75,12 @@ def open_bundle(folder: Path) -> Bundle:
     has_answers = ANSWERS_NAME in manifest.files
     answers = read_answers(folder / ANSWERS_NAME) if has_answers else None
     forms = read_forms(folder / FORMS_NAME) if FORMS_NAME in manifest.files else {}
+    for name, form in forms.items():
+        if form.with_prompt and template.has_roles:
+            raise ManifestError(
+                f"{folder / FORMS_NAME}: {name}: with_prompt is for models that go on with a text, "
+                "and this one replies to turns"
+            )
     return Bundle(folder, manifest, tokenizer, template, fingerprint, answers, forms)
 
 

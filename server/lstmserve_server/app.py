@@ -79,6 +79,7 @@ class App:
         self._cache_metrics = CacheMetrics(self._metrics)
         self._auth_metrics = AuthMetrics(self._metrics)
         self._builder = ProcessBuilder(config.constraints.build_seconds)
+        self._kept_forms = KeptForms(config.constraints.kept_bytes)
         self._stop = asyncio.Event()
         self._death: BaseException | None = None
         self._on_change = on_change
@@ -208,8 +209,7 @@ class App:
     def _make_service(self, models: LiveStore, stores: CacheStores) -> Service:
         message_tokens = self._config.engine.quantum_steps
         replies = ReplyService(self._config.cache, stores, message_tokens, self._cache_metrics)
-        kept_forms = KeptForms(self._config.constraints.kept_bytes)
-        form_metrics = FormMetrics(self._metrics, kept_forms)
+        form_metrics = FormMetrics(self._metrics, self._kept_forms)
         return Service(
             models.catalog,
             models.administration,
@@ -219,7 +219,7 @@ class App:
             self._cache_metrics,
             self._config.engine.max_running,
             self._log,
-            constraining=Constraining(self._builder, kept_forms, form_metrics),
+            constraining=Constraining(self._builder, self._kept_forms, form_metrics),
             is_text_logged=self._config.telemetry.is_text_logged,
             on_log_level=lambda level: self._publish_level(models.administration, level),
         )
@@ -246,6 +246,7 @@ class App:
             config.store.torch_threads,
             self._make_engine,
             self._builder,
+            self._kept_forms,
             allow_inexact=config.store.allow_inexact,
         )
         return LiveStore(

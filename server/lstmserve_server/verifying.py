@@ -11,6 +11,7 @@ from lstmserve_bundle.errors import BundleError
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.engine.constraints.builder import ProcessBuilder
+from lstmserve_server.engine.constraints.kept_forms import KeptForms
 from lstmserve_server.engine.messages import Loaded
 from lstmserve_server.errors import ModelLoadError
 from lstmserve_server.store.repository import StoredVersion
@@ -33,7 +34,8 @@ def verify(folder: Path) -> StoredVersion:
         raise ModelLoadError(str(error)) from None
     stored = StoredVersion(manifest.name, manifest.version, folder.resolve())
     with closing(ProcessBuilder()) as builder:
-        asyncio.run(VersionLoader(EngineConfig(), 1, _make_no_engine, builder).verify(stored))
+        loader = VersionLoader(EngineConfig(), 1, _make_no_engine, builder, KeptForms(0))
+        asyncio.run(loader.verify(stored))
     return stored
 
 

@@ -292,6 +292,14 @@ def test_texts_may_stand_in_a_column(tmp_path: Path) -> None:
     assert pairs(found) == [("a\nb",)]
 
 
+def test_a_column_may_hold_the_lines_of_a_text(tmp_path: Path) -> None:
+    rows = '{"poem": ["a", "b"]}\n{"poem": "c"}\n'
+    found = read(tmp_path, rows, "p.jsonl", "lines", columns={"text": "poem"})
+    assert pairs(found) == [("a\nb",), ("c",)]
+    with pytest.raises(DataError, match=r"line 1: 'poem' holds no text but dict"):
+        read(tmp_path, '{"poem": ["a", {}]}\n', "p.jsonl", "lines", columns={"text": "poem"})
+
+
 # --- the whole ---------------------------------------------------------------------------------
 
 

@@ -64,6 +64,8 @@ class GenerationRequest:
     stop_sequences: tuple[str, ...] = ()
     resume_ids: tuple[int, ...] = ()  # tokens of this reply that exist already
     form_digest: bytes = b""  # of the form that it keeps; empty: it may say anything
+    # its state when the reply begins, which prompt and form decide; None: that of its beginning
+    form_start: int | None = None
 
     def random_stream(self) -> int:
         """Return the 64 bits that name the reply's random numbers; 0 for greedy replies.

@@ -1,36 +1,26 @@
-"""The form that a request wants its reply to keep: checked, found or built, and whether it fits."""
+"""The form that a request wants its reply to keep: found or built, and whether it fits."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import time
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lstmserve_bundle import Bundle
-from lstmserve_bundle.forms import (
-    MAX_CHOICE_CHARACTERS,
-    MAX_CHOICES,
-    MAX_GRAMMAR_BYTES,
-    MAX_REGEX_BYTES,
-    NamedForm,
-)
 from lstmserve_server.engine.constraints.builder import FormBuilder
-from lstmserve_server.engine.constraints.form import Form
+from lstmserve_server.engine.constraints.form import Form, RegularForm
 from lstmserve_server.engine.constraints.kept_forms import KeptForms, Key
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 from lstmserve_server.engine.constraints.spec import FormSpec
 from lstmserve_server.engine.request import Claim
 from lstmserve_server.errors import DeadlineError, FieldViolation, InvalidRequestError
+from lstmserve_server.rpc.constraints import MAX_NAME, text_before, to_spec
 from lstmserve_server.rpc.one_by_one import OneByOne
-from lstmserve_server.rpc.validation import FieldChecks, Request
+from lstmserve_server.rpc.validation import Request
 
 MAX_WAITING = 64
-MAX_PROMPT_CHARACTERS = 8192
-MAX_NAME = 64  # characters that an error tells
-AS_IT_IS = "the model writes such a reply as it is, without fallback and placeholders"
 COST = 1  # of a form: callers take turns, whatever theirs cost
 
 
@@ -73,7 +63,8 @@ class Constraining:
         if not request.HasField("constraint"):
             return UNCONSTRAINED
         began_at = time.perf_counter()
-        spec = to_spec(request, bundle)
+        before = text_before(request, bundle)
+        spec = to_spec(request.constraint, bundle, before)
         found = self._kept.find(bundle.manifest.digest, spec.digest)
         is_kept = found is not None
         if found is None:
@@ -83,6 +74,8 @@ class Constraining:
             self._observer.on_form("refused", seconds)
             raise _refused(f"constraint.{request.constraint.WhichOneof('kind')}", found)
         self._observer.on_form("kept" if is_kept else "built", seconds)
+        if before and isinstance(found, RegularForm):
+            found = _after(found, before)
         _check_room(found, max_tokens)
         return Constrained(found, seconds)
 
@@ -112,95 +105,20 @@ class Constraining:
         return built
 
 
-def check_constraint(checks: FieldChecks, request: Request, bundle: Bundle) -> None:
-    """Check the constraint of a request that has one, before anything is built."""
-    constraint = request.constraint
-    match constraint.WhichOneof("kind"):
-        case "regex":
-            _check_size(checks, "regex", constraint.regex, MAX_REGEX_BYTES)
-        case "json_schema":
-            _check_size(checks, "json_schema", constraint.json_schema, MAX_GRAMMAR_BYTES)
-        case "grammar":
-            _check_size(checks, "grammar", constraint.grammar, MAX_GRAMMAR_BYTES)
-        case "choices":
-            _check_choices(checks, list(constraint.choices.choices))
-        case "form" if constraint.form not in bundle.forms:
-            names = ", ".join(sorted(bundle.forms)) or "none"
-            checks.refuse(
-                "constraint.form",
-                f"{constraint.form[:MAX_NAME]!r} is no form of this version; it has {names}",
-            )
-        case None:
-            checks.refuse(
-                "constraint", "is empty; set regex, choices, json_schema, grammar or form"
-            )
-    if constraint.prompt_characters:
-        _check_prompt_characters(checks, request)
-    if request.HasField("min_confidence"):
-        checks.refuse("min_confidence", f"is not served with a constraint: {AS_IT_IS}")
-    if request.variables:
-        checks.refuse("variables", f"are not served with a constraint: {AS_IT_IS}")
-
-
-def _check_size(checks: FieldChecks, kind: str, text: str, most: int) -> None:
-    num_bytes = len(text.encode())
-    if not 1 <= num_bytes <= most:
-        checks.refuse(f"constraint.{kind}", f"must have from 1 to {most} bytes, not {num_bytes}")
-
-
-def _check_prompt_characters(checks: FieldChecks, request: Request) -> None:
-    field, count = "constraint.prompt_characters", request.constraint.prompt_characters
-    if request.WhichOneof("input") == "conversation":
-        checks.refuse(field, "goes with a prompt, not with a conversation; leave it out")
-        return
-    most = min(len(request.prompt), MAX_PROMPT_CHARACTERS)
-    if count > most:
-        checks.refuse(
-            field,
-            f"must be at most {most}, not {count}: the prompt has no more, or the "
-            "text that keeps the form would begin too early",
+def _after(form: RegularForm, before: str) -> RegularForm:
+    """Return the form of what goes on with a text; raises InvalidRequestError."""
+    found, fits = form.after(before)
+    if fits < len(before):
+        raise _refused(
+            "prompt",
+            "begins no text of the constraint, which holds for its end and the reply together: "
+            f"after {before[:fits][-MAX_NAME:]!r} it allows no {before[fits]!r}",
         )
-
-
-def _check_choices(checks: FieldChecks, choices: list[str]) -> None:
-    field = "constraint.choices.choices"
-    if not 1 <= len(choices) <= MAX_CHOICES:
-        checks.refuse(field, f"must be from 1 to {MAX_CHOICES}, not {len(choices)}")
-        return
-    for number, choice in enumerate(choices):
-        if not 1 <= len(choice) <= MAX_CHOICE_CHARACTERS:
-            checks.refuse(
-                f"{field}[{number}]",
-                f"must have from 1 to {MAX_CHOICE_CHARACTERS} characters, not {len(choice)}",
-            )
-    if len(set(choices)) < len(choices):
-        checks.refuse(field, "must be different from each other")
-
-
-def to_spec(request: Request, bundle: Bundle) -> FormSpec:
-    """Return what is asked for, of a constraint that is checked."""
-    constraint = request.constraint
-    count = constraint.prompt_characters
-    prefix = request.prompt[-count:] if count else ""
-    match constraint.WhichOneof("kind"):
-        case "choices":
-            return FormSpec(choices=tuple(constraint.choices.choices), prefix=prefix)
-        case "json_schema":
-            return FormSpec(json_schema=constraint.json_schema, prefix=prefix)
-        case "grammar":
-            return FormSpec(grammar=constraint.grammar, prefix=prefix)
-        case "form":
-            return _named_spec(bundle.forms[constraint.form], prefix)
-    return FormSpec(constraint.regex, prefix=prefix)
-
-
-def _named_spec(named: NamedForm, prefix: str) -> FormSpec:
-    schema = None if named.json_schema is None else json.dumps(named.json_schema)
-    return FormSpec(named.regex, tuple(named.choices or ()), schema, named.grammar, prefix)
+    return found
 
 
 def _check_room(form: Form, max_tokens: int) -> None:
-    shortest = form.taught.shortest
+    shortest = form.shortest
     if shortest > max_tokens:
         raise _refused(
             "stopping.max_tokens",

@@ -18,7 +18,8 @@ from lstmserve_server.replies.answering import NOT_UNDERSTOOD, Understood, under
 from lstmserve_server.replies.fill_in import Values
 from lstmserve_server.replies.request import ReplyRequest
 from lstmserve_server.rpc.call import Call
-from lstmserve_server.rpc.constraining import Constraining, check_constraint
+from lstmserve_server.rpc.constraining import Constraining
+from lstmserve_server.rpc.constraints import check_constraint
 from lstmserve_server.rpc.samples import check_best_of
 from lstmserve_server.rpc.tokenizing import MAX_AT_ONCE_BYTES, Tokenizing
 from lstmserve_server.rpc.validation import (
@@ -71,7 +72,9 @@ async def to_reply_request(
     generation = to_generation_request(request, model, encoded.prompt_ids, understood)
     form = constrained.form
     return ReplyRequest(
-        generation if form is None else replace(generation, form_digest=form.digest),
+        generation
+        if form is None
+        else replace(generation, form_digest=form.digest, form_start=form.start),
         claim,
         scope=call.identity.cache_scope(is_per_caller=is_per_caller),
         mode=CACHE_MODES[request.cache_mode],

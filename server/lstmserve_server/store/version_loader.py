@@ -24,6 +24,8 @@ from lstmserve_bundle.forms import FORMS_NAME
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.client import EngineClient
 from lstmserve_server.engine.constraints.builder import FormBuilder
+from lstmserve_server.engine.constraints.form import Form
+from lstmserve_server.engine.constraints.kept_forms import KeptForms
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 from lstmserve_server.engine.constraints.spec import FormSpec
 from lstmserve_server.engine.launcher import EngineProcess, Launcher
@@ -75,10 +77,11 @@ class VersionLoader:
         threads: int,
         make_engine: Callable[[Bundle, Loaded], EngineClient],
         builder: FormBuilder,
+        kept_forms: KeptForms,
         *,
         allow_inexact: bool = False,
     ) -> None:
-        """Try each version's named forms with the builder.
+        """Have the builder build each version's named forms, and keep them for its first callers.
 
         ``allow_inexact``: a version whose replies are not exact is loaded all the same.
         """
@@ -86,6 +89,7 @@ class VersionLoader:
         self._threads = threads
         self._make_engine = make_engine
         self._builder = builder
+        self._kept_forms = kept_forms
         self._allow_inexact = allow_inexact
 
     async def load(self, stored: StoredVersion, *, is_alone: bool) -> ServedModel:
@@ -126,7 +130,7 @@ class VersionLoader:
         finally:
             launcher.close()
         opened = await _read_stored(open_version, stored)
-        await _read_stored(partial(self._check_forms, opened.bundle), stored)
+        await _read_stored(partial(self._build_forms, opened.bundle), stored)
         _require_exact(stored, loaded.difference)
 
     async def unload(self, model: ServedModel) -> None:
@@ -154,7 +158,8 @@ class VersionLoader:
         bundle = opened.bundle
         if bundle.manifest.digest != loaded.digest:
             raise ModelLoadError(f"{stored.folder}: changed while it was loaded")
-        await _read_stored(partial(self._check_forms, bundle), stored)
+        for form in await _read_stored(partial(self._build_forms, bundle), stored):
+            self._kept_forms.keep(bundle.manifest.digest, form.digest, form)
         if not loaded.difference:
             published = "the same" if bundle.fingerprint else "none was published"
             log.debug(
@@ -165,13 +170,15 @@ class VersionLoader:
             )
         return opened
 
-    def _check_forms(self, bundle: Bundle, stored: StoredVersion) -> None:
+    def _build_forms(self, bundle: Bundle, stored: StoredVersion) -> list[Form]:
         """Build each form that requests may name; raises ModelLoadError."""
-        for name, form in bundle.forms.items():
-            try:
-                self._builder.build(FormSpec(form.regex, tuple(form.choices or ())), bundle)
-            except (RefusedFormError, UnavailableError) as error:
-                raise ModelLoadError(f"{stored.folder / FORMS_NAME}: {name}: {error}") from None
+        return [self._build_form(name, bundle, stored) for name in bundle.forms]
+
+    def _build_form(self, name: str, bundle: Bundle, stored: StoredVersion) -> Form:
+        try:
+            return self._builder.build(FormSpec.of(bundle.forms[name]), bundle)
+        except (RefusedFormError, UnavailableError) as error:
+            raise ModelLoadError(f"{stored.folder / FORMS_NAME}: {name}: {error}") from None
 
 
 async def _read_stored(read: Callable[[StoredVersion], T], stored: StoredVersion) -> T:

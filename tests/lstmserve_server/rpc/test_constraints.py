@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -19,8 +20,9 @@ from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub as GenerationStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub as ModelStub
 from lstmserve_bundle.bundle import describe_file
+from lstmserve_bundle.fingerprint import FINGERPRINT_NAME
 from lstmserve_bundle.forms import FORMS_NAME
-from lstmserve_bundle.manifest import read_manifest, write_manifest
+from lstmserve_bundle.manifest import TemplateManifest, read_manifest, write_manifest
 from support.calls import find_detail
 from support.engine_processes import engines_of
 
@@ -196,7 +198,9 @@ def test_a_version_may_name_forms(tiny_store: Path, tmp_path: Path) -> None:
     with ServerProcess(store) as server, grpc.insecure_channel(server.target) as channel:
         stub, models = GenerationStub(channel), ModelStub(channel)
         assert list(models.GetModel(model_pb.GetModelRequest()).model.forms) == ["date", "mood"]
-        assert re.fullmatch(DATE, stub.GenerateReply(request(pb.Constraint(form="date"))).text)
+        date = stub.GenerateReply(request(pb.Constraint(form="date")))
+        assert re.fullmatch(DATE, date.text)
+        assert date.completion.timings.constraint_seconds == 0  # it was built before anyone asked
         mood = stub.GenerateReply(request(pb.Constraint(form="mood"))).text
         assert mood in forms["mood"]["choices"]
         field, reason = refusal(stub, request(pb.Constraint(form="verse")))
@@ -209,6 +213,10 @@ def test_a_version_may_name_forms(tiny_store: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("forms", "reason"),
     [
+        (
+            '{"rest": {"regex": "a", "with_prompt": true}}',
+            "rest: with_prompt is for models that go on with a text",
+        ),
         (r'{"date": {"regex": "(a)\\1"}}', "constraints.json: date: cannot be read"),
         ('{"date": {}}', "date: Value error, must have one of regex and choices"),
         ('{"Date": {"regex": "a"}}', "Date"),
@@ -224,14 +232,50 @@ def test_a_version_with_a_bad_form_is_refused(
     assert reason in found.stderr
 
 
-def with_forms(store: Path, folder: Path, forms: str) -> Path:
-    """A store whose version names these forms."""
+VERSE = {
+    "$classes": {"vowel": "aeiou", "consonant": "bcdfg"},
+    "verse": {"regex": "(?:{{consonant}}{{vowel}},){4}", "with_prompt": True},
+}
+
+
+def test_a_form_may_hold_for_prompt_and_reply_together(tiny_store: Path, tmp_path: Path) -> None:
+    store = with_forms(tiny_store, tmp_path, json.dumps(VERSE), goes_on_with_text=True)
+    form, verse = pb.Constraint(form="verse"), re.compile("([bcdfg][aeiou],){4}")
+    with ServerProcess(store) as server, grpc.insecure_channel(server.target) as channel:
+        stub = GenerationStub(channel)
+        for prompt in ("", "b", "ba", "ba,de,fi,", "ba,de,fi,go,"):
+            asked = pb.GenerateReplyRequest(prompt=prompt, constraint=form)
+            asked.sampling.seed = 3
+            reply = stub.GenerateReply(asked)
+            assert verse.fullmatch(prompt + reply.text)
+            again = pb.GenerateRequest(prompt=prompt, constraint=form, sampling=asked.sampling)
+            again.model_version, again.cache_mode = "1", pb.CACHE_MODE_BYPASS
+            again.resume_tokens.extend(list(tokens_of(stub, again))[:-1][:3])
+            rest = "".join(event.chunk.text for event in stub.Generate(again))
+            assert reply.text.endswith(rest)
+        asked = pb.GenerateReplyRequest(prompt="ba,be?", constraint=form)
+        field, reason = refusal(stub, asked)
+        assert field == "prompt"
+        assert reason.endswith("after 'ba,be' it allows no '?'")
+
+
+def tokens_of(stub: GenerationStub, asked: pb.GenerateRequest) -> Iterator[int]:
+    for event in stub.Generate(asked):
+        yield from event.chunk.token_ids
+
+
+def with_forms(store: Path, folder: Path, forms: str, *, goes_on_with_text: bool = False) -> Path:
+    """A store whose version names these forms; without roles it goes on with a text."""
     shutil.copytree(store, folder / "store")
     version = folder / "store" / "tiny" / "1"
     (version / FORMS_NAME).write_text(forms, encoding="utf-8")
     manifest = read_manifest(version)
     files = {**manifest.files, FORMS_NAME: describe_file(version / FORMS_NAME)}
-    write_manifest(version, manifest.model_copy(update={"files": files}))
+    template = manifest.template
+    if goes_on_with_text:
+        template = TemplateManifest(role_tokens={}, reply_role="", end_token=template.end_token)
+        del files[FINGERPRINT_NAME]
+    write_manifest(version, manifest.model_copy(update={"files": files, "template": template}))
     return folder / "store"
 
 

@@ -109,7 +109,15 @@ def _converter(kind: str, source: Source) -> Callable[[Row], Example]:
         return lambda row: _reply(row, source)
     if kind == "conversations":
         return lambda row: _conversation(row, source)
-    return lambda row: Example((Turn("", value(row, columns.text, "text")),), row.place)
+    return lambda row: Example((Turn("", _lines(row, columns.text)),), row.place)
+
+
+def _lines(row: Row, column: str) -> str:
+    """The text in a column, or the texts of a list there, each on a line of its own."""
+    found = row.values.get(column)
+    if not isinstance(found, list):
+        return value(row, column, "text")
+    return "\n".join(value(Row(row.place, {column: part}), column, "text") for part in found)
 
 
 def _reply(row: Row, source: Source) -> Example:

@@ -51,7 +51,10 @@ class Columns(Section):
     prompt: str = key("what is asked", default="")
     reply: str = key("the answer to it", default="")
     label: str = key("what the prompt is about; the model names it before it answers", default="")
-    text: str = key("the text of a line or a document; of a turn, where a row is one", default="")
+    text: str = key(
+        "the text of a line or a document, or a list of its lines; of a turn, where a row is one",
+        default="",
+    )
     conversation: str = key(
         "which conversation a row belongs to, where a row is a turn", default=""
     )

@@ -16,6 +16,8 @@ import msgspec
 
 INT32, UINT16 = "i", "H"
 MAX_UNPACKED_SETS = 256  # 4 MB of 4,096 tokens; to unpack bits in each step takes twice as long
+NEVER = (1 << 31) - 1  # a distance: no token leads to completion
+UNKNOWN = "\0"  # in symbols: a character that no text of a form has
 OUTSIDE = -1  # the state of a text that is no beginning of any that fits
 
 
@@ -39,7 +41,11 @@ class Automaton(msgspec.Struct, frozen=True, array_like=True, dict=True, tag=1):
     @property
     def shortest(self) -> int:
         """The fewest tokens that satisfy it."""
-        return int(_numbers(INT32, self.distances)[self.start])
+        return self.distance(self.start)
+
+    def distance(self, state: int) -> int:
+        """Return the fewest tokens that complete it from a state; ``NEVER`` where none do."""
+        return int(_numbers(INT32, self.distances)[state])
 
     @property
     def num_bytes(self) -> int:
@@ -76,10 +82,12 @@ class Automaton(msgspec.Struct, frozen=True, array_like=True, dict=True, tag=1):
             state = nexts[place]
         return state
 
-    def allows_within(self, token_ids: Iterable[int], max_tokens: int) -> bool:
-        """Return whether a reply of at most so many tokens may begin with these."""
+    def allows_within(
+        self, token_ids: Iterable[int], max_tokens: int, begin: int | None = None
+    ) -> bool:
+        """Return whether a reply of at most so many tokens, from a state, may begin with these."""
         distances = _numbers(INT32, self.distances)
-        state: int | None = self.start
+        state: int | None = self.start if begin is None else begin
         for number, token_id in enumerate(token_ids, start=1):
             state = self.walk([token_id], state)
             if state is None or distances[state] > max_tokens - number:
@@ -103,12 +111,14 @@ class TextTable(msgspec.Struct, frozen=True, array_like=True, dict=True):
     byte_classes: bytes  # uint8 [256]
     nexts: bytes  # int32 [s, c]: OUTSIDE for none
     accepts: bytes  # uint8 [s]: 1 where a text is complete
+    characters: str = ""  # ascending: those that have a symbol, if it is over symbols
+    symbols: str = ""  # of each of them
 
     def walk(self, state: int, text: str) -> int:
         """Return the state after further text, from one that is not ``OUTSIDE``."""
         nexts, classes = self._nexts, self.byte_classes
         width = len(nexts) // len(self.accepts)
-        for byte in text.encode():
+        for byte in self._read(text):
             if state == OUTSIDE:
                 break
             state = nexts[state * width + classes[byte]]
@@ -121,7 +131,18 @@ class TextTable(msgspec.Struct, frozen=True, array_like=True, dict=True):
     @property
     def num_bytes(self) -> int:
         """The size of the tables."""
-        return len(self.byte_classes) + len(self.nexts) + len(self.accepts)
+        tables = len(self.byte_classes) + len(self.nexts) + len(self.accepts)
+        return tables + 4 * (len(self.characters) + len(self.symbols))
+
+    def _read(self, text: str) -> bytes:
+        """Return what the table is of: a text, or its symbols."""
+        if not self.characters:
+            return text.encode()
+        places = [bisect_left(self.characters, character) for character in text]
+        return "".join(
+            self.symbols[place] if self.characters[place : place + 1] == character else UNKNOWN
+            for place, character in zip(places, text, strict=True)
+        ).encode()
 
     @cached_property
     def _nexts(self) -> array[int]:

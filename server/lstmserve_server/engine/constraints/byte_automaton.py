@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +32,18 @@ class ByteAutomaton:
     nexts: Table  # [states, classes]; NOWHERE for none
     accepts: Marks  # [states]
 
-    def to_text_table(self) -> TextTable:
-        """Return what reads texts without numpy."""
+    def to_text_table(self, symbols: Mapping[str, str] | None = None) -> TextTable:
+        """Return what reads texts without numpy; ``symbols`` are those that it is over."""
         accepts = self.accepts.astype(np.uint8).tobytes()
-        return TextTable(self.start, self.byte_classes, self.nexts.tobytes(), accepts)
+        pairs = sorted((symbols or {}).items())
+        return TextTable(
+            self.start,
+            self.byte_classes,
+            self.nexts.tobytes(),
+            accepts,
+            "".join(character for character, _ in pairs),
+            "".join(symbol for _, symbol in pairs),
+        )
 
 
 def of_regex(pattern: str) -> ByteAutomaton:
@@ -103,14 +111,6 @@ def of_choices(choices: Sequence[str]) -> ByteAutomaton:
     accepts = np.zeros(len(rows), np.bool_)
     accepts[list(ends)] = True
     return _join_bytes(0, nexts, accepts)
-
-
-def begun(form: ByteAutomaton, prefix: str) -> ByteAutomaton:
-    """Return the form of what may follow the beginning of a text; raises RefusedFormError."""
-    state = form.to_text_table().walk(form.start, prefix)
-    if state == NOWHERE:
-        raise RefusedFormError("is kept by no text that begins with this end of the prompt")
-    return replace(form, start=state)
 
 
 def _explain(reason: str) -> str:

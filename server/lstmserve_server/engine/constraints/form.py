@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from lstmserve_server.engine.constraints.automaton import OUTSIDE, Automaton, TextTable
+from lstmserve_server.engine.constraints.automaton import NEVER, OUTSIDE, Automaton, TextTable
 from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
 
 
@@ -32,6 +32,14 @@ class Form(Protocol):
         """What an engine is told of it."""
 
     @property
+    def start(self) -> int | None:
+        """The state in which a reply begins; None: that in which the form begins."""
+
+    @property
+    def shortest(self) -> int:
+        """The fewest tokens of a reply, as far as they are known."""
+
+    @property
     def num_bytes(self) -> int:
         """The memory that it takes here."""
 
@@ -52,6 +60,22 @@ class RegularForm:
     digest: bytes
     taught: Automaton
     text: TextTable
+    start: int | None = None  # of replies that go on with a text; None: where the form begins
+
+    def after(self, text: str) -> tuple[RegularForm, int]:
+        """Return the form of what goes on with a text, and how much of it fits."""
+        state = self.text.start
+        for number, character in enumerate(text):
+            following = self.text.walk(state, character)
+            if following == OUTSIDE or self.taught.distance(following) == NEVER:
+                return self, number
+            state = following
+        return replace(self, start=state), len(text)
+
+    @property
+    def shortest(self) -> int:
+        """The fewest tokens of a reply."""
+        return self.taught.distance(self.taught.start if self.start is None else self.start)
 
     @property
     def num_bytes(self) -> int:
@@ -60,11 +84,11 @@ class RegularForm:
 
     def allows_within(self, token_ids: Sequence[int], max_tokens: int) -> bool:
         """Return whether a reply of at most so many tokens may begin with these."""
-        return self.taught.allows_within(token_ids, max_tokens)
+        return self.taught.allows_within(token_ids, max_tokens, self.start)
 
     def begin_text(self) -> FormText:
         """Return the text of a reply before its first token."""
-        return RegularText(self.text)
+        return RegularText(self.text, self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +97,12 @@ class ContextFreeForm:
 
     digest: bytes
     taught: Grammar
+    start: None = None  # it is in the grammar
+
+    @property
+    def shortest(self) -> int:
+        """The fewest tokens that are known to satisfy it."""
+        return self.taught.shortest
 
     @property
     def num_bytes(self) -> int:
@@ -91,9 +121,9 @@ class ContextFreeForm:
 class RegularText:
     """A text that an automaton reads as it grows."""
 
-    def __init__(self, table: TextTable) -> None:
+    def __init__(self, table: TextTable, start: int | None) -> None:
         self._table = table
-        self._state = table.start
+        self._state = table.start if start is None else start
 
     def push(self, text: str) -> None:
         """Add text."""

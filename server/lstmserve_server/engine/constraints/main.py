@@ -11,11 +11,13 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from lstmserve_server.engine.constraints.byte_automaton import begun, of_choices, of_regex
+from lstmserve_server.engine.constraints.alphabet import read_token, to_symbols
+from lstmserve_server.engine.constraints.byte_automaton import of_choices, of_regex
 from lstmserve_server.engine.constraints.grammar_builder import (
     GrammarBuilder,
     of_json_schema,
@@ -86,9 +88,19 @@ def _built(asked: FormSpec, known: _Known) -> Built | BuiltGrammar:
         return BuiltGrammar(known.grammars.build(of_json_schema(asked.json_schema), asked.prefix))
     if asked.grammar is not None:
         return BuiltGrammar(known.grammars.build(of_lark(asked.grammar), asked.prefix))
-    whole = of_choices(asked.choices) if asked.regex is None else of_regex(asked.regex)
-    form = begun(whole, asked.prefix)
+    if asked.regex is not None and asked.classes:
+        return _build_of_classes(asked.regex, dict(asked.classes), known.vocabulary)
+    form = of_choices(asked.choices) if asked.regex is None else of_regex(asked.regex)
     return Built(of_tokens(form, known.vocabulary), form.to_text_table())
+
+
+def _build_of_classes(regex: str, classes: Mapping[str, str], vocabulary: Vocabulary) -> Built:
+    """Build a form of classes of characters, over tokens of whole characters."""
+    pattern, symbols = to_symbols(regex, classes)
+    form = of_regex(pattern)
+    tokens = tuple(read_token(token, symbols) for token in vocabulary.tokens)
+    automaton = of_tokens(form, Vocabulary(tokens, vocabulary.end_id))
+    return Built(automaton, form.to_text_table(symbols))
 
 
 class _Known:

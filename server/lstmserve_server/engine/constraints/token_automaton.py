@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from lstmserve_server.engine.constraints.automaton import Automaton
+from lstmserve_server.engine.constraints.automaton import NEVER, Automaton
 from lstmserve_server.engine.constraints.byte_automaton import NOWHERE, ByteAutomaton
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 from lstmserve_server.engine.constraints.token_trie import Integers, Level, make_levels
@@ -20,7 +20,6 @@ MAX_STEPS = 12_000_000  # a token from a state each
 MAX_BYTES = 16 << 20  # of an automaton
 MAX_CLASS = np.iinfo(np.uint16).max
 STATES_AT_ONCE = 2048
-NEVER = np.iinfo(np.int32).max
 HASH_BITS = 31  # sums of two million of them are whole numbers as floats
 NUM_HASHES = 3
 MASKS_AT_ONCE = 1024

@@ -159,7 +159,8 @@ class Batch:
         request = sequence.request
         num_tokens, state = self._form_states.get(sequence, (-1, 0))
         if num_tokens != len(sequence.token_ids):  # it was just begun, or gone on with
-            walked = self._runner.taught[request.form_digest].walk(sequence.token_ids)
+            taught = self._runner.taught[request.form_digest]
+            walked = taught.walk(sequence.token_ids, request.form_start)
             if walked is None:
                 raise ValueError("a reply that has left its form")
             state = walked

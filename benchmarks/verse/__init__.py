@@ -1,0 +1,1 @@
+"""Whether sampled quatrains keep the rules of tone and rhyme, and how they compare with poems."""

@@ -1,0 +1,5 @@
+"""Runs ``python -m benchmarks.verse``."""
+
+from benchmarks.verse.cli import main
+
+main()
