@@ -26,6 +26,9 @@ LAYOUT_KEY = "x-guidance"
 # what a grammar may not ask for, as it would be ignored here, or would not be text
 NOT_SERVED = {
     "temperature": re.compile(r"\[[^\]\n]*\btemperature\s*="),
+    # a text would keep the grammar or not by the tokens that it came in
+    "max_tokens": re.compile(r"\[[^\]\n]*\bmax_tokens\s*="),
+    LAYOUT_KEY: re.compile(LAYOUT_KEY),
     "%llguidance": re.compile(r"^\s*%llguidance\b", re.MULTILINE),
     "special tokens": re.compile(r"<\[|<\|?[A-Za-z_]+\|?>(?![^\n]*[\"/])"),
 }
