@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from benchmarks.testbed import preloaded
 from benchmarks.testbed.server import ServerProcess
 from support.made_once import make_once
 from support.tiny_checkpoint import make_tiny_checkpoint
@@ -23,6 +24,12 @@ LONG = ("reliability/", "lstmserve_server/test_workers.py", "lstmserve_server/ca
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     items.sort(key=lambda item: not item.path.relative_to(tests).as_posix().startswith(LONG))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trials(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What one server of these tests has proved no other one proves again."""
+    preloaded.remember_trials(tmp_path_factory.mktemp("trials"))
 
 
 @pytest.fixture(scope="session")
