@@ -13,11 +13,12 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.testbed.forked import ENVIRONMENT, Forks
+from benchmarks.testbed.forked import ENVIRONMENT, HOOK, START, Forks, is_module
 from benchmarks.testbed.process import CLEAN, Child, Command, ProgramError, spawn
 from lstmserve_server.cli import QUIET_LIBRARIES
 
@@ -38,6 +39,26 @@ def remember_trials(folder: Path) -> None:
     Nobody else may write there. What measures how long a server takes to start does without.
     """
     _TEMPLATES.trials = str(folder)
+
+
+@contextmanager
+def forking() -> Iterator[None]:
+    """Fork the modules that this process itself starts within the block: engines, without a server.
+
+    Whatever else it starts meanwhile is started as ever.
+    """
+
+    def start(self: subprocess.Popen[Any], *given: Any) -> None:  # noqa: ANN401
+        if is_module(given):
+            _TEMPLATES.of(os.environ).forks.start(self, given, 0)
+        else:
+            START(self, *given)
+
+    setattr(subprocess.Popen, HOOK, start)
+    try:
+        yield
+    finally:
+        setattr(subprocess.Popen, HOOK, START)
 
 
 class ForkedChild(Child):

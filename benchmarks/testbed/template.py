@@ -25,7 +25,9 @@ def main(channel: socket.socket, caller: int, trials: str) -> None:
     ``trials`` is a folder for what was proved; without one each server proves what it serves.
     """
     if trials:
-        loader.load_version = remembered(loader.load_version, Path(trials))
+        loader.load_version = remembered(  # type: ignore[assignment]  # with positions alone
+            loader.load_version, Path(trials)
+        )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked
     gc.freeze()  # so that collections do not copy what is shared
     answer_orders(channel, caller)
