@@ -24,6 +24,7 @@ from lstmserve_training.encoding import never_tokens
 from lstmserve_training.export import check_same_bits, load_module
 from lstmserve_training.held_out import read_held_out
 from lstmserve_training.int8_lstm import known_deprecations
+from lstmserve_training.originality import originality
 from lstmserve_training.perplexity import (
     counted_targets,
     perplexity_of,
@@ -57,6 +58,7 @@ FP32, STOCK_INT8, INT8 = MODELS = ("fp32", "stock_int8", "int8")
 REPLY_TOKENS = 80
 SPEED_ROWS = (1, 32)
 SPEED_ROUNDS = 5
+MAX_WORD_NATS = 16.0  # more is said by no word: white space parts none, as in Chinese
 
 
 def evaluate(
@@ -81,6 +83,8 @@ def evaluate(
             found = measure(stepper, held_out, tokenizer, recipe.seed)
             found["torchscript_bytes"] = _torchscript_bytes(stepper)
             measures |= {f"{key}_{name}": value for key, value in found.items()}
+        say("measuring what it writes by itself")
+        measures |= originality(recipe, work, tokenizer, steppers)
         say("measuring speed")
         measures |= _speeds(steppers, recipe.evaluation.speed_seconds)
     measures |= _differences(measures) | _parity(work)
@@ -95,7 +99,7 @@ def measure(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: int
     nats = {kind: target_nats(stepper, docs) for kind, docs in held_out.documents.items()}
     return {
         **_perplexities(nats, held_out),
-        **(_bits(nats, held_out, tokenizer) if held_out.reply_id is None else {}),
+        **(_of_any_tokenizer(nats, held_out, tokenizer) if held_out.reply_id is None else {}),
         **_labels(stepper, held_out),
         **_variety(stepper, held_out, tokenizer, seed),
     }
@@ -115,14 +119,24 @@ def _perplexities(nats: Mapping[str, list[Tensor]], held_out: HeldOut) -> Measur
     return found
 
 
-def _bits(nats: Mapping[str, list[Tensor]], held_out: HeldOut, tokenizer: Tokenizer) -> Measures:
-    """Bits per byte of text: what models of other tokenizers can be compared by."""
-    total, size = 0.0, 0
+def _of_any_tokenizer(
+    nats: Mapping[str, list[Tensor]], held_out: HeldOut, tokenizer: Tokenizer
+) -> Measures:
+    """Bits per byte, and perplexity per word: what models of other tokenizers can be compared by.
+
+    A text's end counts as a word (Mikolov et al., 2010), and each word as all of its tokens.
+    """
+    total, size, words = 0.0, 0, 0
     for kind, documents in held_out.documents.items():
         for row, document in zip(nats[kind], documents, strict=True):
             total += float(row[counted_targets(document)].double().sum())
             size += sum(len(tokenizer.token_bytes(token)) for token in document.token_ids)
-    return {"bits_per_byte": total / math.log(2) / max(1, size)}
+            words += len(tokenizer.decode(document.token_ids).split())
+            words += document.token_ids[-1] == held_out.end_id
+    found: Measures = {"bits_per_byte": total / math.log(2) / max(1, size)}
+    if total < MAX_WORD_NATS * words:
+        found["word_perplexity"] = math.exp(total / words)
+    return found
 
 
 def _labels(stepper: Stepper, held_out: HeldOut) -> Measures:
@@ -194,6 +208,7 @@ def _differences(measures: Measures) -> Measures:
         * (float(measures[f"{name}_{model}"]) / float(measures[f"{name}_{FP32}"]) - 1)
         for name in names
         for model in (STOCK_INT8, INT8)
+        if f"{name}_{model}" in measures
     }
 
 

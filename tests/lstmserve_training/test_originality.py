@@ -1,0 +1,130 @@
+"""What a model of texts writes by itself is compared with what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from lstmserve_bundle.tokenizer import Tokenizer
+from lstmserve_training.documents import load_corpus
+from lstmserve_training.evaluate import measure
+from lstmserve_training.held_out import read_held_out
+from lstmserve_training.originality import originality
+from lstmserve_training.prepare import prepare
+from lstmserve_training.recipe.reading import read_recipe
+from lstmserve_training.work import CORPUS_NAME, read_tokenizer
+from support.small_run import write_small_run
+
+LINES = """\
+name = "names"
+kind = "lines"
+license = "proprietary"
+
+[[sources]]
+name = "names"
+files = ["names.txt"]
+
+[tokenizer]
+kind = "characters"
+vocabulary = 320
+
+[evaluation]
+texts = 70
+temperatures = [1.0]
+"""
+
+
+class Reciter:
+    """Says the same tokens, whatever it reads; its state is how many."""
+
+    def __init__(self, token_ids: list[int], num_tokens: int) -> None:
+        self._next = torch.full((len(token_ids), num_tokens), -1000.0)
+        self._next[torch.arange(len(token_ids)), torch.tensor(token_ids)] = 0.0
+
+    def initial_state(self, rows: int) -> Tensor:
+        return torch.zeros(rows, 1)
+
+    def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        assert len(state) == len(tokens)
+        return self._next[state[:, 0].long() % len(self._next)], state + 1
+
+
+class Uniform:
+    """Every token is as likely as any other."""
+
+    def __init__(self, num_tokens: int) -> None:
+        self._num_tokens = num_tokens
+
+    def initial_state(self, rows: int) -> Tensor:
+        return torch.zeros(rows, 1)
+
+    def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros(len(tokens), self._num_tokens), state
+
+
+def prepare_run(
+    folder: Path,
+    kind: str = "lines",
+    lines: Sequence[str] = tuple(f"Line number {n} of them" for n in range(40)),
+) -> Tokenizer:
+    (folder / "names.txt").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "names.toml").write_text(LINES.replace('"lines"', f'"{kind}"'), encoding="utf-8")
+    prepare(read_recipe(folder / "names.toml"), folder, folder)
+    return read_tokenizer(folder)
+
+
+def test_texts_from_training_are_copies(tmp_path: Path) -> None:
+    tokenizer = prepare_run(tmp_path)
+    line = load_corpus(tmp_path / CORPUS_NAME).common[0].documents[0].token_ids
+    new = [line[0], *tokenizer.encode("a line of its own"), line[-1]]
+    steppers = {
+        "copying": Reciter(line[1:], tokenizer.num_tokens),
+        "inventing": Reciter(new[1:], tokenizer.num_tokens),
+    }
+    found = originality(read_recipe(tmp_path / "names.toml"), tmp_path, tokenizer, steppers)
+    assert found == {
+        "written_texts": 70,
+        "written_distinct_2_at_1_copying": pytest.approx(1 / 70),
+        "written_copied_percent_at_1_copying": 100.0,
+        "written_distinct_2_at_1_inventing": pytest.approx(1 / 70),
+        "written_copied_percent_at_1_inventing": 0.0,
+    }
+
+
+def test_case_and_white_space_make_no_copy_original(tmp_path: Path) -> None:
+    tokenizer = prepare_run(tmp_path)
+    line = load_corpus(tmp_path / CORPUS_NAME).common[0].documents[0].token_ids
+    loud = tokenizer.decode(line).upper().replace(" ", "  ") + " "
+    stepper = Reciter([*tokenizer.encode(loud), line[-1]], tokenizer.num_tokens)
+    found = originality(read_recipe(tmp_path / "names.toml"), tmp_path, tokenizer, {"it": stepper})
+    assert found["written_copied_percent_at_1_it"] == 100.0
+
+
+def test_a_book_and_replies_have_no_whole_texts(tmp_path: Path) -> None:
+    tokenizer = prepare_run(tmp_path, kind="text")
+    recipe = read_recipe(tmp_path / "names.toml")
+    assert originality(recipe, tmp_path, tokenizer, {}) == {}
+    path = write_small_run(tmp_path / "faq")
+    prepare(read_recipe(path), path.parent, path.parent)
+    tokenizer = read_tokenizer(path.parent)
+    assert originality(read_recipe(path), path.parent, tokenizer, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("a {} c", 4), ("床前明月光疑是地上霜{}", None)],
+)
+def test_perplexity_per_word(tmp_path: Path, line: str, words: int | None) -> None:
+    """A text's end is a word, too. Without white space there are no words to measure by."""
+    tokenizer = prepare_run(tmp_path, lines=[line.format(n) for n in range(10, 50)])
+    held_out = read_held_out(tmp_path, tokenizer, "intent", 3, seed=1)
+    found = measure(Uniform(tokenizer.num_tokens), held_out, tokenizer, 1)
+    if words is None:
+        assert "word_perplexity" not in found
+    else:
+        tokens = len(line.format(10)) + 1  # a token for each character, and the end
+        assert found["word_perplexity"] == pytest.approx(tokenizer.num_tokens ** (tokens / words))
