@@ -20,15 +20,7 @@ from lstmserve_training.perplexity import (
     reply_targets,
     target_nats,
 )
-from lstmserve_training.recipe.sections import SamplingSection
-from lstmserve_training.replies import (
-    accuracy,
-    at_temperature,
-    distinct,
-    draw,
-    next_logits,
-    sample_replies,
-)
+from lstmserve_training.replies import accuracy, distinct, draw, next_logits, sample_replies
 from lstmserve_training.speed import one_thread, tokens_per_second
 
 NUM_TOKENS = 50
@@ -154,22 +146,6 @@ def test_drawing_follows_the_probabilities() -> None:
     assert picked.tolist() == [0, 1, 1, 2, 2, 2, 2, 2]
     edges = torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)
     assert draw(torch.tensor([[-10_000.0, 0.0, -10_000.0]]).expand(2, -1), edges).tolist() == [1, 1]
-
-
-def test_temperature_and_filters_by_hand() -> None:
-    logits = torch.tensor([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0]]).log()
-
-    def probabilities(**settings: float) -> list[float]:
-        wanted = {"temperature": 1.0, "min_p": 0.0, **settings}
-        one, other = at_temperature(logits, SamplingSection(**wanted)).softmax(1)
-        assert one.tolist() == pytest.approx(other.flip(0).tolist())
-        return [round(float(value), 4) for value in one]
-
-    assert probabilities() == [0.4, 0.3, 0.2, 0.1]
-    assert probabilities(temperature=0.5) == [0.5333, 0.3, 0.1333, 0.0333]
-    assert probabilities(top_k=2) == [0.5714, 0.4286, 0.0, 0.0]
-    assert probabilities(top_p=0.6) == [0.5714, 0.4286, 0.0, 0.0]
-    assert probabilities(min_p=0.45) == [0.4444, 0.3333, 0.2222, 0.0]
 
 
 def test_distinct_by_hand() -> None:

@@ -16,6 +16,8 @@ from lstmserve_training.held_out import read_held_out
 from lstmserve_training.originality import originality
 from lstmserve_training.prepare import prepare
 from lstmserve_training.recipe.reading import read_recipe
+from lstmserve_training.recipe.sections import SamplingSection
+from lstmserve_training.replies import at_temperature
 from lstmserve_training.work import CORPUS_NAME, read_tokenizer
 from support.small_run import write_small_run
 
@@ -128,3 +130,19 @@ def test_perplexity_per_word(tmp_path: Path, line: str, words: int | None) -> No
     else:
         tokens = len(line.format(10)) + 1  # a token for each character, and the end
         assert found["word_perplexity"] == pytest.approx(tokenizer.num_tokens ** (tokens / words))
+
+
+def test_temperature_and_filters_by_hand() -> None:
+    logits = torch.tensor([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0]]).log()
+
+    def probabilities(**settings: float) -> list[float]:
+        wanted = {"temperature": 1.0, "min_p": 0.0, **settings}
+        one, other = at_temperature(logits, SamplingSection(**wanted)).softmax(1)
+        assert one.tolist() == pytest.approx(other.flip(0).tolist())
+        return [round(float(value), 4) for value in one]
+
+    assert probabilities() == [0.4, 0.3, 0.2, 0.1]
+    assert probabilities(temperature=0.5) == [0.5333, 0.3, 0.1333, 0.0333]
+    assert probabilities(top_k=2) == [0.5714, 0.4286, 0.0, 0.0]
+    assert probabilities(top_p=0.6) == [0.5714, 0.4286, 0.0, 0.0]
+    assert probabilities(min_p=0.45) == [0.4444, 0.3333, 0.2222, 0.0]

@@ -99,9 +99,10 @@ def measure(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: int
     nats = {kind: target_nats(stepper, docs) for kind, docs in held_out.documents.items()}
     return {
         **_perplexities(nats, held_out),
-        **(_of_any_tokenizer(nats, held_out, tokenizer) if held_out.reply_id is None else {}),
+        **(_bits(nats, held_out, tokenizer) if held_out.reply_id is None else {}),
         **_labels(stepper, held_out),
         **_variety(stepper, held_out, tokenizer, seed),
+        **(_words(nats, held_out, tokenizer) if held_out.reply_id is None else {}),
     }
 
 
@@ -119,24 +120,14 @@ def _perplexities(nats: Mapping[str, list[Tensor]], held_out: HeldOut) -> Measur
     return found
 
 
-def _of_any_tokenizer(
-    nats: Mapping[str, list[Tensor]], held_out: HeldOut, tokenizer: Tokenizer
-) -> Measures:
-    """Bits per byte, and perplexity per word: what models of other tokenizers can be compared by.
-
-    A text's end counts as a word (Mikolov et al., 2010), and each word as all of its tokens.
-    """
-    total, size, words = 0.0, 0, 0
+def _bits(nats: Mapping[str, list[Tensor]], held_out: HeldOut, tokenizer: Tokenizer) -> Measures:
+    """Bits per byte of text: what models of other tokenizers can be compared by."""
+    total, size = 0.0, 0
     for kind, documents in held_out.documents.items():
         for row, document in zip(nats[kind], documents, strict=True):
             total += float(row[counted_targets(document)].double().sum())
             size += sum(len(tokenizer.token_bytes(token)) for token in document.token_ids)
-            words += len(tokenizer.decode(document.token_ids).split())
-            words += document.token_ids[-1] == held_out.end_id
-    found: Measures = {"bits_per_byte": total / math.log(2) / max(1, size)}
-    if total < MAX_WORD_NATS * words:
-        found["word_perplexity"] = math.exp(total / words)
-    return found
+    return {"bits_per_byte": total / math.log(2) / max(1, size)}
 
 
 def _labels(stepper: Stepper, held_out: HeldOut) -> Measures:
@@ -162,6 +153,20 @@ def _variety(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: in
     token_ids = sample_replies(stepper, held_out.sampled, held_out.end_id, REPLY_TOKENS, seed)
     replies = list(map(tokenizer.decode, token_ids))
     return {"distinct_1": distinct(replies, 1), "distinct_2": distinct(replies, 2)}
+
+
+def _words(nats: Mapping[str, list[Tensor]], held_out: HeldOut, tokenizer: Tokenizer) -> Measures:
+    """Perplexity per word, whatever its tokens are; a text's end is one more (as in Mikolov, 2010).
+
+    Empty where white space does not part words.
+    """
+    total, words = 0.0, 0
+    for kind, documents in held_out.documents.items():
+        for row, document in zip(nats[kind], documents, strict=True):
+            total += float(row[counted_targets(document)].double().sum())
+            words += len(tokenizer.decode(document.token_ids).split())
+            words += document.token_ids[-1] == held_out.end_id
+    return {"word_perplexity": math.exp(total / words)} if total < MAX_WORD_NATS * words else {}
 
 
 def _speeds(steppers: Mapping[str, Stepper], seconds: float) -> Measures:
