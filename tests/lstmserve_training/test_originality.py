@@ -21,6 +21,7 @@ from lstmserve_training.replies import at_temperature
 from lstmserve_training.work import CORPUS_NAME, read_tokenizer
 from support.small_run import write_small_run
 
+NAMES = [f"Line number {number} of them" for number in range(40)]
 LINES = """\
 name = "names"
 kind = "lines"
@@ -71,7 +72,7 @@ class Uniform:
 def prepare_run(
     folder: Path,
     kind: str = "lines",
-    lines: Sequence[str] = tuple(f"Line number {n} of them" for n in range(40)),
+    lines: Sequence[str] = NAMES,
 ) -> Tokenizer:
     (folder / "names.txt").write_text("\n".join(lines), encoding="utf-8")
     (folder / "names.toml").write_text(LINES.replace('"lines"', f'"{kind}"'), encoding="utf-8")
@@ -137,7 +138,7 @@ def test_temperature_and_filters_by_hand() -> None:
 
     def probabilities(**settings: float) -> list[float]:
         wanted = {"temperature": 1.0, "min_p": 0.0, **settings}
-        one, other = at_temperature(logits, SamplingSection(**wanted)).softmax(1)
+        one, other = at_temperature(logits, SamplingSection.model_validate(wanted)).softmax(1)
         assert one.tolist() == pytest.approx(other.flip(0).tolist())
         return [round(float(value), 4) for value in one]
 
