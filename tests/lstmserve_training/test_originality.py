@@ -82,20 +82,19 @@ def prepare_run(
 
 def test_texts_from_training_are_copies(tmp_path: Path) -> None:
     tokenizer = prepare_run(tmp_path)
+    recipe = read_recipe(tmp_path / "names.toml")
     line = load_corpus(tmp_path / CORPUS_NAME).common[0].documents[0].token_ids
-    new = [line[0], *tokenizer.encode("a line of its own"), line[-1]]
-    steppers = {
-        "copying": Reciter(line[1:], tokenizer.num_tokens),
-        "inventing": Reciter(new[1:], tokenizer.num_tokens),
-    }
-    found = originality(read_recipe(tmp_path / "names.toml"), tmp_path, tokenizer, steppers)
-    assert found == {
+    new = [*tokenizer.encode("a line of its own"), line[-1]]
+    copying, inventing = (
+        originality(recipe, tmp_path, tokenizer, Reciter(ids, tokenizer.num_tokens))
+        for ids in (line[1:], new)
+    )
+    assert copying == {
         "written_texts": 70,
-        "written_distinct_2_at_1_copying": pytest.approx(1 / 70),
-        "written_copied_percent_at_1_copying": 100.0,
-        "written_distinct_2_at_1_inventing": pytest.approx(1 / 70),
-        "written_copied_percent_at_1_inventing": 0.0,
+        "written_distinct_2_at_1": pytest.approx(1 / 70),
+        "written_copied_percent_at_1": 100.0,
     }
+    assert inventing == {**copying, "written_copied_percent_at_1": 0.0}
 
 
 def test_case_and_white_space_make_no_copy_original(tmp_path: Path) -> None:
@@ -103,18 +102,18 @@ def test_case_and_white_space_make_no_copy_original(tmp_path: Path) -> None:
     line = load_corpus(tmp_path / CORPUS_NAME).common[0].documents[0].token_ids
     loud = tokenizer.decode(line).upper().replace(" ", "  ") + " "
     stepper = Reciter([*tokenizer.encode(loud), line[-1]], tokenizer.num_tokens)
-    found = originality(read_recipe(tmp_path / "names.toml"), tmp_path, tokenizer, {"it": stepper})
-    assert found["written_copied_percent_at_1_it"] == 100.0
+    found = originality(read_recipe(tmp_path / "names.toml"), tmp_path, tokenizer, stepper)
+    assert found["written_copied_percent_at_1"] == 100.0
 
 
 def test_a_book_and_replies_have_no_whole_texts(tmp_path: Path) -> None:
     tokenizer = prepare_run(tmp_path, kind="text")
-    recipe = read_recipe(tmp_path / "names.toml")
-    assert originality(recipe, tmp_path, tokenizer, {}) == {}
+    recipe, nothing = read_recipe(tmp_path / "names.toml"), Uniform(tokenizer.num_tokens)
+    assert originality(recipe, tmp_path, tokenizer, nothing) == {}
     path = write_small_run(tmp_path / "faq")
     prepare(read_recipe(path), path.parent, path.parent)
     tokenizer = read_tokenizer(path.parent)
-    assert originality(read_recipe(path), path.parent, tokenizer, {}) == {}
+    assert originality(read_recipe(path), path.parent, tokenizer, nothing) == {}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from lstmserve_training.replies import at_temperature, distinct, sample_replies
 from lstmserve_training.work import CORPUS_NAME, read_template, require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lstmserve_bundle.tokenizer import Tokenizer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def originality(
-    recipe: Recipe, work: Path, tokenizer: Tokenizer, steppers: Mapping[str, Stepper]
+    recipe: Recipe, work: Path, tokenizer: Tokenizer, stepper: Stepper
 ) -> dict[str, float]:
     """Return Distinct-2 of texts begun from nothing, and the percentage that training has read.
 
@@ -33,17 +33,16 @@ def originality(
     if template.has_roles or (first := next(trained_on, None)) is None:
         return {}
     written = {
-        f"at_{temperature:g}_{name}": _write(stepper, template, tokenizer, recipe, temperature)
+        temperature: _write(stepper, template, tokenizer, recipe, temperature)
         for temperature in recipe.evaluation.temperatures
-        for name, stepper in steppers.items()
     }
     wanted = set(itertools.chain.from_iterable(written.values()))
     copies = wanted.intersection(itertools.chain([first], trained_on))
     measures: dict[str, float] = {"written_texts": recipe.evaluation.texts}
-    for name, texts in written.items():
+    for temperature, texts in written.items():
         copied = sum(text in copies for text in texts)
-        measures[f"written_distinct_2_{name}"] = distinct(texts, 2)
-        measures[f"written_copied_percent_{name}"] = 100 * copied / len(texts)
+        measures[f"written_distinct_2_at_{temperature:g}"] = distinct(texts, 2)
+        measures[f"written_copied_percent_at_{temperature:g}"] = 100 * copied / len(texts)
     return measures
 
 
