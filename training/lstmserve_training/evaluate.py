@@ -84,8 +84,8 @@ def evaluate(
             found["torchscript_bytes"] = _torchscript_bytes(stepper)
             measures |= {f"{key}_{name}": value for key, value in found.items()}
         say("measuring what it writes by itself")
-        found = originality(recipe, work, tokenizer, module)
-        measures |= {f"{key}_{INT8}": value for key, value in found.items()}
+        written = originality(recipe, work, tokenizer, module)
+        measures |= {f"{key}_{INT8}": value for key, value in written.items()}
         say("measuring speed")
         measures |= _speeds(steppers, recipe.evaluation.speed_seconds)
     measures |= _differences(measures) | _parity(work)
