@@ -95,5 +95,21 @@ def constraints(
     write_json(json, describe_run(), {"findings": figures})
 
 
+@app.command()
+def schemas(
+    folder: Annotated[Path, typer.Argument(help="MaskBench's files: maskbench/data.")],
+    model_store: Annotated[Path, typer.Option(help="Store of the model.")] = Path("model_store"),
+    every: Annotated[int, typer.Option(min=1, help="Try every so many of them.")] = 1,
+    json: Json = None,
+) -> None:
+    """Count which JSON schemas of a public test suite are served, and rightly."""
+    from benchmarks.cost.constraints import open_newest
+    from benchmarks.cost.schemas import try_schemas
+
+    found = list(try_schemas(open_newest(model_store), folder, every))
+    print_findings({f"JSON schemas of {folder}": found})
+    write_json(json, describe_run(), {"findings": [each.to_json() for each in found]})
+
+
 def main() -> None:
     app()

@@ -14,7 +14,10 @@ from benchmarks.load.findings import Finding, Target
 from lstmserve_bundle import Bundle, open_bundle
 from lstmserve_server.engine.constraints.builder import ProcessBuilder
 from lstmserve_server.engine.constraints.byte_automaton import of_regex
-from lstmserve_server.engine.constraints.form import Form
+from lstmserve_server.engine.constraints.form import Form, RegularForm
+from lstmserve_server.engine.constraints.grammar import Grammar
+from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder
+from lstmserve_server.engine.constraints.growing import ReplyMaker
 from lstmserve_server.engine.constraints.spec import FormSpec
 from lstmserve_server.engine.constraints.token_automaton import Vocabulary, of_tokens
 from lstmserve_server.engine.decoding.decode_row import DecodeRow, FormRow
@@ -53,18 +56,33 @@ EVERYDAY = (
     r"[$€£][0-9]{1,6}(\.[0-9]{2})?",
     r"(?i)(order|invoice) [a-z0-9-]+",
 )
+# lines of JSON, one after the other
+ORDERS = """
+start: (order "\\n")*
+order: %json {
+  "type": "object",
+  "properties": {
+    "topic": {"enum": ["order", "refund", "delivery"]},
+    "urgent": {"type": "boolean"},
+    "number": {"type": "integer"},
+    "summary": {"type": "string", "maxLength": 80}
+  },
+  "required": ["topic", "urgent", "summary"],
+  "additionalProperties": false
+}
+"""
 LARGE = (r"[^\n]{1,200}", r"\w{3,16}", r"[ab]*a[ab]{13}")
 
 
 def time_steps(store: Path, seconds: float) -> list[Finding]:
     """Compare steps of plain rows with those of rows that keep a form; they take turns."""
-    bundle = _open_newest(store)
+    bundle = open_newest(store)
     runner = load_newest(store).runner
     with closing(ProcessBuilder()) as builder:
-        forms = {pattern: builder.build(FormSpec(pattern), bundle) for pattern in DECODED}
+        forms = {pattern: _regular(builder.build(FormSpec(pattern), bundle)) for pattern in DECODED}
     for form in forms.values():
-        runner.taught.teach(form.digest, form.automaton)
-    rounds = dict(_rounds(runner, forms))
+        runner.taught.teach(form.digest, form.taught)
+    rounds = {**dict(_rounds(runner, forms)), **dict(_grammar_rounds(runner, bundle))}
     spent = _take_turns(rounds, seconds)
     plain = spent.pop("plain")
     return [
@@ -76,7 +94,13 @@ def time_steps(store: Path, seconds: float) -> list[Finding]:
     ]
 
 
-def _rounds(runner: Runner, forms: Mapping[str, Form]) -> Iterator[tuple[str, Round]]:
+def _regular(form: Form) -> RegularForm:
+    if not isinstance(form, RegularForm):
+        raise TypeError(f"not a regular form: {form}")
+    return form
+
+
+def _rounds(runner: Runner, forms: Mapping[str, RegularForm]) -> Iterator[tuple[str, Round]]:
     yield "plain", _round(runner, [None] * ROWS)
     for pattern, form in forms.items():
         yield f"all rows keep {pattern}", _round(runner, [form] * ROWS)
@@ -86,7 +110,30 @@ def _rounds(runner: Runner, forms: Mapping[str, Form]) -> Iterator[tuple[str, Ro
     yield "rows keep one of three", _round(runner, mixed)
 
 
-def _round(runner: Runner, forms: Sequence[Form | None]) -> Round:
+def _grammar_rounds(runner: Runner, bundle: Bundle) -> Iterator[tuple[str, Round]]:
+    tokens, end_id = bundle.tokenizer.all_bytes(), bundle.template.end_id
+    grammar = GrammarBuilder(tokens, end_id).build(ORDERS, "")
+    maker = ReplyMaker(tokens, end_id)
+    for name, count in (("one row keeps a grammar", 1), ("all rows keep a grammar", ROWS)):
+        yield name, _grammar_round(runner, maker, grammar, count)
+
+
+def _grammar_round(runner: Runner, maker: ReplyMaker, grammar: Grammar, count: int) -> Round:
+    def begin(number: int) -> DecodeRow:
+        reply = maker.begin(grammar, NEVER_ENDS) if number < count else None
+        return DecodeRow(number, 5, 0, SAMPLING, NEVER_ENDS, stream=number, grammar=reply)
+
+    rows: list[DecodeRow] = []
+
+    def warm_up() -> None:
+        rows[:] = map(begin, range(ROWS))
+        runner.clear(list(range(ROWS)))
+        runner.decode(rows, STEPS, same_rows=False)
+
+    return Round(warm_up, lambda: runner.decode(rows, STEPS, same_rows=True))
+
+
+def _round(runner: Runner, forms: Sequence[RegularForm | None]) -> Round:
     rows = [
         DecodeRow(
             number,
@@ -94,7 +141,7 @@ def _round(runner: Runner, forms: Sequence[Form | None]) -> Round:
             0,
             SAMPLING,
             NEVER_ENDS,
-            form=None if form is None else FormRow(form.digest, form.automaton.start, NEVER_ENDS),
+            form=None if form is None else FormRow(form.digest, form.taught.start, NEVER_ENDS),
         )
         for number, form in enumerate(forms)
     ]
@@ -120,7 +167,7 @@ def _take_turns(rounds: Mapping[str, Round], seconds: float) -> dict[str, float]
 
 def time_building(store: Path, repeats: int) -> list[Finding]:
     """Time what a caller waits for: building, in the process that does it, and the way there."""
-    bundle = _open_newest(store)
+    bundle = open_newest(store)
     with closing(ProcessBuilder()) as builder:
         builder.build(FormSpec("[0-9]"), bundle)  # which starts the process
         return _summarize(lambda pattern: _build(builder, pattern, bundle), repeats)
@@ -128,7 +175,7 @@ def time_building(store: Path, repeats: int) -> list[Finding]:
 
 def time_building_alone(store: Path, repeats: int) -> list[Finding]:
     """Time the work of building, in processor time of one thread."""
-    bundle = _open_newest(store)
+    bundle = open_newest(store)
     tokens = map(bundle.tokenizer.token_bytes, range(bundle.tokenizer.num_tokens))
     vocabulary = Vocabulary(tuple(tokens), bundle.template.end_id)
 
@@ -157,5 +204,6 @@ def _build(builder: ProcessBuilder, pattern: str, bundle: Bundle) -> float:
     return time.perf_counter() - began_at
 
 
-def _open_newest(store: Path) -> Bundle:
+def open_newest(store: Path) -> Bundle:
+    """Return the newest version of a store's first model."""
     return open_bundle(next(iter(ModelRepository(store).scan().values()))[0].folder)

@@ -28,10 +28,11 @@ def perplexities(folder: Path, poems: Sequence[Poem]) -> tuple[int, float, float
     """
     bundle = open_bundle(folder)
     with closing(ProcessBuilder()) as builder:
-        automata = {
-            name: builder.build(FormSpec.of(form), bundle).automaton
+        built = {
+            name: builder.build(FormSpec.of(form), bundle).taught
             for name, form in bundle.forms.items()
         }
+    automata = {name: taught for name, taught in built.items() if isinstance(taught, Automaton)}
     model = load_module(bundle.model_path)
     found = [
         _nats(model, bundle, automata[form], token_ids)

@@ -17,6 +17,14 @@ from lstmserve_client.async_client import AsyncClient
 from lstmserve_client.async_conversation import AsyncConversation
 from lstmserve_client.client import Client
 from lstmserve_client.config import ClientOptions
+from lstmserve_client.constraints import (
+    Choices,
+    Constraint,
+    Form,
+    Grammar,
+    JsonSchema,
+    Regex,
+)
 from lstmserve_client.conversation import Conversation
 from lstmserve_client.errors import (
     BrokenReplyError,
@@ -49,15 +57,12 @@ from lstmserve_client.types import (
     CacheStoreStats,
     CacheWarmed,
     CallOptions,
-    Choices,
     Chunk,
     Classification,
     ClassifyOptions,
     Completion,
-    Constraint,
     Event,
     FinishReason,
-    Form,
     GenerateOptions,
     Label,
     LogLevel,
@@ -68,7 +73,6 @@ from lstmserve_client.types import (
     Priority,
     Prompt,
     RedisStats,
-    Regex,
     Reply,
     ReplyOutcome,
     ReplySource,
@@ -113,8 +117,10 @@ __all__ = [
     "FinishReason",
     "Form",
     "GenerateOptions",
+    "Grammar",
     "HedgePolicy",
     "InvalidRequestError",
+    "JsonSchema",
     "Label",
     "LogLevel",
     "LstmserveError",

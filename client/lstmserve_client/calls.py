@@ -1,7 +1,8 @@
 """Unary calls as values: the request, and how its answer is read. Pure functions, no I/O."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from grpc_health.v1 import health_pb2
@@ -12,6 +13,7 @@ from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_client import convert, convert_administration, methods, types
 from lstmserve_client.checks import check_names
+from lstmserve_client.constraints import JsonSchema
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
 from lstmserve_client.methods import Method
 from lstmserve_client.request import (
@@ -60,7 +62,17 @@ def _of(kind: Any, options: types.GenerateOptions | types.ClassifyOptions) -> di
 def reply(prompt: types.Prompt, options: types.WholeReplyOptions) -> UnaryCall[types.Reply]:
     shared = request_options(options, types.WholeReplyOptions.__optional_keys__)
     request = fill_reply_request(prompt, shared, options.get("best_of"), options.get("num_replies"))
+    constraint = options.get("constraint")
+    if isinstance(constraint, JsonSchema):
+        return UnaryCall(methods.GENERATE_REPLY, request, partial(_parsed_reply, constraint))
     return UnaryCall(methods.GENERATE_REPLY, request, whole_reply)
+
+
+def _parsed_reply(schema: JsonSchema, message: pb.GenerateReplyResponse) -> types.Reply:
+    """A whole reply with its value; raises ValueError where it is none, which no server sends."""
+    found = whole_reply(message)
+    others = (replace(each, parsed=schema.parse(each.text)) for each in found.alternatives)
+    return replace(found, parsed=schema.parse(found.text), alternatives=tuple(others))
 
 
 def classify_many(

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -12,14 +12,18 @@ from typing import Annotated, Any
 import typer
 
 from lstmserve_client.config import DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS, ClientOptions
+from lstmserve_client.constraints import (
+    Choices,
+    Constraint,
+    Form,
+    Grammar,
+    JsonSchema,
+    Regex,
+)
 from lstmserve_client.policies import RetryPolicy
 from lstmserve_client.tls import Tls
 from lstmserve_client.types import (
     CacheMode,
-    Choices,
-    Constraint,
-    Form,
-    Regex,
     RequestOptions,
     SamplingParams,
     StoppingCriteria,
@@ -37,6 +41,15 @@ _MAX_ATTEMPTS = 3
 def _count(help_text: str, panel: str) -> Any:  # noqa: ANN401 - as typer types its options
     """A number that the wire cannot carry below zero; all other limits are the server's."""
     return typer.Option(min=0, metavar="N", help=help_text, rich_help_panel=panel)
+
+
+def _read(option: str, path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise typer.BadParameter(f"{option}: {path}: {error.strerror or error}") from None
+    except UnicodeError:
+        raise typer.BadParameter(f"{option}: {path}: is not UTF-8; save it as UTF-8") from None
 
 
 def _sampling(help_text: str) -> Any:  # noqa: ANN401 - as typer types its options
@@ -264,6 +277,22 @@ class ReplyOptions:
             rich_help_panel=_CONSTRAINT,
         ),
     ] = None
+    json_schema: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Let the reply be a value of the JSON schema in this file.",
+            rich_help_panel=_CONSTRAINT,
+        ),
+    ] = None
+    grammar: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Let the reply keep the grammar in this file (Lark's syntax).",
+            rich_help_panel=_CONSTRAINT,
+        ),
+    ] = None
     form: Annotated[
         str | None,
         typer.Option(
@@ -272,6 +301,9 @@ class ReplyOptions:
             rich_help_panel=_CONSTRAINT,
         ),
     ] = None
+    prompt_characters: Annotated[
+        int, _count("So many characters at the prompt's end begin what keeps it.", _CONSTRAINT)
+    ] = 0
 
     @property
     def _constraint(self) -> Constraint | None:
@@ -280,11 +312,19 @@ class ReplyOptions:
             given.append(Regex(self.regex))
         if self.choice:
             given.append(Choices(tuple(self.choice)))
+        if self.json_schema is not None:
+            given.append(JsonSchema(_read("--json-schema", self.json_schema)))
+        if self.grammar is not None:
+            given.append(Grammar(_read("--grammar", self.grammar)))
         if self.form is not None:
             given.append(Form(self.form))
         if len(given) > 1:
-            raise typer.BadParameter("--regex, --choice and --form exclude each other")
-        return given[0] if given else None
+            raise typer.BadParameter(
+                "--regex, --choice, --json-schema, --grammar and --form exclude each other"
+            )
+        if self.prompt_characters and not given:
+            raise typer.BadParameter("--prompt-characters goes with a constraint, such as --form")
+        return replace(given[0], prompt_characters=self.prompt_characters) if given else None
 
     @property
     def request_options(self) -> RequestOptions:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
-from lstmserve_client import types
+from lstmserve_client import constraints, types
 from lstmserve_client.checks import check_type
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
 
@@ -42,7 +42,7 @@ def fill_request(
     priority: types.Priority = types.Priority.NORMAL,
     min_confidence: float | None = None,
     variables: Mapping[str, str] = NO_VARIABLES,
-    constraint: types.Constraint | None = None,
+    constraint: constraints.Constraint | None = None,
 ) -> Request:
     """Fill an empty request and return it.
 
@@ -169,21 +169,35 @@ def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria
                 setattr(message, each.name, value)
 
 
-def _set_constraint(message: pb.Constraint, constraint: types.Constraint) -> None:
+def _set_constraint(message: pb.Constraint, constraint: constraints.Constraint) -> None:
+    _set_kind(message, constraint)
+    if constraint.prompt_characters:
+        with _refusing("constraint.prompt_characters"):
+            message.prompt_characters = constraint.prompt_characters
+
+
+def _set_kind(message: pb.Constraint, constraint: constraints.Constraint) -> None:
     match constraint:
-        case types.Regex(pattern):
+        case constraints.Regex(pattern):
             with _refusing("constraint.regex"):
                 message.regex = pattern
-        case types.Choices(texts):
+        case constraints.Choices(texts):
             message.choices.SetInParent()  # none are a choice that the server refuses
             with _refusing("constraint.choices.choices"):
                 message.choices.choices.extend(texts)
-        case types.Form(name):
+        case constraints.JsonSchema():
+            with _refusing("constraint.json_schema"):
+                message.json_schema = constraint.text
+        case constraints.Grammar(text):
+            with _refusing("constraint.grammar"):
+                message.grammar = text
+        case constraints.Form(name):
             with _refusing("constraint.form"):
                 message.form = name
         case _:
             raise TypeError(
-                f"constraint: must be Regex, Choices or Form, not {type(constraint).__name__}"
+                "constraint: must be Regex, Choices, JsonSchema, Grammar or Form, not "
+                f"{type(constraint).__name__}"
             )
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from lstmserve_client.constraints import Constraint
 
 Role: TypeAlias = Literal["user", "agent"]
 
@@ -148,38 +150,6 @@ class StoppingCriteria:
     def __post_init__(self) -> None:
         if isinstance(self.stop_sequences, str):
             raise TypeError('stop_sequences: must be several texts, such as ("\\n",), not one')
-
-
-@dataclass(frozen=True, slots=True)
-class Regex:
-    """A regular expression that the whole reply matches, by the syntax of Rust's crate regex."""
-
-    pattern: str
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """Texts of which the reply is one.
-
-    Raises TypeError for one text, of which each letter would be a choice.
-    """
-
-    texts: Sequence[str]
-
-    def __post_init__(self) -> None:
-        if isinstance(self.texts, str):
-            raise TypeError('Choices: must be several texts, such as ["yes", "no"], not one')
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A form that the version names; ``Model.forms`` lists them."""
-
-    name: str
-
-
-Constraint: TypeAlias = Regex | Choices | Form
-"""A form that the reply keeps, always."""
 
 
 class CallOptions(TypedDict, total=False):
@@ -353,6 +323,7 @@ class Reply:
     classification: Classification | None = None  # of versions that have a classifier
     mean_logprob: float | None = None  # of its tokens, in nats; only where several were sampled
     alternatives: tuple["Reply", ...] = ()  # the next best ones, where several were asked for
+    parsed: Any = None  # the value of the text, where a JsonSchema was asked for
 
 
 @dataclass(frozen=True, slots=True)

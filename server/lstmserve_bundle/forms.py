@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -31,6 +32,7 @@ MAX_BYTES = 1 << 20
 MAX_FORMS = 64
 MAX_REGEX_BYTES = 8192  # of one that a request brings
 MAX_OWN_REGEX_BYTES = 1 << 16  # of a version's own
+MAX_GRAMMAR_BYTES = 1 << 16  # and of a JSON schema
 MAX_CLASSES = 256
 MAX_CHOICES = 1024
 MAX_CHOICE_CHARACTERS = 1024
@@ -47,18 +49,25 @@ Classes = Annotated[dict[Name, Characters], Field(max_length=MAX_CLASSES)]
 
 
 class NamedForm(StrictModel):
-    """What a reply must satisfy: a regular expression as a whole, or one of some texts."""
+    """What a reply must satisfy.
+
+    It matches a regular expression as a whole, is one of some texts, is a value of a JSON schema,
+    or keeps a grammar.
+    """
 
     regex: Annotated[str, Field(min_length=1, max_length=MAX_OWN_REGEX_BYTES)] | None = None
     choices: Annotated[list[Choice], Field(min_length=1, max_length=MAX_CHOICES)] | None = None
+    json_schema: dict[str, JsonValue] | None = None
+    grammar: Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR_BYTES)] | None = None
     # of characters, by the names that the regular expression refers to
     classes: Classes = Field(default={})
     with_prompt: bool = False  # whether prompt and reply together must satisfy it
 
     @model_validator(mode="after")
     def _is_one_of_them(self) -> NamedForm:
-        if (self.regex is None) == (self.choices is None):
-            raise ValueError("must have one of regex and choices")
+        kinds = (self.regex, self.choices, self.json_schema, self.grammar)
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError("must have one of regex, choices, json_schema and grammar")
         return self
 
     def with_classes(self, shared: Mapping[str, str]) -> NamedForm:

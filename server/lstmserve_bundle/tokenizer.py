@@ -95,6 +95,10 @@ class Tokenizer:
         """The bytes a token adds to the text; none for a special token."""
         return self._token_bytes[token_id]
 
+    def all_bytes(self) -> tuple[bytes, ...]:
+        """The bytes that each token adds to the text, by token."""
+        return tuple(self._token_bytes)
+
     def decode(self, token_ids: Iterable[int]) -> str:
         """The text of a whole sequence; broken UTF-8 becomes U+FFFD."""
         return b"".join(map(self.token_bytes, token_ids)).decode("utf-8", errors="replace")

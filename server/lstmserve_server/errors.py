@@ -13,6 +13,7 @@ LstmserveError
 ├── QueueFullError          more waiting requests than the server keeps
 │   ├── QueueTokensFullError    more waiting tokens than the server keeps
 │   └── CallerShareError        more waiting requests of one caller than its share
+├── FormTooComplexError     a reply whose grammar needs more work than is done for one
 ├── PoisonedRequestError    a request that has ended the engine's process twice
 ├── UnauthenticatedError    nobody knows who calls
 ├── PermissionDeniedError   a caller without the scope that the method needs
@@ -104,6 +105,10 @@ class QueueTokensFullError(QueueFullError):
 
 class CallerShareError(QueueFullError):
     """One caller has its share of the queue waiting already."""
+
+
+class FormTooComplexError(LstmserveError):
+    """To keep the grammar after the tokens so far takes more work than is done for a reply."""
 
 
 class PoisonedRequestError(LstmserveError):

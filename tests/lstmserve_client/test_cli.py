@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -115,6 +116,35 @@ def test_a_constraint_is_asked_for(
 ) -> None:
     assert lstmserve("generate", "hi", *options).exit_code == 0
     assert fake.requests[0].constraint == constraint
+
+
+def test_a_constraint_may_stand_in_a_file(
+    lstmserve: Lstmserve, fake: FakeServer, tmp_path: Path
+) -> None:
+    schema, grammar = tmp_path / "a.json", tmp_path / "b.lark"
+    schema.write_text('{"type": "integer"}', encoding="utf-8-sig")
+    grammar.write_text('start: "ü"', encoding="utf-8")
+    lstmserve("generate", "hi", "--json-schema", str(schema))
+    lstmserve("generate", "hi", "--grammar", str(grammar), "--prompt-characters", "2")
+    assert [request.constraint for request in fake.requests] == [
+        pb.Constraint(json_schema='{"type": "integer"}'),
+        pb.Constraint(grammar='start: "ü"', prompt_characters=2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--grammar", "none.lark"), "--grammar: none.lark: No such file"),
+        (("--prompt-characters", "2"), "goes with a constraint"),
+    ],
+)
+def test_a_constraint_that_cannot_be_read_is_told(
+    lstmserve: Lstmserve, options: tuple[str, ...], reason: str
+) -> None:
+    result = lstmserve("generate", "hi", *options)
+    assert result.exit_code == 2
+    assert reason in unframed(result.stderr)
 
 
 def test_two_constraints_are_refused(lstmserve: Lstmserve) -> None:

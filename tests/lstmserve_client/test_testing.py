@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from pydantic import BaseModel
 
 from lstmserve_client import (
     AsyncClient,
@@ -18,6 +19,8 @@ from lstmserve_client import (
     Constraint,
     FinishReason,
     Form,
+    Grammar,
+    JsonSchema,
     Label,
     ModelNotFoundError,
     OverloadedError,
@@ -174,7 +177,17 @@ def test_what_was_asked_is_kept_as_plain_values() -> None:
     )
 
 
-@pytest.mark.parametrize("constraint", [Regex("a|b"), Choices(("a", "b")), Form("date")])
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        Regex("a|b"),
+        Choices(("a", "b")),
+        JsonSchema('{"type": "integer"}'),
+        Grammar('start: "a"'),
+        Form("date"),
+        Form("verse", prompt_characters=2),
+    ],
+)
 def test_every_constraint_is_kept_as_it_was_asked(constraint: Constraint) -> None:
     service = FakeService()
     list(service.client().generate("hi", constraint=constraint))
@@ -182,10 +195,36 @@ def test_every_constraint_is_kept_as_it_was_asked(constraint: Constraint) -> Non
 
 
 def test_a_constraint_of_another_kind_is_refused_by_name() -> None:
-    with pytest.raises(TypeError, match="constraint: must be Regex, Choices or Form, not str"):
+    with pytest.raises(TypeError, match=r"constraint: must be .* or Form, not str"):
         FakeService().client().reply("hi", constraint="[0-9]+")  # type: ignore[typeddict-item]
     with pytest.raises(TypeError, match="several texts"):
         Choices("yes")
+
+
+class Ticket(BaseModel):
+    topic: str
+    urgent: bool
+
+
+def test_a_reply_that_keeps_a_schema_is_parsed() -> None:
+    """Into an object of the model's, or what JSON has where the schema was given itself."""
+    client = FakeService({"hi": '{"topic": "order", "urgent": true}'}).client()
+    found = client.reply("hi", constraint=JsonSchema(Ticket))
+    assert found.parsed == Ticket(topic="order", urgent=True)
+    found = client.reply("hi", constraint=JsonSchema({"type": "object"}))
+    assert found.parsed == {"topic": "order", "urgent": True}
+    assert client.reply("hi").parsed is None
+
+
+async def test_an_asynchronous_client_parses_as_well() -> None:
+    service = FakeService({"hi": "[1]"})
+    async with service.async_client() as client:
+        assert (await client.reply("hi", constraint=JsonSchema("true"))).parsed == [1]
+
+
+def test_what_is_no_schema_is_refused_by_its_type() -> None:
+    with pytest.raises(TypeError, match="must be a pydantic model, a mapping or text, not int"):
+        FakeService().client().reply("hi", constraint=JsonSchema(7))  # type: ignore[arg-type]
 
 
 def test_a_conversation_is_asked_by_its_last_turn() -> None:

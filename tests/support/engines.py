@@ -14,7 +14,7 @@ from lstmserve_server.engine.archive import make_archive
 from lstmserve_server.engine.client import Vocabulary
 from lstmserve_server.engine.constraints.form import Form
 from lstmserve_server.engine.decoding.runner import Runner
-from lstmserve_server.engine.messages import Amend, Cancel, Load, Park, Row, Teach, Turn, Unpark
+from lstmserve_server.engine.messages import Amend, Cancel, Load, Park, Row, Turn, Unpark
 from lstmserve_server.engine.observer import Measuring
 from lstmserve_server.engine.outbox import Outbox
 from lstmserve_server.engine.output import Finish, FinishReason, Output, TokenLogprobs
@@ -25,6 +25,7 @@ from lstmserve_server.engine.reply import Reply as ReplyInTheMaking
 from lstmserve_server.engine.reply_text import begin_text
 from lstmserve_server.engine.request import NO_CLAIM, Claim, GenerationRequest
 from lstmserve_server.engine.shared_page import SharedPage, make_page
+from lstmserve_server.engine.teaching import Teaching
 from lstmserve_server.errors import LstmserveError
 
 MAX_ROWS = 64
@@ -140,6 +141,7 @@ class Bench:
         page = SharedPage(make_page())
         end_id = self._vocabulary.end_id
         self.engine = Engine(model.runner, end_id, self.config, page, self._clock)
+        self._teaching = Teaching()
         self._making: dict[int, ReplyInTheMaking] = {}
         self.replies: dict[int, Reply] = {}
         self.outputs: dict[int, list[Output]] = {}
@@ -161,7 +163,9 @@ class Bench:
             number, request, claim, states, text, Outbox(1), arrived_at, is_measured, form
         )
         if form is not None:
-            self.engine.run(Teach(form.digest, form.automaton))
+            tokens = self._vocabulary.tokenizer.all_bytes
+            for lesson in self._teaching.teach(form, tokens):
+                self.engine.run(lesson)
         self.engine.submit(reply.to_submit())
         self._making[number] = reply
         self.outputs[number], self.replies[number] = [], Reply()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from hashlib import blake2b
 
@@ -11,7 +12,8 @@ from lstmserve_server.engine.constraints.byte_automaton import (
     of_choices,
     of_regex,
 )
-from lstmserve_server.engine.constraints.form import Form
+from lstmserve_server.engine.constraints.form import ContextFreeForm, RegularForm
+from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder, of_json_schema
 from lstmserve_server.engine.constraints.token_automaton import Vocabulary, of_tokens
 from support.reference_form import ReferenceForm
 
@@ -23,20 +25,41 @@ def vocabulary_of(bundle: Bundle) -> Vocabulary:
     return Vocabulary(tuple(tokens), bundle.template.end_id)
 
 
-def regex_form(bundle: Bundle, pattern: str) -> Form:
+def regex_form(bundle: Bundle, pattern: str) -> RegularForm:
     return _to_form(bundle, pattern, of_regex(pattern))
 
 
-def choices_form(bundle: Bundle, choices: Sequence[str]) -> Form:
+def choices_form(bundle: Bundle, choices: Sequence[str]) -> RegularForm:
     return _to_form(bundle, repr(choices), of_choices(choices))
 
 
-def _to_form(bundle: Bundle, name: str, built: ByteAutomaton) -> Form:
+def _to_form(bundle: Bundle, name: str, built: ByteAutomaton) -> RegularForm:
     automaton = of_tokens(built, vocabulary_of(bundle))
-    return Form(blake2b(name.encode(), digest_size=32).digest(), automaton, built.to_text_table())
+    return RegularForm(_digest(name), automaton, built.to_text_table())
 
 
-def reference_form(bundle: Bundle, form: Form) -> ReferenceForm:
+def grammar_form(bundle: Bundle, text: str, prefix: str = "") -> ContextFreeForm:
+    """A form by a grammar in Lark's syntax."""
+    built = _builder(bundle.manifest.digest, bundle).build(text, prefix)
+    return ContextFreeForm(_digest(f"{text} {prefix}"), built)
+
+
+def json_form(bundle: Bundle, schema: object, prefix: str = "") -> ContextFreeForm:
+    """A form by a JSON schema."""
+    return grammar_form(bundle, of_json_schema(json.dumps(schema)), prefix)
+
+
+def _builder(digest: str, bundle: Bundle) -> GrammarBuilder:
+    if digest not in _BUILDERS:
+        _BUILDERS[digest] = GrammarBuilder(bundle.tokenizer.all_bytes(), bundle.template.end_id)
+    return _BUILDERS[digest]
+
+
+def _digest(name: str) -> bytes:
+    return blake2b(name.encode(), digest_size=32).digest()
+
+
+def reference_form(bundle: Bundle, form: RegularForm) -> ReferenceForm:
     """The same once more, for the reference decoder."""
     key = (bundle.manifest.digest, form.digest)
     if key not in _REFERENCES:
@@ -45,4 +68,5 @@ def reference_form(bundle: Bundle, form: Form) -> ReferenceForm:
     return _REFERENCES[key]
 
 
+_BUILDERS: dict[str, GrammarBuilder] = {}
 _REFERENCES: dict[tuple[str, bytes], ReferenceForm] = {}

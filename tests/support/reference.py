@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from lstmserve_server.engine.output import FinishReason, TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest
 from support.engines import LoadedModel
-from support.reference_form import ReferenceForm
+from support.reference_form import ReferenceForm, ReferenceGrammar
 from support.reference_model import Floats, ReferenceModel, read_parameters
 from support.reference_sampler import choose, log_probabilities
 
@@ -33,7 +33,7 @@ class ReferenceDecoder:
         self._end_id = model.bundle.template.end_id
 
     def reply(
-        self, request: GenerationRequest, form: ReferenceForm | None = None
+        self, request: GenerationRequest, form: ReferenceForm | ReferenceGrammar | None = None
     ) -> ReferenceReply:
         """The tokens after ``resume_ids``, up to the end token or ``max_tokens``."""
         reply = ReferenceReply(FinishReason.MAX_TOKENS)
@@ -44,6 +44,8 @@ class ReferenceDecoder:
         while len(tokens) < request.max_tokens:
             raw = self._model.logits(state)
             token_id = choose(raw, request, tokens, self._end_id, form)
+            if isinstance(form, ReferenceGrammar):
+                token_id = form.instead(tokens, token_id, request.max_tokens)
             tokens.append(token_id)
             reply.token_ids.append(token_id)
             if request.sampling.num_logprobs is not None:

@@ -1,10 +1,19 @@
-"""Which tokens a form allows, once more: each token byte by byte, from every state, in Python."""
+"""Which tokens a form allows, once more and slowly.
+
+Of an automaton each token is walked byte by byte, from every state. Of a grammar the library reads
+the whole text anew for every token, over a vocabulary of bytes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llguidance import LLMatcher
+
 from lstmserve_server.engine.constraints.automaton import OUTSIDE, TextTable
+from lstmserve_server.engine.constraints.grammar import Grammar
+from lstmserve_server.engine.constraints.growing import ReplyMaker
+from lstmserve_server.engine.constraints.parsing import text_matcher
 
 
 class ReferenceForm:
@@ -75,3 +84,30 @@ class ReferenceForm:
             if not new:
                 return distances
             distances |= dict.fromkeys(new, distance)
+
+
+class ReferenceGrammar:
+    """A grammar over the tokens of a vocabulary."""
+
+    def __init__(self, grammar: Grammar, tokens: Sequence[bytes], end_id: int) -> None:
+        self._grammar = grammar
+        self._tokens = tokens
+        self._end_id = end_id
+        self._maker = ReplyMaker(tokens, end_id)
+
+    def allowed(self, token_ids: Sequence[int], _: int) -> set[int]:
+        """The tokens that may follow these, whether or not a completion fits behind them."""
+        begun = self._grammar.prefix + b"".join(self._tokens[token] for token in token_ids)
+        matcher = text_matcher(self._grammar.text, begun)
+        found = {number for number, text in enumerate(self._tokens) if _goes_on(matcher, text)}
+        return found | ({self._end_id} if matcher.is_accepting() else set())
+
+    def instead(self, token_ids: Sequence[int], token_id: int, max_tokens: int) -> int:
+        """What a reply takes that has these tokens and chooses this one."""
+        reply = self._maker.begin(self._grammar, max_tokens)
+        assert reply.follows(token_ids)
+        return reply.take(token_id)
+
+
+def _goes_on(matcher: LLMatcher, text: bytes) -> bool:
+    return bool(text) and matcher.validate_tokens(list(text)) == len(text)

@@ -16,7 +16,7 @@ import torch
 
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from support.reference_draw import draw, mass, random_bits, random_stream, running_sums
-from support.reference_form import ReferenceForm
+from support.reference_form import ReferenceForm, ReferenceGrammar
 from support.reference_model import Floats
 
 LOG2_E = math.log2(math.e)
@@ -37,7 +37,7 @@ def choose(
     request: GenerationRequest,
     reply: Sequence[int],
     end_id: int,
-    form: ReferenceForm | None = None,
+    form: ReferenceForm | ReferenceGrammar | None = None,
 ) -> int:
     """The token that follows ``reply``."""
     params = request.sampling

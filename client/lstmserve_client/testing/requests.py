@@ -6,16 +6,20 @@ from typing import Literal, TypeAlias
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client import convert
+from lstmserve_client.constraints import (
+    Choices,
+    Constraint,
+    Form,
+    Grammar,
+    JsonSchema,
+    Regex,
+)
 from lstmserve_client.request import CACHE_MODES, PRIORITIES
 from lstmserve_client.transport import Attempt
 from lstmserve_client.types import (
     CacheMode,
-    Choices,
-    Constraint,
-    Form,
     Priority,
     Prompt,
-    Regex,
     SamplingParams,
     StoppingCriteria,
     Turn,
@@ -90,13 +94,18 @@ def _count(message: AnyRequest, name: Literal["best_of", "num_replies"]) -> int 
 
 
 def _constraint(message: pb.Constraint) -> Constraint | None:
+    count = message.prompt_characters
     match message.WhichOneof("kind"):
         case "regex":
-            return Regex(message.regex)
+            return Regex(message.regex, prompt_characters=count)
         case "choices":
-            return Choices(tuple(message.choices.choices))
+            return Choices(tuple(message.choices.choices), prompt_characters=count)
+        case "json_schema":
+            return JsonSchema(message.json_schema, prompt_characters=count)
+        case "grammar":
+            return Grammar(message.grammar, prompt_characters=count)
         case "form":
-            return Form(message.form)
+            return Form(message.form, prompt_characters=count)
     return None
 
 

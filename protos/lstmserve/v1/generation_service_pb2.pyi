@@ -491,15 +491,28 @@ class Constraint(_message.Message):
 
     REGEX_FIELD_NUMBER: _builtins.int
     CHOICES_FIELD_NUMBER: _builtins.int
+    JSON_SCHEMA_FIELD_NUMBER: _builtins.int
+    GRAMMAR_FIELD_NUMBER: _builtins.int
     FORM_FIELD_NUMBER: _builtins.int
+    PROMPT_CHARACTERS_FIELD_NUMBER: _builtins.int
     regex: _builtins.str
     """A regular expression that the whole reply matches, by the syntax of Rust's crate regex: no
     look-around and no back-references; \\d, \\w and \\s follow Unicode; ^ and $ may stand at its ends
-    alone. At most 8,192 bytes. A reply of a regular expression holds no NUL character. What needs
-    too many states, too much memory or too much time is refused by name.
+    alone. At most 8,192 bytes. A reply of a regular expression holds no NUL character.
     """
+    json_schema: _builtins.str
+    """A JSON schema (draft 2020-12) of which the reply is a value, on one line. Keywords that are not
+    served are refused by name. At most 65,536 bytes.
+    """
+    grammar: _builtins.str
+    """A context-free grammar in the syntax of Lark, as llguidance reads it. At most 65,536 bytes."""
     form: _builtins.str
     """A form that the version names; its card lists them."""
+    prompt_characters: _builtins.int
+    """How many characters at the end of the prompt belong to the text that keeps the form. The reply
+    goes on from there. At most as many as the prompt has, and 8,192. 0: the text begins with the
+    reply. Only with a prompt, not with a conversation.
+    """
     @_builtins.property
     def choices(self) -> Global___Choices:
         """The texts that the reply may be."""
@@ -509,13 +522,16 @@ class Constraint(_message.Message):
         *,
         regex: _builtins.str = ...,
         choices: Global___Choices | None = ...,
+        json_schema: _builtins.str = ...,
+        grammar: _builtins.str = ...,
         form: _builtins.str = ...,
+        prompt_characters: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "form", b"form", "kind", b"kind", "regex", b"regex"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "form", b"form", "grammar", b"grammar", "json_schema", b"json_schema", "kind", b"kind", "regex", b"regex"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "form", b"form", "kind", b"kind", "regex", b"regex"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "form", b"form", "grammar", b"grammar", "json_schema", b"json_schema", "kind", b"kind", "prompt_characters", b"prompt_characters", "regex", b"regex"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["regex", "choices", "form"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["regex", "choices", "json_schema", "grammar", "form"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

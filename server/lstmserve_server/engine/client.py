@@ -186,12 +186,13 @@ class EngineClient:
     def _teach(self, form: Form) -> None:
         """Tell the process of a form; each in a message of its own, as they may be large."""
         in_use = {reply.request.form_digest for reply in self._replies.values()}
-        teach = self._teaching.teach(form)
-        if teach is not None:
+        lessons = self._teaching.teach(form, self._vocabulary.tokenizer.all_bytes)
+        if lessons:
             for forget in self._teaching.forget(in_use):
                 self._send(forget)
             self._flush()
-            self._send(teach)
+        for lesson in lessons:
+            self._send(lesson)
             self._flush()
 
     def _cancel(self, reply: Reply, left_at: float | None) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.constraints.automaton import Automaton
+from lstmserve_server.engine.constraints.grammar import Grammar
 from lstmserve_server.engine.output import TokenLogprobs
 from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.engine.request import Claim, GenerationRequest
@@ -19,9 +20,11 @@ from lstmserve_server.errors import (
     CallerShareError,
     DeadlineError,
     DeadlineInfeasibleError,
+    FormTooComplexError,
     LstmserveError,
     QueueFullError,
     QueueTokensFullError,
+    ResumeMismatchError,
 )
 
 LATE = "the deadline passed before the reply ended"
@@ -92,7 +95,13 @@ class Teach(Message, frozen=True, tag=6):
     """Know a form by its digest, before a reply that keeps it."""
 
     digest: bytes
-    automaton: Automaton
+    taught: Automaton | Grammar
+
+
+class TeachTokens(Message, frozen=True, tag=8):
+    """Know what the model's tokens stand for, before the first grammar."""
+
+    tokens: tuple[bytes, ...]  # by number; empty for those that no form allows
 
 
 class Forget(Message, frozen=True, tag=7):
@@ -101,7 +110,7 @@ class Forget(Message, frozen=True, tag=7):
     digest: bytes
 
 
-Command = Submit | Amend | Cancel | Park | Unpark | Teach | Forget
+Command = Submit | Amend | Cancel | Park | Unpark | Teach | TeachTokens | Forget
 
 
 # --- from the engine -------------------------------------------------------------------------
@@ -150,7 +159,7 @@ class Refusal(Message, frozen=True):
         """Return the error that it was made of."""
         if self.retry_seconds is not None:
             return QUEUE_ERRORS[self.kind](self.text, self.retry_seconds)
-        return DEADLINE_ERRORS[self.kind](self.text)
+        return OTHER_ERRORS[self.kind](self.text)
 
 
 class Load(Message, frozen=True):
@@ -181,7 +190,15 @@ FromEngine = Loaded | Refused | Turn
 QUEUE_ERRORS = {
     kind.__name__: kind for kind in (QueueFullError, QueueTokensFullError, CallerShareError)
 }
-DEADLINE_ERRORS = {kind.__name__: kind for kind in (DeadlineError, DeadlineInfeasibleError)}
+OTHER_ERRORS = {
+    kind.__name__: kind
+    for kind in (
+        DeadlineError,
+        DeadlineInfeasibleError,
+        FormTooComplexError,
+        ResumeMismatchError,
+    )
+}
 
 # --- bytes -----------------------------------------------------------------------------------
 

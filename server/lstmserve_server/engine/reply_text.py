@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from lstmserve_bundle import IncrementalDetokenizer, Tokenizer
 from lstmserve_bundle.detokenizer import TokenBytes
-from lstmserve_server.engine.constraints.form import Form, FormText
+from lstmserve_server.engine.constraints.form import Form
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import GenerationRequest
 from lstmserve_server.errors import ResumeMismatchError
@@ -20,7 +20,7 @@ def begin_text(
     Raises ResumeMismatchError when nothing can follow the request's resume_ids.
     """
     resumed, most = request.resume_ids, request.max_tokens
-    if form is not None and not form.automaton.allows_within(resumed, most, form.start):
+    if form is not None and not form.allows_within(resumed, most):
         raise ResumeMismatchError("resume_tokens: no reply that keeps the form begins with these")
     text = ReplyText(tokenizer, end_id, most, request.stop_sequences, form)
     for token_id in request.resume_ids:
@@ -52,7 +52,7 @@ class ReplyText:
         self._end_id = end_id
         self._max_tokens = max_tokens
         self._stops = tuple(stop_sequences)
-        self._form = FormText(form) if form is not None and stop_sequences else None
+        self._form = form.begin_text() if form is not None and stop_sequences else None
         self._held = ""
         self.num_tokens = 0
         self.finish_reason: FinishReason | None = None

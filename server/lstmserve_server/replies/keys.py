@@ -33,7 +33,7 @@ def digest_question(owner: Owner, request: GenerationRequest) -> bytes:
         request.min_tokens,
         sorted(set(request.stop_sequences)),  # the first found ends the reply, whatever the order
         _effective(request.sampling),
-        *([request.form_digest] if request.form_digest else ()),
+        *([request.form_digest, request.form_start] if request.form_digest else ()),
     )
     return _digest(msgspec.msgpack.encode(facts))
 

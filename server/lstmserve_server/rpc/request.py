@@ -18,7 +18,8 @@ from lstmserve_server.replies.answering import NOT_UNDERSTOOD, Understood, under
 from lstmserve_server.replies.fill_in import Values
 from lstmserve_server.replies.request import ReplyRequest
 from lstmserve_server.rpc.call import Call
-from lstmserve_server.rpc.constraining import Constraining, check_constraint
+from lstmserve_server.rpc.constraining import Constraining
+from lstmserve_server.rpc.constraints import check_constraint
 from lstmserve_server.rpc.samples import check_best_of
 from lstmserve_server.rpc.tokenizing import MAX_AT_ONCE_BYTES, Tokenizing
 from lstmserve_server.rpc.validation import (
@@ -66,9 +67,7 @@ async def to_reply_request(
         lambda: encode(request, model), count_work(request, model), claim
     )
     max_tokens = _max_tokens(request.stopping, model.manifest)
-    constrained = await constraining.find(
-        request, model.bundle, max_tokens, claim, last_turn(request)
-    )
+    constrained = await constraining.find(request, model.bundle, max_tokens, claim)
     understood = _understand(request, encoded, model.answers)
     generation = to_generation_request(request, model, encoded.prompt_ids, understood)
     form = constrained.form

@@ -266,3 +266,33 @@ def test_it_says_that_the_server_is_gone_and_comes_back_with_it(
             expect(page.get_by_text("live", exact=True)).to_be_visible()
             send(page, "hello")
             expect(fact(page, "Ended by")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "reply"),
+    [
+        ("one of some texts", "yes\nno\n", "yes|no"),
+        ("what matches a regular expression", "[0-9]{3}", "[0-9]{3}"),
+        ("a value of a JSON schema", '{"enum": ["on", "off"]}', '"(on|off)"'),
+        ("what keeps a grammar", 'start: "(" start ")" | "."', r"\(*\.\)*"),
+    ],
+)
+def test_a_reply_keeps_the_form_that_is_chosen(
+    watched: Watched, kind: str, text: str, reply: str
+) -> None:
+    page = watched.page
+    page.get_by_label("The reply is to be").select_option(kind)
+    page.locator("#constraint-text").fill(text)
+    send(page, "hello", "3")
+    expect(page.locator("#text")).to_have_text(re.compile(f"^{reply}$"))
+    page.get_by_label("The reply is to be").select_option("anything")
+    expect(page.locator("#constraint-text")).to_be_hidden()
+
+
+def test_a_constraint_that_is_wrong_is_marked(watched: Watched) -> None:
+    page = watched.page
+    page.get_by_label("The reply is to be").select_option("a value of a JSON schema")
+    page.locator("#constraint-text").fill("{")
+    send(page, "hello")
+    expect(page.locator("#problem")).to_contain_text("constraint.json_schema: is no JSON")
+    expect(page.locator("#constraint-text")).to_have_attribute("aria-invalid", "true")

@@ -126,7 +126,7 @@ async def test_callers_take_turns(tiny: LoadedModel) -> None:
 async def test_a_form_that_needs_more_tokens_is_refused_by_the_number(tiny: LoadedModel) -> None:
     bench = Bench(tiny, SlowBuilder())
     form = regex_form(tiny.bundle, "[0-9]{4}")
-    most = form.automaton.shortest
+    most = form.taught.shortest
     assert (await bench.find("[0-9]{4}", max_tokens=most)).form is not None
     with pytest.raises(InvalidRequestError, match=f"must be at least {most}, not {most - 1}"):
         await bench.find("[0-9]{4}", max_tokens=most - 1)

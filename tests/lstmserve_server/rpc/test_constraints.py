@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
+import jsonschema
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
@@ -26,6 +29,22 @@ from lstmserve_bundle.manifest import TemplateManifest, read_manifest, write_man
 from support.calls import find_detail
 from support.engine_processes import engines_of
 
+ORDER = {
+    "type": "object",
+    "properties": {
+        "topic": {"enum": ["order", "refund"]},
+        "urgent": {"type": "boolean"},
+        "items": {"type": "array", "items": {"type": "integer"}, "maxItems": 3},
+    },
+    "required": ["topic", "urgent"],
+    "additionalProperties": False,
+}
+LINES = 'start: (/[a-z]{2}/ ";"){100} /[a-z]{2}/'
+SUMS = """
+start: product (("+" | "-") product)*
+product: factor (("*" | "/") factor)*
+factor: /[1-9][0-9]{0,2}/ | "(" start ")"
+"""
 DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 
@@ -55,6 +74,56 @@ def test_choices_are_kept_also_by_streams(generation: GenerationStub) -> None:
     asked = pb.GenerateRequest(prompt="hello", constraint=pb.Constraint(choices=choices))
     events = list(generation.Generate(asked))
     assert "".join(event.chunk.text for event in events) in list(choices.choices)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 2.0])
+def test_a_json_schema_is_kept(generation: GenerationStub, temperature: float) -> None:
+    sampling = pb.SamplingParams(temperature=temperature, seed=3)
+    constraint = pb.Constraint(json_schema=json.dumps(ORDER))
+    reply = generation.GenerateReply(request(constraint, sampling=sampling))
+    jsonschema.validate(json.loads(reply.text), ORDER)
+
+
+def test_a_grammar_is_kept_also_from_within_the_prompt(generation: GenerationStub) -> None:
+    """What stands before in the prompt is no part of it."""
+    constraint = pb.Constraint(grammar=SUMS, prompt_characters=4)
+    for seed in range(5):
+        asked = pb.GenerateRequest(
+            prompt="sum: ((1+",
+            constraint=constraint,
+            sampling=pb.SamplingParams(seed=seed, temperature=1.5),
+            stopping=pb.StoppingCriteria(max_tokens=24),
+        )
+        text = "".join(event.chunk.text for event in generation.Generate(asked))
+        assert ast.parse(f"((1+{text}")  # a sum is an expression of Python's, too
+
+
+def test_a_regex_is_kept_also_from_within_the_prompt(generation: GenerationStub) -> None:
+    constraint = pb.Constraint(regex=DATE, prompt_characters=5)
+    asked = pb.GenerateReplyRequest(prompt="when? 2026-", constraint=constraint)
+    assert re.fullmatch(DATE, "2026-" + generation.GenerateReply(asked).text)
+
+
+def test_the_cache_keeps_beginnings_apart(generation: GenerationStub) -> None:
+    replies = {
+        generation.GenerateReply(
+            pb.GenerateReplyRequest(
+                prompt="aaaa",
+                constraint=pb.Constraint(regex="a{6}", prompt_characters=count),
+            )
+        ).text
+        for count in (0, 1, 4, 1, 0)
+    }
+    assert replies == {"a" * 6, "a" * 5, "a" * 2}
+
+
+def test_a_stop_sequence_ends_json_only_where_it_is_whole(generation: GenerationStub) -> None:
+    asked = request(
+        pb.Constraint(json_schema='{"type": "array", "items": {"type": "integer"}}'),
+        sampling=pb.SamplingParams(seed=1),
+        stopping=pb.StoppingCriteria(max_tokens=40, stop_sequences=["1", "]", ","]),
+    )
+    assert json.loads(generation.GenerateReply(asked).text) is not None
 
 
 def test_several_replies_keep_it(generation: GenerationStub) -> None:
@@ -122,6 +191,32 @@ def test_it_is_resumed_after_every_token(generation: GenerationStub) -> None:
             "constraint.choices.choices",
             "different",
         ),
+        (pb.Constraint(json_schema=""), "constraint.json_schema", "from 1 to 65536 bytes"),
+        (pb.Constraint(json_schema="{"), "constraint.json_schema", "is no JSON"),
+        (pb.Constraint(json_schema="[]"), "constraint.json_schema", "object, true or false"),
+        (pb.Constraint(json_schema='{"not": {}}'), "constraint.json_schema", '"not"'),
+        (pb.Constraint(json_schema='{"format": "x"}'), "constraint.json_schema", "format: x"),
+        (pb.Constraint(json_schema='{"x-guidance": {}}'), "constraint.json_schema", "x-guidance"),
+        (
+            pb.Constraint(json_schema='{"type": "string", "minLength": 3, "maxLength": 2}'),
+            "constraint.json_schema",
+            "maxLength",
+        ),
+        (pb.Constraint(grammar=""), "constraint.grammar", "from 1 to 65536 bytes"),
+        (pb.Constraint(grammar="start: b"), "constraint.grammar", "line 1, column 8: unknown name"),
+        (pb.Constraint(grammar="start: start"), "constraint.grammar", "is kept by no text"),
+        (pb.Constraint(grammar="start: <[7]>"), "constraint.grammar", "special tokens"),
+        (
+            pb.Constraint(grammar='start: "a"', prompt_characters=2),
+            "constraint.grammar",
+            "this end of the prompt",
+        ),
+        (pb.Constraint(regex="a+", prompt_characters=2), "prompt", "allows no 'l'"),
+        (
+            pb.Constraint(regex="a+", prompt_characters=6),
+            "constraint.prompt_characters",
+            "at most 5, not 6",
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_by_name(
@@ -168,13 +263,40 @@ def test_hostile_patterns_are_refused_and_end_nothing(
     assert generation.GenerateReply(request(pb.Constraint(regex="[0-9]"))).text.isdigit()
 
 
-def test_a_stream_goes_on_when_its_engine_has_died(tiny_store: Path) -> None:
+HOSTILE_GRAMMARS = [
+    'start: "a" start "b" | start start | ',
+    "start: /(a|b){5000}(c|d){5000}/",
+    "start: " + "(" * 3000 + '"a"' + ")" * 3000,
+    "start: " + " ".join(f"/[a-z]{{1,{n}}}/" for n in range(1000, 1200)),
+    '%llguidance {"allow_invalid_utf8": true}\nstart: "a"',
+    'start: e{60000}\ne: "a" | "b"',
+]
+
+
+@pytest.mark.parametrize("grammar", HOSTILE_GRAMMARS)
+def test_hostile_grammars_cost_nobody_else_anything(
+    generation: GenerationStub, grammar: str
+) -> None:
+    """They are refused, or their replies end."""
+    with suppress(grpc.RpcError):
+        generation.GenerateReply(request(pb.Constraint(grammar=grammar)))
+    assert generation.GenerateReply(request(pb.Constraint(regex="[0-9]"))).text.isdigit()
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [pb.Constraint(regex="([a-z]{2} ){100}[a-z]{2}"), pb.Constraint(grammar=LINES)],
+    ids=["regex", "grammar"],
+)
+def test_a_stream_goes_on_when_its_engine_has_died(
+    tiny_store: Path, constraint: pb.Constraint
+) -> None:
     """The engine that takes its place is taught the form before it goes on."""
     asked = pb.GenerateRequest(
         prompt="hello",
         sampling=pb.SamplingParams(seed=4),
         stopping=pb.StoppingCriteria(max_tokens=400),
-        constraint=pb.Constraint(regex="([a-z]{2} ){100}[a-z]{2}"),
+        constraint=constraint,
         cache_mode=pb.CACHE_MODE_BYPASS,
     )
     with (
@@ -189,7 +311,7 @@ def test_a_stream_goes_on_when_its_engine_has_died(tiny_store: Path) -> None:
         engine.kill()
         texts += [event.chunk.text for event in events]
     assert "".join(texts) == whole
-    assert re.fullmatch(asked.constraint.regex, whole)
+    assert re.fullmatch(r"([a-z]{2}[ ;]){100}[a-z]{2}", whole)
 
 
 def test_a_version_may_name_forms(tiny_store: Path, tmp_path: Path) -> None:
@@ -218,7 +340,10 @@ def test_a_version_may_name_forms(tiny_store: Path, tmp_path: Path) -> None:
             "rest: with_prompt is for models that go on with a text",
         ),
         (r'{"date": {"regex": "(a)\\1"}}', "constraints.json: date: cannot be read"),
-        ('{"date": {}}', "date: Value error, must have one of regex and choices"),
+        (
+            '{"date": {}}',
+            "date: Value error, must have one of regex, choices",
+        ),
         ('{"Date": {"regex": "a"}}', "Date"),
     ],
 )

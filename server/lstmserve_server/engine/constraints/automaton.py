@@ -21,7 +21,7 @@ UNKNOWN = "\0"  # in symbols: a character that no text of a form has
 OUTSIDE = -1  # the state of a text that is no beginning of any that fits
 
 
-class Automaton(msgspec.Struct, frozen=True, array_like=True, dict=True):
+class Automaton(msgspec.Struct, frozen=True, array_like=True, dict=True, tag=1):
     """The table of tokens; numbers are little-endian, as all machines are that it runs on.
 
     s states, e transitions in the order of their states and classes, m different sets of allowed

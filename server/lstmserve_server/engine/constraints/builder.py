@@ -13,18 +13,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
 from lstmserve_bundle import Bundle
 from lstmserve_server.children import environment, send_signal
-from lstmserve_server.engine.constraints.form import Form
+from lstmserve_server.engine.constraints.form import ContextFreeForm, Form, RegularForm
 from lstmserve_server.engine.constraints.messages import (
     ANSWERS,
     MAX_LEARNED,
+    Answer,
     Build,
     Built,
+    BuiltGrammar,
     Learn,
     NotBuilt,
     RefusedFormError,
@@ -72,9 +73,13 @@ class ProcessBuilder:
             except (TimeoutError, ConnectionError, EOFError) as error:
                 self._process = None
                 raise self._explain(process.end(), error) from None
-        if isinstance(answer, NotBuilt):
-            raise RefusedFormError(answer.reason)
-        return Form(spec.digest, answer.automaton, answer.text)
+        match answer:
+            case NotBuilt(reason):
+                raise RefusedFormError(reason)
+            case BuiltGrammar(grammar):
+                return ContextFreeForm(spec.digest, grammar)
+            case Built(automaton, text):
+                return RegularForm(spec.digest, automaton, text)
 
     def close(self) -> None:
         """End the process; whoever waits for it is told that it has ended."""
@@ -117,21 +122,20 @@ class _Process:
 
     def build(
         self, spec: FormSpec, bundle: Bundle, max_seconds: float, max_waited_seconds: float
-    ) -> Built | NotBuilt:
+    ) -> Answer:
         """Return its answer; raises OSError when it does not answer in time, EOFError."""
         version = bundle.manifest.digest
         self._connection.settimeout(max_waited_seconds)
         if version not in self._learned:
             if len(self._learned) >= MAX_LEARNED:  # it forgets them as well
                 self._learned.clear()
-            tokens = tuple(_tokens(bundle))
+            tokens = bundle.tokenizer.all_bytes()
             self._connection.sendall(frame(Learn(version, tokens, bundle.template.end_id)))
             self._learned.add(version)
-        asked = Build(version, spec.regex, spec.choices, max_seconds, spec.classes)
-        self._connection.sendall(frame(asked))
+        self._connection.sendall(frame(Build(version, spec, max_seconds)))
         return self._receive(time.monotonic() + max_waited_seconds)
 
-    def _receive(self, until: float) -> Built | NotBuilt:
+    def _receive(self, until: float) -> Answer:
         messages: list[bytes] = []
         while not messages:
             self._connection.settimeout(max(until - time.monotonic(), 0.001))
@@ -156,11 +160,6 @@ class _Process:
         code = self._process.wait()
         self._connection.close()
         return max(-code, 0)
-
-
-def _tokens(bundle: Bundle) -> Iterator[bytes]:
-    tokenizer = bundle.tokenizer
-    return (tokenizer.token_bytes(token_id) for token_id in range(tokenizer.num_tokens))
 
 
 def _start() -> _Process:

@@ -1,46 +1,129 @@
-"""A form as this process keeps it: what is asked for, and what was built of it."""
+"""A form as the server's process keeps it: what is asked for, and what was built of it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from lstmserve_server.engine.constraints.automaton import NEVER, OUTSIDE, Automaton, TextTable
+from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
+
+
+class FormText(Protocol):
+    """A text that grows, and whether it satisfies a form."""
+
+    def push(self, text: str) -> None:
+        """Add text."""
+
+    def is_complete_with(self, text: str) -> bool:
+        """Return whether it satisfies the form once this is added, which it is not."""
+
+
+class Form(Protocol):
+    """What a reply must satisfy."""
+
+    @property
+    def digest(self) -> bytes:
+        """Names what was asked for."""
+
+    @property
+    def taught(self) -> Automaton | Grammar:
+        """What an engine is told of it."""
+
+    @property
+    def start(self) -> int | None:
+        """The state in which a reply begins; None: that in which the form begins."""
+
+    @property
+    def shortest(self) -> int:
+        """The fewest tokens of a reply, as far as they are known."""
+
+    @property
+    def num_bytes(self) -> int:
+        """The memory that it takes here."""
+
+    def allows_within(self, token_ids: Sequence[int], max_tokens: int) -> bool:
+        """Return whether a reply of at most so many tokens may begin with these.
+
+        Of a grammar only its engine knows, which refuses the reply.
+        """
+
+    def begin_text(self) -> FormText:
+        """Return the text of a reply before its first token."""
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What a reply must satisfy."""
+class RegularForm:
+    """A form that an automaton reads."""
 
-    digest: bytes  # of what was asked for
-    automaton: Automaton
+    digest: bytes
+    taught: Automaton
     text: TextTable
     start: int | None = None  # of replies that go on with a text; None: where the form begins
 
-    def after(self, text: str) -> Form | None:
-        """Return the form of what goes on with a text; None where no reply can."""
-        state = self.text.walk(self.text.start, text)
-        if state == OUTSIDE or self.automaton.distance(state) == NEVER:
-            return None
-        return replace(self, start=state)
+    def after(self, text: str) -> tuple[RegularForm, int]:
+        """Return the form of what goes on with a text, and how much of it fits."""
+        state = self.text.start
+        for number, character in enumerate(text):
+            following = self.text.walk(state, character)
+            if following == OUTSIDE or self.taught.distance(following) == NEVER:
+                return self, number
+            state = following
+        return replace(self, start=state), len(text)
 
     @property
     def shortest(self) -> int:
         """The fewest tokens of a reply."""
-        start = self.automaton.start if self.start is None else self.start
-        return self.automaton.distance(start)
+        return self.taught.distance(self.taught.start if self.start is None else self.start)
 
     @property
     def num_bytes(self) -> int:
-        """The memory that it takes."""
-        return self.automaton.num_bytes + self.text.num_bytes
+        """The memory that it takes here."""
+        return self.taught.num_bytes + self.text.num_bytes
+
+    def allows_within(self, token_ids: Sequence[int], max_tokens: int) -> bool:
+        """Return whether a reply of at most so many tokens may begin with these."""
+        return self.taught.allows_within(token_ids, max_tokens, self.start)
+
+    def begin_text(self) -> FormText:
+        """Return the text of a reply before its first token."""
+        return RegularText(self.text, self.start)
 
 
-class FormText:
-    """A text that grows, and whether it satisfies a form."""
+@dataclass(frozen=True, slots=True)
+class ContextFreeForm:
+    """A form that a grammar describes."""
 
-    def __init__(self, form: Form) -> None:
-        self._table = form.text
-        self._state = form.text.start if form.start is None else form.start
+    digest: bytes
+    taught: Grammar
+    start: None = None  # it is in the grammar
+
+    @property
+    def shortest(self) -> int:
+        """The fewest tokens that are known to satisfy it."""
+        return self.taught.shortest
+
+    @property
+    def num_bytes(self) -> int:
+        """The memory that it takes here."""
+        return self.taught.num_bytes
+
+    def allows_within(self, _: Sequence[int], __: int) -> bool:
+        """Return that a reply may begin with any tokens, as its engine will look at them."""
+        return True
+
+    def begin_text(self) -> FormText:
+        """Return the text of a reply before its first token."""
+        return GrammarText(self.taught)
+
+
+class RegularText:
+    """A text that an automaton reads as it grows."""
+
+    def __init__(self, table: TextTable, start: int | None) -> None:
+        self._table = table
+        self._state = table.start if start is None else start
 
     def push(self, text: str) -> None:
         """Add text."""
@@ -52,3 +135,26 @@ class FormText:
         if self._state == OUTSIDE:
             return False
         return self._table.is_complete(self._table.walk(self._state, text))
+
+
+class GrammarText:
+    """A text that is parsed only where somebody asks whether it is complete."""
+
+    def __init__(self, grammar: Grammar) -> None:
+        self._grammar = grammar
+        self._text = ""
+
+    def push(self, text: str) -> None:
+        """Add text."""
+        self._text += text
+
+    def is_complete_with(self, text: str) -> bool:
+        """Return whether it satisfies the form once this is added, which it is not."""
+        # the library is loaded by servers that need it
+        from lstmserve_server.engine.constraints.parsing import text_matcher  # noqa: PLC0415
+
+        whole = self._grammar.prefix + (self._text + text).encode()
+        try:
+            return text_matcher(self._grammar.text, whole).is_accepting()
+        except GrammarError:
+            return False

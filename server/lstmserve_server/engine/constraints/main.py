@@ -13,19 +13,28 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from lstmserve_server.engine.constraints.alphabet import read_token, to_symbols
 from lstmserve_server.engine.constraints.byte_automaton import of_choices, of_regex
+from lstmserve_server.engine.constraints.grammar_builder import (
+    GrammarBuilder,
+    of_json_schema,
+    of_lark,
+)
 from lstmserve_server.engine.constraints.messages import (
     COMMANDS,
     MAX_LEARNED,
+    Answer,
     Build,
     Built,
+    BuiltGrammar,
     Learn,
     NotBuilt,
     RefusedFormError,
 )
+from lstmserve_server.engine.constraints.spec import FormSpec
 from lstmserve_server.engine.constraints.token_automaton import Vocabulary, of_tokens
 from lstmserve_server.engine.messages import Unframer, frame
 
@@ -45,31 +54,25 @@ def main(arguments: list[str]) -> None:
     with suppress(OSError):  # a read-only /proc, or none: the server has told of it
         OOM_SCORE_FILE.write_text(str(MAX_OOM_SCORE))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
-    vocabularies: dict[str, Vocabulary] = {}
+    versions: dict[str, _Known] = {}
     unframer = Unframer()
     with suppress(ConnectionError):
         while data := connection.recv(RECEIVED_BYTES):
             for message in unframer.add(data):
                 match COMMANDS.decode(message):
-                    case Learn(version, tokens, end_id):
-                        if len(vocabularies) >= MAX_LEARNED:
-                            vocabularies.clear()
-                        vocabularies[version] = Vocabulary(tokens, end_id)
+                    case Learn() as learned:
+                        if len(versions) >= MAX_LEARNED:
+                            versions.clear()
+                        versions[learned.version] = _Known(learned)
                     case Build() as asked:
-                        connection.sendall(frame(_build(asked, vocabularies[asked.version])))
+                        connection.sendall(frame(_build(asked, versions[asked.version])))
 
 
-def _build(asked: Build, vocabulary: Vocabulary) -> Built | NotBuilt:
+def _build(asked: Build, known: _Known) -> Answer:
     """Build one form; the time that this process works on it has a bound."""
     signal.setitimer(signal.ITIMER_PROF, asked.max_seconds)
     try:
-        if asked.regex is None:
-            form = of_choices(asked.choices)
-        elif not asked.classes:
-            form = of_regex(asked.regex)
-        else:
-            return _build_of_classes(asked.regex, dict(asked.classes), vocabulary)
-        return Built(of_tokens(form, vocabulary), form.to_text_table())
+        return _built(asked.asked, known)
     except RefusedFormError as error:
         return NotBuilt(str(error))
     except RecursionError:
@@ -80,6 +83,17 @@ def _build(asked: Build, vocabulary: Vocabulary) -> Built | NotBuilt:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
+def _built(asked: FormSpec, known: _Known) -> Built | BuiltGrammar:
+    if asked.json_schema is not None:
+        return BuiltGrammar(known.grammars.build(of_json_schema(asked.json_schema), asked.prefix))
+    if asked.grammar is not None:
+        return BuiltGrammar(known.grammars.build(of_lark(asked.grammar), asked.prefix))
+    if asked.regex is not None and asked.classes:
+        return _build_of_classes(asked.regex, dict(asked.classes), known.vocabulary)
+    form = of_choices(asked.choices) if asked.regex is None else of_regex(asked.regex)
+    return Built(of_tokens(form, known.vocabulary), form.to_text_table())
+
+
 def _build_of_classes(regex: str, classes: Mapping[str, str], vocabulary: Vocabulary) -> Built:
     """Build a form of classes of characters, over tokens of whole characters."""
     pattern, symbols = to_symbols(regex, classes)
@@ -87,6 +101,18 @@ def _build_of_classes(regex: str, classes: Mapping[str, str], vocabulary: Vocabu
     tokens = tuple(read_token(token, symbols) for token in vocabulary.tokens)
     automaton = of_tokens(form, Vocabulary(tokens, vocabulary.end_id))
     return Built(automaton, form.to_text_table(symbols))
+
+
+class _Known:
+    """The tokens of a version, for either kind of form."""
+
+    def __init__(self, learned: Learn) -> None:
+        self.vocabulary = Vocabulary(learned.tokens, learned.end_id)
+
+    @cached_property
+    def grammars(self) -> GrammarBuilder:
+        """What builds grammars."""
+        return GrammarBuilder(self.vocabulary.tokens, self.vocabulary.end_id)
 
 
 if __name__ == "__main__":

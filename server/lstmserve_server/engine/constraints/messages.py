@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from lstmserve_server.engine.constraints.automaton import Automaton, TextTable
+from lstmserve_server.engine.constraints.grammar import Grammar
+from lstmserve_server.engine.constraints.spec import FormSpec
 from lstmserve_server.engine.messages import Message
 
 MAX_LEARNED = 16  # versions; with one more all others are forgotten
@@ -23,20 +25,24 @@ class Learn(Message, frozen=True, tag=1):
 
 
 class Build(Message, frozen=True, tag=2):
-    """Build what texts must match as a whole, or else be one of."""
+    """Build what a reply must satisfy."""
 
     version: str
-    regex: str | None
-    choices: tuple[str, ...]
+    asked: FormSpec
     max_seconds: float  # of the process's own time
-    classes: tuple[tuple[str, str], ...] = ()  # of characters, that the regex refers to
 
 
 class Built(Message, frozen=True, tag=1):
-    """What was asked for."""
+    """What was asked for, of a regular form."""
 
     automaton: Automaton
     text: TextTable
+
+
+class BuiltGrammar(Message, frozen=True, tag=3):
+    """What was asked for, of a context-free one."""
+
+    grammar: Grammar
 
 
 class NotBuilt(Message, frozen=True, tag=2):
@@ -45,5 +51,6 @@ class NotBuilt(Message, frozen=True, tag=2):
     reason: str
 
 
+Answer = Built | BuiltGrammar | NotBuilt
 COMMANDS = msgspec.msgpack.Decoder(Learn | Build)
-ANSWERS = msgspec.msgpack.Decoder(Built | NotBuilt)
+ANSWERS = msgspec.msgpack.Decoder(Answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -11,40 +12,43 @@ import msgspec
 
 from lstmserve_bundle import NamedForm
 
-# raise it whenever the same form comes to allow other tokens; another release of the library may
-# read a pattern otherwise
-SCHEMA = "lstmserve form 1"
-LIBRARY = f"outlines-core {version('outlines-core')}"
+# raise it whenever the same form comes to allow other tokens; another release of a library may
+# read a pattern or a grammar otherwise
+SCHEMA = "lstmserve form 2"
+LIBRARIES = tuple(f"{name} {version(name)}" for name in ("outlines-core", "llguidance"))
 DIGEST_BYTES = 32
 MAX_SPECS = 256
 
 
 @dataclass(frozen=True)
 class FormSpec:
-    """Texts that match a regular expression as a whole, or else are one of some."""
+    """Texts that keep what is set: one of regex, choices, json_schema and grammar."""
 
-    regex: str | None = None
+    regex: str | None = None  # that they match as a whole
     choices: tuple[str, ...] = ()  # their order decides nothing
     classes: tuple[tuple[str, str], ...] = ()  # name and characters of those the regex refers to
-    is_with_prompt: bool = False  # whether prompt and reply together must satisfy it
+    json_schema: str | None = None
+    grammar: str | None = None
+    prefix: str = ""  # that the texts of a schema or grammar begin with before the reply
 
     @classmethod
-    def of(cls, form: NamedForm) -> FormSpec:
-        """Return what a form of a version asks for."""
+    def of(cls, form: NamedForm, prefix: str = "") -> FormSpec:
+        """Return what a form of a version asks for, of a reply that goes on with a prefix."""
         classes = tuple(sorted(form.classes.items()))
-        return _keep(cls(form.regex, tuple(form.choices or ()), classes, form.with_prompt))
+        schema = None if form.json_schema is None else json.dumps(form.json_schema)
+        spec = cls(form.regex, tuple(form.choices or ()), classes, schema, form.grammar, prefix)
+        return _keep(spec)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether an automaton reads it."""
+        return self.json_schema is None and self.grammar is None
 
     @cached_property
     def digest(self) -> bytes:
         """Name it, within a version: forms of one digest allow the same."""
-        facts = (
-            SCHEMA,
-            LIBRARY,
-            self.regex,
-            sorted(set(self.choices)),
-            *([self.classes] if self.classes else ()),
-            *(["with prompt"] if self.is_with_prompt else ()),
-        )
+        kinds = (self.regex, sorted(set(self.choices)), self.json_schema, self.grammar)
+        facts = (SCHEMA, LIBRARIES, *kinds, self.classes, self.prefix)
         return blake2b(msgspec.msgpack.encode(facts), digest_size=DIGEST_BYTES).digest()
 
 

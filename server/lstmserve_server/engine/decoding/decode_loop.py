@@ -1,4 +1,6 @@
-"""All that torch does in a quantum, in one TorchScript call each: no Python in the token path.
+"""All that torch does in a quantum, in one TorchScript call each.
+
+There is no Python in the path of a token, but for rows that keep a grammar.
 
 Every torch operation that Python calls gives the interpreter away, and on a busy server
 waits to get it back. So numbers cross as plain lists, and few times.
@@ -13,6 +15,7 @@ from lstmserve_server.engine.decoding.constraining import Automata, constrain, f
 from lstmserve_server.engine.decoding.decode_row import RowSettings
 from lstmserve_server.engine.decoding.drawing import uniform
 from lstmserve_server.engine.decoding.filters import max_draws
+from lstmserve_server.engine.decoding.following import Grammars
 from lstmserve_server.engine.decoding.row_params import RowParams, to_params
 from lstmserve_server.engine.decoding.sampler import (
     Scores,
@@ -97,7 +100,13 @@ class DecodeLoop(nn.Module):
             forbid_end(logits, early, self.end_id)
         if params.forms.rows.shape[0] > 0:
             constrain(logits, left, params.forms)
+        if params.grammars.rows.shape[0] > 0:
+            logits.index_add_(0, params.grammars.rows, params.grammars.bias)
         tokens = choose(logits, u, params)
+        if params.grammars.rows.shape[0] > 0:
+            torch.ops.lstmserve.follow_grammars(
+                tokens, params.grammars.bias, params.grammars.number
+            )
         if params.adjusted.shape[0] > 0:
             remember(tokens, params)
         if params.forms.rows.shape[0] > 0:
@@ -108,9 +117,9 @@ class DecodeLoop(nn.Module):
         return tokens, scores
 
     @torch.jit.export
-    def prepare(self, settings: RowSettings, automata: Automata) -> RowParams:
+    def prepare(self, settings: RowSettings, automata: Automata, grammars: Grammars) -> RowParams:
         """Set the parameters of the rows of the next calls; those calls keep them up to date."""
-        return to_params(settings, self.num_tokens, automata)
+        return to_params(settings, self.num_tokens, automata, grammars)
 
     @torch.jit.export
     def prefill(self, pool: Tensor, slots: list[int], chunks: list[list[int]]) -> None:

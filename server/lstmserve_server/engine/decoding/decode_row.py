@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lstmserve_server.engine.decoding.drafts import CONTEXT
+from lstmserve_server.engine.decoding.following import GrammarReply
 from lstmserve_server.engine.decoding.taught import Place
 from lstmserve_server.engine.request import SamplingParams
 
@@ -39,7 +40,8 @@ class DecodeRow:
     reply_ids: Sequence[int] = ()
     is_measured: bool = False
     stream: int = 0  # unsigned, 64 bits: names its random numbers
-    form: FormRow | None = None  # that it keeps; None: it may say anything
+    form: FormRow | None = None  # that it keeps; None: it may say anything, or keeps a grammar
+    grammar: GrammarReply | None = None  # the reply so far, of one that keeps a grammar
 
     @property
     def recent_ids(self) -> list[int]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lstmserve_server.engine.decoding.constraining import Automata, Forms
 from lstmserve_server.engine.decoding.decode_row import RowSettings
+from lstmserve_server.engine.decoding.following import Grammars
 
 
 class RowParams(NamedTuple):
@@ -42,6 +43,7 @@ class RowParams(NamedTuple):
     any_min_tokens: bool
     scored: Tensor  # int64 [l]: rows
     forms: Forms
+    grammars: Grammars
 
 
 class Adjustments(NamedTuple):
@@ -58,7 +60,9 @@ class Adjustments(NamedTuple):
     presence: Tensor
 
 
-def to_params(settings: RowSettings, num_tokens: int, automata: Automata) -> RowParams:
+def to_params(
+    settings: RowSettings, num_tokens: int, automata: Automata, grammars: Grammars
+) -> RowParams:
     """Return the tensors of lists, for a model of so many tokens; TorchScript."""
     if len(settings.adjusted) > 0:
         changed = _adjustments(settings, num_tokens)
@@ -94,6 +98,7 @@ def to_params(settings: RowSettings, num_tokens: int, automata: Automata) -> Row
             max_tokens=torch.tensor(settings.form_max_tokens, dtype=torch.int64),
             automata=automata,
         ),
+        grammars=grammars,
     )
 
 
@@ -127,6 +132,7 @@ def repeated(params: RowParams, count: int) -> RowParams:
         any_min_tokens=params.any_min_tokens,
         scored=params.scored,
         forms=params.forms,
+        grammars=params.grammars,
     )
 
 

@@ -16,10 +16,12 @@ from torch import Tensor
 
 from lstmserve_server.engine.decoding.decode_row import DecodeRow, gather_settings
 from lstmserve_server.engine.decoding.drafts import CONTEXT, Drafts
+from lstmserve_server.engine.decoding.following import Biases, Following
 from lstmserve_server.engine.decoding.row_params import RowParams
 from lstmserve_server.engine.decoding.sampler import Scores
 from lstmserve_server.engine.decoding.taught import Taught
 from lstmserve_server.engine.output import TokenLogprobs
+from lstmserve_server.errors import LstmserveError
 
 State = Tensor
 FORMAT = "<f4"  # of a state as bytes
@@ -33,6 +35,7 @@ class Decoded:
     token_ids: list[int]
     logprobs: list[TokenLogprobs]
     form_state: int = 0  # after the last of them, of a row that keeps a form
+    error: LstmserveError | None = None  # why a row that keeps a grammar cannot go on
 
 
 class Runner:
@@ -53,6 +56,8 @@ class Runner:
         self._params: RowParams | None = None
         self.taught = Taught(num_tokens)
         self._first_states: dict[int, int] = {}  # of the rows that keep a form
+        self._biases = Biases(num_tokens)
+        self._following = Following({}, self._biases, num_tokens)
         self._max_drafts = max_drafts if hasattr(loop, "decode_alone") else 0
         self._drafts = Drafts()
         self.drafted = (0, 0)  # tokens that the last call guessed, and those that were right
@@ -126,7 +131,12 @@ class Runner:
         logprobs = _read_logprobs(scores, rows)
         states = self._form_states(self._params)
         return [
-            Decoded(list(token_ids), logprobs.get(row, []), states.get(row, 0))
+            Decoded(
+                list(token_ids),
+                logprobs.get(row, []),
+                states.get(row, 0),
+                self._following.error_of(row),
+            )
             for row, token_ids in enumerate(zip(*steps_taken, strict=True))
         ]
 
@@ -138,7 +148,11 @@ class Runner:
             for number, row in enumerate(rows)
             if row.form is not None
         }
-        params: RowParams = self._loop.prepare(settings, self.taught.automata)
+        replies = {number: row.grammar for number, row in enumerate(rows) if row.grammar}
+        self._following = Following(replies, self._biases, self._num_tokens)
+        params: RowParams = self._loop.prepare(
+            settings, self.taught.automata, self._following.grammars
+        )
         return params
 
     def _form_states(self, params: RowParams) -> dict[int, int]:
@@ -188,7 +202,9 @@ class Runner:
 
 def may_read_ahead(rows: Sequence[DecodeRow]) -> bool:
     """Return whether guesses may be read: of one row, whose choices need nothing but its scores."""
-    return len(rows) == 1 and not rows[0].sampling.is_adjusted and rows[0].form is None
+    (row, *others) = rows
+    is_free = row.form is None and row.grammar is None
+    return not others and is_free and not row.sampling.is_adjusted
 
 
 def _read_logprobs(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence as List
 
 from lstmserve_server.engine.constraints.automaton import Automaton
+from lstmserve_server.engine.constraints.grammar import Grammar
 from lstmserve_server.engine.decoding.decode_row import DecodeRow, FormRow
 from lstmserve_server.engine.decoding.runner import Decoded, Runner, State
 from lstmserve_server.engine.prefix import KnownState
+from lstmserve_server.engine.process.grammars import Grammars
 from lstmserve_server.engine.scheduling.prefill import PromptChunk
 from lstmserve_server.engine.scheduling.sequence import Sequence
 from lstmserve_server.engine.shared_page import SharedPage
@@ -28,13 +30,22 @@ class Batch:
         self._last_rows: List[Sequence] = ()
         # of those that keep a form: after how many tokens of the reply, and where it is then
         self._form_states: dict[Sequence, tuple[int, int]] = {}
+        self._grammars = Grammars()
 
-    def teach(self, digest: bytes, automaton: Automaton) -> None:
+    def teach(self, digest: bytes, taught: Automaton | Grammar) -> None:
         """Know a form that sequences may keep."""
-        self._runner.taught.teach(digest, automaton)
+        if isinstance(taught, Grammar):
+            self._grammars.teach(digest, taught)
+        else:
+            self._runner.taught.teach(digest, taught)
+
+    def teach_tokens(self, tokens: List[bytes], end_id: int) -> None:
+        """Know what the model's tokens stand for, before the first grammar."""
+        self._grammars.teach_tokens(tokens, end_id)
 
     def forget(self, digest: bytes) -> None:
         """Let a form go that no sequence keeps."""
+        self._grammars.forget(digest)
         self._runner.taught.forget(digest)
 
     def begin(self, sequence: Sequence, known: KnownState) -> None:
@@ -65,6 +76,7 @@ class Batch:
             self._slots.free(sequence)
         self._aside.pop(sequence, None)
         self._form_states.pop(sequence, None)
+        self._grammars.discard(sequence)
 
     def decode(self, rows: List[Sequence], steps: int, least_steps: int) -> list[Decoded]:
         """Decode up to so many tokens for each of these sequences, whose prompts are prefilled.
@@ -77,7 +89,7 @@ class Batch:
         decoded = self._runner.decode(asked, steps, same_rows=same_rows, least_steps=least_steps)
         self._page.put_down()
         for sequence, row in zip(rows, decoded, strict=True):
-            if sequence.request.form_digest:
+            if self._keeps_automaton(sequence):
                 num_tokens = len(sequence.token_ids) + len(row.token_ids)
                 self._form_states[sequence] = (num_tokens, row.form_state)
         return decoded
@@ -104,6 +116,7 @@ class Batch:
             self._runner.prefill([slot], [token_ids])
         self._runner.decode([self._to_row(sequence, slot)], steps, same_rows=False)
         self._last_rows = ()
+        self._grammars.discard(sequence)
         self._page.put_down()
 
     def place(self, sequences: List[Sequence]) -> None:
@@ -123,6 +136,7 @@ class Batch:
 
     def _to_row(self, sequence: Sequence, slot: int) -> DecodeRow:
         request = sequence.request
+        keeps_grammar = request.form_digest in self._grammars
         return DecodeRow(
             slot,
             sequence.next_input,
@@ -133,8 +147,13 @@ class Batch:
             sequence.token_ids,
             sequence.is_measured,
             sequence.stream,
-            self._to_form_row(sequence) if request.form_digest else None,
+            self._to_form_row(sequence) if self._keeps_automaton(sequence) else None,
+            self._grammars.reply_of(sequence) if keeps_grammar else None,
         )
+
+    def _keeps_automaton(self, sequence: Sequence) -> bool:
+        digest = sequence.request.form_digest
+        return bool(digest) and digest not in self._grammars
 
     def _to_form_row(self, sequence: Sequence) -> FormRow:
         request = sequence.request

@@ -22,6 +22,7 @@ from lstmserve_server.engine.messages import (
     Row,
     Submit,
     Teach,
+    TeachTokens,
     Turn,
     Unpark,
 )
@@ -145,7 +146,13 @@ class Engine:
         seconds, steps = self._clock() - started_at, len(decoded[0].token_ids)
         self._drafted = self._batch.drafted
         self._pace.on_decode(len(decoded), steps, seconds, while_waiting=self._scheduler.has_queue)
-        rows = [self._extend(reply, row) for reply, row in zip(turn.rows, decoded, strict=True)]
+        rows = []
+        for reply, row in zip(turn.rows, decoded, strict=True):
+            if row.error is None:
+                rows.append(self._extend(reply, row))
+            else:
+                self._remove(reply)
+                self._refuse(reply.id, row.error)
         return rows, (len(decoded), steps, seconds)
 
     def _extend(self, reply: Sequence, row: Decoded) -> Row:
@@ -175,8 +182,10 @@ class Engine:
                 self._amend(reply_id, claim)
             case Park(reply_id) if reply_id in self._replies:
                 self._park(self._replies[reply_id])
-            case Teach(digest, automaton):
-                self._batch.teach(digest, automaton)
+            case Teach(digest, taught):
+                self._batch.teach(digest, taught)
+            case TeachTokens(tokens):
+                self._batch.teach_tokens(tokens, self._end_id)
             case Forget(digest):
                 self._batch.forget(digest)
             case Unpark(reply_id) if reply_id in self._replies:

@@ -93,14 +93,17 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "variables": Parameter("variables", to_variables),
         "regex": Parameter("constraint.regex", to_text),
         "choices": Parameter("constraint.choices.choices", to_choices),
+        "json_schema": Parameter("constraint.json_schema", to_text),
+        "grammar": Parameter("constraint.grammar", to_text),
         "form": Parameter("constraint.form", to_text),
+        "prompt_characters": Parameter("constraint.prompt_characters", to_whole(MAX_UINT32)),
         "cache_mode": Parameter("cache_mode", one_of(CACHE_MODES)),
         "priority": Parameter("priority", one_of(PRIORITIES)),
     }
 )
 
 
-CONSTRAINTS = ("regex", "choices", "form")
+CONSTRAINTS = ("regex", "choices", "json_schema", "grammar", "form")
 
 
 def in_input(name: str) -> str:

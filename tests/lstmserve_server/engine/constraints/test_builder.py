@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
+import sys
+import termios
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
+from benchmarks.testbed.waiting import until
 from lstmserve_server.engine.constraints.builder import ProcessBuilder
 from lstmserve_server.engine.constraints.kept_forms import REFUSAL_BYTES, KeptForms
 from lstmserve_server.engine.constraints.messages import MAX_LEARNED, RefusedFormError
@@ -33,6 +37,13 @@ def processes() -> list[psutil.Process]:
     return [each for each in children if "constraints.main" in " ".join(each.cmdline())]
 
 
+def num_unread_bytes(builder: ProcessBuilder) -> int:
+    """How much it has sent that its process has not read."""
+    assert builder._process is not None
+    answer = fcntl.ioctl(builder._process._connection, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(answer, sys.byteorder)
+
+
 def test_it_builds_what_is_built_here(builder: ProcessBuilder, tiny: LoadedModel) -> None:
     pattern, choices = "[0-9]{3}(ab|日)*", ("yes", "no", "您好")
     for spec, own in (
@@ -41,7 +52,7 @@ def test_it_builds_what_is_built_here(builder: ProcessBuilder, tiny: LoadedModel
     ):
         found = builder.build(spec, tiny.bundle)
         assert found.digest == spec.digest
-        assert found.automaton.shortest == own.automaton.shortest
+        assert found.taught.shortest == own.taught.shortest
         assert found.num_bytes == own.num_bytes
         for text in ("123ab", "123日日", "yes", "您好", "ye", "12", ""):
             state = found.text.walk(found.text.start, text)
@@ -65,7 +76,7 @@ def test_one_that_takes_too_long_is_refused_and_the_next_one_is_built(tiny: Load
     builder = ProcessBuilder(max_seconds=0.2)
     with pytest.raises(RefusedFormError, match=r"takes longer than 0\.2 seconds"):
         builder.build(FormSpec(HOSTILE), tiny.bundle)
-    assert builder.build(FormSpec("a"), tiny.bundle).automaton.shortest == 1
+    assert builder.build(FormSpec("a"), tiny.bundle).taught.shortest == 1
     builder.close()
 
 
@@ -84,7 +95,7 @@ def test_a_process_that_was_killed_is_followed_by_another(
     (process,) = processes()
     process.kill()
     process.wait()
-    assert builder.build(FormSpec("b"), tiny.bundle).automaton.shortest == 1
+    assert builder.build(FormSpec("b"), tiny.bundle).taught.shortest == 1
 
 
 def test_no_pattern_is_refused_for_a_kill(builder: ProcessBuilder, tiny: LoadedModel) -> None:
@@ -93,10 +104,11 @@ def test_no_pattern_is_refused_for_a_kill(builder: ProcessBuilder, tiny: LoadedM
     process.suspend()  # so that it is killed while it has something to build
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(builder.build, FormSpec("b"), tiny.bundle)
+        until(lambda: num_unread_bytes(builder), "something to build")
         process.kill()
         with pytest.raises(UnavailableError, match="was killed"):
             waiting.result()
-    assert builder.build(FormSpec("b"), tiny.bundle).automaton.shortest == 1
+    assert builder.build(FormSpec("b"), tiny.bundle).taught.shortest == 1
 
 
 def test_classes_nested_too_deep_are_refused_by_name_and_end_no_process(
@@ -114,7 +126,7 @@ def test_it_forgets_versions_that_are_too_many(builder: ProcessBuilder, tiny: Lo
     assert builder._process is not None
     builder._process._learned |= {f"version {number}" for number in range(MAX_LEARNED)}
     builder._process._learned.discard(tiny.bundle.manifest.digest)
-    assert builder.build(FormSpec("b"), tiny.bundle).automaton.shortest == 1
+    assert builder.build(FormSpec("b"), tiny.bundle).taught.shortest == 1
     assert builder._process._learned == {tiny.bundle.manifest.digest}
 
 

@@ -48,7 +48,7 @@ def run_all(
 
 def with_form(request: GenerationRequest, form: Form) -> Asked:
     """The request with a form, and room for it."""
-    most = max(request.max_tokens, form.automaton.shortest, 1)
+    most = max(request.max_tokens, form.taught.shortest, 1)
     return replace(request, max_tokens=most, form_digest=form.digest), form
 
 
@@ -96,7 +96,7 @@ def test_sets_that_are_kept_as_bits_allow_the_same(
         monkeypatch.setattr(automaton_module, "MAX_UNPACKED_SETS", most)
         for digest in forms:
             tiny.runner.taught.forget(digest)
-        assert any(form.automaton.has_many_sets for form in forms.values())
+        assert any(form.taught.has_many_sets for form in forms.values())
         assert [reply.essence for reply in run_all(tiny, pool)] == expected
 
 
@@ -165,7 +165,7 @@ def test_whatever_is_asked_the_form_is_kept(
             form = regex_form(tiny.bundle, pattern)
         except RefusedFormError:
             continue
-        most = max(1, form.automaton.shortest + more)
+        most = max(1, form.taught.shortest + more)
         request = GenerationRequest(prompt_ids(tiny.bundle, "hello"), params, most, number % 3)
         requests.append((replace(request, form_digest=form.digest), form))
         kept.append(pattern)
@@ -243,7 +243,7 @@ def test_forms_that_are_forgotten_are_taught_again(tiny: LoadedModel) -> None:
     for form in (*others, kept):
         taught.forget(form.digest)
     for form in others:
-        taught.teach(form.digest, form.automaton)
+        taught.teach(form.digest, form.taught)
     bench = Bench(tiny, EngineConfig(quantum_steps=2))
     bench.submit(0, *with_form(request, kept)[:1], form=kept)
     for form in others:

@@ -1,0 +1,255 @@
+"""Replies that keep a grammar: as the reference decoder has them, and always kept."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lstmserve_server.config import EngineConfig
+from lstmserve_server.engine.constraints import parsing
+from lstmserve_server.engine.constraints.form import ContextFreeForm, Form
+from lstmserve_server.engine.constraints.messages import RefusedFormError
+from lstmserve_server.engine.output import FinishReason
+from lstmserve_server.engine.request import GenerationRequest, SamplingParams
+from lstmserve_server.errors import FormTooComplexError, ResumeMismatchError
+from support.comparison import assert_as_computed
+from support.engines import Bench, LoadedModel, Reply, prompt_ids, run_together
+from support.forms import grammar_form, json_form, regex_form
+from support.random_requests import random_request
+from support.reference import ReferenceDecoder
+from support.reference_form import ReferenceGrammar
+
+SUMS = """
+start: sum
+sum: product (("+" | "-") product)*
+product: factor (("*" | "/") factor)*
+factor: /[0-9]{1,3}/ | "(" sum ")"
+"""
+BRACKETS = 'start: "a" | "[" start "]" | "(" start ")"'
+ORDER = {
+    "type": "object",
+    "properties": {
+        "topic": {"enum": ["order", "refund", "您好"]},
+        "urgent": {"type": "boolean"},
+        "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2},
+        "note": {"type": "string", "minLength": 3, "maxLength": 12},
+    },
+    "required": ["topic", "urgent", "items"],
+    "additionalProperties": False,
+}
+TREE = {
+    "type": "object",
+    "properties": {"v": {"type": "integer"}, "kids": {"type": "array", "items": {"$ref": "#"}}},
+    "required": ["v", "kids"],
+    "additionalProperties": False,
+}
+Asked = tuple[GenerationRequest, Form | None]
+
+
+def run_all(
+    model: LoadedModel, asked: list[Asked], config: EngineConfig | None = None
+) -> list[Reply]:
+    bench = Bench(model, config)
+    for number, (request, form) in enumerate(asked):
+        bench.submit(number, request, form=form)
+    return list(bench.run().values())
+
+
+def with_form(request: GenerationRequest, form: Form) -> Asked:
+    """The request with a form, and room for it."""
+    most = max(request.max_tokens, form.taught.shortest, 1)
+    return replace(request, max_tokens=most, form_digest=form.digest, stop_sequences=()), form
+
+
+@pytest.fixture(scope="module")
+def forms(tiny: LoadedModel) -> list[Form]:
+    return [
+        grammar_form(tiny.bundle, SUMS),
+        json_form(tiny.bundle, ORDER),
+        grammar_form(tiny.bundle, BRACKETS, "[(["),
+        json_form(tiny.bundle, TREE),
+        regex_form(tiny.bundle, "[a-z]{3,9}"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def pool(tiny: LoadedModel, forms: list[Form]) -> list[Asked]:
+    """Requests of all kinds; every sixth says anything, and one keeps an automaton."""
+    rng = random.Random(9)
+    asked = list[Asked]()
+    for number in range(24):
+        request = random_request(tiny.bundle, rng)
+        plain = replace(request, stop_sequences=())
+        kind = number % 6
+        asked.append((plain, None) if kind == 5 else with_form(request, forms[kind]))
+    return asked
+
+
+def test_they_are_what_the_reference_decoder_makes(
+    tiny: LoadedModel, reference: ReferenceDecoder, pool: list[Asked]
+) -> None:
+    tokens, end_id = tiny.bundle.tokenizer.all_bytes(), tiny.bundle.template.end_id
+    for reply, (request, form) in zip(run_all(tiny, pool), pool, strict=True):
+        if isinstance(form, ContextFreeForm):
+            own = ReferenceGrammar(form.taught, tokens, end_id)
+            assert_as_computed(reply, (request, reference.reply(request, own)))
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(1, 16), (2, 1), (7, 5), (64, 16)])
+def test_neither_company_nor_quantum_changes_them(
+    tiny: LoadedModel, pool: list[Asked], rows: int, steps: int
+) -> None:
+    found = run_all(tiny, pool, EngineConfig(max_running=rows, quantum_steps=steps))
+    together = run_all(tiny, pool)
+    assert [reply.essence for reply in found] == [reply.essence for reply in together]
+
+
+def test_they_change_no_other_reply(tiny: LoadedModel, pool: list[Asked]) -> None:
+    plain = [number for number, (_, form) in enumerate(pool) if form is None]
+    alone = run_together(tiny, [pool[number][0] for number in plain])
+    together = run_all(tiny, pool)
+    assert [together[number].essence for number in plain] == [reply.essence for reply in alone]
+
+
+def test_they_are_resumed_after_any_token(tiny: LoadedModel, pool: list[Asked]) -> None:
+    whole = run_all(tiny, pool)
+    for (request, form), reply in list(zip(pool, whole, strict=True))[:12]:
+        ids = reply.token_ids
+        rest = [(replace(request, resume_ids=tuple(ids[:cut])), form) for cut in range(1, len(ids))]
+        for cut, resumed in enumerate(run_all(tiny, rest), start=1):
+            assert ids[:cut] + resumed.token_ids == ids
+
+
+def test_they_are_parked_and_go_on(tiny: LoadedModel, pool: list[Asked]) -> None:
+    whole = run_all(tiny, pool[:8])
+    bench = Bench(tiny, EngineConfig(max_running=3, quantum_steps=2))
+    for number, (request, form) in enumerate(pool[:8]):
+        bench.submit(number, request, form=form)
+    rng = random.Random(1)
+    parked = set[int]()
+    while bench.has_work or parked:
+        if bench.has_work:
+            bench.step()
+        number = rng.randrange(8)
+        if number in parked:
+            parked.discard(number)
+            bench.unpark(number)
+        elif not bench.replies[number].has_ended:
+            parked.add(number)
+            bench.park(number)
+    assert [bench.replies[n].essence for n in range(8)] == [reply.essence for reply in whole]
+
+
+values = st.deferred(lambda: st.one_of(scalars, arrays, objects))
+scalars = st.sampled_from(
+    [
+        {"type": "integer"},
+        {"type": "number", "minimum": 0, "maximum": 9.5},
+        {"type": "string", "maxLength": 5},
+        {"type": "string", "minLength": 9},
+        {"type": "string", "pattern": "^[a-c]{2,4}$"},
+        {"type": "boolean"},
+        {"enum": ["x", 7, None]},
+        {"anyOf": [{"type": "null"}, {"const": "on"}]},
+    ]
+)
+arrays = st.builds(
+    lambda items, least: {"type": "array", "items": items, "minItems": least},
+    values,
+    st.integers(0, 3),
+)
+objects = st.builds(
+    lambda properties, open_: {
+        "type": "object",
+        "properties": properties,
+        "required": sorted(properties)[:2],
+        "additionalProperties": open_,
+    },
+    st.dictionaries(st.sampled_from("abc"), values, max_size=3),
+    st.booleans(),
+)
+sampling = st.builds(
+    SamplingParams,
+    temperature=st.sampled_from([0.0, 0.7, 2.0]),
+    top_k=st.sampled_from([0, 1, 5]),
+    top_p=st.sampled_from([1.0, 0.3]),
+    seed=st.integers(0, 2**64 - 1),
+    repetition_penalty=st.sampled_from([1.0, 1.5]),
+    logit_bias=st.just(()) | st.integers(0, 447).map(lambda token: ((token, 100.0),)),
+)
+
+
+@given(schema=values, params=sampling, more=st.integers(0, 30), least=st.integers(0, 9))
+@settings(max_examples=60)
+def test_whatever_is_asked_the_schema_is_kept(
+    tiny: LoadedModel, schema: dict[str, object], params: SamplingParams, more: int, least: int
+) -> None:
+    """Also where max_tokens leaves just what is known to fit."""
+    try:
+        form = json_form(tiny.bundle, schema)
+    except RefusedFormError:
+        return
+    most = max(1, form.taught.shortest + more)
+    request = GenerationRequest(prompt_ids(tiny.bundle, "hello"), params, most, min(least, most))
+    (reply,) = run_all(tiny, [with_form(request, form)])
+    jsonschema.validate(json.loads(reply.text), schema)
+
+
+def test_one_that_wants_more_tokens_than_the_form_has_ends_with_it(tiny: LoadedModel) -> None:
+    form = grammar_form(tiny.bundle, 'start: "no"')
+    request = GenerationRequest(prompt_ids(tiny.bundle, "hi"), SamplingParams(), 40, min_tokens=20)
+    (reply,) = run_all(tiny, [with_form(request, form)])
+    assert reply.text == "no"
+    assert reply.finish is not None
+    assert reply.finish.reason is FinishReason.END_OF_TEXT
+
+
+def test_a_stop_sequence_waits_until_the_form_is_complete(tiny: LoadedModel) -> None:
+    form = grammar_form(tiny.bundle, 'start: "[" /[a-z]{0,40}/ "]" "]"*')
+    request, _ = with_form(
+        GenerationRequest(prompt_ids(tiny.bundle, "hi"), SamplingParams(temperature=1.0), 60), form
+    )
+    stops = ("a", "e", "]")
+    (reply,) = run_all(tiny, [(replace(request, stop_sequences=stops), form)])
+    assert reply.text.startswith("[")
+    assert reply.text.endswith("]")
+
+
+def test_tokens_that_leave_the_form_are_not_resumed_after(tiny: LoadedModel) -> None:
+    form = json_form(tiny.bundle, ORDER)
+    request, _ = with_form(
+        GenerationRequest(prompt_ids(tiny.bundle, "hi"), SamplingParams(), 40), form
+    )
+    wrong = replace(request, resume_ids=tuple(tiny.bundle.tokenizer.encode("a")))
+    bench = Bench(tiny)
+    bench.submit(0, wrong, form=form)
+    bench.submit(1, request, form=form)
+    lost, other = bench.run().values()
+    assert isinstance(lost.error, ResumeMismatchError)
+    assert "keeps the form" in str(lost.error)
+    jsonschema.validate(json.loads(other.text), ORDER)
+
+
+def test_what_takes_too_much_work_ends_alone_and_says_so(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the library gives up, the reply ends with an error, and others go on."""
+    form = grammar_form(tiny.bundle, 'start: /[ab]*a[ab]{9}/ "x"')
+    tight = parsing.LLParserLimits(max_lexer_states=40)
+    monkeypatch.setattr(parsing, "LIMITS", tight)
+    asked, _ = with_form(
+        GenerationRequest(prompt_ids(tiny.bundle, "hi"), SamplingParams(seed=1), 400), form
+    )
+    bench = Bench(tiny)
+    bench.submit(0, asked, form=form)
+    bench.submit(1, replace(asked, form_digest=b""))
+    lost, other = bench.run().values()
+    assert isinstance(lost.error, FormTooComplexError)
+    assert "too many states" in str(lost.error)
+    assert other.finish is not None
