@@ -10,18 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lstmserve_bundle.tokenizer import Tokenizer
 from lstmserve_training.documents import Document
 from lstmserve_training.errors import DataError
+from lstmserve_training.evaluate import text_measures
 from lstmserve_training.held_out import contexts
 from lstmserve_training.perplexity import (
     counted_targets,
     perplexity,
     perplexity_of,
+    ranks,
     reply_targets,
     target_nats,
 )
+from lstmserve_training.recipe.sections import TokenizerSection
 from lstmserve_training.replies import accuracy, distinct, draw, next_logits, sample_replies
 from lstmserve_training.speed import one_thread, tokens_per_second
+from lstmserve_training.tokenizer import train_tokenizer
 
 NUM_TOKENS = 50
 END = 9
@@ -71,6 +76,23 @@ def test_perplexity_counts_tokens_not_documents() -> None:
     right, wrong = document(1, 2, 3, 4), document(5, 7)
     assert perplexity(Counter(), [right]) == pytest.approx(1.0)
     assert perplexity(Counter(), [right, wrong]) == pytest.approx(math.exp(100 / 4))
+
+
+def test_ranks_count_what_is_more_likely_and_lower_ids_among_equals() -> None:
+    logits = torch.tensor([[0.5, 2.0, 0.5, -1.0]]).expand(4, -1)
+    assert ranks(logits, torch.arange(4)).tolist() == [1, 0, 2, 3]
+
+
+def test_text_measures_are_of_characters_and_of_the_most_likely_tokens() -> None:
+    section = TokenizerSection(kind="characters", vocabulary=320)
+    tokenizer = Tokenizer(train_tokenizer(["né"], section, ["<|end|>"]))
+    documents = {"text": [document(tokenizer.special_id("<|end|>"), *tokenizer.encode("nné"))]}
+    scores = {"text": [torch.tensor([[math.log(2), 0.0], [math.log(4), 4.0], [math.log(8), 5.0]])]}
+    found = text_measures(scores, documents, tokenizer)
+    assert found["bits_per_character"] == pytest.approx((1 + 2 + 3) / 3)
+    assert found["bits_per_byte"] == pytest.approx((1 + 2 + 3) / 4)
+    assert found["top_1"] == pytest.approx(1 / 3)
+    assert found["top_5"] == pytest.approx(2 / 3)
 
 
 def test_targets_of_weight_zero_do_not_count() -> None:

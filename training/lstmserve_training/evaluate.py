@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from lstmserve_training.perplexity import (
     counted_targets,
     perplexity_of,
     reply_targets,
-    target_nats,
+    target_scores,
 )
 from lstmserve_training.quantize import quantize
 from lstmserve_training.replies import accuracy, distinct, next_logits, sample_replies
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lstmserve_bundle.tokenizer import Tokenizer
+    from lstmserve_training.documents import Document
     from lstmserve_training.held_out import AskedLabels, HeldOut
     from lstmserve_training.recipe.schema import Recipe
 
@@ -59,6 +60,8 @@ REPLY_TOKENS = 80
 SPEED_ROWS = (1, 32)
 SPEED_ROUNDS = 5
 MAX_WORD_NATS = 16.0  # more is said by no word: white space parts none, as in Chinese
+TOP = (1, 5)
+CONTINUATION = 0x80  # of a byte that does not begin a character of UTF-8
 
 
 def evaluate(
@@ -97,13 +100,15 @@ def evaluate(
 
 def measure(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: int) -> Measures:
     """Perplexities, shares of labels that are right, and Distinct-n of one model."""
-    nats = {kind: target_nats(stepper, docs) for kind, docs in held_out.documents.items()}
+    scores = {kind: target_scores(stepper, docs) for kind, docs in held_out.documents.items()}
+    nats = {kind: [row[:, 0] for row in rows] for kind, rows in scores.items()}
+    is_text = held_out.reply_id is None
     return {
         **_perplexities(nats, held_out),
-        **(_bits(nats, held_out, tokenizer) if held_out.reply_id is None else {}),
+        **(text_measures(scores, held_out.documents, tokenizer) if is_text else {}),
         **_labels(stepper, held_out),
         **_variety(stepper, held_out, tokenizer, seed),
-        **(_words(nats, held_out, tokenizer) if held_out.reply_id is None else {}),
+        **(_words(nats, held_out, tokenizer) if is_text else {}),
     }
 
 
@@ -121,14 +126,28 @@ def _perplexities(nats: Mapping[str, list[Tensor]], held_out: HeldOut) -> Measur
     return found
 
 
-def _bits(nats: Mapping[str, list[Tensor]], held_out: HeldOut, tokenizer: Tokenizer) -> Measures:
-    """Bits per byte of text: what models of other tokenizers can be compared by."""
-    total, size = 0.0, 0
-    for kind, documents in held_out.documents.items():
-        for row, document in zip(nats[kind], documents, strict=True):
-            total += float(row[counted_targets(document)].double().sum())
-            size += sum(len(tokenizer.token_bytes(token)) for token in document.token_ids)
-    return {"bits_per_byte": total / math.log(2) / max(1, size)}
+def text_measures(
+    scores: Mapping[str, Sequence[Tensor]],
+    held_out: Mapping[str, Sequence[Document]],
+    tokenizer: Tokenizer,
+) -> Measures:
+    """Bits per byte and character, which suit any tokenizer, and how often a token is foreseen.
+
+    ``top_k`` is the share of tokens, in a model of characters of characters, that are among the k
+    most likely ones.
+    """
+    documents = [document for found in held_out.values() for document in found]
+    rows = [row for found in scores.values() for row in found]
+    pairs = zip(rows, documents, strict=True)
+    picked = torch.cat([row[counted_targets(document)] for row, document in pairs]).double()
+    text = b"".join(tokenizer.token_bytes(token) for d in documents for token in d.token_ids)
+    bits = float(picked[:, 0].sum()) / math.log(2)
+    num_characters = sum(byte & 0xC0 != CONTINUATION for byte in text)
+    return {
+        "bits_per_byte": bits / max(1, len(text)),
+        "bits_per_character": bits / max(1, num_characters),
+        **{f"top_{k}": float((picked[:, 1] < k).double().mean()) for k in TOP},
+    }
 
 
 def _labels(stepper: Stepper, held_out: HeldOut) -> Measures:

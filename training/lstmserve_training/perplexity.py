@@ -33,17 +33,25 @@ def perplexity_of(nats: Iterable[Tensor], counted: Iterable[Tensor]) -> float:
     return math.exp(float(picked.double().mean()))
 
 
-@torch.no_grad()
 def target_nats(stepper: Stepper, documents: Sequence[Document]) -> list[Tensor]:
     """The negative log-likelihood of each document's tokens after its first, [length - 1]."""
+    return [row[:, 0] for row in target_scores(stepper, documents)]
+
+
+@torch.no_grad()
+def target_scores(stepper: Stepper, documents: Sequence[Document]) -> list[Tensor]:
+    """Negative log-likelihood and rank of each document's tokens after its first, [length - 1, 2].
+
+    The rank is how many tokens are more likely; of equally likely ones the lower id counts as more.
+    """
     order = sorted(range(len(documents)), key=lambda at: len(documents[at].token_ids))
-    nats: dict[int, Tensor] = {}
+    scores: dict[int, Tensor] = {}
     for start in range(0, len(order), EVALUATION_ROWS):
         places = order[start : start + EVALUATION_ROWS]
-        rows = _batch_nats(stepper, collate([documents[at] for at in places]).token_ids)
+        rows = _batch_scores(stepper, collate([documents[at] for at in places]).token_ids)
         for at, row in zip(places, rows, strict=True):
-            nats[at] = row[: len(documents[at].token_ids) - 1]
-    return [nats[at] for at in range(len(documents))]
+            scores[at] = row[: len(documents[at].token_ids) - 1]
+    return [scores[at] for at in range(len(documents))]
 
 
 def counted_targets(document: Document) -> Tensor:
@@ -61,12 +69,20 @@ def reply_targets(document: Document, reply_id: int, role_ids: frozenset[int]) -
     return torch.tensor(mask[1:], dtype=torch.bool) & counted_targets(document)
 
 
-def _batch_nats(stepper: Stepper, token_ids: Tensor) -> Tensor:
-    """Token ids [rows, length] -> nats on the CPU [rows, length - 1]."""
+def _batch_scores(stepper: Stepper, token_ids: Tensor) -> Tensor:
+    """Token ids [rows, length] -> nats and ranks on the CPU [rows, length - 1, 2]."""
     state = stepper.initial_state(token_ids.shape[0])
     columns = token_ids.to(state.device).unbind(1)
-    nats = []
+    scores = []
     for tokens, targets in itertools.pairwise(columns):
         logits, state = stepper.step(state, tokens)
-        nats.append(nn.functional.cross_entropy(logits, targets, reduction="none"))
-    return torch.stack(nats, dim=1).cpu()
+        nats = nn.functional.cross_entropy(logits, targets, reduction="none")
+        scores.append(torch.stack([nats, ranks(logits, targets).to(nats.dtype)], dim=1))
+    return torch.stack(scores, dim=1).cpu()
+
+
+def ranks(logits: Tensor, targets: Tensor) -> Tensor:
+    """How many tokens of each row come before its target, the most likely one first."""
+    own = logits.gather(1, targets[:, None])
+    is_lower_id = torch.arange(logits.shape[1], device=logits.device) < targets[:, None]
+    return ((logits > own) | ((logits == own) & is_lower_id)).sum(1)

@@ -1,0 +1,3 @@
+from benchmarks.ngrams.cli import main
+
+main()
