@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import re
 import tokenize
 from dataclasses import dataclass, replace
 
-HEADERS = frozenset("if elif else for while try except finally with def class async".split())
+HEADERS = {
+    *("if", "elif", "else", "for", "while", "try", "except", "finally", "with", "def", "class"),
+    "async",
+}
 LAYOUT = {tokenize.INDENT, tokenize.DEDENT, tokenize.NL, tokenize.COMMENT, tokenize.ENDMARKER}
+# the first line of one, with its decorators
+DEFINITION = re.compile(r"^(?:@[^\n]*\n)*(?:def|class|async def) ", re.MULTILINE)
 STEP = 4  # spaces of a deeper block
 
 
@@ -49,7 +55,12 @@ class Place:
 
 
 def read_place(text: str) -> Place:
-    """Return where the cursor is behind ``text``; raises UnreadableError."""
+    """Return where the cursor is behind ``text``; raises UnreadableError.
+
+    Only what follows the last definition of the module is read, so that a long file takes no time.
+    """
+    definitions = list(DEFINITION.finditer(text))
+    text = text[definitions[-1].start() :] if definitions else text
     lines = _logical_lines(text)
     typed = text[text.rfind("\n") + 1 :]
     if lines and not lines[-1].is_whole:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from expressions import capitals, expressions
+from expressions import CONTROLS, capitals, expressions
 from facts import STEP, Place
 
 Form = Literal["statement", "block"]
@@ -24,7 +24,7 @@ simple: (targets_f EQ_f)* (exprs_f | yielding_f)
       | SCOPE NAME_f (COMMA_f NAME_f)* | ASSERT test_f (COMMA_f test_f)?
       | IMPORT module (AS_f NAME_f)? (COMMA_f module (AS_f NAME_f)?)*
       | FROM_f (DOTS module? | module) IMPORT (STAR_f | names_f | OPEN names_b COMMA_b? CLOSE_f)
-single: NAME_f | primary_f DOT_f NAME_f | primary_f OPENS slices CLOSES_f
+single: NAME_f | atom_f (last_f | call_f)* last_f
 tests: test_f (COMMA_f test_f)* COMMA_f?
 dels: target_f (COMMA_f target_f)* COMMA_f?
 module: NAME_f (DOT_f NAME_f)*
@@ -125,14 +125,17 @@ def grammar(place: Place, form: Form) -> str:
     ways = [_way(place, form, level, place.ended)]
     if place.is_new_line and not place.is_first:
         ways += _dedents(place, form)
-    parts = ['%llguidance {"no_forcing": true}', f"start: {' | '.join(ways)}", STATEMENTS]
-    parts += [
-        f'NL_{at}: /(#[^\\n]*)?\\n/ "{" " * indent}"' if indent else f"NL_{at}: /(#[^\\n]*)?\\n/"
-        for at, indent in enumerate(indents)
-    ]
+    parts = [f"start: {' | '.join(ways)}", STATEMENTS]
+    parts += [_newline(at, indent) for at, indent in enumerate(indents)]
     parts += [_at_level(LEVEL, at) for at in range(len(indents) - 1)]
     parts += [f"line_{len(indents) - 1}: simples", expressions()]
     return capitals("\n".join(parts))
+
+
+def _newline(level: int, indent: int) -> str:
+    """A line's end, and the indentation of the next line at a level."""
+    spaces = f' "{" " * indent}"' if indent else ""
+    return f"NL_{level}: /(#[^{CONTROLS}]*)?\\n/{spaces}"
 
 
 def _way(place: Place, form: Form, level: int, ended: str) -> str:
