@@ -1,6 +1,6 @@
-"""Measures how often completions of held-out code parse: ``python measure.py FOLDER [HOST:PORT]``.
+"""Measures how often completions parse: ``python measure.py FOLDER [HOST:PORT [CUTS]]``.
 
-Each cut is completed with the grammar and without it; without it a completion ends as the grammar's
+The folder holds code that the model has not seen. Each cut is completed with the grammar and without it; without it a completion ends as the grammar's
 does, at the line's end, or with the empty line behind a block.
 """
 
@@ -10,6 +10,8 @@ import ast
 import sys
 import warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from complete import CONTEXT, MAX_TOKENS, complete
@@ -18,7 +20,7 @@ from facts import UnreadableError
 
 from lstmserve_client import Client, InvalidRequestError, SamplingParams, StoppingCriteria
 
-COUNT = 1002
+CALLS = 16  # at a time
 ENDS = {"statement": "\n", "block": "\n\n"}
 
 
@@ -45,30 +47,32 @@ def complete_freely(client: Client, cut: Cut) -> str:
     return reply.text + end
 
 
-def measure(client: Client, cuts: list[Cut]) -> Counter[tuple[str, str]]:
-    """Count, by kind of cut, what is refused and what parses."""
-    found: Counter[tuple[str, str]] = Counter()
-    for cut in cuts:
-        found[cut.kind, "cuts"] += 1
-        found[cut.kind, "free"] += parses(cut.text + complete_freely(client, cut))
-        try:
-            completion = "".join(complete(client, cut.text, cut.form))
-        except (UnreadableError, InvalidRequestError):
-            found[cut.kind, "refused"] += 1
-            continue
-        found[cut.kind, "kept"] += parses(cut.text + completion)
-    return found
+def measure(client: Client, cut: Cut) -> list[str]:
+    """What is true of a cut: its completions parse, or the one with the grammar is refused."""
+    found = ["cuts"]
+    if parses(cut.text + complete_freely(client, cut)):
+        found.append("free")
+    try:
+        completion = "".join(complete(client, cut.text, cut.form))
+    except (UnreadableError, InvalidRequestError) as error:
+        print(error, file=sys.stderr)
+        return [*found, "refused"]
+    return [*found, "kept"] if parses(cut.text + completion) else found
 
 
-def main(folder: Path, address: str = "127.0.0.1:50051") -> None:
-    """Measure the files of a folder."""
+def main(folder: Path, address: str = "127.0.0.1:50051", count: str = "1002") -> None:
+    """Measure the files of a folder, several cuts at a time."""
     sources = [path.read_text("utf-8") for path in sorted(folder.glob("*.py"))]
-    with Client(address) as client:
-        found = measure(client, list(make_cuts(sources, COUNT, seed=1)))
+    cuts = list(make_cuts(sources, int(count), seed=1))
+    with Client(address) as client, ThreadPoolExecutor(CALLS) as pool:
+        results = list(pool.map(partial(measure, client), cuts))
+    found = Counter(
+        (cut.kind, name) for cut, names in zip(cuts, results, strict=True) for name in names
+    )
     for kind in ("start", "middle", "body"):
-        count, refused = found[kind, "cuts"], found[kind, "refused"]
-        kept, free = found[kind, "kept"] / max(1, count - refused), found[kind, "free"] / count
-        print(f"{kind}: {count} cuts, {refused} refused, parse {kept:.4f}, without {free:.4f}")
+        number, refused = found[kind, "cuts"], found[kind, "refused"]
+        kept, free = found[kind, "kept"] / max(1, number - refused), found[kind, "free"] / number
+        print(f"{kind}: {number} cuts, {refused} refused, parse {kept:.4f}, without {free:.4f}")
 
 
 if __name__ == "__main__":

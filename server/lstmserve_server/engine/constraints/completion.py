@@ -1,7 +1,7 @@
 """Finds a short way to complete a text that a grammar lets begin.
 
-The library tells which tokens may follow, and no more. So a walk goes from state to state, and
-prefers what closes: brackets, quotes, commas. States are told apart by the tokens that they allow.
+The library tells which tokens may follow, and no more. Where a search finds no way soon, a walk goes
+from state to state, and prefers what closes: brackets, quotes, commas. States are told apart by the tokens that they allow.
 Where a token changes nothing, the next one is tried, so that no walk goes on in a circle for ever.
 The walk is a function of the text alone, and so is what it finds. It need not be the shortest way.
 """
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from llguidance import LLMatcher
 
 from lstmserve_server.engine.constraints.parsing import GrammarVocabulary, consume, mask_of
+from lstmserve_server.engine.constraints.searching import Search
 
 Ids = npt.NDArray[np.int64]
 
@@ -45,12 +46,16 @@ class Completer:
         self._longest_first = np.array(sorted(numbers, key=lambda n: (-len(tokens[n]), n)))
         self._kinds = np.array([_kind(token) for token in tokens])
         self._kept: OrderedDict[bytes, Choices | None] = OrderedDict()
+        self._search = Search(vocabulary)
 
     def complete(self, matcher: LLMatcher, most: int) -> list[int] | None:
         """Return at most so many tokens that complete a text; None when none are found.
 
         Raises GrammarError when the library gives up.
         """
+        found = self._search.complete(matcher, most)
+        if found is not None:
+            return found
         walk = _Walk(matcher.deep_copy(), self)
         while len(walk.token_ids) <= 2 * most + SPARE:
             if walk.is_complete:
