@@ -1,7 +1,8 @@
 """Measures how often completions parse: ``python measure.py FOLDER [HOST:PORT [CUTS]]``.
 
-The folder holds code that the model has not seen. Each cut is completed with the grammar and without it; without it a completion ends as the grammar's
-does, at the line's end, or with the empty line behind a block.
+The folder holds code that the model has not seen. Each cut is completed with the grammar and
+without it. Without it a completion ends as the grammar's does: at the line's end, or with the empty
+line behind a block.
 """
 
 from __future__ import annotations
@@ -47,17 +48,22 @@ def complete_freely(client: Client, cut: Cut) -> str:
     return reply.text + end
 
 
-def measure(client: Client, cut: Cut) -> list[str]:
-    """What is true of a cut: its completions parse, or the one with the grammar is refused."""
-    found = ["cuts"]
-    if parses(cut.text + complete_freely(client, cut)):
-        found.append("free")
+def complete_both(client: Client, cut: Cut) -> tuple[str, str | None]:
+    """Completions without the grammar, and with it; None where that is refused."""
+    free = complete_freely(client, cut)
     try:
-        completion = "".join(complete(client, cut.text, cut.form))
+        return free, "".join(complete(client, cut.text, cut.form))
     except (UnreadableError, InvalidRequestError) as error:
         print(error, file=sys.stderr)
+        return free, None
+
+
+def judge(cut: Cut, free: str, kept: str | None) -> list[str]:
+    """What is true of a cut."""
+    found = ["cuts"] + ["free"] * parses(cut.text + free)
+    if kept is None:
         return [*found, "refused"]
-    return [*found, "kept"] if parses(cut.text + completion) else found
+    return found + ["kept"] * parses(cut.text + kept)
 
 
 def main(folder: Path, address: str = "127.0.0.1:50051", count: str = "1002") -> None:
@@ -65,7 +71,9 @@ def main(folder: Path, address: str = "127.0.0.1:50051", count: str = "1002") ->
     sources = [path.read_text("utf-8") for path in sorted(folder.glob("*.py"))]
     cuts = list(make_cuts(sources, int(count), seed=1))
     with Client(address) as client, ThreadPoolExecutor(CALLS) as pool:
-        results = list(pool.map(partial(measure, client), cuts))
+        pairs = list(pool.map(partial(complete_both, client), cuts))
+    # here, because the parser of Python 3.11 fails now and then in several threads at once
+    results = [judge(cut, *pair) for cut, pair in zip(cuts, pairs, strict=True)]
     found = Counter(
         (cut.kind, name) for cut, names in zip(cuts, results, strict=True) for name in names
     )

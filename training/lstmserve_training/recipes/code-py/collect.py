@@ -1,3 +1,4 @@
+# noqa: INP001 - a script, which is copied together with its recipe
 """Collects Python's standard library for the recipe ``code-py``: ``python collect.py [FOLDER]``.
 
 Writes ``library/training/`` and ``library/held-out/``: the code of every module as it is written,
@@ -84,4 +85,4 @@ def _comments(source: str) -> list[tuple[int, int]]:
 if __name__ == "__main__":
     found = collect(Path(sysconfig.get_path("stdlib")), Path(*sys.argv[1:2] or ["."]) / "library")
     for use, size in found.items():
-        print(f"{use}: {size:,} characters")
+        print(f"{use}: {size:,} characters")  # noqa: T201 - it is a script
