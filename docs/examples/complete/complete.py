@@ -16,7 +16,8 @@ from python_grammar import Form, grammar
 
 from lstmserve_client import Client, Grammar, SamplingParams, StoppingCriteria
 
-CONTEXT = 600  # characters before the cursor that the model reads
+CONTEXT = 400  # characters before the cursor that the model reads, at least
+STRIDE = 400  # characters typed until the context begins elsewhere
 MAX_TOKENS = {"statement": 120, "block": 250}
 SAMPLING = SamplingParams(temperature=0.0)
 
@@ -26,12 +27,22 @@ def complete(client: Client, text: str, form: Form) -> Iterator[str]:
     place = read_place(text)
     begun = len(place.tail)
     yield from client.generate(
-        text[-max(CONTEXT, begun) :],
+        context(text, begun),
         model="code-py",
         constraint=Grammar(grammar(place, form), prompt_characters=begun),
         sampling=SAMPLING,
         stopping=StoppingCriteria(max_tokens=MAX_TOKENS[form]),
     ).text
+
+
+def context(text: str, begun: int = 0) -> str:
+    """The end of a text, with all that is begun.
+
+    It begins at the same character while some hundred are typed: the server keeps the state behind
+    what it has read, and reads what is new.
+    """
+    start = (len(text) - max(CONTEXT, begun)) // STRIDE * STRIDE
+    return text[max(0, start) :]
 
 
 def show(client: Client, text: str, form: Form) -> str:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from complete import CONTEXT, MAX_TOKENS, complete
+from complete import MAX_TOKENS, complete, context
 from cuts import Cut, make_cuts
 from facts import UnreadableError
 
@@ -40,7 +40,7 @@ def complete_freely(client: Client, cut: Cut) -> str:
     """What the model writes without a grammar."""
     end = ENDS[cut.form]
     reply = client.reply(
-        cut.text[-CONTEXT:],
+        context(cut.text),
         model="code-py",
         sampling=SamplingParams(temperature=0.0),
         stopping=StoppingCriteria(max_tokens=MAX_TOKENS[cut.form], stop_sequences=[end]),

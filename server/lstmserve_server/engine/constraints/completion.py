@@ -1,7 +1,8 @@
 """Finds a short way to complete a text that a grammar lets begin.
 
-The library tells which tokens may follow, and no more. Where a search finds no way soon, a walk goes
-from state to state, and prefers what closes: brackets, quotes, commas. States are told apart by the tokens that they allow.
+The library tells which tokens may follow, and no more. Where a search finds no way soon, a walk
+goes from state to state, and prefers what closes: brackets, quotes, commas. States are told apart
+by the tokens that they allow.
 Where a token changes nothing, the next one is tried, so that no walk goes on in a circle for ever.
 The walk is a function of the text alone, and so is what it finds. It need not be the shortest way.
 """
