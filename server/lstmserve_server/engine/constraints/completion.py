@@ -27,6 +27,8 @@ MAX_OF_KIND, MAX_LONGEST = 8, 32  # tokens that a walk tries
 MAX_VISITS = 64  # of the same state, before another token is tried there all the same
 LONG = 16  # tokens of a way that is worth shortening
 SPARE = 64  # tokens of a walk that may lead nowhere
+# of one completion: states that a walk asks about, and tokens that are read to shorten it
+ASIDE, IN_TURN, IN_HASTE = (8192, 1 << 20), (128, 2048), (16, 512)
 DIGIT, LETTER, BEYOND_ASCII = 256, 257, 258  # kinds of tokens; others are their first byte
 
 
@@ -42,15 +44,17 @@ class Completer:
         self._kinds = np.array([_kind(token) for token in tokens])
         self._kept: OrderedDict[bytes, Choices | None] = OrderedDict()
 
-    def complete(self, matcher: LLMatcher, most: int) -> list[int] | None:
+    def complete(self, matcher: LLMatcher, most: int, bounds: tuple[int, int]) -> list[int] | None:
         """Return at most so many tokens that complete a text; None when none are found.
 
+        Nobody waits for what is looked for ``ASIDE``; other replies do for what is ``IN_TURN``.
         Raises GrammarError when the library gives up.
         """
         walk = _Walk(matcher.deep_copy(), self)
-        while len(walk.token_ids) <= 2 * most + SPARE:
+        max_asked, max_read = bounds
+        while len(walk.token_ids) <= 2 * most + SPARE and walk.num_asked <= max_asked:
             if walk.is_complete:
-                found = walk.shortened(matcher, self._vocabulary.end_id)
+                found = walk.shortened(matcher, self._vocabulary.end_id, max_read)
                 return found if len(found) <= most else None
             if not walk.goes_on():
                 return None
@@ -129,6 +133,7 @@ class _Walk:
         self._last = b""
         self._moving: list[int] = []  # without those that led nowhere
         self.token_ids: list[int] = []
+        self.num_asked = 0
 
     @property
     def is_complete(self) -> bool:
@@ -141,6 +146,7 @@ class _Walk:
             self._last = b""
             return self._takes(self._completer.forced(forced))
         mask = mask_of(self._matcher)
+        self.num_asked += 1
         if mask not in self._states:
             choices = self._completer.choices(mask)
             if choices is None:
@@ -159,15 +165,18 @@ class _Walk:
         self.token_ids += token_ids
         return True
 
-    def shortened(self, matcher: LLMatcher, end_id: int) -> list[int]:
+    def shortened(self, matcher: LLMatcher, end_id: int, max_read: int) -> list[int]:
         """Return the way without what it does not need, as far as that is soon found."""
         found = self._moving if completes(matcher, self._moving, end_id) else self.token_ids
         size = len(found) // 2 if len(found) > LONG else 0
+        num_read = 0
         while size:
             start = 0
-            while start < len(found):
+            while start < len(found) and num_read < max_read:
                 shorter = found[:start] + found[start + size :]
-                if completes(matcher, shorter, end_id):
+                num_valid = num_completing(matcher, shorter, end_id)
+                num_read += num_valid + 1
+                if num_valid > len(shorter):
                     found = shorter
                 else:
                     start += size
@@ -177,8 +186,12 @@ class _Walk:
 
 def completes(matcher: LLMatcher, token_ids: Sequence[int], end_id: int) -> bool:
     """Return whether a text is complete after these tokens, all of which may follow."""
-    whole = [*token_ids, end_id]
-    return matcher.validate_tokens(whole) == len(whole)
+    return num_completing(matcher, token_ids, end_id) > len(token_ids)
+
+
+def num_completing(matcher: LLMatcher, token_ids: Sequence[int], end_id: int) -> int:
+    """Return how many of these tokens may follow, the end behind them counted."""
+    return int(matcher.validate_tokens([*token_ids, end_id]))
 
 
 def _rank(token: bytes) -> tuple[int, int, int]:
