@@ -18,8 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lstmserve_server.engine.constraints.grammar import GrammarError
-from lstmserve_server.errors import FormTooComplexError, LstmserveError
+from lstmserve_server.engine.constraints.grammar import GrammarError, too_complex
+from lstmserve_server.errors import LstmserveError
 
 MAX_BIASES = 256  # of sets of tokens; those of 4,096 tokens take 4 MiB
 # what torch changes is told to TorchScript, so that no call is left out as one without effect
@@ -117,7 +117,7 @@ def _noted(reply: GrammarReply) -> Iterator[None]:
     try:
         yield
     except GrammarError as error:
-        reply.error = FormTooComplexError(str(error))
+        reply.error = too_complex(error)
 
 
 _numbers = itertools.count()

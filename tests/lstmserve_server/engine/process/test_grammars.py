@@ -310,4 +310,5 @@ def test_a_reply_that_others_wait_too_long_for_ends_with_an_error(
     lost, other = bench.run().values()
     assert isinstance(lost.error, FormTooComplexError)
     assert "other replies can wait" in str(lost.error)
+    assert "cut the reply shorter" in str(lost.error)
     assert other.finish is not None
