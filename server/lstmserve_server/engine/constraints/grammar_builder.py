@@ -136,5 +136,5 @@ def of_lark(text: str) -> str:
     bare = QUOTED.sub('""', text)
     for name, pattern in NOT_SERVED.items():
         if pattern.search(bare):
-            raise RefusedFormError(f"has {name}, which is not served")
+            raise RefusedFormError(f"has {name}, not served here")
     return text
