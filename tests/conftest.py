@@ -9,9 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from benchmarks.testbed import preloaded
 from benchmarks.testbed.server import ServerProcess
-from support.made_once import make_once
-from support.tiny_checkpoint import make_tiny_checkpoint
 
 # how long an example takes depends on who else uses the machine
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -25,17 +24,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.path.relative_to(tests).as_posix().startswith(LONG))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def trials(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What one server of these tests has proved no other one proves again."""
+    preloaded.remember_trials(tmp_path_factory.mktemp("trials"))
+
+
+def made_tiny(name: str, **options: int) -> Path:
+    # torch takes seconds, for which the process that hands out the tests would hold them all up
+    from support.made_once import make_once  # noqa: PLC0415
+    from support.tiny_checkpoint import make_tiny_checkpoint  # noqa: PLC0415
+
+    return make_once(name, partial(make_tiny_checkpoint, **options))
+
+
 @pytest.fixture(scope="session")
 def tiny_store() -> Path:
     """A model store that holds one small trained model, ``tiny`` version 1."""
-    return make_once("tiny", make_tiny_checkpoint)
+    return made_tiny("tiny")
 
 
 @pytest.fixture(scope="session")
 def other_version() -> Path:
     """The folder of a version that answers differently."""
-    make = partial(make_tiny_checkpoint, epochs=1, seed=2)
-    return make_once("other", make) / "tiny" / "1"
+    return made_tiny("other", epochs=1, seed=2) / "tiny" / "1"
 
 
 @pytest.fixture(scope="session")

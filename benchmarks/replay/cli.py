@@ -23,6 +23,7 @@ class _Plan:
     distinct: int
     streams: int
     with_penalties: bool
+    with_forms: bool
     seed: int
 
 
@@ -36,6 +37,9 @@ def run(
     penalties: Annotated[
         bool, typer.Option("--penalties", help="Use the penalties and logit_bias as well.")
     ] = False,
+    constraints: Annotated[
+        bool, typer.Option("--constraints", help="Let four of ten keep a form, and look at it.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Decides the requests and their order.")] = 0,
     client: ClientKind = ClientKind.HTTP2,
     connections: Annotated[int, typer.Option(min=1)] = 1,
@@ -43,7 +47,7 @@ def run(
 ) -> None:
     """Replay requests under load and count the replies that differ from the same asked alone."""
     generator = Generator(client=client, connections=connections)
-    plan = _Plan(generator, requests, distinct, streams, penalties, seed)
+    plan = _Plan(generator, requests, distinct, streams, penalties, constraints, seed)
     with open_server(target, start=start, arguments=server_arg) as server:
         outcome = uvloop.run(_replay(plan, server.target))
     _print(outcome)
@@ -53,7 +57,12 @@ def run(
 
 
 async def _replay(plan: _Plan, target: str) -> Outcome:
-    pool = make_requests(plan.distinct, plan.seed, with_penalties=plan.with_penalties)
+    pool = make_requests(
+        plan.distinct,
+        plan.seed,
+        with_penalties=plan.with_penalties,
+        with_forms=plan.with_forms,
+    )
     transport = plan.generator.connect(target)
     replay = Replay(transport, pool)
     with show_progress("alone", plan.distinct) as on_progress:
@@ -70,7 +79,8 @@ def _print(outcome: Outcome) -> None:
         f"{outcome.compared:,} replies ({outcome.tokens:,} tokens) compared in "
         f"{outcome.seconds:,.0f} s ({rate:,.0f} tokens/s), "
         f"beside {outcome.cancelled:,} cancelled: "
-        f"{outcome.different} different, {outcome.num_failed} failed"
+        f"{outcome.different} different, {outcome.unkept} that left their form, "
+        f"{outcome.num_failed} failed"
     )
     for example in outcome.examples:
         typer.echo(example)

@@ -13,6 +13,8 @@ from benchmarks.load.dialect import STREAMED
 from benchmarks.load.reply import BrokenReplyError, assemble, describe_difference
 from benchmarks.load.transport import Status, Transport
 from benchmarks.load.usage import MeasureError
+from benchmarks.replay.forms import is_kept
+from benchmarks.replay.requests import form_of
 from lstmserve.v1 import generation_service_pb2 as pb
 
 MAX_EXAMPLES = 5
@@ -26,6 +28,7 @@ class Outcome:
 
     compared: int = 0
     different: int = 0
+    unkept: int = 0  # of the forms that were asked for
     tokens: int = 0
     cancelled: int = 0
     seconds: float = 0.0  # of the load, without the requests asked alone
@@ -38,8 +41,8 @@ class Outcome:
 
     @property
     def is_exact(self) -> bool:
-        """Every reply came, and as it was alone."""
-        return not (self.different or self.failed)
+        """Every reply came, kept its form, and was as it was alone."""
+        return not (self.different or self.unkept or self.failed)
 
 
 class Replay:
@@ -47,6 +50,7 @@ class Replay:
 
     def __init__(self, transport: Transport, requests: Sequence[pb.GenerateRequest]) -> None:
         self._transport = transport
+        self._forms = [form_of(request) for request in requests]
         self._requests = [request.SerializeToString() for request in requests]
         self._alone: list[bytes] = []
         self.outcome = Outcome()
@@ -102,6 +106,10 @@ class Replay:
             return
         self.outcome.compared += 1
         self.outcome.tokens += len(reply.token_ids)
+        form = self._forms[number]
+        if form is not None and not is_kept(form, reply.text):
+            self.outcome.unkept += 1
+            self._note(f"request {number} has left its form: {reply.text[:200]!r}")
         if _to_bits(reply) != self._alone[number]:
             self.outcome.different += 1
             alone = pb.GenerateReplyResponse.FromString(self._alone[number])

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.load.prompts import load_prompts
+from benchmarks.replay.forms import FORMS, LEAST_TOKENS, TriedForm
 from lstmserve.v1 import generation_service_pb2 as pb
 
 MAX_TOKENS = 48
@@ -15,6 +16,8 @@ MAX_TURNS = 3
 # ids that every vocabulary has: its first ones
 BIASED_IDS = range(64)
 STOP_SEQUENCES = (".", ", ", " the", "you", "order", "e", "\n", "{{")
+
+SHARE_OF_FORMS = 0.4
 
 Fill = Callable[[random.Random, pb.SamplingParams], None]
 
@@ -67,12 +70,28 @@ PENALTIES: Mapping[Fill, float] = {
 }
 
 
-def make_requests(count: int, seed: int, *, with_penalties: bool) -> list[pb.GenerateRequest]:
+def make_requests(
+    count: int, seed: int, *, with_penalties: bool, with_forms: bool = False
+) -> list[pb.GenerateRequest]:
     """So many different requests; the cache is bypassed, so that each is generated."""
     source = random.Random(seed)
     prompts = load_prompts()
     options = {**OPTIONS, **LOGPROBS, **(PENALTIES if with_penalties else {})}
-    return [_make_request(source, prompts, options) for _ in range(count)]
+    made = [_make_request(source, prompts, options) for _ in range(count)]
+    for request in made if with_forms else ():
+        if source.random() < SHARE_OF_FORMS:
+            _add_form(request, source.choice(FORMS))
+    return made
+
+
+def form_of(request: pb.GenerateRequest) -> TriedForm | None:
+    """Return the form that a request asks for."""
+    return next((form for form in FORMS if form.constraint == request.constraint), None)
+
+
+def _add_form(request: pb.GenerateRequest, form: TriedForm) -> None:
+    request.constraint.CopyFrom(form.constraint)
+    request.stopping.max_tokens += LEAST_TOKENS
 
 
 def _make_request(

@@ -28,7 +28,8 @@ from lstmserve_server.startup import end
 # what Popen does to start a process, which has no public name, and where its arguments stand
 HOOK = "_execute_child"
 ARGUMENTS, PASSED, FOLDER, ENVIRONMENT, PIPES, GROUP = 0, 4, 5, 6, slice(10, 16), 22
-_START = getattr(subprocess.Popen, HOOK)
+START = getattr(subprocess.Popen, HOOK)
+INTERPRETER = sys.executable
 
 LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_NPROC)
 MAX_ORDER_BYTES = 1 << 17
@@ -75,6 +76,12 @@ class Forks:
     def close(self) -> None:
         """Let the process that forks end; what it forked goes on."""
         self._channel.close()
+
+
+def is_module(given: Sequence[Any]) -> bool:
+    """Return whether Popen's hook was given a module for this interpreter to run."""
+    arguments = given[ARGUMENTS]
+    return list(arguments[:1]) == [INTERPRETER] and "-m" in arguments
 
 
 def answer_orders(channel: socket.socket, caller: int) -> None:
@@ -188,7 +195,7 @@ def _fork_here(self: subprocess.Popen[Any], *given: Any) -> None:  # noqa: ANN40
     """
     pid = os.fork()
     if not pid:
-        setattr(subprocess.Popen, HOOK, _START)
+        setattr(subprocess.Popen, HOOK, START)
         files = _standard_files(given)
         _become(given[ARGUMENTS][1:], given[ENVIRONMENT], files, given[PASSED], given[GROUP])
     _is_started(self, pid, given)
@@ -224,8 +231,7 @@ def _keep_a_process_that_forks() -> None:
     forks = Forks(ours)
 
     def start(self: subprocess.Popen[Any], *given: Any) -> None:  # noqa: ANN401
-        is_module = list(given[ARGUMENTS][:1]) == [sys.executable] and "-m" in given[ARGUMENTS]
-        forks.start(self, given, 0) if is_module else _START(self, *given)
+        forks.start(self, given, 0) if is_module(given) else START(self, *given)
 
     setattr(subprocess.Popen, HOOK, start)
 

@@ -13,11 +13,12 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.testbed.forked import ENVIRONMENT, Forks
+from benchmarks.testbed.forked import ENVIRONMENT, HOOK, START, Forks, is_module
 from benchmarks.testbed.process import CLEAN, Child, Command, ProgramError, spawn
 from lstmserve_server.cli import QUIET_LIBRARIES
 
@@ -30,6 +31,34 @@ HARMLESS = ("LSTMSERVE_", "OTEL_", "PYTEST_", "TOKENIZERS_PARALLELISM")
 def start(command: Command, **options: Any) -> Child:  # noqa: ANN401 - those of Popen
     """Start a server by its command: a module, or a program that runs it, and its arguments."""
     return ForkedChild(command, options)
+
+
+def remember_trials(folder: Path) -> None:
+    """Let servers that are started from now on prove a version once for all (``trials``).
+
+    Nobody else may write there. What measures how long a server takes to start does without.
+    """
+    _TEMPLATES.trials = str(folder)
+
+
+@contextmanager
+def forking() -> Iterator[None]:
+    """Fork the modules that this process itself starts within the block: engines, without a server.
+
+    Whatever else it starts meanwhile is started as ever.
+    """
+
+    def start(self: subprocess.Popen[Any], *given: Any) -> None:  # noqa: ANN401
+        if is_module(given):
+            _TEMPLATES.of(os.environ).forks.start(self, given, 0)
+        else:
+            START(self, *given)
+
+    setattr(subprocess.Popen, HOOK, start)
+    try:
+        yield
+    finally:
+        setattr(subprocess.Popen, HOOK, START)
 
 
 class ForkedChild(Child):
@@ -47,14 +76,17 @@ class ForkedChild(Child):
 class Template:
     """The interpreter that is forked; it has imported everything in this environment."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], trials: str) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.forks = Forks(ours)
         paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
         with theirs:
             self._process = spawn(
                 # -P: the modules beside the program are not to be found by their bare names
-                [sys.executable, "-P", str(PROGRAM), str(theirs.fileno()), str(os.getpid())],
+                [
+                    *(sys.executable, "-P", PROGRAM),
+                    *(str(theirs.fileno()), str(os.getpid()), trials),
+                ],
                 env={**environment, **paths},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -74,6 +106,7 @@ class Templates:
     """One for each environment, as variables decide how libraries are imported."""
 
     def __init__(self) -> None:
+        self.trials = ""
         self._lock = threading.Lock()
         self._of: dict[frozenset[tuple[str, str]], Template] = {}  # those used last, at the end
 
@@ -81,7 +114,7 @@ class Templates:
         """Return the template for it, which is started if there is none."""
         needed = _of_imports(environment)
         with self._lock:
-            template = self._of.pop(needed, None) or Template(dict(needed))
+            template = self._of.pop(needed, None) or Template(dict(needed), self.trials)
             self._of[needed] = template
             if len(self._of) > MAX_TEMPLATES:
                 self._of.pop(next(iter(self._of))).close()

@@ -38,6 +38,9 @@ def verse(
     server_arg: ServerArguments = None,
     model: Annotated[str, typer.Option(help="The model.")] = "verse-zh",
     poems: Annotated[int, typer.Option(min=4, help="Poems, a quarter of each pattern.")] = 1000,
+    presence_penalty: Annotated[
+        float, typer.Option(min=0, max=2, help="For characters that stand in the poem; 0: none.")
+    ] = 0.0,
     show: Annotated[int, typer.Option(min=0, help="Poems of each pattern to print.")] = 0,
     run: Annotated[
         Path | None, typer.Option(help="The run that made the model: its text is compared.")
@@ -47,10 +50,10 @@ def verse(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Sample quatrains at the model's defaults, check them, and compare them with training text."""
+    """Sample quatrains with the model's own defaults, and check and compare them."""
     readings = read_books(books)
     with open_server(target, start=start, arguments=server_arg) as server, errors_told():
-        found = sample(server.target, model, poems)
+        found = sample(server.target, model, poems, presence_penalty)
     for form, texts in found.items():
         for text in texts[:show]:
             typer.echo(f"{form} {text}")
@@ -62,21 +65,21 @@ def verse(
     write_json(json, describe_run(), {"findings": figures})
 
 
-def sample(address: str, model: str, count: int) -> Poems:
+def sample(address: str, model: str, count: int, presence_penalty: float) -> Poems:
     """Return so many poems by form, with the seeds 0, 1, …"""
     found: dict[str, list[str]] = {}
     with Client(address) as client, ThreadPoolExecutor(AT_ONCE) as threads:
         for form in PATTERNS:
-            ask = partial(_ask, client, model, form)
+            ask = partial(_ask, client, model, form, presence_penalty)
             found[form] = list(threads.map(ask, range(count // len(PATTERNS))))
     return found
 
 
-def _ask(client: Client, model: str, form: str, seed: int) -> str:
+def _ask(client: Client, model: str, form: str, presence_penalty: float, seed: int) -> str:
     return client.reply(
         "",
         model=model,
-        sampling=SamplingParams(seed=seed),
+        sampling=SamplingParams(seed=seed, presence_penalty=presence_penalty),
         constraint=Form(form),
         cache_mode=CacheMode.BYPASS,
     ).text

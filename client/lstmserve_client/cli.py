@@ -27,7 +27,13 @@ app.add_typer(cache_app, name="cache")
 app.add_typer(models_app, name="models")
 
 MAX_CLASSIFIED = 256  # texts in one request
-PromptText = Annotated[str, typer.Argument(help="The question; - reads it from standard input.")]
+PromptText = Annotated[
+    str,
+    typer.Argument(
+        help="The question, or the beginning of a text, which may be empty for models that write "
+        "texts; - reads it from standard input."
+    ),
+]
 ShowStats = Annotated[
     bool,
     typer.Option(

@@ -14,8 +14,9 @@ import pytest
 from benchmarks.load.reply import BrokenReplyError, assemble, describe_difference
 from benchmarks.load.transport import OnMessage, Status
 from benchmarks.load.usage import MeasureError
+from benchmarks.replay.forms import FORMS, is_kept
 from benchmarks.replay.replay import Replay, shuffled_forever
-from benchmarks.replay.requests import make_requests
+from benchmarks.replay.requests import form_of, make_requests
 from benchmarks.testbed.process import run_program
 from lstmserve.v1 import generation_service_pb2 as pb
 
@@ -146,3 +147,32 @@ def test_the_command_compares_replies_of_a_real_server(tmp_path: Path) -> None:
     found = json.loads(counts.read_text("utf-8"))
     assert (found["compared"], found["different"], found["failed"]) == (60, 0, {})
     assert found["command"].startswith("python -m benchmarks.replay")
+
+
+@pytest.mark.parametrize(
+    ("number", "kept", "broken"),
+    [
+        (0, "2026-11-30", "2026-11-3"),
+        (1, "Where is it, then?", "Where?"),
+        (2, "您好", "maybe"),
+        (3, '{"topic":"order","urgent":true,"numbers":[1]}', '{"topic":"order","urgent":1}'),
+        (4, '{"name":"a","under":[{"name":"b","under":[]}]}', '{"name":"a","under":[1]}'),
+        (5, "(1+2)*3", "(1+2*3"),
+    ],
+)
+def test_forms_are_looked_at_by_what_the_server_does_not_use(
+    number: int, kept: str, broken: str
+) -> None:
+    assert is_kept(FORMS[number], kept)
+    assert not is_kept(FORMS[number], broken)
+
+
+async def test_a_reply_that_leaves_its_form_is_counted() -> None:
+    """What the server in memory says keeps none of them."""
+    requests = make_requests(20, seed=1, with_penalties=False, with_forms=True)
+    found = Replay(Company(""), requests)
+    await found.ask_alone(lambda _: None)
+    await found.ask_together(40, 4, 0, lambda _: None)
+    assert found.outcome.unkept == 2 * sum(form_of(request) is not None for request in requests)
+    assert found.outcome.unkept
+    assert not found.outcome.is_exact

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,8 +17,13 @@ from benchmarks.testbed import process, server
 from benchmarks.testbed.ports import find_free_port
 from benchmarks.testbed.process import ProgramError, read_line, run_program, spawn
 from benchmarks.testbed.server import ReadyProgram, ServerProcess
+from benchmarks.testbed.trials import remembered
 from benchmarks.testbed.waiting import until
+from lstmserve_server.engine.archive import make_archive
+from lstmserve_server.engine.process.loader import LoadedModel, load_version
+from lstmserve_server.errors import ModelLoadError
 from support.metrics_page import MetricsPage
+from support.stores import copy_version, flip_byte
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 TELL = "import signal; print([int(signal.getsignal(s) == signal.SIG_IGN) for s in {signals}])"
@@ -105,3 +111,33 @@ def test_a_forked_server_has_what_a_started_one_would(tiny_store: Path) -> None:
     finally:
         os.sched_setaffinity(0, cores)
         resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def test_only_an_exact_version_that_is_as_published_is_remembered(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    proved: list[int] = []
+
+    def prove(folder: Path, archive: int, max_rows: int) -> LoadedModel:
+        proved.append(max_rows)
+        return replace(load_version(folder, archive, max_rows), difference=found)
+
+    version = copy_version(tiny_store / "tiny" / "1", tmp_path)
+    load = remembered(prove, tmp_path)
+
+    def rows_proved(*all_rows: int) -> list[int]:
+        proved.clear()
+        for max_rows in all_rows:
+            archive = make_archive()
+            assert load(version, archive, max_rows).facts.vocabulary > 0
+            assert os.fstat(archive).st_size > 0
+            os.close(archive)
+        return proved
+
+    found = "it depends on others"
+    assert rows_proved(1, 1) == [1, 1]
+    found = ""
+    assert rows_proved(1, 1, 2, 1) == [1, 2]
+    flip_byte(version / "model.pt")
+    with pytest.raises(ModelLoadError, match=r"model\.pt"):
+        rows_proved(1)

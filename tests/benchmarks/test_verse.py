@@ -33,8 +33,8 @@ SECOND = {
     "ping": {"上平聲部": {"上平聲一東": ["東冬"], "上平聲二冬": ["農"]}},
     "ze": {"去聲部": {"去聲一送": ["鳳" + NOTICE]}},
 }
-KEPT = "白日依山尽，黄河入海流。欲穷千里目，更上一层楼。"
-TONES = {"依山黄河流穷千层楼": LEVEL, "白日尽入海欲里目更上一": OBLIQUE}
+KEPT = "桥上龙亭晚，芳林雨暮花。忽怜风急鼓，萧瑟不知涯。"  # by the model
+TONES = {"桥龙亭芳林花怜风萧知涯": LEVEL, "上晚雨暮忽急鼓瑟不": OBLIQUE}
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,9 @@ def forms(maker: ModuleType, books: list[Path]) -> dict[str, NamedForm]:
 
 
 def known() -> dict[str, Reading]:
-    """The characters of a poem that everybody knows."""
+    """The characters of the poem."""
     return {
-        character: Reading({tone}, {"尤"} if tone == LEVEL else set())
+        character: Reading({tone}, {"麻"} if tone == LEVEL else set())
         for characters, tone in TONES.items()
         for character in characters
     }
@@ -91,14 +91,14 @@ def test_a_poem_that_keeps_all_rules() -> None:
     ("old", "new", "rule"),
     [
         ("。", ".", rules.SHAPE),
-        ("白", "鸟", rules.UNKNOWN),
-        ("依山", "依日", rules.ALTERNATION),
-        ("依山", "日山", rules.THIRD),
-        ("上一层", "上千层", rules.THREE_LEVEL),
-        ("黄河入", "白河入", rules.LONE_LEVEL),
-        ("里目", "里山", rules.ENDS),
-        ("黄河入海流", "欲上千层目", rules.OPPOSITION),
-        ("欲穷千里目", "欲日依山尽", rules.ADHESION),
+        ("桥", "鸟", rules.UNKNOWN),
+        ("龙亭", "龙上", rules.ALTERNATION),
+        ("龙亭", "上亭", rules.THIRD),
+        ("瑟不知", "瑟龙知", rules.THREE_LEVEL),
+        ("芳林", "上林", rules.LONE_LEVEL),
+        ("急鼓", "急花", rules.ENDS),
+        ("芳林雨暮花", "萧瑟不知涯", rules.OPPOSITION),
+        ("忽怜风急鼓", "桥上龙亭晚", rules.ADHESION),
     ],
 )
 def test_a_poem_that_breaks_a_rule(old: str, new: str, rule: str) -> None:
@@ -106,9 +106,9 @@ def test_a_poem_that_breaks_a_rule(old: str, new: str, rule: str) -> None:
 
 
 def test_a_rhyme_is_one_group_of_the_books() -> None:
-    readings = known() | {"楼": Reading({LEVEL}, {"东"})}
+    readings = known() | {"涯": Reading({LEVEL}, {"东"})}
     assert broken_rules(KEPT, readings) == {rules.RHYME}
-    either = known() | {"楼": Reading({LEVEL, OBLIQUE}, {"东", "尤"})}
+    either = known() | {"涯": Reading({LEVEL, OBLIQUE}, {"东", "麻"})}
     assert not broken_rules(KEPT, either)
 
 
@@ -150,8 +150,8 @@ def write(name: str, readings: dict[str, Reading], chance: random.Random) -> str
 
 
 def test_lines_are_counted() -> None:
-    other = KEPT.replace("白日", "日日")
-    copied = {each.what: each.value for each in count_copied([KEPT, other], {"白日依山尽"})}
+    other = KEPT.replace("桥上", "上上")
+    copied = {each.what: each.value for each in count_copied([KEPT, other], {"桥上龙亭晚"})}
     assert copied["lines"] == 8
     assert copied["different lines"] == pytest.approx(62.5)
     assert copied["lines copied from the training text"] == pytest.approx(12.5)

@@ -22,6 +22,7 @@ def test_every_example_runs(
 ) -> None:
     about = Classification(Label("refund", 0.9), (Label("return", 0.1),), 0.95)
     service = FakeService({"Where is my order?": "On its way."})
+    service.reply_to("Is it urgent?", '{"topic": "refund", "urgent": true}')
     for text in ("I want my money back", "Where is my parcel?"):
         service.reply_to(text, FakeReply("It is here.", classification=about))
     monkeypatch.setattr(lstmserve_client, "Client", service.client)

@@ -42,7 +42,7 @@ def test_a_form_has_the_classes_that_it_refers_to() -> None:
         ({"$classes": {"Level": "a"}}, r"here: \$classes\.Level"),
         ({"a": {"regex": "a", "with_prompt": "yes"}}, r"here: a\.with_prompt"),
         ({"A": {"regex": "a"}}, "A"),
-        ({"a": {}}, "a: Value error, must have one of regex and choices"),
+        ({"a": {}}, "a: Value error, must have one of regex, choices, json_schema"),
     ],
 )
 def test_what_is_wrong_is_named(document: object, reason: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.testbed import preloaded
 from benchmarks.testbed.redis import RedisProcess
 from lstmserve_server.cache.redis.store import RedisStore
 from support.cache_events import CacheEvents
@@ -23,6 +24,13 @@ def tiny(tiny_store: Path) -> LoadedModel:
 def shared_redis() -> Iterator[RedisProcess]:
     with RedisProcess() as running:
         yield running
+
+
+@pytest.fixture
+def forked_engines() -> Iterator[None]:
+    """Engines that tests start without a server are forked from what has imported torch."""
+    with preloaded.forking():
+        yield
 
 
 @pytest.fixture

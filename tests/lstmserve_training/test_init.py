@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -85,6 +86,25 @@ def test_lines_and_headlines(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").unlink()
     recipe, _ = init(tmp_path, "lines", "news.csv", table("date,headline_text", "2026,news #"))
     assert recipe.sources[0].columns.text == "headline_text"
+
+
+@pytest.mark.parametrize("name", ["names.txt", "names.csv"])
+def test_sizes_are_chosen_by_all_rows(tmp_path: Path, name: str) -> None:
+    """Of a long file the first rows are looked at; the others count, too."""
+    lines = [f"news {number:06}\n" for number in range(50_000)]
+    short, _ = init(tmp_path, "lines", name, "title\n" + "".join(lines[:15_000]))
+    (tmp_path / "recipe.toml").unlink()
+    long, _ = init(tmp_path, "lines", name, "title\n" + "".join(lines))
+    assert (short.tokenizer.vocabulary, long.tokenizer.vocabulary) == (1024, 2048)
+
+
+def test_a_compressed_table_is_looked_into(tmp_path: Path) -> None:
+    rows = table("publish_date,headline_text", "200302#,news # today")
+    (tmp_path / "news.2003.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    recipe = write_recipe("lines", tmp_path / "news.2003.csv.gz", tmp_path / "recipe.toml")
+    assert recipe.sources[0].columns.text == "headline_text"
+    assert recipe.sources[0].name == "news.2003"
+    assert recipe.name == "news"
 
 
 def test_poems_are_told_from_a_book(tmp_path: Path) -> None:

@@ -76,6 +76,9 @@ def test_a_model_of_text_goes_on_with_the_line(tmp_path: Path) -> None:
     assert "label_accuracy" not in console.file.getvalue()  # type: ignore[attr-defined]
     reply = ask(tmp_path, "r", "name number")
     assert reply.startswith("name number")
+    assert "written_copied_percent_at_0.8" in console.file.getvalue()  # type: ignore[attr-defined]
+    card = (tmp_path / "model_store" / "faq" / "README.md").read_text("utf-8")
+    assert "| written copied percent at 0.8 |  |  | " in card
 
 
 def show(table: object) -> str:

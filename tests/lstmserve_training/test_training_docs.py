@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shlex
 import sys
@@ -18,6 +19,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="
 SMALL = [
     *("model.hidden=64", "model.layers=1", "training.epochs=1", "tokenizer.vocabulary=320"),
     *("evaluation.replies=2", "evaluation.speed_seconds=0.005", "evaluation.sample_tokens=4"),
+    "evaluation.texts=10",
 ]
 WORDS = ["<unk>", "<eos>", "the", "cat", "sat"]
 
@@ -33,7 +35,8 @@ def write_data() -> None:
     rows = "".join(f'{n},how do I return my {n}?,"Pack it.\nSend {n}.",return\n' for n in range(40))
     rows += "".join(f"{n},where is my {n}?,On its way.,track\n" for n in range(40, 80))
     Path("faq.csv").write_text(f"id,customer question,our answer,topic\n{rows}")
-    Path("headlines.txt").write_text("".join(f"council opens bridge {n}\n" for n in range(30)))
+    news = "".join(f"200302{n},council opens bridge {n}\n" for n in range(30))
+    Path("headlines.csv.gz").write_bytes(gzip.compress(f"date,headline_text\n{news}".encode()))
     Path("poems.txt").write_text("\n\n".join(f"The sea {n}\nis blue" for n in range(30)))
     rnn = nn.LSTM(8, 16)
     weights = {f"rnn.{name}": value for name, value in rnn.state_dict().items()}

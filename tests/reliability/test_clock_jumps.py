@@ -25,9 +25,9 @@ HOUR = 3_600
 DAY = 24 * HOUR
 JUMPS = (DAY, -DAY, 400 * DAY, 0)
 DEADLINE_SECONDS = 60
-MOST_SECONDS = 30.0
+MOST_SECONDS = 60.0  # the last bucket: what is off by a jump lies beyond it
 HISTOGRAMS = (
-    *("request_seconds", "queue_seconds", "prefill_seconds", "model_load_seconds"),
+    *("request_seconds", "queue_seconds", "prefill_seconds"),
     *("time_to_first_token_seconds", "inter_token_seconds", "step_seconds"),
 )
 KEPT = make_request("hello", seed=11, max_tokens=8)
@@ -127,6 +127,8 @@ def test_a_wall_clock_that_jumps_changes_no_reply_no_deadline_and_no_duration(
         assert (again, again.outcome) == (kept, pb.CACHE_OUTCOME_HIT)
     page = served.page_once_idle()
     assert all(longest(page, name) <= MOST_SECONDS for name in HISTOGRAMS)
+    # it imports torch, which takes minutes beside others
+    assert 0 <= page.total("model_load_seconds_sum") < HOUR
 
 
 def uncached(request: pb.GenerateRequest) -> pb.GenerateRequest:

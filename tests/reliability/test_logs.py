@@ -12,6 +12,7 @@ import pytest
 from benchmarks.testbed.ports import find_free_port
 from benchmarks.testbed.process import START_SECONDS, spawn
 from benchmarks.testbed.server import MODULE, command
+from benchmarks.testbed.waiting import until
 from support.bystanders import Expected, bystanders
 from support.calls import connect
 
@@ -32,7 +33,9 @@ def serving(store: Path, redirections: str, *arguments: str) -> Iterator[str]:
     with spawn(shell) as server:
         try:
             with connect(target) as channel:
-                grpc.channel_ready_future(channel).result(START_SECONDS)
+                ready = grpc.channel_ready_future(channel)
+                until(lambda: ready.done() or server.poll() is not None, "a start", START_SECONDS)
+                assert ready.done(), f"the server ended with {server.poll()}"
             yield target
             assert server.poll() is None
         finally:

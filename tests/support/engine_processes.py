@@ -18,6 +18,11 @@ def engines_of(server: ServerProcess) -> list[psutil.Process]:
     return [child for child in children if _has_page(child)]
 
 
+def own_engines() -> list[psutil.Process]:
+    """Those that this process has started itself, and that run."""
+    return [child for child in psutil.Process().children() if _has_page(child)]
+
+
 def has_ended(process: psutil.Process) -> bool:
     """Whether it runs no more, be it that nobody has asked how it ended."""
     try:
@@ -28,7 +33,8 @@ def has_ended(process: psutil.Process) -> bool:
 
 def _has_page(process: psutil.Process) -> bool:
     names = []
-    for link in Path(f"/proc/{process.pid}/fd").iterdir():
-        with suppress(OSError):  # closed meanwhile
-            names.append(str(link.readlink()))
+    with suppress(OSError):  # it has ended meanwhile
+        for link in Path(f"/proc/{process.pid}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                names.append(str(link.readlink()))
     return any(PAGE in name for name in names)

@@ -17,7 +17,7 @@ from benchmarks.endurance.watched import Watch, watched_async_client, watched_cl
 from benchmarks.testbed.server import Replica
 from lstmserve_client import AsyncClient, Chunk, Client, ClientOptions, Event, Reply
 
-NUM_CALLERS = 16
+NUM_CALLERS = 8  # of which more than half are in the middle of a stream when something happens
 WAIT_SECONDS = 90.0
 MAX_CUTS = 8
 

@@ -29,6 +29,7 @@ learning_rate = 0.01
 
 [evaluation]
 replies = 3
+texts = 10
 speed_seconds = 0.005
 sample_tokens = 5
 """

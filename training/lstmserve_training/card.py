@@ -54,6 +54,8 @@ def _describe_source(source: DataManifest) -> str:
 
 def _rows(evaluation: dict[str, float | int | str]) -> list[str]:
     names = [key.removesuffix("_fp32") for key in evaluation if key.endswith("_fp32")]
+    # what is measured of the served model alone
+    names += [key.removesuffix("_int8") for key in evaluation if key.startswith("written_")]
     return [
         f"| {name.replace('_', ' ')} | "
         + " | ".join(_show(evaluation.get(f"{name}_{model}", "")) for model in MODELS)

@@ -24,6 +24,7 @@ from lstmserve_training.encoding import never_tokens
 from lstmserve_training.export import check_same_bits, load_module
 from lstmserve_training.held_out import read_held_out
 from lstmserve_training.int8_lstm import known_deprecations
+from lstmserve_training.originality import originality
 from lstmserve_training.perplexity import (
     counted_targets,
     perplexity_of,
@@ -57,6 +58,7 @@ FP32, STOCK_INT8, INT8 = MODELS = ("fp32", "stock_int8", "int8")
 REPLY_TOKENS = 80
 SPEED_ROWS = (1, 32)
 SPEED_ROUNDS = 5
+MAX_WORD_NATS = 16.0  # more is said by no word: white space parts none, as in Chinese
 
 
 def evaluate(
@@ -81,6 +83,9 @@ def evaluate(
             found = measure(stepper, held_out, tokenizer, recipe.seed)
             found["torchscript_bytes"] = _torchscript_bytes(stepper)
             measures |= {f"{key}_{name}": value for key, value in found.items()}
+        say("measuring what it writes by itself")
+        written = originality(recipe, work, tokenizer, module)
+        measures |= {f"{key}_{INT8}": value for key, value in written.items()}
         say("measuring speed")
         measures |= _speeds(steppers, recipe.evaluation.speed_seconds)
     measures |= _differences(measures) | _parity(work)
@@ -98,6 +103,7 @@ def measure(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: int
         **(_bits(nats, held_out, tokenizer) if held_out.reply_id is None else {}),
         **_labels(stepper, held_out),
         **_variety(stepper, held_out, tokenizer, seed),
+        **(_words(nats, held_out, tokenizer) if held_out.reply_id is None else {}),
     }
 
 
@@ -150,6 +156,20 @@ def _variety(stepper: Stepper, held_out: HeldOut, tokenizer: Tokenizer, seed: in
     return {"distinct_1": distinct(replies, 1), "distinct_2": distinct(replies, 2)}
 
 
+def _words(nats: Mapping[str, list[Tensor]], held_out: HeldOut, tokenizer: Tokenizer) -> Measures:
+    """Perplexity per word, whatever its tokens are; a text's end is one more (as in Mikolov, 2010).
+
+    Empty where white space does not part words.
+    """
+    total, words = 0.0, 0
+    for kind, documents in held_out.documents.items():
+        for row, document in zip(nats[kind], documents, strict=True):
+            total += float(row[counted_targets(document)].double().sum())
+            words += len(tokenizer.decode(document.token_ids).split())
+            words += document.token_ids[-1] == held_out.end_id
+    return {"word_perplexity": math.exp(total / words)} if total < MAX_WORD_NATS * words else {}
+
+
 def _speeds(steppers: Mapping[str, Stepper], seconds: float) -> Measures:
     """The best of several rounds, so that a busy moment does not meet one model only."""
     best: dict[str, int] = {}
@@ -194,6 +214,7 @@ def _differences(measures: Measures) -> Measures:
         * (float(measures[f"{name}_{model}"]) / float(measures[f"{name}_{FP32}"]) - 1)
         for name in names
         for model in (STOCK_INT8, INT8)
+        if f"{name}_{model}" in measures
     }
 
 

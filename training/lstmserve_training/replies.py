@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from lstmserve_training.recipe.sections import SamplingSection
     from lstmserve_training.stepper import Stepper
 
 ROWS = 64
+NEVER = -10_000.0
 
 
 @torch.no_grad()
@@ -36,9 +38,15 @@ def accuracy(logits: Tensor, right: Sequence[int], candidates: Sequence[int] | N
 
 @torch.no_grad()
 def sample_replies(
-    stepper: Stepper, prompts: Sequence[Sequence[int]], end_id: int, max_tokens: int, seed: int
+    stepper: Stepper,
+    prompts: Sequence[Sequence[int]],
+    end_id: int,
+    max_tokens: int,
+    seed: int,
+    *,
+    adjust: Callable[[Tensor], Tensor] = lambda logits: logits,
 ) -> list[list[int]]:
-    """A reply to each prompt at temperature 1, without its end token.
+    """A reply to each prompt, without its end token; at temperature 1, as ``adjust`` changes it.
 
     Random numbers belong to a prompt's place in the list, not to its place in a batch.
     """
@@ -46,7 +54,7 @@ def sample_replies(
     uniform = torch.rand(len(prompts), max_tokens, generator=generator, dtype=torch.float64)
     replies: dict[int, list[int]] = {}
     for rows in _groups(_by_length(prompts)):
-        tokens = _continue(stepper, [prompts[at] for at in rows], uniform[rows], end_id)
+        tokens = _continue(stepper, [prompts[at] for at in rows], uniform[rows], end_id, adjust)
         replies.update(zip(rows, (_until(row, end_id) for row in tokens.tolist()), strict=True))
     return [replies[at] for at in range(len(prompts))]
 
@@ -56,6 +64,19 @@ def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     weights = (logits - logits.amax(1, keepdim=True)).double().exp().cumsum(1)
     picked = torch.searchsorted(weights, (uniform * weights[:, -1])[:, None], right=True)
     return picked.squeeze(1).clamp(max=logits.shape[1] - 1)
+
+
+def at_temperature(logits: Tensor, sampling: SamplingSection) -> Tensor:
+    """Logits [rows, tokens] as a temperature above 0 and the filters leave them."""
+    logits = logits.float() / sampling.temperature
+    probabilities = logits.softmax(1)
+    kept = probabilities >= sampling.min_p * probabilities.amax(1, keepdim=True)
+    if sampling.top_k:
+        kept &= logits >= logits.topk(min(sampling.top_k, logits.shape[1])).values[:, -1:]
+    ranked, order = probabilities.sort(descending=True)
+    outside = (ranked.cumsum(1) - ranked) >= sampling.top_p
+    kept &= ~torch.zeros_like(kept).scatter_(1, order, outside)
+    return logits.masked_fill(~kept, NEVER)
 
 
 def distinct(replies: Sequence[str], n: int) -> float:
@@ -72,14 +93,18 @@ def _grams(words: list[str], n: int) -> list[tuple[str, ...]]:
 
 
 def _continue(
-    stepper: Stepper, prompts: Sequence[Sequence[int]], uniform: Tensor, end_id: int
+    stepper: Stepper,
+    prompts: Sequence[Sequence[int]],
+    uniform: Tensor,
+    end_id: int,
+    adjust: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Tokens after the prompts, [rows, at most uniform.shape[1]]."""
     logits, state = _read(stepper, prompts)
     has_ended = torch.zeros(len(prompts), dtype=torch.bool)
     chosen = []
     for numbers in uniform.unbind(1):
-        tokens = draw(logits, numbers)
+        tokens = draw(adjust(logits), numbers)
         chosen.append(tokens)
         has_ended |= tokens == end_id
         if has_ended.all():

@@ -10,7 +10,7 @@ import torch
 from lstmserve_bundle.template import PromptTemplate
 from lstmserve_training.encoding import never_tokens
 from lstmserve_training.held_out import read_prompts
-from lstmserve_training.replies import draw
+from lstmserve_training.replies import at_temperature, draw
 from lstmserve_training.stepper import FloatLstm, Stepper
 from lstmserve_training.work import read_template, read_tokenizer
 
@@ -91,7 +91,7 @@ class Speaker:
         pending = b""
         for _ in range(limit):
             uniform = torch.rand(1, generator=generator, dtype=torch.float64)
-            token = self._choose(logits[0].float().cpu(), uniform)
+            token = self._choose(logits[0].cpu(), uniform)
             if token == self._template.end_id:
                 break
             if token in self._template.label_of_id:
@@ -107,15 +107,7 @@ class Speaker:
         yield pending.decode(errors="replace")
 
     def _choose(self, logits: torch.Tensor, uniform: torch.Tensor) -> int:
-        sampling = self._sampling
-        if sampling.temperature == 0:
+        """The token after logits [tokens]."""
+        if self._sampling.temperature == 0:
             return int(logits.argmax())
-        logits = logits / sampling.temperature
-        probabilities = logits.softmax(0)
-        kept = probabilities >= sampling.min_p * probabilities.max()
-        if sampling.top_k:
-            kept &= logits >= logits.topk(min(sampling.top_k, len(logits))).values[-1]
-        ranked, order = probabilities.sort(descending=True)
-        outside = order[(ranked.cumsum(0) - ranked) >= sampling.top_p]
-        kept[outside] = False
-        return int(draw(logits.masked_fill(~kept, -10_000.0)[None], uniform)[0])
+        return int(draw(at_temperature(logits[None], self._sampling), uniform)[0])

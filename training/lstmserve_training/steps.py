@@ -90,9 +90,13 @@ def _classify_keys(recipe: Recipe) -> dict[str, Any]:
 
 
 def _evaluate_keys(recipe: Recipe) -> dict[str, Any]:
+    measured = {"replies", "speed_seconds"}
+    if recipe.has_roles:
+        return {"seed": recipe.seed, "evaluation": recipe.evaluation.model_dump(include=measured)}
     return {
         "seed": recipe.seed,
-        "evaluation": recipe.evaluation.model_dump(include={"replies", "speed_seconds"}),
+        "evaluation": recipe.evaluation.model_dump(include=measured | {"texts", "temperatures"}),
+        "sampling": recipe.sampling.model_dump(exclude={"temperature"}),
     }
 
 

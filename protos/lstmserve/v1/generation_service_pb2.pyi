@@ -270,7 +270,9 @@ class GenerateRequest(_message.Message):
     model_version: _builtins.str
     """The model's version, such as "1"; empty for the version served by default."""
     prompt: _builtins.str
-    """One question or statement. Not empty."""
+    """One question or statement; not empty. Of a model without roles: the beginning of a text, which
+    may be empty.
+    """
     cache_mode: Global___CacheMode.ValueType
     """How the reply cache may be used."""
     priority: Global___Priority.ValueType
@@ -392,7 +394,9 @@ class GenerateReplyRequest(_message.Message):
     model_version: _builtins.str
     """The model's version, such as "1"; empty for the version served by default."""
     prompt: _builtins.str
-    """One question or statement. Not empty."""
+    """One question or statement; not empty. Of a model without roles: the beginning of a text, which
+    may be empty.
+    """
     cache_mode: Global___CacheMode.ValueType
     """How the reply cache may be used."""
     priority: Global___Priority.ValueType

@@ -26,8 +26,11 @@ from lstmserve_server.engine.launcher import EngineProcess, Launcher
 from lstmserve_server.engine.messages import Loaded, Order, Submit, Turn
 from lstmserve_server.engine.request import NO_CLAIM, GenerationRequest, SamplingParams
 from lstmserve_server.errors import ModelLoadError, ModelTrialError
+from support.engine_processes import own_engines
 from support.misdeeds import misbehave
 from support.stores import copy_version, flip_byte
+
+pytestmark = pytest.mark.usefixtures("forked_engines")
 
 CONFIG = EngineConfig(max_running=2)
 FLOOD_BYTES = 64 << 20
@@ -111,12 +114,6 @@ async def make_reply(process: EngineProcess) -> list[int]:
     return tokens
 
 
-def engines() -> list[psutil.Process]:
-    """Those of this process, which may have other children."""
-    module = launcher.PROGRAM[-1]
-    return [each for each in psutil.Process().children() if module in each.cmdline()]
-
-
 def read_oom_score(process: psutil.Process) -> str:
     return Path(f"/proc/{process.pid}/oom_score_adj").read_text()
 
@@ -132,7 +129,7 @@ async def test_a_second_process_is_the_same_whatever_has_become_of_the_files(ver
         assert await make_reply(second) == expected
         await second.end()
     assert (again.digest, again.row_bytes) == (loaded.digest, loaded.row_bytes)
-    assert engines() == []
+    assert own_engines() == []
 
 
 async def test_what_a_model_prints_disturbs_nobody(version: Path) -> None:
@@ -176,16 +173,16 @@ async def test_a_model_that_hangs_is_ended(version: Path, monkeypatch: pytest.Mo
     error = await refuse(order_for(version))
     assert isinstance(error, ModelTrialError)
     assert "did not load and run within 0.5 seconds" in str(error)
-    assert engines() == []
+    assert own_engines() == []
 
 
 async def test_a_process_that_nobody_waits_for_any_more_is_ended(version: Path) -> None:
     launching = asyncio.create_task(refuse(order_for(version)))
-    await until_so(engines, "a process runs")
+    await until_so(own_engines, "a process runs")
     launching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await launching
-    assert engines() == []
+    assert own_engines() == []
 
 
 async def test_where_memory_ends_a_version_that_is_tried_goes_before_the_server(
@@ -194,8 +191,8 @@ async def test_where_memory_ends_a_version_that_is_tried_goes_before_the_server(
     misbehave(version, "hang")
     before = read_oom_score(psutil.Process())
     launching = asyncio.create_task(refuse(order_for(version, is_beside_others=True)))
-    await until_so(engines, "a process runs")
-    (found,) = engines()
+    await until_so(own_engines, "a process runs")
+    (found,) = own_engines()
     await until_so(lambda: read_oom_score(found) == "1000\n", "the version goes first")
     launching.cancel()
     with pytest.raises(asyncio.CancelledError):

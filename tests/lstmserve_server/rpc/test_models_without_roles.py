@@ -40,6 +40,7 @@ learning_rate = 0.01
 
 [evaluation]
 replies = 2
+texts = 10
 speed_seconds = 0.005
 """
 

@@ -18,6 +18,8 @@ from lstmserve_server.store.live_store import LiveStore
 from lstmserve_server.telemetry.logging import ProcessLog
 from support.stores import copy_version
 
+pytestmark = pytest.mark.usefixtures("forked_engines")
+
 ANYWHERE = Address("127.0.0.1", 0)
 MAX_TURNS = 100_000
 REQUEST = GenerationRequest((1, 2, 3), SamplingParams(seed=7), max_tokens=9, min_tokens=9)

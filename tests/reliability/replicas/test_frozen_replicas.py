@@ -66,6 +66,7 @@ def test_a_hedged_reply_does_not_wait_for_a_frozen_replica(
     """No keepalive runs out and no attempt fails: every reply that the frozen one was asked for
     first comes from the other.
     """
+    questions = questions[:6]  # each waits as long as others took, which is long beside others
     hedge, watch = HedgePolicy(min_calls=len(questions)), Watch()
     patient = ClientOptions(hedge=hedge, keepalive_seconds=600, keepalive_timeout_seconds=600)
     with watched_client(targets_of(pair), watch, **patient) as client:

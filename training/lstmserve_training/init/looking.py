@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from statistics import median
 
 from lstmserve_training.data.files import WIDE_MARKS, check_bytes, open_binary, open_text
-from lstmserve_training.data.tables import format_of, read_rows
+from lstmserve_training.data.tables import Row, format_of, read_rows
 from lstmserve_training.data.texts import read_text
 from lstmserve_training.errors import DataError
 from lstmserve_training.init.columns import choose_columns
@@ -38,7 +38,8 @@ class Look:
 def look_at(kind: Kind, path: Path, file: str) -> tuple[Source, Look]:
     """How a file is to be read, and what is in it; ``file`` is its name in the recipe."""
     look = Look(format_of(path, "auto"))
-    source = Source.model_validate({"name": path.stem, "files": [file], **sniff(path, look)})
+    name = path.name.removesuffix(".gz").rpartition(".")[0]
+    source = Source.model_validate({"name": name, "files": [file], **sniff(path, look)})
     _look(kind, path, source, look)
     return source, look
 
@@ -89,32 +90,40 @@ def _look(kind: Kind, path: Path, source: Source, look: Look) -> None:
     if look.form == "text":
         _look_at_text(kind, path, source.encoding, look)
         return
-    rows = list(islice(read_rows(path, source), LOOKED_AT))
+    every = read_rows(path, source)
+    rows = list(islice(every, LOOKED_AT))
     if not rows:
         raise DataError(f"{path}: holds no row")
-    look.rows = len(rows)
     look.columns = choose_columns(kind, rows, look.notes)
     for row in rows:
         for name in ("prompt", "reply", "text", "turns"):
             _count(look, str(row.values.get(look.columns.get(name, ""), "")))
+    _reckon(look, len(rows), every)
 
 
 def _look_at_text(kind: Kind, path: Path, encoding: str, look: Look) -> None:
     if kind in ("replies", "conversations"):
         raise DataError(f"{path}: is plain text; {kind} need a table or JSON lines")
     separator = "line" if kind == "lines" else "blank-line"
-    texts = [row.values["text"] for row in islice(read_text(path, encoding, separator), LOOKED_AT)]
+    every = read_text(path, encoding, separator)
+    texts = [row.values["text"] for row in islice(every, LOOKED_AT)]
     for text in texts:
         _count(look, text)
-    look.rows = len(texts)
+    _reckon(look, len(texts), every)
     if kind == "text":
         look.separator = "blank-line" if _are_poems(texts) else "file"
         other = "file" if look.separator == "blank-line" else "blank-line"
         meaning = "it is one long text" if other == "file" else "each is a text of its own"
         look.notes.append(
-            f"it has {len(texts):,} blocks between blank lines; set separator = "
+            f"it has {look.rows:,} blocks between blank lines; set separator = "
             f"{json.dumps(other)} if {meaning}"
         )
+
+
+def _reckon(look: Look, seen: int, others: Iterable[Row]) -> None:
+    """Take the rows that were not looked at for as long as the others."""
+    look.rows = seen + sum(1 for _ in others)
+    look.characters = look.characters * look.rows // max(1, seen)
 
 
 def _are_poems(texts: Sequence[str]) -> bool:

@@ -43,6 +43,7 @@ def _check_pattern(pattern: str) -> str:
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+Temperature = Annotated[float, Field(gt=0, le=2)]
 
 
 class Columns(Section):
@@ -367,6 +368,14 @@ class EvaluationSection(Section):
     )
     sample_tokens: Positive = key("tokens of such a sample", default=40)
     replies: Positive = key("replies sampled to measure variety", default=200)
+    texts: Positive = key(
+        "texts that a model of lines or poems writes from nothing, to measure how varied they are "
+        "and how many are copied from what it was trained on",
+        default=1000,
+    )
+    temperatures: list[Temperature] = key(
+        "at which it writes them, each above 0; the rest is as in `sampling`", default=[0.8, 1.0]
+    )
     speed_seconds: float = key("time for each measure of speed", gt=0, le=60, default=1.0)
 
 

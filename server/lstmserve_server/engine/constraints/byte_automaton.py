@@ -59,7 +59,9 @@ def of_regex(pattern: str) -> ByteAutomaton:
             "repeats"
         )
     finals, initial = index.get_final_states(), index.get_initial_state()
-    names = {name: number for number, name in enumerate(transitions.keys() - finals - {initial})}
+    # in order: where a reply begins is part of its key, on every server the same
+    found = sorted(transitions.keys() - finals - {initial})
+    names = {name: number for number, name in enumerate(found)}
     accepts = np.array([transitions[name].get(SENTINEL) in finals for name in names])
     start = names[transitions[initial][SENTINEL]]
     return _join_bytes(start, _to_table(transitions, names), accepts)

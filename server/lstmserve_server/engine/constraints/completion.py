@@ -20,12 +20,16 @@ from lstmserve_server.engine.constraints.parsing import GrammarVocabulary, consu
 
 Ids = npt.NDArray[np.int64]
 
-CLOSING = b"\"'}])>`\n;:,"  # in this order
+ENDING = b"\"'}])>`"  # in this order
+BRACKETS = b"}])>"
+SEPARATING = b"\n;:,"  # which something follows
 OPENING = b"{[("
 MAX_KEPT = 1024  # sets of tokens, of which most are small
 MAX_OF_KIND, MAX_LONGEST = 8, 32  # tokens that a walk tries
-MAX_VISITS = 64  # of the same state, before another token is tried there all the same
+MAX_CLOSED = 16  # brackets one behind the other
+MAX_VISITS = 16  # of the same state, before another token is tried there all the same
 LONG = 16  # tokens of a way that is worth shortening
+MAX_TRIES = 128  # of that
 SPARE = 64  # tokens of a walk that may lead nowhere
 # of one completion: states that a walk asks about, and tokens that are read to shorten it
 ASIDE, IN_TURN, IN_HASTE = (8192, 1 << 20), (128, 2048), (16, 512)
@@ -59,6 +63,10 @@ class Completer:
             if not walk.goes_on():
                 return None
         return None
+
+    def closes(self, token_id: int) -> bool:
+        """Return whether a token is made of brackets that close."""
+        return all(byte in BRACKETS for byte in self._vocabulary.tokens[token_id])
 
     def forced(self, text: bytes) -> list[int] | None:
         """Return the tokens of a text that must follow; None where the model lacks some."""
@@ -116,10 +124,9 @@ class _State:
     num_visits: int = 0
 
     def take(self, *, is_stuck: bool) -> int:
-        """Return a token: the one of the last visit, unless that led nowhere."""
+        """Return the best token, or the next one where the last has led nowhere."""
         self.num_visits += 1
-        if is_stuck or self.num_visits % MAX_VISITS == 0:
-            self.turn += 1
+        self.turn = self.turn + 1 if is_stuck else self.num_visits // MAX_VISITS
         return self.choices.at(self.turn)
 
 
@@ -131,6 +138,7 @@ class _Walk:
         self._completer = completer
         self._states: dict[bytes, _State] = {}
         self._last = b""
+        self._num_same = 0  # states one after the other that allow the same
         self._moving: list[int] = []  # without those that led nowhere
         self.token_ids: list[int] = []
         self.num_asked = 0
@@ -152,10 +160,21 @@ class _Walk:
             if choices is None:
                 return False
             self._states[mask] = _State(choices)
-        is_stuck, self._last = mask == self._last, mask
+        is_stuck = mask == self._last and not self._may_repeat()
         if is_stuck:
             self._moving.pop()
-        return self._takes([self._states[mask].take(is_stuck=is_stuck)])
+        token_id = self._states[mask].take(is_stuck=is_stuck)
+        self._num_same = self._num_same + 1 if mask == self._last else 0
+        self._last = mask
+        return self._takes([token_id])
+
+    def _may_repeat(self) -> bool:
+        """Return whether the last token may have led on though the same may follow.
+
+        Behind a bracket that closes, the one around it may close as well.
+        """
+        is_bracket = self._completer.closes(self.token_ids[-1])
+        return is_bracket and self._num_same < MAX_CLOSED
 
     def _takes(self, token_ids: list[int] | None) -> bool:
         if token_ids is None:
@@ -168,11 +187,12 @@ class _Walk:
     def shortened(self, matcher: LLMatcher, end_id: int, max_read: int) -> list[int]:
         """Return the way without what it does not need, as far as that is soon found."""
         found = self._moving if completes(matcher, self._moving, end_id) else self.token_ids
-        size = len(found) // 2 if len(found) > LONG else 0
+        size, tries = len(found) // 2 if len(found) > LONG else 0, MAX_TRIES
         num_read = 0
-        while size:
+        while size and tries:
             start = 0
-            while start < len(found) and num_read < max_read:
+            while start < len(found) and tries and num_read < max_read:
+                tries -= 1
                 shorter = found[:start] + found[start + size :]
                 num_valid = num_completing(matcher, shorter, end_id)
                 num_read += num_valid + 1
@@ -196,14 +216,16 @@ def num_completing(matcher: LLMatcher, token_ids: Sequence[int], end_id: int) ->
 
 def _rank(token: bytes) -> tuple[int, int, int]:
     """Return a token's place among those that may follow; the lowest first."""
-    if all(byte in CLOSING for byte in token):
-        return 0, CLOSING.index(token[:1]), -len(token)
+    if all(byte in ENDING for byte in token):
+        return 0, ENDING.index(token[:1]), -len(token)
+    if len(token) == 1 and token in SEPARATING:
+        return 1, SEPARATING.index(token), 0
     if token == b"0":
-        return 1, 0, 0
+        return 2, 0, 0
     if token.isalnum():
-        return 2, 0, -len(token)
+        return 3, 0, -len(token)
     is_last = any(byte in OPENING for byte in token) or not token.strip()
-    return (4 if is_last else 3), 0, -len(token)
+    return (5 if is_last else 4), 0, -len(token)
 
 
 def _kind(token: bytes) -> int:

@@ -38,6 +38,7 @@ LAYOUT_KEY = "x-guidance"
 # what a grammar may not ask for: it would be ignored here, would not be text, or depends on tokens
 NOT_SERVED = {
     "temperature": re.compile(r"\[[^\]\n]*\btemperature\s*="),
+    # a text would keep the grammar or not by the tokens that it came in
     "max_tokens": re.compile(r"\[[^\]\n]*\bmax_tokens\s*="),
     "%llguidance": re.compile(r"^\s*%llguidance\b", re.MULTILINE),
     "special tokens": re.compile(r"<[^<>\s]+>"),
@@ -133,6 +134,8 @@ def _to_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def of_lark(text: str) -> str:
     """Return a grammar in Lark's syntax; raises RefusedFormError for what is not served."""
+    if LAYOUT_KEY in text:
+        raise RefusedFormError(f"has {LAYOUT_KEY}, not served here")
     bare = QUOTED.sub('""', text)
     for name, pattern in NOT_SERVED.items():
         if pattern.search(bare):

@@ -8,8 +8,6 @@ not import ``annotations`` from ``__future__``.
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakValueDictionary
 
@@ -83,6 +81,7 @@ class Following:
         self._replies = replies
         self._biases = biases
         bias = torch.zeros(len(replies), num_tokens)
+        self._masks = [b""] * len(replies)  # what the bias of each says
         self._number = next(_numbers)
         _following[self._number] = self
         self.grammars = Grammars(torch.tensor([*replies], dtype=torch.int64), bias, self._number)
@@ -97,27 +96,37 @@ class Following:
         chosen = tokens.tolist()
         for row, reply in self._replies.items():
             if not reply.is_over and reply.error is None:
-                with _noted(reply):
-                    taken = reply.take(chosen[row])
-                    if taken != chosen[row]:
-                        tokens[row] = taken
+                taken = _take(reply, chosen[row])
+                if taken != chosen[row]:
+                    tokens[row] = taken
         self._allow(bias)
 
     def _allow(self, bias: Tensor) -> None:
         table = bias.numpy()
         for place, reply in enumerate(self._replies.values()):
             if not reply.is_over and reply.error is None:
-                with _noted(reply):
-                    table[place] = self._biases[reply.allowed()]
+                mask = _allowed(reply, self._masks[place])
+                if mask != self._masks[place]:  # else it stands there already
+                    table[place] = self._biases[mask]
+                    self._masks[place] = mask
 
 
-@contextmanager
-def _noted(reply: GrammarReply) -> Iterator[None]:
-    """Note where the library gives up."""
+def _take(reply: GrammarReply, token_id: int) -> int:
+    """Take a token, and note where the library gives up."""
     try:
-        yield
+        return reply.take(token_id)
     except GrammarError as error:
         reply.error = too_complex(error)
+        return token_id
+
+
+def _allowed(reply: GrammarReply, before: bytes) -> bytes:
+    """Return what may follow; where the library gives up, which is noted, what might before."""
+    try:
+        return reply.allowed()
+    except GrammarError as error:
+        reply.error = too_complex(error)
+        return before
 
 
 _numbers = itertools.count()

@@ -9,7 +9,7 @@ import pytest
 from lstmserve_server.engine.constraints.alphabet import read_token, to_symbols
 from lstmserve_server.engine.constraints.automaton import OUTSIDE
 from lstmserve_server.engine.constraints.builder import ProcessBuilder
-from lstmserve_server.engine.constraints.form import Form
+from lstmserve_server.engine.constraints.form import RegularForm
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 from lstmserve_server.engine.constraints.spec import FormSpec
 from support.engines import LoadedModel
@@ -28,7 +28,7 @@ def builder() -> Iterator[ProcessBuilder]:
     found.close()
 
 
-def is_complete(form: Form, text: str) -> bool:
+def is_complete(form: RegularForm, text: str) -> bool:
     return form.text.is_complete(form.text.walk(form.text.start, text))
 
 
@@ -40,14 +40,14 @@ def test_texts_and_tokens_are_those_of_plain_classes(
     assert [is_complete(form, text) for text in TEXTS] == [
         is_complete(plain, text) for text in TEXTS
     ]
-    assert form.automaton.shortest == plain.automaton.shortest
+    assert form.taught.shortest == plain.taught.shortest
     tokens = vocabulary_of(tiny.bundle).tokens
     for before in ("", "a", "ah", "ax", "axx", "axb"):
         states = [each.text.walk(each.text.start, before) for each in (form, plain)]
         for number, token in enumerate(tokens):
             if token.isascii():  # one of a part of a character is allowed by the plain one alone
-                found = form.automaton.walk([number], states[0])
-                assert (found is None) == (plain.automaton.walk([number], states[1]) is None)
+                found = form.taught.walk([number], states[0])
+                assert (found is None) == (plain.taught.walk([number], states[1]) is None)
 
 
 def test_a_character_outside_all_classes_fits_nowhere(
@@ -59,12 +59,12 @@ def test_a_character_outside_all_classes_fits_nowhere(
 
 
 def test_a_reply_may_begin_behind_a_text(builder: ProcessBuilder, tiny: LoadedModel) -> None:
-    form = builder.build(FormSpec("abc{3}d?", is_with_prompt=True), tiny.bundle)
-    behind = form.after("abc")
-    assert behind is not None
+    form = builder.build(FormSpec("abc{3}d?"), tiny.bundle)
+    behind, count = form.after("abc")
+    assert count == 3
     assert behind.shortest < form.shortest
     assert behind.digest == form.digest
-    assert form.after("x") is None
+    assert form.after("abx")[1] == 2
 
 
 def test_characters_of_the_same_classes_share_a_symbol() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import re
+import sys
+import termios
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
+from benchmarks.testbed.waiting import until
 from lstmserve_server.engine.constraints import grammar_builder, parsing
 from lstmserve_server.engine.constraints.builder import ProcessBuilder
 from lstmserve_server.engine.constraints.kept_forms import REFUSAL_BYTES, KeptForms
@@ -33,6 +37,13 @@ def processes() -> list[psutil.Process]:
     """Those that build for this one."""
     children = psutil.Process().children()
     return [each for each in children if "constraints.main" in " ".join(each.cmdline())]
+
+
+def num_unread_bytes(builder: ProcessBuilder) -> int:
+    """How much it has sent that its process has not read."""
+    assert builder._process is not None
+    answer = fcntl.ioctl(builder._process._connection, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def test_it_builds_what_is_built_here(builder: ProcessBuilder, tiny: LoadedModel) -> None:
@@ -95,6 +106,7 @@ def test_no_pattern_is_refused_for_a_kill(builder: ProcessBuilder, tiny: LoadedM
     process.suspend()  # so that it is killed while it has something to build
     with ThreadPoolExecutor(1) as thread:
         waiting = thread.submit(builder.build, FormSpec("b"), tiny.bundle)
+        until(lambda: num_unread_bytes(builder), "something to build")
         process.kill()
         with pytest.raises(UnavailableError, match="was killed"):
             waiting.result()
