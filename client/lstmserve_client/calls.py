@@ -64,15 +64,25 @@ def reply(prompt: types.Prompt, options: types.WholeReplyOptions) -> UnaryCall[t
     request = fill_reply_request(prompt, shared, options.get("best_of"), options.get("num_replies"))
     constraint = options.get("constraint")
     if isinstance(constraint, JsonSchema):
-        return UnaryCall(methods.GENERATE_REPLY, request, partial(_parsed_reply, constraint))
+        before = _text_before(prompt, constraint.prompt_characters)
+        return UnaryCall(
+            methods.GENERATE_REPLY, request, partial(_parsed_reply, constraint, before)
+        )
     return UnaryCall(methods.GENERATE_REPLY, request, whole_reply)
 
 
-def _parsed_reply(schema: JsonSchema, message: pb.GenerateReplyResponse) -> types.Reply:
+def _text_before(prompt: types.Prompt, prompt_characters: int) -> str:
+    """The end of a prompt that belongs to the value; of conversations servers take none."""
+    return prompt[-prompt_characters:] if prompt_characters and isinstance(prompt, str) else ""
+
+
+def _parsed_reply(
+    schema: JsonSchema, before: str, message: pb.GenerateReplyResponse
+) -> types.Reply:
     """A whole reply with its value; raises ValueError where it is none, which no server sends."""
     found = whole_reply(message)
-    others = (replace(each, parsed=schema.parse(each.text)) for each in found.alternatives)
-    return replace(found, parsed=schema.parse(found.text), alternatives=tuple(others))
+    others = (replace(each, parsed=schema.parse(before + each.text)) for each in found.alternatives)
+    return replace(found, parsed=schema.parse(before + found.text), alternatives=tuple(others))
 
 
 def classify_many(

@@ -216,6 +216,12 @@ def test_a_reply_that_keeps_a_schema_is_parsed() -> None:
     assert client.reply("hi").parsed is None
 
 
+def test_a_value_that_begins_in_the_prompt_is_parsed_whole() -> None:
+    client = FakeService({'It is [1, "': 'a"]'}).client()
+    found = client.reply('It is [1, "', constraint=JsonSchema("true", prompt_characters=5))
+    assert found.parsed == [1, "a"]
+
+
 async def test_an_asynchronous_client_parses_as_well() -> None:
     service = FakeService({"hi": "[1]"})
     async with service.async_client() as client:

@@ -120,9 +120,11 @@ def _after(form: RegularForm, before: str) -> RegularForm:
 def _check_room(form: Form, max_tokens: int) -> None:
     shortest = form.shortest
     if shortest > max_tokens:
+        is_sure = isinstance(form, RegularForm)  # of a grammar some short reply is known
+        reason = "keeps the constraint" if is_sure else "that keeps the constraint was found"
         raise _refused(
             "stopping.max_tokens",
-            f"must be at least {shortest}, not {max_tokens}: no shorter reply keeps the constraint",
+            f"must be at least {shortest}, not {max_tokens}: no shorter reply {reason}",
         )
 
 

@@ -117,13 +117,23 @@ def test_the_cache_keeps_beginnings_apart(generation: GenerationStub) -> None:
     assert replies == {"a" * 6, "a" * 5, "a" * 2}
 
 
-def test_a_stop_sequence_ends_json_only_where_it_is_whole(generation: GenerationStub) -> None:
-    asked = request(
-        pb.Constraint(json_schema='{"type": "array", "items": {"type": "integer"}}'),
-        sampling=pb.SamplingParams(seed=1),
-        stopping=pb.StoppingCriteria(max_tokens=40, stop_sequences=["1", "]", ","]),
-    )
-    assert json.loads(generation.GenerateReply(asked).text) is not None
+@pytest.mark.parametrize(
+    "constraint", [pb.Constraint(json_schema="{}"), pb.Constraint(grammar=SUMS)]
+)
+def test_stop_sequences_do_not_go_with_grammars(
+    generation: GenerationStub, constraint: pb.Constraint
+) -> None:
+    """Where they end a reply that keeps its form, the whole server would have to wait for that."""
+    stopping = pb.StoppingCriteria(stop_sequences=["1"])
+    field, reason = refusal(generation, request(constraint, stopping=stopping))
+    assert field == "stopping.stop_sequences"
+    assert "leave them out" in reason
+
+
+def test_a_stop_sequence_ends_a_reply_only_where_it_matches(generation: GenerationStub) -> None:
+    stopping = pb.StoppingCriteria(max_tokens=40, stop_sequences=["1", "-"])
+    asked = request(pb.Constraint(regex="[0-9]{3}(-[0-9]{3})*"), stopping=stopping)
+    assert re.fullmatch("[0-9]{3}(-[0-9]{3})*", generation.GenerateReply(asked).text)
 
 
 def test_several_replies_keep_it(generation: GenerationStub) -> None:
@@ -206,6 +216,29 @@ def test_it_is_resumed_after_every_token(generation: GenerationStub) -> None:
         (pb.Constraint(grammar="start: b"), "constraint.grammar", "line 1, column 8: unknown name"),
         (pb.Constraint(grammar="start: start"), "constraint.grammar", "is kept by no text"),
         (pb.Constraint(grammar="start: <[7]>"), "constraint.grammar", "special tokens"),
+        (pb.Constraint(grammar='start: "a" <0x41>'), "constraint.grammar", "special tokens"),
+        (pb.Constraint(grammar='start: "</b>" <end> "/"'), "constraint.grammar", "special tokens"),
+        (
+            pb.Constraint(grammar='start: a "b"\na[max_tokens=3]: /[a-z]+/'),
+            "constraint.grammar",
+            "has max_tokens",
+        ),
+        (
+            pb.Constraint(json_schema='{"enum": ["\\ud800"]}'),
+            "constraint.json_schema",
+            "half of a character",
+        ),
+        (pb.Constraint(json_schema='{"minimum": 1e999}'), "constraint.json_schema", "not finite"),
+        (
+            pb.Constraint(json_schema='{"minimum": ' + "9" * 5000 + "}"),
+            "constraint.json_schema",
+            "more than 64 characters",
+        ),
+        (
+            pb.Constraint(json_schema='{"type": "null", "type": "string"}'),
+            "constraint.json_schema",
+            "has 'type' twice",
+        ),
         (
             pb.Constraint(grammar='start: "a"', prompt_characters=2),
             "constraint.grammar",

@@ -33,6 +33,8 @@ MAX_VISITS = 16  # of the same state, before another token is tried there all th
 LONG = 16  # tokens of a way that is worth shortening
 MAX_TRIES = 128  # of that
 SPARE = 64  # tokens of a walk that may lead nowhere
+# of one completion: states that a walk asks about, and tokens that are read to shorten it
+ASIDE, IN_TURN, IN_HASTE = (8192, 1 << 20), (128, 2048), (16, 512)
 DIGIT, LETTER, BEYOND_ASCII = 256, 257, 258  # kinds of tokens; others are their first byte
 
 
@@ -49,18 +51,20 @@ class Completer:
         self._kept: OrderedDict[bytes, Choices | None] = OrderedDict()
         self._search = Search(vocabulary)
 
-    def complete(self, matcher: LLMatcher, most: int) -> list[int] | None:
+    def complete(self, matcher: LLMatcher, most: int, bounds: tuple[int, int]) -> list[int] | None:
         """Return at most so many tokens that complete a text; None when none are found.
 
+        Nobody waits for what is looked for ``ASIDE``; other replies do for what is ``IN_TURN``.
         Raises GrammarError when the library gives up.
         """
         found = self._search.complete(matcher, most)
         if found is not None:
             return found
         walk = _Walk(matcher.deep_copy(), self)
-        while len(walk.token_ids) <= 2 * most + SPARE:
+        max_asked, max_read = bounds
+        while len(walk.token_ids) <= 2 * most + SPARE and walk.num_asked <= max_asked:
             if walk.is_complete:
-                found = walk.shortened(matcher, self._vocabulary.end_id)
+                found = walk.shortened(matcher, self._vocabulary.end_id, max_read)
                 return found if len(found) <= most else None
             if not walk.goes_on():
                 return None
@@ -143,6 +147,7 @@ class _Walk:
         self._num_same = 0  # states one after the other that allow the same
         self._moving: list[int] = []  # without those that led nowhere
         self.token_ids: list[int] = []
+        self.num_asked = 0
 
     @property
     def is_complete(self) -> bool:
@@ -155,6 +160,7 @@ class _Walk:
             self._last = b""
             return self._takes(self._completer.forced(forced))
         mask = mask_of(self._matcher)
+        self.num_asked += 1
         if mask not in self._states:
             choices = self._completer.choices(mask)
             if choices is None:
@@ -184,16 +190,19 @@ class _Walk:
         self.token_ids += token_ids
         return True
 
-    def shortened(self, matcher: LLMatcher, end_id: int) -> list[int]:
+    def shortened(self, matcher: LLMatcher, end_id: int, max_read: int) -> list[int]:
         """Return the way without what it does not need, as far as that is soon found."""
         found = self._moving if completes(matcher, self._moving, end_id) else self.token_ids
         size, tries = len(found) // 2 if len(found) > LONG else 0, MAX_TRIES
+        num_read = 0
         while size and tries:
             start = 0
-            while start < len(found) and tries:
+            while start < len(found) and tries and num_read < max_read:
                 tries -= 1
                 shorter = found[:start] + found[start + size :]
-                if completes(matcher, shorter, end_id):
+                num_valid = num_completing(matcher, shorter, end_id)
+                num_read += num_valid + 1
+                if num_valid > len(shorter):
                     found = shorter
                 else:
                     start += size
@@ -203,8 +212,12 @@ class _Walk:
 
 def completes(matcher: LLMatcher, token_ids: Sequence[int], end_id: int) -> bool:
     """Return whether a text is complete after these tokens, all of which may follow."""
-    whole = [*token_ids, end_id]
-    return matcher.validate_tokens(whole) == len(whole)
+    return num_completing(matcher, token_ids, end_id) > len(token_ids)
+
+
+def num_completing(matcher: LLMatcher, token_ids: Sequence[int], end_id: int) -> int:
+    """Return how many of these tokens may follow, the end behind them counted."""
+    return int(matcher.validate_tokens([*token_ids, end_id]))
 
 
 def _rank(token: bytes) -> tuple[int, int, int]:

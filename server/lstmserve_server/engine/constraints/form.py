@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lstmserve_server.engine.constraints.automaton import NEVER, OUTSIDE, Automaton, TextTable
-from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
+from lstmserve_server.engine.constraints.grammar import Grammar
 
 
 class FormText(Protocol):
@@ -49,8 +49,8 @@ class Form(Protocol):
         Of a grammar only its engine knows, which refuses the reply.
         """
 
-    def begin_text(self) -> FormText:
-        """Return the text of a reply before its first token."""
+    def begin_text(self) -> FormText | None:
+        """Return the text of a reply before its first token; None where nobody reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,12 @@ class ContextFreeForm:
         """Return that a reply may begin with any tokens, as its engine will look at them."""
         return True
 
-    def begin_text(self) -> FormText:
-        """Return the text of a reply before its first token."""
-        return GrammarText(self.taught)
+    def begin_text(self) -> None:
+        """Return none: to parse texts takes long, and would keep all that is served waiting.
+
+        So requests that stop at sequences are refused before they come here.
+        """
+        return
 
 
 class RegularText:
@@ -135,26 +138,3 @@ class RegularText:
         if self._state == OUTSIDE:
             return False
         return self._table.is_complete(self._table.walk(self._state, text))
-
-
-class GrammarText:
-    """A text that is parsed only where somebody asks whether it is complete."""
-
-    def __init__(self, grammar: Grammar) -> None:
-        self._grammar = grammar
-        self._text = ""
-
-    def push(self, text: str) -> None:
-        """Add text."""
-        self._text += text
-
-    def is_complete_with(self, text: str) -> bool:
-        """Return whether it satisfies the form once this is added, which it is not."""
-        # the library is loaded by servers that need it
-        from lstmserve_server.engine.constraints.parsing import text_matcher  # noqa: PLC0415
-
-        whole = self._grammar.prefix + (self._text + text).encode()
-        try:
-            return text_matcher(self._grammar.text, whole).is_accepting()
-        except GrammarError:
-            return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from lstmserve_server.errors import FormTooComplexError
+
 TAUGHT_BYTES = 1 << 20  # about what an engine keeps of a grammar, with the states of its lexer
 
 
@@ -32,3 +34,11 @@ class Grammar(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 class GrammarError(Exception):
     """What the library says of a grammar, or of a text under it; one line."""
+
+
+def too_complex(error: GrammarError) -> FormTooComplexError:
+    """Return what the caller of a reply is told that cannot go on."""
+    return FormTooComplexError(
+        f"the constraint takes more work than is done for one reply ({error}); cut the reply "
+        "shorter (stopping.max_tokens), or make the constraint simpler"
+    )

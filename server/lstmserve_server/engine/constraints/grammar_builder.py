@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
+from time import process_time
 
-from lstmserve_server.engine.constraints.completion import Completer
+from llguidance import LLMatcher
+
+from lstmserve_server.engine.constraints.completion import ASIDE, Completer
 from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
 from lstmserve_server.engine.constraints.messages import RefusedFormError
-from lstmserve_server.engine.constraints.parsing import NO_TEXT, GrammarVocabulary
+from lstmserve_server.engine.constraints.parsing import NO_TEXT, GrammarVocabulary, mask_of
 
 OF_SCHEMA = "failed to compile JSON schema: "  # after which the library says what is wrong
+MAX_DIGITS = 64  # of a number, and of what an error tells
 UNIMPLEMENTED = re.compile(r"Unimplemented keys: \[(.*)\]")
+# an engine compiles it, too, while its replies wait
+MAX_COMPILE_SECONDS = 0.2
+TAKES_LONG = (
+    f"takes longer than {MAX_COMPILE_SECONDS:g} seconds to compile; make it smaller, "
+    "or its patterns simpler"
+)
 MAX_COMPLETION = 4096  # tokens; no reply has more
 # JSON on one line, as most programs write it: a model of words would write blanks for ever
 JSON_LAYOUT = {
@@ -23,15 +35,16 @@ JSON_LAYOUT = {
     "coerce_one_of": False,
 }
 LAYOUT_KEY = "x-guidance"
-# what a grammar may not ask for, as it would be ignored here, or would not be text
+# what a grammar may not ask for: it would be ignored here, would not be text, or depends on tokens
 NOT_SERVED = {
     "temperature": re.compile(r"\[[^\]\n]*\btemperature\s*="),
     # a text would keep the grammar or not by the tokens that it came in
     "max_tokens": re.compile(r"\[[^\]\n]*\bmax_tokens\s*="),
-    LAYOUT_KEY: re.compile(LAYOUT_KEY),
     "%llguidance": re.compile(r"^\s*%llguidance\b", re.MULTILINE),
-    "special tokens": re.compile(r"<\[|<\|?[A-Za-z_]+\|?>(?![^\n]*[\"/])"),
+    "special tokens": re.compile(r"<[^<>\s]+>"),
 }
+# texts, patterns and comments, in which all of that may stand
+QUOTED = re.compile(r'"(?:\\.|[^"\\\n])*"' + r"|/(?![/*])(?:\\.|[^/\\\n])+/" + r"|//[^\n]*|#[^\n]*")
 
 
 class GrammarBuilder:
@@ -43,14 +56,23 @@ class GrammarBuilder:
 
     def build(self, text: str, prefix: str) -> Grammar:
         """Return a grammar, with a short reply that keeps it; raises RefusedFormError."""
+        began_at = process_time()
         try:
-            matcher = self._vocabulary.begin(text, prefix.encode())
-            completion = self._completer.complete(matcher, MAX_COMPLETION)
+            compiled = self._vocabulary.find(text)
+            self._vocabulary.forget(text, compiled)  # what one build may do is not left by another
+            if process_time() - began_at > MAX_COMPILE_SECONDS:
+                raise RefusedFormError(TAKES_LONG)
+            return self._complete(compiled, text, prefix.encode())
         except GrammarError as error:
             raise RefusedFormError(_explain(str(error))) from None
+
+    def _complete(self, compiled: LLMatcher, text: str, prefix: bytes) -> Grammar:
+        matcher = self._vocabulary.go_on(compiled, prefix)
+        completion = self._completer.complete(matcher, MAX_COMPLETION, ASIDE)
+        mask_of(matcher)  # raises where the library has given up
         if completion is None:
             raise RefusedFormError("is kept by no reply that was found; make it simpler")
-        return Grammar(text, prefix.encode(), tuple(completion))
+        return Grammar(text, prefix, tuple(completion))
 
 
 def _explain(reason: str) -> str:
@@ -65,9 +87,18 @@ def _explain(reason: str) -> str:
 def of_json_schema(text: str) -> str:
     """Return the grammar of a JSON schema's values; raises RefusedFormError."""
     try:
-        schema = json.loads(text)
+        schema = json.loads(
+            text,
+            parse_int=_to_int,
+            parse_float=_to_float,
+            parse_constant=_to_float,
+            object_pairs_hook=_to_object,
+        )
+        json.dumps(schema, ensure_ascii=False).encode()
     except RecursionError:
         raise RefusedFormError("nests too deep") from None
+    except UnicodeEncodeError:
+        raise RefusedFormError("has half of a character (a lone surrogate)") from None
     except ValueError as error:
         raise RefusedFormError(f"is no JSON: {error}") from None
     if isinstance(schema, bool):
@@ -79,9 +110,34 @@ def of_json_schema(text: str) -> str:
     return "start: %json " + json.dumps({**schema, LAYOUT_KEY: JSON_LAYOUT})
 
 
+def _to_int(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise RefusedFormError(f"has a number of more than {MAX_DIGITS} characters")
+    return int(text)
+
+
+def _to_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise RefusedFormError(f"has the number {text[:MAX_DIGITS]}, which is not finite")
+    return number
+
+
+def _to_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        numbers = Counter(name for name, _ in pairs)
+        twice = next(name for name, number in numbers.items() if number > 1)
+        raise RefusedFormError(f"has {twice[:MAX_DIGITS]!r} twice in one object")
+    return found
+
+
 def of_lark(text: str) -> str:
     """Return a grammar in Lark's syntax; raises RefusedFormError for what is not served."""
+    if LAYOUT_KEY in text:
+        raise RefusedFormError(f"has {LAYOUT_KEY}, not served here")
+    bare = QUOTED.sub('""', text)
     for name, pattern in NOT_SERVED.items():
-        if pattern.search(text):
-            raise RefusedFormError(f"has {name}, which is not served")
+        if pattern.search(bare):
+            raise RefusedFormError(f"has {name}, not served here")
     return text

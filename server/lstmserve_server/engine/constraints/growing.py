@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import thread_time
+from typing import TypeVar
 
 from llguidance import LLMatcher
 
-from lstmserve_server.engine.constraints.completion import Completer, completes
-from lstmserve_server.engine.constraints.grammar import Grammar
+from lstmserve_server.engine.constraints.completion import IN_HASTE, IN_TURN, Completer, completes
+from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
 from lstmserve_server.engine.constraints.parsing import GrammarVocabulary, consume, mask_of
 from lstmserve_server.errors import LstmserveError
+
+MAX_RENEWED = 8  # lexers of one reply, each of which is compiled anew
+MAX_REPLACED = 8  # tokens of a completion, for which one token may stand
+# of the processor's time: a reply that takes more ends, so that others go on
+SPARE_SECONDS, SECONDS_PER_TOKEN = 0.2, 0.004
+TAKES_LONG = "takes longer than other replies can wait"
+Result = TypeVar("Result")
 
 
 class ReplyMaker:
@@ -40,13 +49,29 @@ class GrammarReply:
         completer: Completer,
         max_tokens: int,
     ) -> None:
-        self._matcher = vocabulary.begin(grammar.text, grammar.prefix)
+        self._grammar = grammar
+        self._vocabulary = vocabulary
         self._completer = completer
         self._end_id = vocabulary.end_id
         self._completion = list(grammar.completion)
         self._left = max_tokens  # how many tokens may follow
-        self.num_tokens = 0
+        self._token_ids: list[int] = []
+        self._num_renewed = 0
+        self._seconds = 0.0  # of the processor's time, while other replies waited
+        self._mask: bytes | None = None  # of what may follow, once that is known
         self.error: LstmserveError | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._shared = self._vocabulary.find(self._grammar.text)
+        self._matcher = self._vocabulary.go_on(self._shared, self._grammar.prefix)
+        if self._token_ids:
+            consume(self._matcher, self._token_ids)
+
+    @property
+    def num_tokens(self) -> int:
+        """How many were taken."""
+        return len(self._token_ids)
 
     @property
     def is_over(self) -> bool:
@@ -55,42 +80,76 @@ class GrammarReply:
 
     def allowed(self) -> bytes:
         """Return a bit for each token that may follow, lowest first."""
-        return mask_of(self._matcher)
+        if self._mask is None:
+            self._mask = self._surely(lambda: mask_of(self._matcher))
+        return self._mask
 
     def follows(self, token_ids: Sequence[int]) -> bool:
         """Take the first tokens of a reply that is gone on with; return whether it may be one."""
         return all(
-            self._matcher.validate_tokens([token_id]) == 1 and self.take(token_id) == token_id
+            not self.is_over
+            and self.allowed()[token_id // 8] >> token_id % 8 & 1
+            and self.take(token_id) == token_id
             for token_id in token_ids
         )
 
     def take(self, token_id: int) -> int:
         """Take an allowed token, or else the next one to completion; return what was taken."""
-        self._left -= 1
-        self.num_tokens += 1
-        if token_id != self._end_id and not self._takes(token_id):
+        began_at = thread_time()
+        taken = self._surely(lambda: self._take(token_id))
+        self._seconds += thread_time() - began_at
+        if self._seconds > SPARE_SECONDS + SECONDS_PER_TOKEN * self.num_tokens:
+            raise GrammarError(TAKES_LONG)
+        return taken
+
+    def _surely(self, call: Callable[[], Result]) -> Result:
+        """Return what a call returns, if need be with a lexer of its own.
+
+        Other replies may have used up what the one that they share may find out.
+        """
+        try:
+            return call()
+        except GrammarError:
+            self._num_renewed += 1
+            if self._num_renewed > MAX_RENEWED:
+                raise
+            self._vocabulary.forget(self._grammar.text, self._shared)
+            self._begin()
+            return call()
+
+    def _take(self, token_id: int) -> int:
+        left = self._left - 1
+        after = self._after(token_id, left)
+        if after is None:
             token_id = self._completion[0] if self._completion else self._end_id
-            self._takes(token_id)
-        if token_id == self._end_id:
-            self._left = 0
+            after = self._after(token_id, left)
+        if after is None:
+            left = 0
+        else:
+            self._mask = mask_of(after[0])  # raises if what was found is not sure
+            self._matcher, self._completion = after
+        self._left = left
+        self._token_ids.append(token_id)
         return token_id
 
-    def _takes(self, token_id: int) -> bool:
-        """Go on by a token if a completion is known that fits behind it."""
+    def _after(self, token_id: int, left: int) -> tuple[LLMatcher, list[int]] | None:
+        """Return what follows a token, with a completion that fits; None if there is none."""
+        if token_id == self._end_id:
+            return None
         if self._completion[:1] == [token_id]:
             consume(self._matcher, [token_id])
-            del self._completion[0]
-            return True
+            return self._matcher, self._completion[1:]
         after = self._matcher.deep_copy()
         consume(after, [token_id])
-        completion = self._complete(after)
-        if completion is None:
-            return False
-        self._matcher, self._completion = after, completion
-        return True
+        completion = self._complete(after, left)
+        return None if completion is None else (after, completion)
 
-    def _complete(self, after: LLMatcher) -> list[int] | None:
-        known = self._completion
-        if len(known) <= self._left and completes(after, known, self._end_id):
-            return known
-        return self._completer.complete(after, self._left)
+    def _complete(self, after: LLMatcher, left: int) -> list[int] | None:
+        """Return the known completion, or most of it, or another one."""
+        for start in range(min(len(self._completion), MAX_REPLACED) + 1):
+            known = self._completion[start:]
+            if len(known) <= left and completes(after, known, self._end_id):
+                return known
+        # the way that was known was short, too: there is hardly a shorter one
+        is_tight = len(self._completion) > left
+        return self._completer.complete(after, left, IN_HASTE if is_tight else IN_TURN)

@@ -56,13 +56,22 @@ class GrammarVocabulary:
 
     def begin(self, text: str, prefix: bytes) -> LLMatcher:
         """Return what matches a text from behind its prefix; raises GrammarError."""
-        matcher = self._find(text).deep_copy()
+        return self.go_on(self.find(text), prefix)
+
+    def go_on(self, compiled: LLMatcher, prefix: bytes) -> LLMatcher:
+        """Return what matches a text from behind its prefix; raises GrammarError."""
+        matcher = compiled.deep_copy()
         ids = [self._byte_ids[byte] for byte in prefix]
         if ids and not matcher.consume_tokens(ids):
             raise GrammarError(f"{NO_TEXT} that begins with this end of the prompt")
         return matcher
 
-    def _find(self, text: str) -> LLMatcher:
+    def forget(self, text: str, found: LLMatcher) -> None:
+        """Let the states of a lexer go; do nothing where others have done so since."""
+        if self._kept.get(text) is found:
+            del self._kept[text]
+
+    def find(self, text: str) -> LLMatcher:
         """Return the matcher of a grammar; all of its copies share the states of its lexer."""
         if text not in self._kept:
             matcher = LLMatcher(self._library, NO_FORCING + text, log_level=0, limits=LIMITS)
@@ -107,7 +116,11 @@ def text_matcher(grammar: str, text: bytes) -> LLMatcher:
 
 
 def mask_of(matcher: LLMatcher) -> bytes:
-    """Return a bit for each token that may follow, lowest first; raises GrammarError."""
+    """Return a bit for each token that may follow, lowest first; raises GrammarError.
+
+    It is raised whenever a lexer has come to its bounds, for all copies that share it. Until then
+    such a lexer lets no text follow, and ``completes`` says no where it should say yes.
+    """
     mask = matcher.compute_bitmask()
     if matcher.is_error():
         raise GrammarError(explain(matcher))

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lstmserve_server.engine.constraints.grammar import GrammarError
-from lstmserve_server.errors import FormTooComplexError, LstmserveError
+from lstmserve_server.engine.constraints.grammar import GrammarError, too_complex
+from lstmserve_server.errors import LstmserveError
 
 MAX_BIASES = 256  # of sets of tokens; those of 4,096 tokens take 4 MiB
 # what torch changes is told to TorchScript, so that no call is left out as one without effect
@@ -116,7 +116,7 @@ def _take(reply: GrammarReply, token_id: int) -> int:
     try:
         return reply.take(token_id)
     except GrammarError as error:
-        reply.error = FormTooComplexError(str(error))
+        reply.error = too_complex(error)
         return token_id
 
 
@@ -125,7 +125,7 @@ def _allowed(reply: GrammarReply, before: bytes) -> bytes:
     try:
         return reply.allowed()
     except GrammarError as error:
-        reply.error = FormTooComplexError(str(error))
+        reply.error = too_complex(error)
         return before
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
+from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError, too_complex
 from lstmserve_server.engine.decoding.following import GrammarReply
-from lstmserve_server.errors import FormTooComplexError, LstmserveError, ResumeMismatchError
+from lstmserve_server.errors import LstmserveError, ResumeMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as List
@@ -63,7 +63,7 @@ class Grammars:
             if reply.follows(sequence.token_ids):
                 return reply
         except GrammarError as error:
-            return LostReply(FormTooComplexError(str(error)), len(sequence.token_ids))
+            return LostReply(too_complex(error), len(sequence.token_ids))
         return LostReply(ResumeMismatchError(MISMATCH), len(sequence.token_ids))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import re
 import sys
 import termios
@@ -13,13 +14,14 @@ import psutil
 import pytest
 
 from benchmarks.testbed.waiting import until
+from lstmserve_server.engine.constraints import grammar_builder, parsing
 from lstmserve_server.engine.constraints.builder import ProcessBuilder
 from lstmserve_server.engine.constraints.kept_forms import REFUSAL_BYTES, KeptForms
 from lstmserve_server.engine.constraints.messages import MAX_LEARNED, RefusedFormError
 from lstmserve_server.engine.constraints.spec import FormSpec
 from lstmserve_server.errors import UnavailableError
 from support.engines import LoadedModel
-from support.forms import choices_form, regex_form
+from support.forms import choices_form, grammar_form, regex_form
 
 HOSTILE = "(([a-z]{100}){100}){100}"
 
@@ -158,3 +160,23 @@ def test_forms_are_kept_within_their_bytes(tiny: LoadedModel) -> None:
     assert kept.find("1", b"a") == "is wrong by now"
     assert kept.num_bytes == form.num_bytes + 2 * REFUSAL_BYTES
     assert re.match("is wrong", str(kept.find("2", b"c")))
+
+
+def test_what_one_build_finds_out_is_no_burden_for_the_next(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beginnings of one grammar would share the states of its lexer, which are bounded."""
+    monkeypatch.setattr(parsing, "LIMITS", parsing.LLParserLimits(max_lexer_states=120))
+    starts = "abcdefgh"
+    text = "start: " + " | ".join(f'"{start}" /[{start}-z]{{40}}/' for start in starts)
+    for start in starts:
+        assert grammar_form(tiny.bundle, text, start).taught.shortest
+
+
+def test_what_engines_would_compile_for_long_is_refused(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count(step=grammar_builder.MAX_COMPILE_SECONDS + 0.1)
+    monkeypatch.setattr(grammar_builder, "process_time", seconds.__next__)
+    with pytest.raises(RefusedFormError, match=r"longer than 0\.2 seconds to compile"):
+        grammar_form(tiny.bundle, 'start: "a"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from dataclasses import replace
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.constraints import parsing
+from lstmserve_server.engine.constraints import completion, growing, parsing
 from lstmserve_server.engine.constraints.form import ContextFreeForm, Form
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 from lstmserve_server.engine.output import FinishReason
@@ -49,6 +50,7 @@ TREE = {
     "required": ["v", "kids"],
     "additionalProperties": False,
 }
+STATES = 120  # of a lexer: enough for each reply, not for eight of them
 Asked = tuple[GenerationRequest, Form | None]
 
 
@@ -210,17 +212,6 @@ def test_one_that_wants_more_tokens_than_the_form_has_ends_with_it(tiny: LoadedM
     assert reply.finish.reason is FinishReason.END_OF_TEXT
 
 
-def test_a_stop_sequence_waits_until_the_form_is_complete(tiny: LoadedModel) -> None:
-    form = grammar_form(tiny.bundle, 'start: "[" /[a-z]{0,40}/ "]" "]"*')
-    request, _ = with_form(
-        GenerationRequest(prompt_ids(tiny.bundle, "hi"), SamplingParams(temperature=1.0), 60), form
-    )
-    stops = ("a", "e", "]")
-    (reply,) = run_all(tiny, [(replace(request, stop_sequences=stops), form)])
-    assert reply.text.startswith("[")
-    assert reply.text.endswith("]")
-
-
 def test_tokens_that_leave_the_form_are_not_resumed_after(tiny: LoadedModel) -> None:
     form = json_form(tiny.bundle, ORDER)
     request, _ = with_form(
@@ -252,4 +243,72 @@ def test_what_takes_too_much_work_ends_alone_and_says_so(
     lost, other = bench.run().values()
     assert isinstance(lost.error, FormTooComplexError)
     assert "too many states" in str(lost.error)
+    assert other.finish is not None
+
+
+def reply_after(bench: Bench, number: int, asked: Asked) -> Reply:
+    bench.submit(number, asked[0], form=asked[1])
+    return bench.run()[number]
+
+
+def test_what_earlier_replies_used_up_is_no_fault_of_later_ones(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replies of a grammar share the states of its lexer, which are bounded."""
+    monkeypatch.setattr(parsing, "LIMITS", parsing.LLParserLimits(max_lexer_states=STATES))
+    starts = [chr(ord("a") + number) for number in range(8)]
+    text = "start: " + " | ".join(f'"{start}" /[{start}-z]{{40}}/' for start in starts)
+    form = grammar_form(tiny.bundle, text)
+    asked = [
+        with_form(
+            GenerationRequest(
+                prompt_ids(tiny.bundle, "hi"),
+                SamplingParams(1.0, seed=1, logit_bias=((tiny.bundle.tokenizer.encode(s)[0], 20),)),
+                60,
+            ),
+            form,
+        )
+        for s in starts
+    ]
+    alone = [reply_after(Bench(tiny), 0, each) for each in asked]
+    bench = Bench(tiny)
+    in_turn = [reply_after(bench, number, each) for number, each in enumerate(asked)]
+    assert all(reply.error is None for reply in alone)
+    assert [reply.essence for reply in in_turn] == [reply.essence for reply in alone]
+
+
+def test_a_token_asks_about_few_states_however_long_the_form_is(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All other rows wait for what one row asks."""
+    form = json_form(tiny.bundle, {"type": "array", "items": {"type": "integer"}, "minItems": 300})
+    asked = GenerationRequest(prompt_ids(tiny.bundle, "hi"), SamplingParams(1.5, seed=2), 700)
+    num_asked = 0
+
+    def counted(matcher: parsing.LLMatcher) -> bytes:
+        nonlocal num_asked
+        num_asked += 1
+        return parsing.mask_of(matcher)
+
+    monkeypatch.setattr(completion, "mask_of", counted)
+    (reply,) = run_all(tiny, [with_form(asked, form)])
+    assert len(json.loads(reply.text)) >= 300
+    assert num_asked < len(reply.token_ids) * 10
+
+
+def test_a_reply_that_others_wait_too_long_for_ends_with_an_error(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = grammar_form(tiny.bundle, SUMS)
+    asked, _ = with_form(
+        GenerationRequest(prompt_ids(tiny.bundle, "hi"), SamplingParams(seed=1), 40), form
+    )
+    monkeypatch.setattr(growing, "thread_time", itertools.count().__next__)
+    bench = Bench(tiny)
+    bench.submit(0, asked, form=form)
+    bench.submit(1, replace(asked, form_digest=b""))
+    lost, other = bench.run().values()
+    assert isinstance(lost.error, FormTooComplexError)
+    assert "other replies can wait" in str(lost.error)
+    assert "cut the reply shorter" in str(lost.error)
     assert other.finish is not None
