@@ -1,10 +1,10 @@
 """Finds a short way to complete a text that a grammar lets begin.
 
-The library tells which tokens may follow, and no more. Where a search finds no way soon, a walk
-goes from state to state, and prefers what closes: brackets, quotes, commas. States are told apart
-by the tokens that they allow.
+The library tells which tokens may follow, and no more. So a walk goes from state to state, and
+prefers what closes: brackets, quotes, commas. States are told apart by the tokens that they allow.
 Where a token changes nothing, the next one is tried, so that no walk goes on in a circle for ever.
-The walk is a function of the text alone, and so is what it finds. It need not be the shortest way.
+Where closing is no way out, a search takes longer and looks further. What is found is a function of
+the text and of the effort alone. It need not be the shortest way.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +32,21 @@ MAX_OF_KIND, MAX_LONGEST = 8, 32  # tokens that a walk tries
 MAX_CLOSED = 16  # brackets one behind the other
 MAX_VISITS = 16  # of the same state, before another token is tried there all the same
 LONG = 16  # tokens of a way that is worth shortening
-MAX_TRIES = 128  # of that
 SPARE = 64  # tokens of a walk that may lead nowhere
-# of one completion: states that a walk asks about, and tokens that are read to shorten it
-ASIDE, IN_TURN, IN_HASTE = (8192, 1 << 20), (128, 2048), (16, 512)
 DIGIT, LETTER, BEYOND_ASCII = 256, 257, 258  # kinds of tokens; others are their first byte
+
+
+class Effort(NamedTuple):
+    """How much is done for one completion; counted in steps, so that it is the same everywhere."""
+
+    num_asked: int  # states that a walk asks about
+    num_read: int  # tokens that are read to shorten what it has found
+    num_tried: int  # tokens that a search tries
+
+
+ASIDE = Effort(8192, 1 << 17, 2000)  # nobody waits
+IN_TURN = Effort(128, 2048, 400)  # other replies wait
+IN_HASTE = Effort(16, 512, 32)  # there is hardly anything to be found
 
 
 class Completer:
@@ -51,20 +62,21 @@ class Completer:
         self._kept: OrderedDict[bytes, Choices | None] = OrderedDict()
         self._search = Search(vocabulary)
 
-    def complete(self, matcher: LLMatcher, most: int, bounds: tuple[int, int]) -> list[int] | None:
+    def complete(self, matcher: LLMatcher, most: int, effort: Effort) -> list[int] | None:
         """Return at most so many tokens that complete a text; None when none are found.
 
-        Nobody waits for what is looked for ``ASIDE``; other replies do for what is ``IN_TURN``.
         Raises GrammarError when the library gives up.
         """
-        found = self._search.complete(matcher, most)
+        found = self._walk(matcher, most, effort)
         if found is not None:
             return found
+        return self._search.complete(matcher, most, effort.num_tried)
+
+    def _walk(self, matcher: LLMatcher, most: int, effort: Effort) -> list[int] | None:
         walk = _Walk(matcher.deep_copy(), self)
-        max_asked, max_read = bounds
-        while len(walk.token_ids) <= 2 * most + SPARE and walk.num_asked <= max_asked:
+        while len(walk.token_ids) <= 2 * most + SPARE and walk.num_asked <= effort.num_asked:
             if walk.is_complete:
-                found = walk.shortened(matcher, self._vocabulary.end_id, max_read)
+                found = walk.shortened(matcher, self._vocabulary.end_id, effort.num_read)
                 return found if len(found) <= most else None
             if not walk.goes_on():
                 return None
@@ -193,12 +205,11 @@ class _Walk:
     def shortened(self, matcher: LLMatcher, end_id: int, max_read: int) -> list[int]:
         """Return the way without what it does not need, as far as that is soon found."""
         found = self._moving if completes(matcher, self._moving, end_id) else self.token_ids
-        size, tries = len(found) // 2 if len(found) > LONG else 0, MAX_TRIES
+        size = len(found) // 2 if len(found) > LONG else 0
         num_read = 0
-        while size and tries:
+        while size:
             start = 0
-            while start < len(found) and tries and num_read < max_read:
-                tries -= 1
+            while start < len(found) and num_read < max_read:
                 shorter = found[:start] + found[start + size :]
                 num_valid = num_completing(matcher, shorter, end_id)
                 num_read += num_valid + 1

@@ -15,7 +15,6 @@ from llguidance import LLMatcher
 
 from lstmserve_server.engine.constraints.parsing import GrammarVocabulary, consume, mask_of
 
-MAX_TRIED = 2_000  # tokens, in all
 MAX_RUN = 16  # closing brackets that change nothing: they are text
 FEW = 16  # letters that may follow where only certain words may
 FREE = 95  # tokens that may follow inside of a text, where a quote ends it
@@ -42,7 +41,7 @@ class Search:
         ]
         self._options = lru_cache(maxsize=1024)(self._find_options)
 
-    def complete(self, matcher: LLMatcher, most: int) -> list[int] | None:
+    def complete(self, matcher: LLMatcher, most: int, max_tried: int) -> list[int] | None:
         """Return at most so many tokens that complete a text; None when none are soon found."""
         path, matcher = self._close((), matcher, most)
         if matcher.is_accepting():
@@ -50,7 +49,7 @@ class Search:
         heap: list[tuple[int, int, Path, LLMatcher]] = [(0, 0, path, matcher)]
         seen: set[tuple[bytes, Path]] = set()
         tried = 0
-        while heap and tried < MAX_TRIED:
+        while heap and tried < max_tried:
             cost, _, path, matcher = heapq.heappop(heap)
             for token_id, step in self._options(mask_of(matcher)):
                 tried += 1
@@ -104,9 +103,7 @@ class Search:
                 others.setdefault(kind, number)
         found = [(number, self._cost(kind, len(allowed))) for kind, number in others.items()]
         if not found and not letters:
-            return [
-                (number, OTHER_COST) for number in allowed
-            ]  # what is left are control characters
+            return [(number, OTHER_COST) for number in allowed]  # control characters are left
         if len(letters) <= FEW:
             return found + [(number, WORD_COST) for number in letters]
         return [*found, (letters[0], NAME_COST)]

@@ -16,7 +16,7 @@ NAME: /[a-z]+/
 
 
 def complete(grammar: str, text: str, most: int = 100) -> str | None:
-    found = Search(VOCABULARY).complete(VOCABULARY.begin(grammar, text.encode()), most)
+    found = Search(VOCABULARY).complete(VOCABULARY.begin(grammar, text.encode()), most, 2000)
     return None if found is None else bytes(found).decode()
 
 
