@@ -31,6 +31,7 @@ MAX_KEPT = 1024  # sets of tokens, of which most are small
 MAX_OF_KIND, MAX_LONGEST = 8, 32  # tokens that a walk tries
 MAX_CLOSED = 16  # brackets one behind the other
 MAX_VISITS = 16  # of the same state, before another token is tried there all the same
+LONG_WAY = 64  # tokens of a walk, for which there may be something better
 LONG = 16  # tokens of a way that is worth shortening
 SPARE = 64  # tokens of a walk that may lead nowhere
 DIGIT, LETTER, BEYOND_ASCII = 256, 257, 258  # kinds of tokens; others are their first byte
@@ -44,7 +45,7 @@ class Effort(NamedTuple):
     num_tried: int  # tokens that a search tries
 
 
-ASIDE = Effort(8192, 1 << 17, 2000)  # nobody waits
+ASIDE = Effort(8192, 1 << 17, 6000)  # nobody waits
 IN_TURN = Effort(128, 2048, 400)  # other replies wait
 IN_HASTE = Effort(16, 512, 32)  # there is hardly anything to be found
 
@@ -62,14 +63,30 @@ class Completer:
         self._kept: OrderedDict[bytes, Choices | None] = OrderedDict()
         self._search = Search(vocabulary)
 
-    def complete(self, matcher: LLMatcher, most: int, effort: Effort) -> list[int] | None:
+    def complete(
+        self, matcher: LLMatcher, most: int, effort: Effort, *, is_searched: bool = False
+    ) -> list[int] | None:
         """Return at most so many tokens that complete a text; None when none are found.
 
-        Raises GrammarError when the library gives up.
+        Where it ``is_searched``, a walk is what comes second. Raises GrammarError when the library
+        gives up.
         """
-        found = self._walk(matcher, most, effort)
-        if found is not None:
-            return found
+        ways = [self._walk, self._find]
+        for way in reversed(ways) if is_searched else ways:
+            found = way(matcher, most, effort)
+            if found is not None:
+                return found
+        return None
+
+    def complete_aside(self, matcher: LLMatcher, most: int) -> tuple[list[int] | None, bool]:
+        """Return a completion, and whether such texts are better searched; nobody waits for it."""
+        walked = self._walk(matcher, most, ASIDE)
+        if walked is not None and len(walked) <= LONG_WAY:
+            return walked, False
+        found = self._find(matcher, most if walked is None else len(walked) - 1, ASIDE)
+        return (walked, False) if found is None else (found, True)
+
+    def _find(self, matcher: LLMatcher, most: int, effort: Effort) -> list[int] | None:
         return self._search.complete(matcher, most, effort.num_tried)
 
     def _walk(self, matcher: LLMatcher, most: int, effort: Effort) -> list[int] | None:

@@ -15,6 +15,7 @@ class Grammar(msgspec.Struct, frozen=True, array_like=True, tag=2):
     text: str  # Lark's syntax, as the library extends it
     prefix: bytes  # what stands before the reply in the text that is to keep it
     completion: tuple[int, ...]  # a short reply that keeps it, the end token not counted
+    is_searched: bool = False  # whether completions are better searched than walked to
 
     @property
     def shortest(self) -> int:

@@ -11,7 +11,7 @@ from time import process_time
 
 from llguidance import LLMatcher
 
-from lstmserve_server.engine.constraints.completion import ASIDE, Completer
+from lstmserve_server.engine.constraints.completion import Completer
 from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 from lstmserve_server.engine.constraints.parsing import NO_TEXT, GrammarVocabulary, mask_of
@@ -68,11 +68,11 @@ class GrammarBuilder:
 
     def _complete(self, compiled: LLMatcher, text: str, prefix: bytes) -> Grammar:
         matcher = self._vocabulary.go_on(compiled, prefix)
-        completion = self._completer.complete(matcher, MAX_COMPLETION, ASIDE)
+        completion, is_searched = self._completer.complete_aside(matcher, MAX_COMPLETION)
         mask_of(matcher)  # raises where the library has given up
         if completion is None:
             raise RefusedFormError("is kept by no reply that was found; make it simpler")
-        return Grammar(text, prefix, tuple(completion))
+        return Grammar(text, prefix, tuple(completion), is_searched)
 
 
 def _explain(reason: str) -> str:

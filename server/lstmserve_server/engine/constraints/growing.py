@@ -16,7 +16,7 @@ from lstmserve_server.errors import LstmserveError
 MAX_RENEWED = 8  # lexers of one reply, each of which is compiled anew
 MAX_REPLACED = 8  # tokens of a completion, for which one token may stand
 # of the processor's time: a reply that takes more ends, so that others go on
-SPARE_SECONDS, SECONDS_PER_TOKEN = 0.2, 0.004
+SPARE_SECONDS, SECONDS_PER_TOKEN = 0.5, 0.006
 TAKES_LONG = "takes longer than other replies can wait"
 Result = TypeVar("Result")
 
@@ -152,4 +152,9 @@ class GrammarReply:
                 return known
         # the way that was known was short, too: there is hardly a shorter one
         is_tight = len(self._completion) > left
-        return self._completer.complete(after, left, IN_HASTE if is_tight else IN_TURN)
+        return self._completer.complete(
+            after,
+            left,
+            IN_HASTE if is_tight else IN_TURN,
+            is_searched=self._grammar.is_searched,
+        )
