@@ -13,13 +13,13 @@ NAMES = """
 AsyncClient AsyncConversation AsyncReplyStream BrokenReplyError CacheEntryKind CacheMode
 CacheOutcome CachePurged CacheStats CacheStoreStats CacheWarmed CallOptions Choices Chunk
 Classification ClassifyOptions Client ClientOptions Completion Constraint Conversation
-DeadlineExceededError Event FieldViolation FinishReason Form GenerateOptions HedgePolicy
-InvalidRequestError Label LogLevel LstmserveError Model ModelLimits ModelNotFoundError ModelSizes
-ModelState ModelStateError NotCachedError OverloadedError PermissionDeniedError PoisonedRequestError
-Priority Prompt RedisStats Regex Reply ReplyOutcome ReplySource ReplyStream RequestCancelledError
-RequestOptions ResumeError RetryPolicy SamplingParams ServerError ServingStatus Started
-StoppingCriteria Timings Tls TokenLogprob TokenLogprobs Turn UnauthenticatedError UnavailableError
-Usage VersionGoneError WholeReplyOptions
+DeadlineExceededError Event FieldViolation FinishReason Form GenerateOptions Grammar HedgePolicy
+InvalidRequestError JsonSchema Label LogLevel LstmserveError Model ModelLimits ModelNotFoundError
+ModelSizes ModelState ModelStateError NotCachedError OverloadedError PermissionDeniedError
+PoisonedRequestError Priority Prompt RedisStats Regex Reply ReplyOutcome ReplySource ReplyStream
+RequestCancelledError RequestOptions ResumeError RetryPolicy SamplingParams ServerError
+ServingStatus Started StoppingCriteria Timings Tls TokenLogprob TokenLogprobs Turn
+UnauthenticatedError UnavailableError Usage VersionGoneError WholeReplyOptions
 """
 TESTING_NAMES = ["FakeClock", "FakeReply", "FakeRequest", "FakeService", "make_model"]
 HEAVY = {"pytest", "torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}

@@ -72,7 +72,7 @@ def test_a_version_has_the_forms_of_its_recipe(
     ("text", "reason"),
     [
         ("{", "JSON"),
-        ('{"date": {"regex": "a", "choices": ["b"]}}', "date: .*one of regex and choices"),
+        ('{"date": {"regex": "a", "choices": ["b"]}}', "date: .*one of regex, choices"),
         ('{"Date!": {"regex": "a"}}', "Date!"),
         ('{"date": {"choices": []}}', "date.choices"),
     ],

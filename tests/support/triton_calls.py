@@ -94,9 +94,12 @@ def stream(target: str, questions: list[Question], options: dict[str, Any]) -> l
         )
         for question in questions:
             is_final_alone = question.get("enable_empty_final_response", False)
-            client.async_stream_infer(
-                **to_arguments(question), enable_empty_final_response=is_final_alone
-            )
+            try:
+                client.async_stream_infer(
+                    **to_arguments(question), enable_empty_final_response=is_final_alone
+                )
+            except InferenceServerException:  # the stream has ended, and its answer says why
+                break
         client.stop_stream()  # once all is answered
     return answers
 

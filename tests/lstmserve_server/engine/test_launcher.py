@@ -70,6 +70,18 @@ main.main(sys.argv[2:])
 """
 
 
+OTHERS = list[psutil.Process]()  # engines of other tests, which share them
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    OTHERS[:] = own_engines()
+
+
+def new_engines() -> list[psutil.Process]:
+    return [engine for engine in own_engines() if engine not in OTHERS]
+
+
 def order_for(folder: Path, *, is_beside_others: bool = False) -> Order:
     return Order("tiny", 1, str(folder), CONFIG, 1, is_beside_others)
 
@@ -129,7 +141,7 @@ async def test_a_second_process_is_the_same_whatever_has_become_of_the_files(ver
         assert await make_reply(second) == expected
         await second.end()
     assert (again.digest, again.row_bytes) == (loaded.digest, loaded.row_bytes)
-    assert own_engines() == []
+    assert new_engines() == []
 
 
 async def test_what_a_model_prints_disturbs_nobody(version: Path) -> None:
@@ -173,16 +185,16 @@ async def test_a_model_that_hangs_is_ended(version: Path, monkeypatch: pytest.Mo
     error = await refuse(order_for(version))
     assert isinstance(error, ModelTrialError)
     assert "did not load and run within 0.5 seconds" in str(error)
-    assert own_engines() == []
+    assert new_engines() == []
 
 
 async def test_a_process_that_nobody_waits_for_any_more_is_ended(version: Path) -> None:
     launching = asyncio.create_task(refuse(order_for(version)))
-    await until_so(own_engines, "a process runs")
+    await until_so(new_engines, "a process runs")
     launching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await launching
-    assert own_engines() == []
+    assert new_engines() == []
 
 
 async def test_where_memory_ends_a_version_that_is_tried_goes_before_the_server(
@@ -191,8 +203,8 @@ async def test_where_memory_ends_a_version_that_is_tried_goes_before_the_server(
     misbehave(version, "hang")
     before = read_oom_score(psutil.Process())
     launching = asyncio.create_task(refuse(order_for(version, is_beside_others=True)))
-    await until_so(own_engines, "a process runs")
-    (found,) = own_engines()
+    await until_so(new_engines, "a process runs")
+    (found,) = new_engines()
     await until_so(lambda: read_oom_score(found) == "1000\n", "the version goes first")
     launching.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -39,6 +39,7 @@ OTHER_SAMPLING = {
 }
 # the same reply, further on
 NOT_IN_KEYS = {"resume_ids"}
+ONLY_WITH_FORM = {"form_start"}
 # what a greedy reply does not depend on
 NOT_FOR_GREEDY = {"top_k", "top_p", "min_p", "seed"}
 
@@ -61,12 +62,21 @@ def variations(request: GenerationRequest) -> list[GenerationRequest]:
 
 def test_every_field_is_varied() -> None:
     names = {field.name for field in fields(GenerationRequest)}
-    assert names == OTHER_REQUEST.keys() | NOT_IN_KEYS | {"sampling"}
+    assert names == OTHER_REQUEST.keys() | NOT_IN_KEYS | ONLY_WITH_FORM | {"sampling"}
     assert {field.name for field in fields(SamplingParams)} == OTHER_SAMPLING.keys()
 
 
 def test_a_sampled_reply_has_another_key_when_any_field_is_another() -> None:
     requests = [REQUEST, *variations(REQUEST)]
+    assert len({key_of(request) for request in requests}) == len(requests)
+
+
+def test_where_in_its_form_a_reply_begins_is_in_the_key() -> None:
+    requests = [
+        replace(REQUEST, form_digest=digest, form_start=start)
+        for digest in (b"a" * 32, b"b" * 32)
+        for start in (None, 0, 7)
+    ]
     assert len({key_of(request) for request in requests}) == len(requests)
 
 

@@ -62,6 +62,12 @@ TABLE: list[tuple[LstmserveError, StatusCode, str, type[Message] | None]] = [
         "CALLER_SHARE",
         RetryInfo,
     ),
+    (
+        errors.FormTooComplexError("too much"),
+        StatusCode.INVALID_ARGUMENT,
+        "CONSTRAINT_TOO_COMPLEX",
+        None,
+    ),
     (errors.PoisonedRequestError("twice"), StatusCode.INTERNAL, "POISONED_REQUEST", None),
     (errors.UnauthenticatedError(), StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED", None),
     (

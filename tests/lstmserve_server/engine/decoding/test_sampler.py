@@ -18,6 +18,7 @@ from lstmserve_server.engine.decoding.drawing import (
     uniform,
 )
 from lstmserve_server.engine.decoding.filters import is_kept, keep_likely, max_draws
+from lstmserve_server.engine.decoding.following import Biases, Following
 from lstmserve_server.engine.decoding.row_params import RowParams, to_params
 from lstmserve_server.engine.decoding.sampler import (
     adjust,
@@ -135,7 +136,8 @@ def test_a_draw_from_some_rows_is_that_from_a_copy_of_them(rows: list[int], seed
 def make_params(rows: list[DecodeRow], num_tokens: int) -> RowParams:
     taught = Taught(num_tokens)
     settings = gather_settings(rows, num_tokens, taught.place_of)
-    return to_params(settings, num_tokens, taught.automata)
+    none = Following({}, Biases(num_tokens), num_tokens).grammars
+    return to_params(settings, num_tokens, taught.automata, none)
 
 
 def _row(stream: int = 0, **sampling: object) -> DecodeRow:
