@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -261,3 +262,35 @@ def load(folder: Path, max_rows: int = MAX_ROWS) -> LoadedModel:
 
 def prompt_ids(bundle: Bundle, text: str) -> tuple[int, ...]:
     return tuple(bundle.template.render_prompt(text))
+
+
+Asked = tuple[GenerationRequest, Form | None]
+
+
+def run_all(
+    model: LoadedModel, asked: list[Asked], config: EngineConfig | None = None
+) -> list[Reply]:
+    bench = Bench(model, config)
+    for number, (request, form) in enumerate(asked):
+        bench.submit(number, request, form=form)
+    return list(bench.run().values())
+
+
+def run_parking(model: LoadedModel, asked: list[Asked]) -> list[Reply]:
+    """The replies to requests of which some are always set aside."""
+    bench = Bench(model, EngineConfig(max_running=3, quantum_steps=2))
+    for number, (request, form) in enumerate(asked):
+        bench.submit(number, request, form=form)
+    rng = random.Random(1)
+    parked = set[int]()
+    while bench.has_work or parked:
+        if bench.has_work:
+            bench.step()
+        number = rng.randrange(len(asked))
+        if number in parked:
+            parked.discard(number)
+            bench.unpark(number)
+        elif not bench.replies[number].has_ended:
+            parked.add(number)
+            bench.park(number)
+    return list(bench.replies.values())

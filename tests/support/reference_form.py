@@ -13,7 +13,7 @@ from llguidance import LLMatcher
 from lstmserve_server.engine.constraints.automaton import OUTSIDE, TextTable
 from lstmserve_server.engine.constraints.grammar import Grammar
 from lstmserve_server.engine.constraints.growing import ReplyMaker
-from lstmserve_server.engine.constraints.parsing import text_matcher
+from lstmserve_server.engine.constraints.parsing import GrammarVocabulary
 
 
 class ReferenceForm:
@@ -86,6 +86,9 @@ class ReferenceForm:
             distances |= dict.fromkeys(new, distance)
 
 
+BYTES = GrammarVocabulary([*(bytes([byte]) for byte in range(256)), b""], 256)
+
+
 class ReferenceGrammar:
     """A grammar over the tokens of a vocabulary."""
 
@@ -98,7 +101,7 @@ class ReferenceGrammar:
     def allowed(self, token_ids: Sequence[int], _: int) -> set[int]:
         """The tokens that may follow these, whether or not a completion fits behind them."""
         begun = self._grammar.prefix + b"".join(self._tokens[token] for token in token_ids)
-        matcher = text_matcher(self._grammar.text, begun)
+        matcher = BYTES.begin(self._grammar.text, begun)
         found = {number for number, text in enumerate(self._tokens) if _goes_on(matcher, text)}
         return found | ({self._end_id} if matcher.is_accepting() else set())
 

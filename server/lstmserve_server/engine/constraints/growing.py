@@ -8,9 +8,10 @@ from typing import TypeVar
 
 from llguidance import LLMatcher
 
-from lstmserve_server.engine.constraints.completion import IN_HASTE, IN_TURN, Completer, completes
+from lstmserve_server.engine.constraints.completion import IN_HASTE, IN_TURN, Completer
 from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
 from lstmserve_server.engine.constraints.parsing import GrammarVocabulary, consume, mask_of
+from lstmserve_server.engine.constraints.walking import completes
 from lstmserve_server.errors import LstmserveError
 
 MAX_RENEWED = 8  # lexers of one reply, each of which is compiled anew

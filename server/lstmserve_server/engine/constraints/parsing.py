@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
@@ -102,17 +102,6 @@ class GrammarVocabulary:
     @cached_property
     def _longest(self) -> int:
         return max(map(len, self._ids), default=0)
-
-
-@cache
-def _bytes_vocabulary() -> GrammarVocabulary:
-    """Return a vocabulary of the 256 bytes and an end."""
-    return GrammarVocabulary([*(bytes([byte]) for byte in range(256)), b""], 256)
-
-
-def text_matcher(grammar: str, text: bytes) -> LLMatcher:
-    """Return what matches the rest of a text, whatever the tokens are; raises GrammarError."""
-    return _bytes_vocabulary().begin(grammar, text)
 
 
 def mask_of(matcher: LLMatcher) -> bytes:

@@ -31,7 +31,7 @@ class Search:
     """Searches over one vocabulary."""
 
     def __init__(self, vocabulary: GrammarVocabulary) -> None:
-        self._tokens, self._end_id = vocabulary.tokens, vocabulary.end_id
+        self._tokens = vocabulary.tokens
         self._ids = sorted(
             (number for number, token in enumerate(self._tokens) if token),
             key=lambda number: (len(self._tokens[number]), self._tokens[number]),

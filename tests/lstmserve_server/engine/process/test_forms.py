@@ -18,7 +18,17 @@ from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.errors import ResumeMismatchError
 from support.comparison import assert_as_computed
-from support.engines import MAX_ROWS, Bench, LoadedModel, Reply, prompt_ids, run_together
+from support.engines import (
+    MAX_ROWS,
+    Asked,
+    Bench,
+    LoadedModel,
+    Reply,
+    prompt_ids,
+    run_all,
+    run_parking,
+    run_together,
+)
 from support.forms import choices_form, reference_form, regex_form
 from support.patterns import matches, patterns
 from support.random_requests import random_request
@@ -34,16 +44,6 @@ PATTERNS = (
     "(?:👍|❤️){3}",
     "",
 )
-Asked = tuple[GenerationRequest, Form | None]
-
-
-def run_all(
-    model: LoadedModel, asked: list[Asked], config: EngineConfig | None = None
-) -> list[Reply]:
-    bench = Bench(model, config)
-    for number, (request, form) in enumerate(asked):
-        bench.submit(number, request, form=form)
-    return list(bench.run().values())
 
 
 def with_form(request: GenerationRequest, form: Form) -> Asked:
@@ -120,23 +120,8 @@ def test_they_are_resumed_after_any_token(tiny: LoadedModel, pool: list[Asked]) 
 
 
 def test_they_are_parked_and_go_on(tiny: LoadedModel, pool: list[Asked]) -> None:
-    whole = run_all(tiny, pool[:8])
-    bench = Bench(tiny, EngineConfig(max_running=3, quantum_steps=2))
-    for number, (request, form) in enumerate(pool[:8]):
-        bench.submit(number, request, form=form)
-    rng = random.Random(1)
-    parked = set[int]()
-    while bench.has_work or parked:
-        if bench.has_work:
-            bench.step()
-        number = rng.randrange(8)
-        if number in parked:
-            parked.discard(number)
-            bench.unpark(number)
-        elif not bench.replies[number].has_ended:
-            parked.add(number)
-            bench.park(number)
-    assert [bench.replies[n].essence for n in range(8)] == [reply.essence for reply in whole]
+    whole, parked = run_all(tiny, pool[:8]), run_parking(tiny, pool[:8])
+    assert [reply.essence for reply in parked] == [reply.essence for reply in whole]
 
 
 sampling = st.builds(

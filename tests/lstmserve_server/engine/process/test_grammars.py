@@ -13,14 +13,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lstmserve_server.config import EngineConfig
-from lstmserve_server.engine.constraints import completion, growing, parsing
+from lstmserve_server.engine.constraints import growing, parsing, walking
 from lstmserve_server.engine.constraints.form import ContextFreeForm, Form
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 from lstmserve_server.engine.output import FinishReason
 from lstmserve_server.engine.request import GenerationRequest, SamplingParams
 from lstmserve_server.errors import FormTooComplexError, ResumeMismatchError
 from support.comparison import assert_as_computed
-from support.engines import Bench, LoadedModel, Reply, prompt_ids, run_together
+from support.engines import (
+    Asked,
+    Bench,
+    LoadedModel,
+    Reply,
+    prompt_ids,
+    run_all,
+    run_parking,
+    run_together,
+)
 from support.forms import grammar_form, json_form, regex_form
 from support.random_requests import random_request
 from support.reference import ReferenceDecoder
@@ -51,16 +60,6 @@ TREE = {
     "additionalProperties": False,
 }
 STATES = 120  # of a lexer: enough for each reply, not for eight of them
-Asked = tuple[GenerationRequest, Form | None]
-
-
-def run_all(
-    model: LoadedModel, asked: list[Asked], config: EngineConfig | None = None
-) -> list[Reply]:
-    bench = Bench(model, config)
-    for number, (request, form) in enumerate(asked):
-        bench.submit(number, request, form=form)
-    return list(bench.run().values())
 
 
 def with_form(request: GenerationRequest, form: Form) -> Asked:
@@ -129,23 +128,8 @@ def test_they_are_resumed_after_any_token(tiny: LoadedModel, pool: list[Asked]) 
 
 
 def test_they_are_parked_and_go_on(tiny: LoadedModel, pool: list[Asked]) -> None:
-    whole = run_all(tiny, pool[:8])
-    bench = Bench(tiny, EngineConfig(max_running=3, quantum_steps=2))
-    for number, (request, form) in enumerate(pool[:8]):
-        bench.submit(number, request, form=form)
-    rng = random.Random(1)
-    parked = set[int]()
-    while bench.has_work or parked:
-        if bench.has_work:
-            bench.step()
-        number = rng.randrange(8)
-        if number in parked:
-            parked.discard(number)
-            bench.unpark(number)
-        elif not bench.replies[number].has_ended:
-            parked.add(number)
-            bench.park(number)
-    assert [bench.replies[n].essence for n in range(8)] == [reply.essence for reply in whole]
+    whole, parked = run_all(tiny, pool[:8]), run_parking(tiny, pool[:8])
+    assert [reply.essence for reply in parked] == [reply.essence for reply in whole]
 
 
 values = st.deferred(lambda: st.one_of(scalars, arrays, objects))
@@ -290,7 +274,7 @@ def test_a_token_asks_about_few_states_however_long_the_form_is(
         num_asked += 1
         return parsing.mask_of(matcher)
 
-    monkeypatch.setattr(completion, "mask_of", counted)
+    monkeypatch.setattr(walking, "mask_of", counted)
     (reply,) = run_all(tiny, [with_form(asked, form)])
     assert len(json.loads(reply.text)) >= 300
     assert num_asked < len(reply.token_ids) * 10
