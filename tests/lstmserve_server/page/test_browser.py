@@ -110,12 +110,12 @@ def test_numbers_follow_what_the_server_does(watched: Watched, served: Served) -
 def test_a_prompt_streams_the_reply_that_the_api_gives(watched: Watched, served: Served) -> None:
     page = watched.page
     send(page, "where is my parcel", seed="18446744073709551615")
-    expect(page.get_by_label("Reply")).to_have_attribute("aria-busy", "false")
+    expect(page.get_by_role("region", name="Reply")).to_have_attribute("aria-busy", "false")
     # the sliders of the page stand at the model's own values
     request = pb.GenerateRequest(prompt="where is my parcel")
     request.sampling.seed = (1 << 64) - 1
     expected = served.ask(request)
-    assert page.get_by_label("Reply").text_content() == expected.text
+    assert page.get_by_role("region", name="Reply").text_content() == expected.text
     expect(fact(page, "Seed in force")).to_contain_text("18446744073709551615")
     expect(fact(page, "Cache")).to_have_text(re.compile("^(miss|hit)"))
     expect(fact(page, "Ended by")).to_have_text("end of text")
@@ -128,12 +128,12 @@ def test_a_prompt_streams_the_reply_that_the_api_gives(watched: Watched, served:
 def test_a_seed_that_is_kept_gives_the_same_reply_again(watched: Watched) -> None:
     page = watched.page
     send(page, "hello")
-    expect(page.get_by_label("Reply")).to_have_attribute("aria-busy", "false")
-    first = page.get_by_label("Reply").text_content()
+    expect(page.get_by_role("region", name="Reply")).to_have_attribute("aria-busy", "false")
+    first = page.get_by_role("region", name="Reply").text_content()
     page.get_by_role("button", name="Keep this seed").click()
     page.get_by_label("Prompt", exact=True).press("Control+Enter")
     expect(fact(page, "Ended by")).to_be_visible()
-    expect(page.get_by_label("Reply")).to_have_text(first or "")
+    expect(page.get_by_role("region", name="Reply")).to_have_text(first or "")
 
 
 def test_what_is_refused_is_said_at_its_field(watched: Watched) -> None:
@@ -168,7 +168,7 @@ def test_html_in_a_card_or_a_reply_is_text(watched: Watched) -> None:
     page.route("**/api/generate", lambda route: route.fulfill(body=lines))
     send(page, "hello")
     expect(page.locator("#problem")).to_have_text(INJECTION)
-    expect(page.get_by_label("Reply")).to_have_text(INJECTION)
+    expect(page.get_by_role("region", name="Reply")).to_have_text(INJECTION)
     assert page.locator("img, main script").count() == 0
     assert watched.complaints == []
 
@@ -241,7 +241,7 @@ def test_a_reply_that_breaks_off_is_no_reply(watched: Watched) -> None:
     page.route("**/api/generate", lambda route: route.fulfill(body='{"chunk": {"text": "Hel"}}\n'))
     send(page, "hello")
     expect(page.locator("#problem")).to_contain_text("lost before the reply was complete")
-    expect(page.get_by_label("Reply")).to_have_text("Hel")
+    expect(page.get_by_role("region", name="Reply")).to_have_text("Hel")
 
 
 def test_it_fits_a_phone(browser: Browser, served: Served) -> None:
