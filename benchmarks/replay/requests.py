@@ -92,8 +92,6 @@ def form_of(request: pb.GenerateRequest) -> TriedForm | None:
 def _add_form(request: pb.GenerateRequest, form: TriedForm) -> None:
     request.constraint.CopyFrom(form.constraint)
     request.stopping.max_tokens += LEAST_TOKENS
-    if form.constraint.WhichOneof("kind") in ("json_schema", "grammar"):
-        del request.stopping.stop_sequences[:]  # which do not go with them
 
 
 def _make_request(

@@ -139,6 +139,9 @@ class Row(Message, frozen=True):
     token_ids: list[int]
     logprobs: list[TokenLogprobs]  # of each token, where the caller wants them or we measure
     begun: tuple[float, float] | None  # with the first tokens: when it started, was prefilled
+    # of a reply under a grammar: where else it may end before a stop sequence, as only its engine
+    # knows; in bytes from the beginning of the reply, of what was resumed too
+    may_end_at: list[int] = []
 
 
 class Refusal(Message, frozen=True):

@@ -75,7 +75,7 @@ class Reply:
         if not self.token_ids:
             self._first_token_at = now
             self._started_at, self._prefilled_at = row.begun or (now, now)
-        token_ids, text = self.text.extend(row.token_ids)
+        token_ids, text = self.text.extend(row.token_ids, row.may_end_at)
         self.token_ids += token_ids
         scores = self._asked_for(row.logprobs[: len(token_ids)])
         return Output(text, token_ids, scores, self._finish(now))

@@ -58,8 +58,15 @@ class ReplyText:
         self.finish_reason: FinishReason | None = None
         self.stop_sequence = ""
 
-    def extend(self, token_ids: Sequence[int]) -> tuple[list[int], str]:
-        """Add tokens; return those up to where the reply ends, and the text they make safe."""
+    def extend(
+        self, token_ids: Sequence[int], may_end_at: Sequence[int] = ()
+    ) -> tuple[list[int], str]:
+        """Add tokens; return those up to where the reply ends, and the text they make safe.
+
+        ``may_end_at`` are the places that only the engine knows (``FormText.learn``).
+        """
+        if self._form is not None:
+            self._form.learn(may_end_at)
         if not self._stops and not self._may_end_within(token_ids):  # then all at once
             self.num_tokens += len(token_ids)
             return list(token_ids), self._detokenizer.push(token_ids)

@@ -43,12 +43,6 @@ def check_constraint(checks: FieldChecks, request: Request, bundle: Bundle) -> N
                 "constraint", "is empty; set regex, choices, json_schema, grammar or form"
             )
     _check_prompt_characters(checks, request, bundle)
-    if request.stopping.stop_sequences and not _is_regular(constraint, bundle):
-        checks.refuse(
-            "stopping.stop_sequences",
-            "are not served with a JSON schema or a grammar, which says itself where a reply may "
-            "end; leave them out",
-        )
     if request.HasField("min_confidence"):
         checks.refuse("min_confidence", f"is not served with a constraint: {AS_IT_IS}")
     if request.variables:
@@ -97,13 +91,6 @@ def _check_choices(checks: FieldChecks, choices: list[str]) -> None:
             )
     if len(set(choices)) < len(choices):
         checks.refuse(field, "must be different from each other")
-
-
-def _is_regular(constraint: pb.Constraint, bundle: Bundle) -> bool:
-    """Return whether an automaton reads the form; what no version names is refused anyway."""
-    if constraint.WhichOneof("kind") == "form" and constraint.form in bundle.forms:
-        return FormSpec.of(bundle.forms[constraint.form]).is_regular
-    return constraint.WhichOneof("kind") not in ("json_schema", "grammar")
 
 
 def text_before(request: Request, bundle: Bundle) -> str:

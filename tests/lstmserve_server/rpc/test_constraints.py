@@ -117,17 +117,28 @@ def test_the_cache_keeps_beginnings_apart(generation: GenerationStub) -> None:
     assert replies == {"a" * 6, "a" * 5, "a" * 2}
 
 
-@pytest.mark.parametrize(
-    "constraint", [pb.Constraint(json_schema="{}"), pb.Constraint(grammar=SUMS)]
-)
-def test_stop_sequences_do_not_go_with_grammars(
-    generation: GenerationStub, constraint: pb.Constraint
-) -> None:
-    """Where they end a reply that keeps its form, the whole server would have to wait for that."""
-    stopping = pb.StoppingCriteria(stop_sequences=["1"])
-    field, reason = refusal(generation, request(constraint, stopping=stopping))
-    assert field == "stopping.stop_sequences"
-    assert "leave them out" in reason
+def test_a_stop_sequence_ends_a_sum_only_where_it_is_one(generation: GenerationStub) -> None:
+    stopping = pb.StoppingCriteria(max_tokens=24, stop_sequences=["+", "*", "-", "/", "("])
+    constraint = pb.Constraint(grammar=SUMS, prompt_characters=2)
+    found = set()
+    for seed in range(20):
+        asked = pb.GenerateReplyRequest(
+            prompt="(1",
+            constraint=constraint,
+            sampling=pb.SamplingParams(seed=seed, temperature=2.0),
+            stopping=stopping,
+        )
+        reply = generation.GenerateReply(asked)
+        assert ast.parse(f"(1{reply.text}")
+        found.add(reply.completion.finish_reason)
+    assert pb.FINISH_REASON_STOP_SEQUENCE in found
+
+
+def test_a_stop_sequence_within_a_json_value_is_text(generation: GenerationStub) -> None:
+    stopping = pb.StoppingCriteria(stop_sequences=["e", ",", "}"])
+    constraint = pb.Constraint(json_schema=json.dumps(ORDER))
+    reply = generation.GenerateReply(request(constraint, stopping=stopping))
+    jsonschema.validate(json.loads(reply.text), ORDER)
 
 
 def test_a_stop_sequence_ends_a_reply_only_where_it_matches(generation: GenerationStub) -> None:

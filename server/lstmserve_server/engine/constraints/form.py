@@ -13,6 +13,9 @@ from lstmserve_server.engine.constraints.grammar import Grammar
 class FormText(Protocol):
     """A text that grows, and whether it satisfies a form."""
 
+    def learn(self, may_end_at: Sequence[int]) -> None:
+        """Know where it satisfies the form, in bytes from its beginning, if it does not know."""
+
     def push(self, text: str) -> None:
         """Add text."""
 
@@ -49,8 +52,8 @@ class Form(Protocol):
         Of a grammar only its engine knows, which refuses the reply.
         """
 
-    def begin_text(self) -> FormText | None:
-        """Return the text of a reply before its first token; None where nobody reads it."""
+    def begin_text(self) -> FormText:
+        """Return the text of a reply before its first token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +116,9 @@ class ContextFreeForm:
         """Return that a reply may begin with any tokens, as its engine will look at them."""
         return True
 
-    def begin_text(self) -> None:
-        """Return none: to parse texts takes long, and would keep all that is served waiting.
-
-        So requests that stop at sequences are refused before they come here.
-        """
-        return
+    def begin_text(self) -> FormText:
+        """Return the text of a reply before its first token."""
+        return ContextFreeText()
 
 
 class RegularText:
@@ -127,6 +127,9 @@ class RegularText:
     def __init__(self, table: TextTable, start: int | None) -> None:
         self._table = table
         self._state = table.start if start is None else start
+
+    def learn(self, may_end_at: Sequence[int]) -> None:
+        """Do nothing: it finds out by itself."""
 
     def push(self, text: str) -> None:
         """Add text."""
@@ -138,3 +141,26 @@ class RegularText:
         if self._state == OUTSIDE:
             return False
         return self._table.is_complete(self._table.walk(self._state, text))
+
+
+class ContextFreeText:
+    """A text of which only its engine knows where it keeps a grammar.
+
+    To parse it here would keep all that is served waiting.
+    """
+
+    def __init__(self) -> None:
+        self._num_bytes = 0
+        self._may_end_at: set[int] = set()
+
+    def learn(self, may_end_at: Sequence[int]) -> None:
+        """Know where it satisfies the form, in bytes from its beginning."""
+        self._may_end_at.update(may_end_at)
+
+    def push(self, text: str) -> None:
+        """Add text."""
+        self._num_bytes += len(text.encode())
+
+    def is_complete_with(self, text: str) -> bool:
+        """Return whether it satisfies the form once this is added, which it is not."""
+        return self._num_bytes + len(text.encode()) in self._may_end_at

@@ -11,6 +11,7 @@ from llguidance import LLMatcher
 from lstmserve_server.engine.constraints.completion import IN_HASTE, IN_TURN, Completer
 from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
 from lstmserve_server.engine.constraints.parsing import GrammarVocabulary, consume, mask_of
+from lstmserve_server.engine.constraints.stopping import StopPlaces
 from lstmserve_server.engine.constraints.walking import completes
 from lstmserve_server.errors import LstmserveError
 
@@ -29,9 +30,12 @@ class ReplyMaker:
         self._vocabulary = GrammarVocabulary(tokens, end_id)
         self._completer = Completer(self._vocabulary)
 
-    def begin(self, grammar: Grammar, max_tokens: int) -> GrammarReply:
+    def begin(
+        self, grammar: Grammar, max_tokens: int, stop_sequences: Sequence[str] = ()
+    ) -> GrammarReply:
         """Return a reply before its first token; raises GrammarError."""
-        return GrammarReply(grammar, self._vocabulary, self._completer, max_tokens)
+        stops = StopPlaces(stop_sequences, self._vocabulary) if stop_sequences else None
+        return GrammarReply(grammar, self._vocabulary, self._completer, max_tokens, stops)
 
 
 class GrammarReply:
@@ -49,13 +53,16 @@ class GrammarReply:
         vocabulary: GrammarVocabulary,
         completer: Completer,
         max_tokens: int,
+        stops: StopPlaces | None = None,
     ) -> None:
+        """``stops`` are wanted of a reply with stop sequences."""
         self._grammar = grammar
         self._vocabulary = vocabulary
         self._completer = completer
         self._end_id = vocabulary.end_id
         self._completion = list(grammar.completion)
         self._left = max_tokens  # how many tokens may follow
+        self._stops = stops
         self._token_ids: list[int] = []
         self._num_renewed = 0
         self._seconds = 0.0  # of the processor's time, while other replies waited
@@ -87,12 +94,17 @@ class GrammarReply:
 
     def follows(self, token_ids: Sequence[int]) -> bool:
         """Take the first tokens of a reply that is gone on with; return whether it may be one."""
-        return all(
+        may_be_one = all(
             not self.is_over
             and self.allowed()[token_id // 8] >> token_id % 8 & 1
             and self.take(token_id) == token_id
             for token_id in token_ids
         )
+        return may_be_one and not (self._stops is not None and self._stops.is_stopped)
+
+    def take_places(self) -> list[int]:
+        """Return where else it may end before a stop sequence, in bytes from its beginning."""
+        return [] if self._stops is None else self._stops.take()
 
     def take(self, token_id: int) -> int:
         """Take an allowed token, or else the next one to completion; return what was taken."""
@@ -120,6 +132,7 @@ class GrammarReply:
 
     def _take(self, token_id: int) -> int:
         left = self._left - 1
+        before = None if self._stops is None else self._matcher.deep_copy()
         after = self._after(token_id, left)
         if after is None:
             token_id = self._completion[0] if self._completion else self._end_id
@@ -127,7 +140,10 @@ class GrammarReply:
         if after is None:
             left = 0
         else:
-            self._mask = mask_of(after[0])  # raises if what was found is not sure
+            mask = mask_of(after[0])  # raises if what was found is not sure
+            if self._stops is not None and before is not None:
+                self._stops.add(token_id, self._stops.find(before, token_id))
+            self._mask = mask
             self._matcher, self._completion = after
         self._left = left
         self._token_ids.append(token_id)

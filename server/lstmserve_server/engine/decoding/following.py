@@ -53,6 +53,9 @@ class GrammarReply(Protocol):
     def take(self, token_id: int) -> int:
         """Take an allowed token, or else the next one to completion; return what was taken."""
 
+    def take_places(self) -> list[int]:
+        """Return where else it may end before a stop sequence, in bytes from its beginning."""
+
 
 class Biases:
     """What sets of tokens add to logits; those used last are kept."""

@@ -94,6 +94,10 @@ class Batch:
                 self._form_states[sequence] = (num_tokens, row.form_state)
         return decoded
 
+    def take_places(self, sequence: Sequence) -> list[int]:
+        """Return where else a reply may end before a stop sequence, in bytes from its beginning."""
+        return self._grammars.take_places(sequence)
+
     @property
     def drafted(self) -> tuple[int, int]:
         """How many tokens the last call guessed, and how many of them were right."""

@@ -159,12 +159,13 @@ class Engine:
         """Return a row's tokens up to where the reply ends."""
         begun = None if reply.has_new_token else (reply.started_at, reply.prefilled_at)
         taken = reply.extend(row.token_ids)
+        places = self._batch.take_places(reply)
         if reply.is_finished:
             if self.load.running <= FEW_ROWS:  # many have no use for guesses, nor time to spare
                 self._batch.learn(reply)
             self._num_wasted += len(row.token_ids) - len(taken)
             self._remove(reply)
-        return Row(reply.id, taken, row.logprobs[: len(taken)], begun)
+        return Row(reply.id, taken, row.logprobs[: len(taken)], begun, places)
 
     # --- between turns ---------------------------------------------------------------
 

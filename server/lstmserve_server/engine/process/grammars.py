@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lstmserve_server.engine.constraints.growing import ReplyMaker
     from lstmserve_server.engine.scheduling.sequence import Sequence
 
-MISMATCH = "resume_tokens: no reply that keeps the form begins with these"
+MISMATCH = "resume_tokens: no reply that keeps the form begins with these and goes on"
 
 
 class Grammars:
@@ -50,6 +50,11 @@ class Grammars:
             reply = self._replies[sequence] = self._make(sequence)
         return reply
 
+    def take_places(self, sequence: Sequence) -> list[int]:
+        """Return where else a reply may end before a stop sequence; nothing without a grammar."""
+        reply = self._replies.get(sequence)
+        return [] if reply is None else reply.take_places()
+
     def discard(self, sequence: Sequence) -> None:
         """Forget a reply; do nothing for one that keeps no grammar."""
         self._replies.pop(sequence, None)
@@ -57,9 +62,10 @@ class Grammars:
     def _make(self, sequence: Sequence) -> GrammarReply:
         if self._maker is None:
             raise ValueError("a grammar before the tokens")
-        grammar, most = self._known[sequence.request.form_digest], sequence.request.max_tokens
+        request = sequence.request
+        grammar = self._known[request.form_digest]
         try:
-            reply = self._maker.begin(grammar, most)
+            reply = self._maker.begin(grammar, request.max_tokens, request.stop_sequences)
             if reply.follows(sequence.token_ids):
                 return reply
         except GrammarError as error:
@@ -83,3 +89,7 @@ class LostReply:
     def take(self, token_id: int) -> int:
         """Take whatever was chosen, which nobody is sent."""
         return token_id
+
+    def take_places(self) -> list[int]:
+        """Return none."""
+        return []

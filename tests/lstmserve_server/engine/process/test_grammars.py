@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import jsonschema
@@ -33,7 +34,7 @@ from support.engines import (
 from support.forms import grammar_form, json_form, regex_form
 from support.random_requests import random_request
 from support.reference import ReferenceDecoder
-from support.reference_form import ReferenceGrammar
+from support.reference_form import BYTES, ReferenceGrammar
 
 SUMS = """
 start: sum
@@ -65,7 +66,7 @@ STATES = 120  # of a lexer: enough for each reply, not for eight of them
 def with_form(request: GenerationRequest, form: Form) -> Asked:
     """The request with a form, and room for it."""
     most = max(request.max_tokens, form.taught.shortest, 1)
-    return replace(request, max_tokens=most, form_digest=form.digest, stop_sequences=()), form
+    return replace(request, max_tokens=most, form_digest=form.digest), form
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def pool(tiny: LoadedModel, forms: list[Form]) -> list[Asked]:
         request = random_request(tiny.bundle, rng)
         plain = replace(request, stop_sequences=())
         kind = number % 6
-        asked.append((plain, None) if kind == 5 else with_form(request, forms[kind]))
+        asked.append((plain, None) if kind == 5 else with_form(plain, forms[kind]))
     return asked
 
 
@@ -130,6 +131,98 @@ def test_they_are_resumed_after_any_token(tiny: LoadedModel, pool: list[Asked]) 
 def test_they_are_parked_and_go_on(tiny: LoadedModel, pool: list[Asked]) -> None:
     whole, parked = run_all(tiny, pool[:8]), run_parking(tiny, pool[:8])
     assert [reply.essence for reply in parked] == [reply.essence for reply in whole]
+
+
+STOPS = ("+", "*(", ")", "12", "1", "a", "]]", "])", ":", " ", "}", "}\n")
+
+
+def cut(form: Form, tokens: Sequence[bytes], stops: Sequence[str]) -> tuple[bytes, str, int]:
+    """A text before the first stop sequence where it may end, that one, and the tokens up to it.
+
+    Every beginning is read anew.
+    """
+    for number in range(1, len(tokens) + 1):
+        text = b"".join(tokens[:number])
+        found = [
+            (place, stop)
+            for stop in stops
+            for place in range(len(text))
+            if text.startswith(stop.encode(), place) and is_kept_by(form, text[:place])
+        ]
+        if found:
+            place, stop = min(found)
+            return text[:place], stop, number
+    return b"".join(tokens), "", len(tokens)
+
+
+def is_kept_by(form: Form, text: bytes) -> bool:
+    assert isinstance(form, ContextFreeForm)
+    matcher = BYTES.begin(form.taught.text, form.taught.prefix)
+    return matcher.validate_tokens([*text, BYTES.end_id]) > len(text)
+
+
+@given(
+    number=st.sampled_from([0, 1, 2, 3]),
+    stops=st.lists(st.sampled_from(STOPS), min_size=1, max_size=4, unique=True),
+    seed=st.integers(0, 2**64 - 1),
+)
+@settings(max_examples=60)
+def test_stop_sequences_end_them_where_they_keep_the_form(
+    tiny: LoadedModel, forms: list[Form], number: int, stops: list[str], seed: int
+) -> None:
+    form, sampling = forms[number], SamplingParams(1.5, seed=seed)
+    request = GenerationRequest(prompt_ids(tiny.bundle, "hello"), sampling, 24)
+    plain = with_form(request, form)
+    asked = replace(plain[0], stop_sequences=tuple(stops)), form
+    whole, stopped = run_all(tiny, [plain, asked])
+    tokens = [tiny.bundle.tokenizer.token_bytes(token) for token in whole.token_ids]
+    text, stop, num_tokens = cut(form, tokens, stops)
+    assert stopped.text == text.decode()
+    assert stopped.token_ids == whole.token_ids[:num_tokens]
+    assert stopped.finish is not None
+    assert stopped.finish.stop_sequence == stop
+
+
+def test_those_that_a_stop_sequence_ends_are_resumed_and_parked(
+    tiny: LoadedModel, forms: list[Form]
+) -> None:
+    """A place where one may end can stand in tokens that were resumed."""
+    request = GenerationRequest(prompt_ids(tiny.bundle, "hi"), SamplingParams(1.5), 30)
+    seeds = (replace(request, sampling=SamplingParams(1.5, seed=seed)) for seed in range(40))
+    stops = ("+", "*(", "-(", "/1", "2")
+    asked = [with_form(replace(each, stop_sequences=stops), forms[0]) for each in seeds]
+    whole = run_all(tiny, asked)
+    stopped = [
+        (reply, each)
+        for reply, each in zip(whole, asked, strict=True)
+        if reply.finish is not None and reply.finish.stop_sequence
+    ]
+    assert {reply.finish.stop_sequence for reply, _ in stopped if reply.finish} >= {"*(", "+"}
+    for reply, (request, form) in stopped:
+        ids = reply.token_ids
+        rest = [(replace(request, resume_ids=tuple(ids[:cut])), form) for cut in range(1, len(ids))]
+        for number, resumed in enumerate(run_all(tiny, rest), start=1):
+            assert ids[:number] + resumed.token_ids == ids
+            assert resumed.finish is not None
+            assert reply.text.endswith(resumed.text)
+    parked = run_parking(tiny, asked[:8])
+    assert [reply.essence for reply in parked] == [reply.essence for reply in whole[:8]]
+
+
+def test_one_that_a_stop_sequence_has_ended_is_not_resumed(
+    tiny: LoadedModel, forms: list[Form]
+) -> None:
+    request = GenerationRequest(
+        prompt_ids(tiny.bundle, "hi"),
+        SamplingParams(),
+        24,
+        stop_sequences=("+1",),
+        resume_ids=tuple(tiny.bundle.tokenizer.encode("1+1")),
+    )
+    bench = Bench(tiny)
+    bench.submit(0, *with_form(request, forms[0])[:1], form=forms[0])
+    (lost,) = bench.run().values()
+    assert isinstance(lost.error, ResumeMismatchError)
 
 
 values = st.deferred(lambda: st.one_of(scalars, arrays, objects))
