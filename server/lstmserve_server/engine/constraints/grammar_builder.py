@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from time import process_time
 
 from llguidance import LLMatcher
@@ -25,6 +26,7 @@ TAKES_LONG = (
     f"takes longer than {MAX_COMPILE_SECONDS:g} seconds to compile; make it smaller, "
     "or its patterns simpler"
 )
+MAX_KEPT = 4  # grammars that go on from other beginnings; a lexer may take 20 MB
 MAX_COMPLETION = 4096  # tokens; no reply has more
 # JSON on one line, as most programs write it: a model of words would write blanks for ever
 JSON_LAYOUT = {
@@ -51,20 +53,32 @@ class GrammarBuilder:
     """Tries grammars over the tokens of one version."""
 
     def __init__(self, tokens: Sequence[bytes], end_id: int) -> None:
-        self._vocabulary = GrammarVocabulary(tokens, end_id)
+        self._vocabulary = GrammarVocabulary(tokens, end_id, MAX_KEPT)
         self._completer = Completer(self._vocabulary)
 
     def build(self, text: str, prefix: str) -> Grammar:
-        """Return a grammar, with a short reply that keeps it; raises RefusedFormError."""
-        began_at = process_time()
+        """Return a grammar, with a short reply that keeps it; raises RefusedFormError.
+
+        What is known of a grammar from other beginnings saves compiling it, and decides nothing:
+        where the library gives up, it tries once more and knows nothing.
+        """
+        known = self._vocabulary.known(text)
+        if known is not None:
+            with suppress(GrammarError):
+                return self._complete(known, text, prefix.encode())
+            self._vocabulary.forget(text, known)
         try:
-            compiled = self._vocabulary.find(text)
-            self._vocabulary.forget(text, compiled)  # what one build may do is not left by another
-            if process_time() - began_at > MAX_COMPILE_SECONDS:
-                raise RefusedFormError(TAKES_LONG)
-            return self._complete(compiled, text, prefix.encode())
+            return self._complete(self._compile(text), text, prefix.encode())
         except GrammarError as error:
             raise RefusedFormError(_explain(str(error))) from None
+
+    def _compile(self, text: str) -> LLMatcher:
+        began_at = process_time()
+        compiled = self._vocabulary.find(text)
+        if process_time() - began_at > MAX_COMPILE_SECONDS:
+            self._vocabulary.forget(text, compiled)
+            raise RefusedFormError(TAKES_LONG)
+        return compiled
 
     def _complete(self, compiled: LLMatcher, text: str, prefix: bytes) -> Grammar:
         matcher = self._vocabulary.go_on(compiled, prefix)

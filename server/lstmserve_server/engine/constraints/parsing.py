@@ -37,9 +37,10 @@ MAX_KEPT = 16  # grammars, of which most replies keep the last few
 class GrammarVocabulary:
     """The tokens of a version, as the library wants them."""
 
-    def __init__(self, tokens: Sequence[bytes], end_id: int) -> None:
-        """``tokens`` are empty where no form allows them."""
+    def __init__(self, tokens: Sequence[bytes], end_id: int, max_kept: int = MAX_KEPT) -> None:
+        """``tokens`` are empty where no form allows them; so many grammars stay compiled."""
         self.tokens = tuple(tokens)
+        self._max_kept = max_kept
         self.end_id = end_id
         known = {token for token in tokens if len(token) == 1}
         # a prefix is read byte by byte, whether or not the model has all bytes
@@ -71,6 +72,10 @@ class GrammarVocabulary:
         if self._kept.get(text) is found:
             del self._kept[text]
 
+    def known(self, text: str) -> LLMatcher | None:
+        """Return the matcher of a grammar that is compiled already."""
+        return self._kept.get(text)
+
     def find(self, text: str) -> LLMatcher:
         """Return the matcher of a grammar; all of its copies share the states of its lexer."""
         if text not in self._kept:
@@ -78,7 +83,7 @@ class GrammarVocabulary:
             if matcher.is_error():
                 raise GrammarError(explain(matcher))
             self._kept[text] = matcher
-            if len(self._kept) > MAX_KEPT:
+            if len(self._kept) > self._max_kept:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(text)
         return self._kept[text]

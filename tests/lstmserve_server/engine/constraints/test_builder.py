@@ -16,12 +16,13 @@ import pytest
 from benchmarks.testbed.waiting import until
 from lstmserve_server.engine.constraints import grammar_builder, parsing
 from lstmserve_server.engine.constraints.builder import ProcessBuilder
+from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder
 from lstmserve_server.engine.constraints.kept_forms import REFUSAL_BYTES, KeptForms
 from lstmserve_server.engine.constraints.messages import MAX_LEARNED, RefusedFormError
 from lstmserve_server.engine.constraints.spec import FormSpec
 from lstmserve_server.errors import UnavailableError
 from support.engines import LoadedModel
-from support.forms import choices_form, grammar_form, regex_form
+from support.forms import choices_form, grammar_form, regex_form, vocabulary_of
 
 HOSTILE = "(([a-z]{100}){100}){100}"
 
@@ -165,12 +166,24 @@ def test_forms_are_kept_within_their_bytes(tiny: LoadedModel) -> None:
 def test_what_one_build_finds_out_is_no_burden_for_the_next(
     tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beginnings of one grammar would share the states of its lexer, which are bounded."""
+    """Beginnings of one grammar share the states of its lexer, which are bounded."""
     monkeypatch.setattr(parsing, "LIMITS", parsing.LLParserLimits(max_lexer_states=120))
     starts = "abcdefgh"
     text = "start: " + " | ".join(f'"{start}" /[{start}-z]{{40}}/' for start in starts)
+    vocabulary = vocabulary_of(tiny.bundle)
+    builder = GrammarBuilder(vocabulary.tokens, vocabulary.end_id)
     for start in starts:
-        assert grammar_form(tiny.bundle, text, start).taught.shortest
+        alone = GrammarBuilder(vocabulary.tokens, vocabulary.end_id).build(text, start)
+        assert builder.build(text, start) == alone
+
+
+def test_a_beginning_that_does_not_fit_leaves_the_next_one_as_it_is(tiny: LoadedModel) -> None:
+    vocabulary = vocabulary_of(tiny.bundle)
+    builder = GrammarBuilder(vocabulary.tokens, vocabulary.end_id)
+    for _ in range(2):
+        assert builder.build('start: "a" "b"', "a").shortest == 1
+        with pytest.raises(RefusedFormError, match="begins with this end of the prompt"):
+            builder.build('start: "a" "b"', "x")
 
 
 def test_what_engines_would_compile_for_long_is_refused(
