@@ -227,6 +227,18 @@ def test_it_is_resumed_after_every_token(generation: GenerationStub) -> None:
         (pb.Constraint(grammar="start: b"), "constraint.grammar", "line 1, column 8: unknown name"),
         (pb.Constraint(grammar="start: start"), "constraint.grammar", "is kept by no text"),
         (pb.Constraint(grammar="start: <[7]>"), "constraint.grammar", "special tokens"),
+        (
+            pb.Constraint(
+                grammar='start: %json {"x-guid\\u0061nce": {"lenient": true}, "not": {}}'
+            ),
+            "constraint.grammar",
+            "has x-guidance",
+        ),
+        (
+            pb.Constraint(grammar='start: "a" %json {"type": "null", "type": "boolean"}'),
+            "constraint.grammar",
+            "has 'type' twice in one object",
+        ),
         (pb.Constraint(grammar='start: "a" <0x41>'), "constraint.grammar", "special tokens"),
         (pb.Constraint(grammar='start: "</b>" <end> "/"'), "constraint.grammar", "special tokens"),
         (

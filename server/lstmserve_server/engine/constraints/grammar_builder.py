@@ -37,6 +37,8 @@ JSON_LAYOUT = {
     "coerce_one_of": False,
 }
 LAYOUT_KEY = "x-guidance"
+SCHEMA = re.compile(r"%json\s*")
+ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")  # a character of a JSON string
 # what a grammar may not ask for: it would be ignored here, would not be text, or depends on tokens
 NOT_SERVED = {
     "temperature": re.compile(r"\[[^\]\n]*\btemperature\s*="),
@@ -101,13 +103,7 @@ def _explain(reason: str) -> str:
 def of_json_schema(text: str) -> str:
     """Return the grammar of a JSON schema's values; raises RefusedFormError."""
     try:
-        schema = json.loads(
-            text,
-            parse_int=_to_int,
-            parse_float=_to_float,
-            parse_constant=_to_float,
-            object_pairs_hook=_to_object,
-        )
+        schema = _decoder.decode(text)
         json.dumps(schema, ensure_ascii=False).encode()
     except RecursionError:
         raise RefusedFormError("nests too deep") from None
@@ -146,10 +142,21 @@ def _to_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
+_decoder = json.JSONDecoder(
+    parse_int=_to_int,
+    parse_float=_to_float,
+    parse_constant=_to_float,
+    object_pairs_hook=_to_object,
+)
+
+
 def of_lark(text: str) -> str:
     """Return a grammar in Lark's syntax; raises RefusedFormError for what is not served."""
-    if LAYOUT_KEY in text:
+    if LAYOUT_KEY in ESCAPED.sub(lambda found: chr(int(found[1], 16)), text):
         raise RefusedFormError(f"has {LAYOUT_KEY}, not served here")
+    for found in SCHEMA.finditer(text):
+        with suppress(json.JSONDecodeError, RecursionError):  # of which the library tells where
+            _decoder.raw_decode(text, found.end())
     bare = QUOTED.sub('""', text)
     for name, pattern in NOT_SERVED.items():
         if pattern.search(bare):
