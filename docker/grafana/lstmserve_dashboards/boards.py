@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lstmserve_dashboards import (
+    constraints,
     decoding,
     entries,
     latency,
@@ -60,6 +61,9 @@ def _make_engine() -> Board:
             Section("Work", [decoding.wasted(), decoding.prompts(), traffic.refusals()]),
             Section("Stages", [room.sequences(), room.waiting_tokens(), latency.queued()]),
             Section("Turns", [latency.prefill(), latency.cancellation(), room.states_memory()]),
+            Section(
+                "Constraints", [constraints.outcomes(), constraints.waiting(), constraints.kept()]
+            ),
             Section("Restarts", [process.engine_restarts(), process.restarts()]),
             Section("Processes", [room.workers(), process.dropped_lines()]),
         ],

@@ -28,18 +28,19 @@ FINISHED = "time_to_first_token_seconds_count"
 def perplexity() -> Panel:
     return lines(
         "Perplexity",
-        "Of generated tokens under the model itself, mean over servers, beside that of held-out replies in the manifest. Live is lower when temperatures are low. A gap: no replies yet.",
+        "Of generated tokens under the model itself, mean over servers, beside its mean over the day before. Low temperatures lower it, so compare a version with itself. A gap: no replies yet.",
         "none",
-        Query(f"exp({_mean('quality_log_perplexity')})", f"{LEGEND} live"),
-        Query(f"exp({_mean('reference_log_perplexity')})", f"{LEGEND} held out"),
+        Query(f"exp({_mean('quality_log_perplexity')})", f"{LEGEND} now"),
+        Query(f"exp({_day_before('quality_log_perplexity')})", f"{LEGEND} last day"),
     )
 
 
 def drift() -> Panel:
-    drift = f"exp({_mean('quality_log_perplexity')} - {_mean('reference_log_perplexity')})"
+    now, before = _mean("quality_log_perplexity"), _day_before("quality_log_perplexity")
+    drift = f"exp({now} - {before})"
     return lines(
-        "Live over held-out perplexity",
-        "Usually well below 1, because callers' temperatures and filters choose likely tokens: look when it moves. Above the dashed line callers ask what the model does not know, or the version is damaged. A gap: no replies yet.",
+        "Perplexity over that of the last day",
+        "Usually near 1. Above the dashed line a version's replies surprise the model more than they did: callers ask for other temperatures, or for what the model does not know. A gap: no replies yet.",
         "none",
         Query(drift, LEGEND),
         limit=Limit(MAX_PERPLEXITY_RATIO),
@@ -151,3 +152,7 @@ def confidence() -> Panel:
 
 def _mean(gauge: str) -> str:
     return by(BY_MODEL, select(gauge, MODEL), "avg")
+
+
+def _day_before(gauge: str) -> str:
+    return by(BY_MODEL, f"avg_over_time({select(gauge, MODEL)}[1d])", "avg")
