@@ -1,11 +1,12 @@
-# The two commands of the README are `make serve` and `make test`; both install first.
+# The two commands of the README are `make serve` and `make test`; both install first what they need.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Linux users who have no GPU can save several GB with the CPU-only builds:
-#   make serve TORCH_INDEX=https://download.pytorch.org/whl/cpu
+PIP := $(BIN)/python -m pip install --quiet
+# Where torch comes from. Empty: the build for CPUs, or PyPI's, several GB larger, where that cannot be had.
 TORCH_INDEX ?=
+CPU_INDEX := https://download.pytorch.org/whl/cpu
 TORCH := torch==2.13.0
 # flags for the server: make serve SERVE_ARGS="--workers 2"
 SERVE_ARGS ?=
@@ -22,7 +23,7 @@ NODE := docs/examples/node
 
 .PHONY: serve test test-system test-benchmarks test-containers check check-protos install protos dashboards reference format clean
 
-serve: install
+serve: $(VENV)/serving
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
 
 # needs nothing but Python: Redis comes in a wheel
@@ -69,12 +70,22 @@ format: install
 
 install: $(VENV)/installed
 
-# stale when pyproject.toml is newer; torch comes first, so that nothing else chooses its build
-$(VENV)/installed: pyproject.toml
+# What serving and training need. Stale when pyproject.toml is newer; torch comes first, so that nothing else chooses
+# its build.
+$(VENV)/serving: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
-	$(BIN)/python -m pip install --quiet --editable '.[server,training,dev]'
+	$(PIP) --upgrade pip
+ifdef TORCH_INDEX
+	$(PIP) --index-url $(TORCH_INDEX) $(TORCH)
+else
+	$(PIP) --retries 1 --index-url $(CPU_INDEX) $(TORCH) || $(PIP) $(TORCH)
+endif
+	$(PIP) --editable '.[server,training]'
+	touch $@
+
+# and what the tests and checks need besides
+$(VENV)/installed: $(VENV)/serving
+	$(PIP) --editable '.[server,training,dev]'
 	touch $@
 
 $(NODE)/node_modules: $(NODE)/package-lock.json
