@@ -78,7 +78,7 @@ $(VENV)/serving: pyproject.toml
 ifdef TORCH_INDEX
 	$(PIP) --index-url $(TORCH_INDEX) $(TORCH)
 else
-	$(PIP) --retries 1 --index-url $(CPU_INDEX) $(TORCH) || $(PIP) $(TORCH)
+	$(PIP) --quiet --retries 1 --index-url $(CPU_INDEX) $(TORCH) || $(PIP) $(TORCH)
 endif
 	$(PIP) --editable '.[server,training]'
 	touch $@
