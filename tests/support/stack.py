@@ -30,7 +30,7 @@ HOST = "127.0.0.1"
 # all of 127/8 is this machine: every server has an address, and all have the same port
 SERVERS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 # three servers prove a version at a time, and may share two cores with three other tests
-WAIT_SECONDS = 240.0
+WAIT_SECONDS = 200.0
 
 
 class Stack:

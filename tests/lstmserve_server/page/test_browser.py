@@ -110,12 +110,14 @@ def test_numbers_follow_what_the_server_does(watched: Watched, served: Served) -
 def test_a_prompt_streams_the_reply_that_the_api_gives(watched: Watched, served: Served) -> None:
     page = watched.page
     send(page, "where is my parcel", seed="18446744073709551615")
-    expect(page.get_by_role("region", name="Reply")).to_have_attribute("aria-busy", "false")
+    expect(page.get_by_role("region", name="Reply", exact=True)).to_have_attribute(
+        "aria-busy", "false"
+    )
     # the sliders of the page stand at the model's own values
     request = pb.GenerateRequest(prompt="where is my parcel")
     request.sampling.seed = (1 << 64) - 1
     expected = served.ask(request)
-    assert page.get_by_role("region", name="Reply").text_content() == expected.text
+    assert page.get_by_role("region", name="Reply", exact=True).text_content() == expected.text
     expect(fact(page, "Seed in force")).to_contain_text("18446744073709551615")
     expect(fact(page, "Cache")).to_have_text(re.compile("^(miss|hit)"))
     expect(fact(page, "Ended by")).to_have_text("end of text")
@@ -128,12 +130,14 @@ def test_a_prompt_streams_the_reply_that_the_api_gives(watched: Watched, served:
 def test_a_seed_that_is_kept_gives_the_same_reply_again(watched: Watched) -> None:
     page = watched.page
     send(page, "hello")
-    expect(page.get_by_role("region", name="Reply")).to_have_attribute("aria-busy", "false")
-    first = page.get_by_role("region", name="Reply").text_content()
+    expect(page.get_by_role("region", name="Reply", exact=True)).to_have_attribute(
+        "aria-busy", "false"
+    )
+    first = page.get_by_role("region", name="Reply", exact=True).text_content()
     page.get_by_role("button", name="Keep this seed").click()
     page.get_by_label("Prompt", exact=True).press("Control+Enter")
     expect(fact(page, "Ended by")).to_be_visible()
-    expect(page.get_by_role("region", name="Reply")).to_have_text(first or "")
+    expect(page.get_by_role("region", name="Reply", exact=True)).to_have_text(first or "")
 
 
 def test_what_is_refused_is_said_at_its_field(watched: Watched) -> None:
@@ -168,7 +172,7 @@ def test_html_in_a_card_or_a_reply_is_text(watched: Watched) -> None:
     page.route("**/api/generate", lambda route: route.fulfill(body=lines))
     send(page, "hello")
     expect(page.locator("#problem")).to_have_text(INJECTION)
-    expect(page.get_by_role("region", name="Reply")).to_have_text(INJECTION)
+    expect(page.get_by_role("region", name="Reply", exact=True)).to_have_text(INJECTION)
     assert page.locator("img, main script").count() == 0
     assert watched.complaints == []
 
@@ -241,7 +245,7 @@ def test_a_reply_that_breaks_off_is_no_reply(watched: Watched) -> None:
     page.route("**/api/generate", lambda route: route.fulfill(body='{"chunk": {"text": "Hel"}}\n'))
     send(page, "hello")
     expect(page.locator("#problem")).to_contain_text("lost before the reply was complete")
-    expect(page.get_by_role("region", name="Reply")).to_have_text("Hel")
+    expect(page.get_by_role("region", name="Reply", exact=True)).to_have_text("Hel")
 
 
 def test_it_fits_a_phone(browser: Browser, served: Served) -> None:
@@ -296,3 +300,79 @@ def test_a_constraint_that_is_wrong_is_marked(watched: Watched) -> None:
     send(page, "hello")
     expect(page.locator("#problem")).to_contain_text("constraint.json_schema: is no JSON")
     expect(page.locator("#constraint-text")).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_question_follows_on_what_was_said(watched: Watched, served: Served) -> None:
+    page = watched.page
+    send(page, "hello", seed="7")
+    expect(fact(page, "Ended by")).to_be_visible()
+    said = page.get_by_role("region", name="Reply", exact=True).text_content() or ""
+    page.get_by_role("button", name="Ask on").click()
+    expect(page.get_by_role("list", name="Said before").get_by_role("listitem")).to_have_text(
+        ["hello", said]
+    )
+    send(page, "why?", seed="8")
+    expect(fact(page, "Ended by")).to_be_visible()
+    turns = [
+        pb.Turn(role=pb.ROLE_USER, text="hello"),
+        pb.Turn(role=pb.ROLE_AGENT, text=said),
+        pb.Turn(role=pb.ROLE_USER, text="why?"),
+    ]
+    request = pb.GenerateRequest(conversation=pb.Conversation(turns=turns))
+    request.sampling.seed = 8
+    reply = page.get_by_role("region", name="Reply", exact=True)
+    assert reply.text_content() == served.ask(request).text
+    page.get_by_role("button", name="Start over").click()
+    expect(page.get_by_role("list", name="Said before")).to_be_hidden()
+    assert watched.complaints == []
+
+
+def test_what_is_wrong_with_a_later_question_is_said_at_it(watched: Watched) -> None:
+    page = watched.page
+    send(page, "hello", seed="7")
+    expect(fact(page, "Ended by")).to_be_visible()
+    page.get_by_role("button", name="Ask on").click()
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#problem")).to_contain_text("conversation.turns[2].text")
+    expect(page.get_by_label("Prompt", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
+def test_two_versions_answer_side_by_side(
+    browser: Browser, tiny_store: Path, tmp_path: Path
+) -> None:
+    copy_version(tiny_store / "tiny" / "1", tmp_path)
+    copy_version(tiny_store / "tiny" / "1", tmp_path, version=2)
+    with (
+        serve(tmp_path, "--version-policy", "all") as served,
+        watch(browser, viewport=DESK) as watched,
+    ):
+        page = watched.page
+        page.goto(served.process.metrics_url.removesuffix("metrics"))
+        page.get_by_label("Beside it").select_option("tiny 1")
+        send(page, "hello", seed="7")
+        expect(fact(page, "Ended by").first).to_be_visible()
+        other = page.locator("#other-facts")
+        expect(other).to_contain_text("Ended by")
+        expect(other).to_contain_text("tiny 1")
+        expect(page.locator("#facts")).to_contain_text("tiny 2")
+        for region in ("Reply", "The other reply"):
+            assert page.get_by_role("region", name=region, exact=True).text_content()
+        page.get_by_label("Beside it").select_option("nothing")
+        send(page, "hello", seed="8")
+        expect(page.get_by_role("region", name="The other reply")).to_be_hidden()
+
+
+def test_figures_stand_side_by_side(browser: Browser, tiny_store: Path, tmp_path: Path) -> None:
+    figures = {
+        "perplexity_fp32": 9.5,
+        "perplexity_stock_int8": 10,
+        "perplexity_int8": 9.25,
+        "replies": 200,
+    }
+    edit_manifest(copy_version(tiny_store / "tiny" / "1", tmp_path), evaluation=figures)
+    with serve(tmp_path) as served, watch(browser, viewport=DESK) as watched:
+        open_page(watched.page, served.process)
+        watched.page.get_by_text("Evaluation", exact=True).click()
+        rows = watched.page.get_by_role("article").get_by_role("row")
+        expect(rows).to_have_text(["measurefp32stock INT8served INT8", "perplexity9.5109.25"])
+        expect(watched.page.get_by_role("article")).to_contain_text("replies200")
