@@ -165,9 +165,13 @@ class _Swaps:
         raise MeasureError(f"version {version} does not replace the one before: {states}")
 
     async def _be_quiet(self, number: int) -> None:
-        """Let callers ask while nothing is swapped."""
+        """Let callers ask while nothing is swapped; longer, where a busy machine answers none."""
         tokens, began_at = self._heard.tokens, monotonic()
         await asyncio.sleep(self._quiet_seconds)
+        for _ in range(int(MAX_SWAP_SECONDS / POLL_SECONDS)):
+            if self._heard.tokens > tokens:
+                break
+            await asyncio.sleep(POLL_SECONDS)
         self.swapped.quiet_rates.append(self._heard.rate_since(tokens, began_at))
         resident = await asyncio.to_thread(read_resident, self._server)
         self.swapped.memory.append(Sample(number, resident))
