@@ -18,7 +18,10 @@ class WireConfig:
     """What connections to the gRPC port may take, honest or not."""
 
     max_connections: int = option(
-        4096, "Connections to --listen, per worker; more are closed.", ge=1, le=1 << 20
+        4096,
+        "Connections to --listen, and to --http-listen, per worker; more are closed.",
+        ge=1,
+        le=1 << 20,
     )
     # above what an engine keeps, running and waiting: more calls than that are refused with a
     # reason and a delay, where HTTP/2 would have them wait at the caller
@@ -132,6 +135,11 @@ class ServerConfig:
     metrics_listen: TextAddress = option(
         Address("127.0.0.1", 9464),
         "HOST:PORT of the Prometheus metrics, at /metrics, and of the page.",
+    )
+    http_listen: TextAddress | None = option(
+        None,
+        "HOST:PORT of OpenAI's HTTP API (docs/interoperability.md), for callers without gRPC. Not "
+        "given: there is none. It has the certificates, callers and limits of --listen.",
     )
     store: StoreConfig = field(default_factory=StoreConfig, metadata={"title": "Models"})
     engine: EngineConfig = field(default_factory=EngineConfig, metadata={"title": "Engine"})
