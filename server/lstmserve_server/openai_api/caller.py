@@ -28,7 +28,9 @@ OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 MODELS_SECONDS = 5.0
-MAX_VALUE = 1 << 11  # characters of a header that goes on as metadata, of which there are four
+# of headers that go on as metadata, which gRPC takes 8 KiB of: characters, and how many of a name
+MAX_VALUE = 1 << 10
+MAX_SAME = 2  # of what may come once, two are as wrong as ten
 # goes on for what can be no token, so that it is refused as any other wrong one
 MALFORMED = "malformed"
 Metadata = tuple[tuple[str, str], ...]
@@ -67,10 +69,11 @@ def make_metadata(headers: Headers, request_id: str, user: str = "") -> Metadata
     found = [(REQUEST_ID_KEY, request_id)]
     found += (
         (AUTHORIZATION_KEY, value if _may_go_on(value) else MALFORMED)
-        for value in headers.getlist(AUTHORIZATION_KEY)
+        for value in headers.getlist(AUTHORIZATION_KEY)[:MAX_SAME]
     )
     for key in TRACE_KEYS:
-        found += ((key, value) for value in headers.getlist(key) if _may_go_on(value))
+        values = headers.getlist(key)[:MAX_SAME]
+        found += ((key, value) for value in values if _may_go_on(value))
     caller = user or headers.get(CALLER_ID_KEY, "")
     if caller:
         found.append((CALLER_ID_KEY, _check_caller(caller, "user" if user else CALLER_ID_KEY)))

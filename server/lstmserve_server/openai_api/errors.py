@@ -14,7 +14,7 @@ from grpc_status import rpc_status
 
 from lstmserve_server.errors import FieldViolation
 
-# of google/rpc/code.proto; what is canceled while its client waits was cut off by a drain
+# as google/rpc/code.proto says
 STATUSES: Mapping[StatusCode, int] = {
     StatusCode.INVALID_ARGUMENT: 400,
     StatusCode.FAILED_PRECONDITION: 400,
@@ -25,7 +25,6 @@ STATUSES: Mapping[StatusCode, int] = {
     StatusCode.ABORTED: 409,
     StatusCode.RESOURCE_EXHAUSTED: 429,
     StatusCode.UNIMPLEMENTED: 501,
-    StatusCode.CANCELLED: 503,
     StatusCode.UNAVAILABLE: 503,
     StatusCode.DEADLINE_EXCEEDED: 504,
 }
@@ -36,6 +35,8 @@ TYPES: Mapping[int, str] = {
 }
 INVALID, FAILED = "invalid_request_error", "server_error"
 FIRST_OF_SERVER = 500
+OUT_OF_REACH = "this server is shutting down, or has been cut off; ask another one, or again"
+RETRY_SECONDS = 1.0
 
 
 class ApiError(Exception):
@@ -98,12 +99,14 @@ def to_api_error(error: grpc.RpcError, places: Mapping[str, str]) -> ApiError:
             if detail.Is(message.DESCRIPTOR):
                 detail.Unpack(message)
     bad, info, retry = found
+    if not info.reason:  # of grpc itself, whose words are not for callers
+        return ApiError(503, OUT_OF_REACH, code="unavailable", retry_seconds=RETRY_SECONDS)
     if bad.field_violations:
         return refuse_fields([_rename(item, places) for item in bad.field_violations])
     return ApiError(
         STATUSES.get(call.code(), 500),
-        call.details() or call.code().name,
-        code=(info.reason or call.code().name).lower(),
+        str(call.details()),
+        code=info.reason.lower(),
         param="model" if info.reason == "MODEL_NOT_FOUND" else None,
         retry_seconds=_to_seconds(retry.retry_delay) if retry.HasField("retry_delay") else None,
     )

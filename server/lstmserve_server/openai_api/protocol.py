@@ -41,7 +41,6 @@ class BoundedProtocol(H11Protocol):
         super().__init__(config, state, {})
         self._bounds = bounds
         self._on_lost = on_lost
-        self._has_begun = False  # to send a request
         self._request_clock: asyncio.TimerHandle | None = None
         self._block_clock: asyncio.TimerHandle | None = None
 
@@ -59,12 +58,10 @@ class BoundedProtocol(H11Protocol):
         self._on_lost()
 
     def data_received(self, data: bytes) -> None:
-        self._has_begun = True
         super().data_received(data)
         self._watch_request()
 
     def on_response_complete(self) -> None:
-        self._has_begun = False
         super().on_response_complete()  # and begins with a request that has come meanwhile
         self._watch_request()
 
@@ -76,10 +73,15 @@ class BoundedProtocol(H11Protocol):
         super().resume_writing()
         self._stop_block_clock()
 
+    @property
+    def _has_begun(self) -> bool:
+        """Whether a part of a request has come."""
+        return self.conn.their_state is h11.SEND_BODY or bool(self.conn.trailing_data[0])
+
     def _watch_request(self) -> None:
         """Bound the time of a request; between two the bound of idle connections is in force."""
-        is_coming = self.conn.their_state in COMING and self.timeout_keep_alive_task is None
-        if not is_coming or self.transport.is_closing():
+        is_idle = self.timeout_keep_alive_task is not None and not self._has_begun
+        if self.conn.their_state not in COMING or is_idle or self.transport.is_closing():
             self._stop_request_clock()
         elif self._request_clock is None:
             seconds = self._bounds.request_seconds
