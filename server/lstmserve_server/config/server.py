@@ -136,11 +136,6 @@ class ServerConfig:
         Address("127.0.0.1", 9464),
         "HOST:PORT of the Prometheus metrics, at /metrics, and of the page.",
     )
-    http_listen: TextAddress | None = option(
-        None,
-        "HOST:PORT of OpenAI's HTTP API (docs/interoperability.md), for callers without gRPC. Not "
-        "given: there is none. It has the certificates, callers and limits of --listen.",
-    )
     store: StoreConfig = field(default_factory=StoreConfig, metadata={"title": "Models"})
     engine: EngineConfig = field(default_factory=EngineConfig, metadata={"title": "Engine"})
     constraints: ConstraintsConfig = field(
@@ -155,6 +150,11 @@ class ServerConfig:
     workers: WorkersConfig = field(default_factory=WorkersConfig, metadata={"title": "Workers"})
     drain: DrainConfig = field(default_factory=DrainConfig, metadata={"title": "Shutdown"})
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig, metadata={"title": "Logs"})
+    http_listen: TextAddress | None = option(
+        None,
+        "HOST:PORT of OpenAI's HTTP API (docs/interoperability.md), for callers without gRPC. Not "
+        "given: there is none. It has the certificates, callers and limits of --listen.",
+    )
     page: Literal["auto", "on", "off"] = option(
         "auto",
         "The page at / of --metrics-listen, on which anybody who reaches it may try prompts; "

@@ -94,7 +94,7 @@ class Supervisor:
         certificates.start()
         return certificates
 
-    def _make_orders(self, listen: Address, http_listen: Address | None) -> list[Order]:
+    def _make_orders(self, listen: Address, http_listen: Address | None = None) -> list[Order]:
         store = self._config.store
         # settled here: when a worker is started later the model may no longer be alone
         stored, _ = read_store(store.folder)
