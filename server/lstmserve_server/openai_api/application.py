@@ -35,7 +35,9 @@ def make_application(endpoints: Endpoints) -> Starlette:
         Route("/v1/models/{identifier:path}", _guarded(endpoints.get_model), methods=["GET"]),
         Route("/health", _guarded(endpoints.tell_health), methods=["GET"]),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _answer_stray})
+    application = Starlette(routes=routes, exception_handlers={HTTPException: _answer_stray})
+    application.router.redirect_slashes = False  # to wherever the Host header says
+    return application
 
 
 def _guarded(serve: Serve) -> Serve:
@@ -63,7 +65,7 @@ async def _answer_stray(request: Request, error: Exception) -> Response:
     """Answer where there is no route, or not for this method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - the only one this is called for
     phrase = HTTPStatus(error.status_code).phrase
-    reason = f"{request.method} {request.url.path[:200]}: {phrase.lower()}"
+    reason = f"{request.method} {request.scope['path'][:200]}: {phrase.lower()}"
     code = phrase.lower().replace(" ", "_")
     headers = error.headers or {}
     return _finish(answer_error(ApiError(error.status_code, reason, code=code, headers=headers)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from typing import TypeAlias
 
 import grpc
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as models_pb
@@ -23,6 +25,7 @@ from lstmserve_server.openai_api.streams import StreamWriter, write_events
 from lstmserve_server.rpc.metadata import REQUEST_ID_KEY
 
 EVENT_STREAM = "text/event-stream"
+Stream: TypeAlias = "grpc.aio.UnaryStreamCall[pb.GenerateRequest, pb.GenerateResponse]"
 UNBUFFERED = {"x-accel-buffering": "no"}  # tells nginx to pass events on as they come
 
 
@@ -109,8 +112,21 @@ class Endpoints:
         events = aiter(call)
         first = await unless_left(request.receive, anext(events))
         writer = StreamWriter(form, tells_usage=asked.tells_usage)
-        lines = write_events(events, first, writer, asked.places)
-        return StreamingResponse(lines, media_type=EVENT_STREAM, headers=UNBUFFERED)
+        return EventStream(call, write_events(events, first, writer, asked.places))
+
+
+class EventStream(StreamingResponse):
+    """Passes on what a call gives; the call ends with it, wherever that was."""
+
+    def __init__(self, call: Stream, lines: AsyncIterator[bytes]) -> None:
+        super().__init__(lines, media_type=EVENT_STREAM, headers=UNBUFFERED)
+        self._call = call
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._call.cancel()
 
 
 def _number(metadata: Metadata, number: int) -> Metadata:

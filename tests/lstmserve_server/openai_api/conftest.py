@@ -12,5 +12,5 @@ from support.openai_api import Api, serve_api
 
 @pytest.fixture(scope="session")
 def api(tiny_store: Path) -> Iterator[Api]:
-    with serve_api(tiny_store) as running:
+    with serve_api(tiny_store, "--quantum-steps", "1") as running:  # many pieces of a reply
         yield running

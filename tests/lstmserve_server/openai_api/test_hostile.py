@@ -121,6 +121,9 @@ def test_a_body_that_is_too_long_is_not_read(api: Api) -> None:
         ("POST", "/v1/embeddings", 404, "not_found"),
         ("GET", "/", 404, "not_found"),
         ("GET", "/metrics", 404, "not_found"),
+        ("POST", "/v1/completions/", 404, "not_found"),
+        ("GET", "/%00%ff%2e%2e//", 404, "not_found"),
+        ("GET", "/v1/models/%00%ff", 404, "model_not_found"),
     ],
 )
 def test_what_is_not_there_is_refused(
@@ -156,6 +159,12 @@ def test_a_caller_that_cannot_be_one_is_refused_by_the_header(api: Api) -> None:
     answered = api.post("/completions", GOOD, {**JSON_TYPE, "x-caller-id": "a b"})
     check_error(answered, 400, "invalid_request")
     assert answered.json()["error"]["param"] == "x-caller-id"
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "", "evil.example:99999"])
+@pytest.mark.parametrize("path", ["/nowhere", "/health/", "//"])
+def test_a_strange_host_changes_nothing(api: Api, host: str, path: str) -> None:
+    check_error(ask(f"{api.root}{path}", headers={"Host": host}), 404, "not_found")
 
 
 def test_an_upgrade_is_not_taken(api: Api) -> None:

@@ -27,7 +27,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 UNCACHED = {"cache_mode": "bypass"}
-LONG = {"min_tokens": 512, **UNCACHED}
+LONG = {"min_tokens": 512, "max_tokens": 512, **UNCACHED}
 
 
 def same_of(prompt: str, seed: int, **sampling: object) -> pb.GenerateRequest:
@@ -56,7 +56,9 @@ def test_a_completion_is_the_reply_that_generate_streams(api: Api) -> None:
 
 
 def test_a_stream_is_the_same_in_pieces(api: Api) -> None:
-    expected = api.served.ask(same_of("hello", 7, temperature=0.9))
+    expected = api.served.ask(
+        make_request("hello", seed=7, temperature=0.9, min_tokens=24, max_tokens=24)
+    )
     pieces = [
         *api.client().completions.create(
             model="tiny/1",
@@ -66,7 +68,7 @@ def test_a_stream_is_the_same_in_pieces(api: Api) -> None:
             max_tokens=24,
             stream=True,
             stream_options={"include_usage": True},
-            extra_body=UNCACHED,
+            extra_body={"min_tokens": 24, **UNCACHED},
         )
     ]
     *with_choices, last = pieces
