@@ -57,7 +57,7 @@ def test_a_completion_is_the_reply_that_generate_streams(api: Api) -> None:
 
 def test_a_stream_is_the_same_in_pieces(api: Api) -> None:
     expected = api.served.ask(
-        make_request("hello", seed=7, temperature=0.9, min_tokens=24, max_tokens=24)
+        make_request("hello", seed=7, temperature=0.9, min_tokens=512, max_tokens=512)
     )
     pieces = [
         *api.client().completions.create(
@@ -65,10 +65,9 @@ def test_a_stream_is_the_same_in_pieces(api: Api) -> None:
             prompt="hello",
             seed=7,
             temperature=0.9,
-            max_tokens=24,
             stream=True,
             stream_options={"include_usage": True},
-            extra_body={"min_tokens": 24, **UNCACHED},
+            extra_body=LONG,
         )
     ]
     *with_choices, last = pieces
