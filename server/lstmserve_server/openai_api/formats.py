@@ -1,4 +1,4 @@
-"""``response_format``: the JSON schema that a reply keeps."""
+"""How a reply is to look: ``response_format``, and ``stream_options``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from lstmserve_server.openai_api.fields import MAX_NAME
+from lstmserve_server.rpc.open_inference.values import to_flag
 from lstmserve_server.rpc.validation import FieldChecks
 
 PLACE = "response_format"
@@ -43,3 +44,16 @@ def _has_only(checks: FieldChecks, place: str, value: dict[str, Any], known: set
     for name in unknown:
         checks.refuse(f"{place}.{name[:MAX_NAME]}", "is not served; leave it out")
     return not unknown
+
+
+def read_stream_options(checks: FieldChecks, value: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Return whether a stream is to end with its counts of tokens."""
+    place = "stream_options"
+    if not isinstance(value, dict) or not value.keys() <= {"include_usage"}:
+        checks.refuse(place, "must be an object with include_usage alone")
+        return False
+    try:
+        return to_flag(value.get("include_usage") or False)
+    except ValueError as error:
+        checks.refuse(f"{place}.include_usage", str(error))
+        return False

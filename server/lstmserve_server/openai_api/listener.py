@@ -82,12 +82,11 @@ class Listener:
         self._socket.close()
 
     async def _serve(self, context: ssl.SSLContext | None) -> asyncio.Server:
-        timeout = None if context is None else HANDSHAKE_SECONDS
         return await asyncio.get_running_loop().create_server(
             self._make_protocol,
             sock=self._socket.dup(),  # the port stays when the server on it changes
             ssl=context,
-            ssl_handshake_timeout=timeout,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
             backlog=BACKLOG,
         )
 

@@ -14,12 +14,11 @@ from lstmserve_server.openai_api.fields import (
     NOT_SERVED,
 )
 from lstmserve_server.openai_api.formats import PLACE as RESPONSE_FORMAT
-from lstmserve_server.openai_api.formats import read_format
+from lstmserve_server.openai_api.formats import read_format, read_stream_options
 from lstmserve_server.openai_api.messages import read_messages
 from lstmserve_server.openai_api.models import split_id
 from lstmserve_server.openai_api.request import Asked
 from lstmserve_server.rpc.open_inference.parameters import CONSTRAINTS, PARAMETERS
-from lstmserve_server.rpc.open_inference.values import to_flag
 from lstmserve_server.rpc.validation import FieldChecks
 
 TOKENS, NEW_TOKENS = "max_tokens", "max_completion_tokens"
@@ -133,22 +132,13 @@ class _Reader:
         self._asked.is_streamed = self._values.get("stream", False)
         options = self._given.get("stream_options")
         if options is not None:
-            self._read_stream_options(options)
+            self._asked.tells_usage = read_stream_options(self._checks, options)
         if not self._asked.is_streamed:
+            if options is not None:
+                self._checks.refuse("stream_options", "needs stream, which must be true")
             return
         for name in ("n", "best_of"):
             if self._values.get(name, 1) != 1:
                 self._checks.refuse(name, "must be 1 in a stream; send a request for each")
         if len(self._asked.prompts) > 1:
             self._checks.refuse("prompt", "must be one text in a stream; send a request for each")
-
-    def _read_stream_options(self, options: Any) -> None:  # noqa: ANN401 - any JSON
-        if not self._asked.is_streamed:
-            self._checks.refuse("stream_options", "needs stream, which must be true")
-        if not isinstance(options, dict) or not options.keys() <= {"include_usage"}:
-            self._checks.refuse("stream_options", "must be an object with include_usage alone")
-            return
-        try:
-            self._asked.tells_usage = to_flag(options.get("include_usage") or False)
-        except ValueError as error:
-            self._checks.refuse("stream_options.include_usage", str(error))
