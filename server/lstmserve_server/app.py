@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -44,12 +45,15 @@ from lstmserve_server.telemetry.calls import CallMetrics
 from lstmserve_server.telemetry.constraints import FormMetrics
 from lstmserve_server.telemetry.engine import EngineMetrics, watch_engine
 from lstmserve_server.telemetry.exporter import MetricsExporter
-from lstmserve_server.telemetry.logging import ProcessLog
+from lstmserve_server.telemetry.logging import ProcessLog, relay_warnings
 from lstmserve_server.telemetry.metrics import Metrics
 from lstmserve_server.telemetry.models import ModelMetrics, describe_version
 from lstmserve_server.telemetry.process import describe_process
 from lstmserve_server.telemetry.tracing import make_tracer
 from lstmserve_server.tls.certificates import Certificates
+
+if TYPE_CHECKING:
+    from lstmserve_server.openai_api.server import OpenAiServer
 
 log = structlog.get_logger()
 
@@ -130,6 +134,7 @@ class App:
             parts.callback(certificates.close)
         page = Page(self._config.page_config, certificates)
         parts.callback(page.close)
+        http = self._make_http_server(parts)
         exporter = MetricsExporter(self._config.metrics_listen, self._registry, page)
         parts.callback(exporter.close)
         stores = self._make_stores()
@@ -144,14 +149,17 @@ class App:
         )
         gc.collect()
         gc.freeze()  # what was imported and built stays: no collection looks at it again
-        listen = await server.start(self._config.listen)
+        listen = await server.start(self._config.listen, http.target if http else None)
+        if http is not None:
+            await http.start(certificates)
         if register is not None:
             parts.callback(asyncio.create_task(register.follow()).cancel)
         self._administration = models.administration
         page.connect(listen)
-        on_ready(_make_ready(models.catalog, listen, exporter.address))
+        http_listen = http.address if http else None
+        on_ready(_make_ready(models.catalog, listen, exporter.address, http_listen))
         await self._stop.wait()
-        await self._shut_down(server, models, stores)
+        await self._shut_down(server, models, stores, http)
 
     def apply(self, state: OperatorState) -> None:
         """Do what operators told any process of this server; call on the event loop."""
@@ -173,13 +181,21 @@ class App:
         await models.start()
         return True
 
-    async def _shut_down(self, server: RpcServer, models: LiveStore, stores: CacheStores) -> None:
+    async def _shut_down(
+        self,
+        server: RpcServer,
+        models: LiveStore,
+        stores: CacheStores,
+        http: OpenAiServer | None,
+    ) -> None:
         await models.stop()
         if self._death is None:
             log.info("draining", grace_seconds=self._config.drain.grace_seconds)
             await server.drain(self._config.drain)
         else:
             await server.fail()
+        if http is not None:  # a client of the server: what was cut off there it has been told
+            await http.stop()
         await models.close()
         await stores.close()
         log.info("stopped")
@@ -205,6 +221,17 @@ class App:
         if register is None:
             return None
         return GuardedDoor(register, Limits(time.monotonic), self._auth_metrics)
+
+    def _make_http_server(self, parts: ExitStack) -> OpenAiServer | None:
+        if self._config.http_listen is None:
+            return None
+        # what it is made of takes memory, and a moment, of those alone who want it
+        from lstmserve_server.openai_api.server import OpenAiServer  # noqa: PLC0415
+
+        relay_warnings("uvicorn")
+        http = OpenAiServer(self._config.http_listen, self._config)
+        parts.callback(http.close)
+        return http
 
     def _make_service(self, models: LiveStore, stores: CacheStores) -> Service:
         message_tokens = self._config.engine.quantum_steps
@@ -280,7 +307,10 @@ class App:
         return engine
 
 
-def _make_ready(catalog: ModelCatalog, listen: Address, metrics_listen: Address) -> Ready:
+def _make_ready(
+    catalog: ModelCatalog, listen: Address, metrics_listen: Address, http_listen: Address | None
+) -> Ready:
     by_default = sorted(catalog, key=catalog.is_default, reverse=True)
     versions = tuple((model.name, model.manifest.version) for model in by_default)
-    return Ready(versions, listen, metrics_listen, has_default=catalog.is_default(by_default[0]))
+    has_default = catalog.is_default(by_default[0])
+    return Ready(versions, listen, metrics_listen, has_default, http_listen)

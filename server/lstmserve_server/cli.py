@@ -102,17 +102,20 @@ def _log_ready(ready: Ready) -> None:
         models=[{"model": name, "version": version} for name, version in ready.versions],
         listen=str(ready.listen),
         metrics=f"http://{ready.metrics_listen}/metrics",
+        **({"http": str(ready.http_listen)} if ready.http_listen else {}),
     )
 
 
 def _print_ready(ready: Ready, *, config: ServerConfig) -> None:
     names = ", ".join(f"{name} version {version}" for name, version in ready.versions)
     page = f"\npage: http://{ready.metrics_listen.nearby}/" if config.page_config.is_on else ""
+    scheme = "http" if config.tls is None else "https"
+    api = f"\nOpenAI's API: {scheme}://{ready.http_listen}/v1" if ready.http_listen else ""
     with suppress(OSError):  # a server is no less ready because nobody reads its output
         print(
             f"lstmserve is ready: {names} on {ready.listen}, "
             f"metrics on http://{ready.metrics_listen}/metrics\n"
-            f"try: {_example_command(ready, config)}{page}",
+            f"try: {_example_command(ready, config)}{page}{api}",
             flush=True,
         )
 

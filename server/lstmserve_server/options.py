@@ -87,7 +87,9 @@ def _find_options(part: type, path: tuple[str, ...], section: str) -> Iterator[O
 def _without_none(hint: Any) -> Any:  # noqa: ANN401 - any type
     """The type of what may be left out, or whose text is read by another function."""
     kinds = [kind for kind in get_args(hint) if kind is not type(None)]
-    return kinds[0] if type(None) in get_args(hint) or get_origin(hint) is Annotated else hint
+    if type(None) in get_args(hint) or get_origin(hint) is Annotated:
+        return _without_none(kinds[0])
+    return hint
 
 
 FILE_OPTION = Option(

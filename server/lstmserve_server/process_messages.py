@@ -22,6 +22,7 @@ class Ready:
     listen: Address
     metrics_listen: Address
     has_default: bool = True  # requests need not name a model
+    http_listen: Address | None = None  # of OpenAI's API, where it is served
 
 
 @dataclass(frozen=True, slots=True)

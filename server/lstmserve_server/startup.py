@@ -36,13 +36,15 @@ def prepare_files() -> None:
 def check_exposure(config: ServerConfig) -> None:
     """Raise StartupError where others could reach a port that is in clear or open to all."""
     missing = _find_missing(config)
-    if config.is_insecure or not missing or is_loopback(config.listen.host):
+    if config.is_insecure or not missing:
         return
-    raise StartupError(
-        f"--listen: {config.listen} can be reached from other machines, and there is no "
-        f"{' and no '.join(missing)}; give what is missing, or a loopback address "
-        f"(127.0.0.1:{config.listen.port}), or --insecure where the network keeps strangers away"
-    )
+    for option, address in (("--listen", config.listen), ("--http-listen", config.http_listen)):
+        if address is not None and not is_loopback(address.host):
+            raise StartupError(
+                f"{option}: {address} can be reached from other machines, and there is no "
+                f"{' and no '.join(missing)}; give what is missing, or a loopback address "
+                f"(127.0.0.1:{address.port}), or --insecure where the network keeps strangers away"
+            )
 
 
 def _find_missing(config: ServerConfig) -> list[str]:

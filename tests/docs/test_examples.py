@@ -19,6 +19,7 @@ from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
+from support.openai_api import serve_api
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 GO_PACKAGE = "lstmserve.example/stream"
@@ -137,14 +138,20 @@ def test_every_name_in_the_example_for_node_is_a_field() -> None:
     assert names <= fields
 
 
-def test_the_examples_of_interoperability_run(server: ServerProcess) -> None:
+def test_the_examples_of_interoperability_run(tiny_store: Path) -> None:
     text = (EXAMPLES.parent / "interoperability.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    program = "".join(blocks).replace("127.0.0.1:50051", server.target)
-    told = run(sys.executable, "-c", program.replace("support-en", "tiny"))
-    assert told.returncode == 0, told.stderr
-    with grpc.insecure_channel(server.target) as channel:
-        asked = {"prompt": "where is my refund?", "sampling": {"seed": 7}}
-        reply = GenerationServiceStub(channel).GenerateReply(pb.GenerateReplyRequest(**asked))
-    assert reply.text
-    assert told.stdout.endswith(reply.text)
+    with serve_api(tiny_store) as api:
+        program = "print()\n".join(blocks).replace("127.0.0.1:50051", api.served.process.target)
+        program = program.replace("http://127.0.0.1:8000/v1", api.url)
+        told = run(sys.executable, "-c", program.replace("support-en", "tiny"))
+        assert told.returncode == 0, told.stderr
+        *_, streamed, chat = told.stdout.splitlines()
+        asked = pb.GenerateReplyRequest(
+            prompt="where is my refund?", sampling=pb.SamplingParams(seed=7)
+        )
+        expected = [api.served.generation.GenerateReply(asked).text]
+        asked.sampling.top_k = 40
+        expected.append(api.served.generation.GenerateReply(asked).text)
+    assert [streamed, chat] == expected
+    assert all(expected)

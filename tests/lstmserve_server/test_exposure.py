@@ -56,5 +56,14 @@ def test_on_a_loopback_address_neither_is_needed(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", PUBLIC)
+def test_the_http_port_is_no_exception(host: str) -> None:
+    private = replace(config("127.0.0.1", None, None), http_listen=Address(host, 8000))
+    with pytest.raises(StartupError, match=r"^--http-listen: .* no TLS .*127\.0\.0\.1:8000"):
+        check_exposure(private)
+    check_exposure(replace(private, tls=TLS, auth=AUTH))
+    check_exposure(replace(private, http_listen=Address("::1", 8000)))
+
+
+@pytest.mark.parametrize("host", PUBLIC)
 def test_who_says_so_listens_in_clear(host: str) -> None:
     check_exposure(replace(config(host, None, None), is_insecure=True))

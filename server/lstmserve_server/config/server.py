@@ -18,7 +18,10 @@ class WireConfig:
     """What connections to the gRPC port may take, honest or not."""
 
     max_connections: int = option(
-        4096, "Connections to --listen, per worker; more are closed.", ge=1, le=1 << 20
+        4096,
+        "Connections to --listen, and to --http-listen, per worker; more are closed.",
+        ge=1,
+        le=1 << 20,
     )
     # above what an engine keeps, running and waiting: more calls than that are refused with a
     # reason and a delay, where HTTP/2 would have them wait at the caller
@@ -147,6 +150,11 @@ class ServerConfig:
     workers: WorkersConfig = field(default_factory=WorkersConfig, metadata={"title": "Workers"})
     drain: DrainConfig = field(default_factory=DrainConfig, metadata={"title": "Shutdown"})
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig, metadata={"title": "Logs"})
+    http_listen: TextAddress | None = option(
+        None,
+        "HOST:PORT of OpenAI's HTTP API (docs/interoperability.md), for callers without gRPC. Not "
+        "given: there is none. It has the certificates, callers and limits of --listen.",
+    )
     page: Literal["auto", "on", "off"] = option(
         "auto",
         "The page at / of --metrics-listen, on which anybody who reaches it may try prompts; "

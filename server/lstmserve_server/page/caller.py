@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from typing import Any, Protocol, cast
@@ -18,6 +17,7 @@ from lstmserve.v1 import model_service_pb2
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
 from lstmserve_server.config import Address
+from lstmserve_server.json_objects import MAX_SHOWN, read_object
 from lstmserve_server.tls.certificates import Certificates
 from lstmserve_server.tls.material import Material
 
@@ -28,8 +28,6 @@ OPTIONS = (
 )
 CALLER = ("x-caller-id", "page")
 REPLY_SECONDS = 60.0
-MAX_SHOWN_NAME = 64
-MAX_SHOWN = 500  # characters of an error, which may repeat what was sent
 CARDS_SECONDS = 5.0
 UNFIT = "its value is of another kind, or out of range"
 
@@ -108,9 +106,7 @@ def _make_metadata(authorization: str) -> tuple[tuple[str, str], ...]:
 
 def parse_request(body: bytes) -> pb.GenerateRequest:
     """A request in the JSON of protobuf; raises ValueError, which says what is wrong."""
-    document = _read_document(body)
-    if (place := _find_half_pair(document)) is not None:
-        raise ValueError(f"{place[:MAX_SHOWN]}: must be valid Unicode text")
+    document = read_object(body)
     try:
         return json_format.ParseDict(document, pb.GenerateRequest())
     except json_format.ParseError as error:
@@ -124,53 +120,6 @@ def _explain(error: json_format.ParseError) -> str:
         root = root.__cause__
     text = str(error)
     return text if isinstance(root, json_format.ParseError) else text.replace(str(root), UNFIT)
-
-
-def _find_half_pair(document: object) -> str | None:
-    """Return where a text stands that is no Unicode: JSON may hold half of a surrogate pair."""
-    found: list[tuple[str, object]] = [("", document)]
-    while found:
-        place, value = found.pop()
-        if isinstance(value, dict):
-            found += ((f"{place}.{name}" if place else name, each) for name, each in value.items())
-        elif isinstance(value, list):
-            found += ((f"{place}[{number}]", each) for number, each in enumerate(value))
-        elif isinstance(value, str) and _has_half_pair(value):
-            return place
-    return None
-
-
-def _has_half_pair(text: str) -> bool:
-    return any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def _read_document(body: bytes) -> dict[str, Any]:
-    """Before protobuf's reader does, which tells what was raised within."""
-    try:
-        document = json.loads(body, object_pairs_hook=_to_object)
-    except json_format.ParseError as error:
-        raise ValueError(str(error)) from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the body is not valid JSON: {error}") from None
-    except UnicodeDecodeError:
-        raise ValueError("the body must be JSON in valid utf-8") from None
-    except (ValueError, RecursionError):
-        raise ValueError("the body's JSON has numbers too long, or lists too deep") from None
-    if not isinstance(document, dict):
-        raise ValueError("the body must be a JSON object")  # noqa: TRY004 - one for all
-    return document
-
-
-def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        shown = name[:MAX_SHOWN_NAME].encode(errors="replace").decode()
-        if name in found:
-            raise json_format.ParseError(f"{shown}: must appear once")
-        if _has_half_pair(name):
-            raise json_format.ParseError(f"{shown}: a name must be valid Unicode text")
-        found[name] = value
-    return found
 
 
 def to_dict(message: Message) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def to_chunk(output: Output, tokenizer: Tokenizer) -> pb.Chunk:
     return pb.Chunk(
         text=output.text,
         token_ids=output.token_ids,
-        logprobs=[_to_logprobs(entry, tokenizer) for entry in output.logprobs],
+        logprobs=to_logprobs(output.token_ids, output.logprobs, tokenizer),
     )
 
 
@@ -115,9 +115,20 @@ def find_labels(token_ids: Sequence[int], model: ServedModel) -> list[str]:
     return [names[token_id] for token_id in token_ids if token_id in names]
 
 
-def _to_logprobs(entry: TokenLogprobs, tokenizer: Tokenizer) -> pb.TokenLogprobs:
-    top = [
-        pb.TokenLogprob(token_id=token_id, logprob=logprob, text=tokenizer.decode([token_id]))
-        for token_id, logprob in entry.top
+def to_logprobs(
+    token_ids: Sequence[int], entries: Sequence[TokenLogprobs], tokenizer: Tokenizer
+) -> list[pb.TokenLogprobs]:
+    """Return an entry for each token; none where nobody asked for them."""
+    if not entries:
+        return []
+    return [
+        pb.TokenLogprobs(
+            logprob=entry.logprob,
+            top=[
+                pb.TokenLogprob(token_id=each, logprob=logprob, text=tokenizer.decode([each]))
+                for each, logprob in entry.top
+            ],
+            text=tokenizer.decode([token_id]),
+        )
+        for token_id, entry in zip(token_ids, entries, strict=True)
     ]
-    return pb.TokenLogprobs(logprob=entry.logprob, top=top)

@@ -105,10 +105,15 @@ class RpcServer:
         _add_services(methods, service, generation, exchanges, self._health)
         self._server.add_generic_rpc_handlers((methods,))
 
-    async def start(self, listen: Address) -> Address:
-        """Listen and turn SERVING; return the address in use. Raises StartupError."""
+    async def start(self, listen: Address, private: str | None = None) -> Address:
+        """Listen and turn SERVING; return the address in use. Raises StartupError.
+
+        ``private`` is a further target, in clear, that this process alone can reach.
+        """
         try:
             port = self._open_port(str(listen))
+            if private is not None:
+                self._server.add_insecure_port(private)
         except RuntimeError:
             raise StartupError(
                 f"--listen: cannot listen on {listen}: the port is in use, or the address is "

@@ -11,10 +11,11 @@ from lstmserve_server.errors import StartupError
 
 
 @contextmanager
-def reserve_port(listen: Address) -> Iterator[Address]:
+def reserve_port(listen: Address, option: str = "--listen") -> Iterator[Address]:
     """Reserve an address for listeners with SO_REUSEPORT; yields it with the port in use.
 
-    Raises StartupError when anybody listens there, or holds it in the same way.
+    Raises StartupError, with the option's name, when anybody listens there, or holds it in the
+    same way.
     """
     with ExitStack() as sockets:
         try:
@@ -25,7 +26,7 @@ def reserve_port(listen: Address) -> Iterator[Address]:
             held = sockets.enter_context(_hold(family, address))
         except OSError as error:
             raise StartupError(
-                f"--listen: cannot listen on {listen}: {error.strerror or error}"
+                f"{option}: cannot listen on {listen}: {error.strerror or error}"
             ) from None
         yield Address(listen.host, held.getsockname()[1])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Collection, Sequence
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from itertools import pairwise
 
@@ -53,6 +53,7 @@ class Supervisor:
         )
         with (
             reserve_port(self._config.listen) as listen,
+            self._reserve_http_port() as http_listen,
             closing(certificates) if certificates is not None else nullcontext(),
             closing(Page(self._config.page_config, certificates)) as page,
             closing(MetricsExporter(self._config.metrics_listen, pages.registry, page)) as exporter,
@@ -66,7 +67,7 @@ class Supervisor:
 
             broadcast = Broadcast()
             orders = await unless_stopped(
-                self._stopping, read_on_thread(lambda: self._make_orders(listen))
+                self._stopping, read_on_thread(lambda: self._make_orders(listen, http_listen))
             )
             slots = [
                 WorkerSlot(order, pages, self._stopping, on_worker_ready, broadcast)
@@ -80,6 +81,11 @@ class Supervisor:
         for number in list_ending_signals():
             loop.add_signal_handler(number, self._stopping.set)
 
+    def _reserve_http_port(self) -> AbstractContextManager[Address | None]:
+        if self._config.http_listen is None:
+            return nullcontext()
+        return reserve_port(self._config.http_listen, "--http-listen")
+
     def _follow_certificates(self) -> Certificates | None:
         """For the page; what becomes of new ones the workers tell."""
         if self._config.tls is None:
@@ -88,7 +94,7 @@ class Supervisor:
         certificates.start()
         return certificates
 
-    def _make_orders(self, listen: Address) -> list[Order]:
+    def _make_orders(self, listen: Address, http_listen: Address | None = None) -> list[Order]:
         store = self._config.store
         # settled here: when a worker is started later the model may no longer be alone
         stored, _ = read_store(store.folder)
@@ -96,6 +102,7 @@ class Supervisor:
         config = replace(
             self._config,
             listen=listen,
+            http_listen=http_listen,
             metrics_listen=PRIVATE_METRICS,
             page="off",
             store=replace(store, stored_default=default.model),

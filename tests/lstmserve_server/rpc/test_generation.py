@@ -199,6 +199,19 @@ def test_log_probabilities_are_the_models_own_and_sorted(generation: GenerationS
     assert [c.logprob for c in hot[0].top] == [c.logprob for c in greedy[0].top]
 
 
+def test_log_probabilities_tell_the_text_of_the_token_that_was_chosen(
+    generation: GenerationStub,
+) -> None:
+    sampling = pb.SamplingParams(seed=5, temperature=2, logprobs=20)
+    events = streamed(generation, pb.GenerateRequest(prompt="hello", sampling=sampling))
+    entries = [entry for event in events for entry in event.chunk.logprobs]
+    known = {each.token_id: each.text for entry in entries for each in entry.top}
+    told = dict(zip(tokens_of(events), [entry.text for entry in entries], strict=True))
+    assert "".join(entry.text for entry in entries) == text_of(events)
+    assert told.keys() & known.keys()
+    assert all(known.get(token_id, text) == text for token_id, text in told.items())
+
+
 def test_a_conversation_is_answered_and_its_history_matters(generation: GenerationStub) -> None:
     greedy = pb.SamplingParams(temperature=0, logprobs=5)
 

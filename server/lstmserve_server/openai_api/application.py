@@ -1,0 +1,93 @@
+"""The routes of OpenAI's API, as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from http import HTTPStatus
+
+import grpc
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lstmserve_server.openai_api.body import ClientLeftError, refuse_browsers
+from lstmserve_server.openai_api.caller import find_request_id
+from lstmserve_server.openai_api.endpoints import Endpoints
+from lstmserve_server.openai_api.errors import ApiError, to_api_error
+from lstmserve_server.openai_api.fields import PLACES
+
+Serve = Callable[[Request], Awaitable[Response]]
+CLIENT_LEFT = 499  # as nginx counts them; nobody reads it
+log = structlog.get_logger()
+
+
+def make_application(endpoints: Endpoints) -> Starlette:
+    """Return the application; it lets no exception out."""
+    routes = [
+        Route("/v1/completions", _guarded(endpoints.complete), methods=["POST"]),
+        Route("/v1/chat/completions", _guarded(endpoints.chat), methods=["POST"]),
+        Route("/v1/models", _guarded(endpoints.list_models), methods=["GET"]),
+        Route("/v1/models/{identifier:path}", _guarded(endpoints.get_model), methods=["GET"]),
+        Route("/health", _guarded(endpoints.tell_health), methods=["GET"]),
+    ]
+    application = Starlette(routes=routes, exception_handlers={HTTPException: _answer_stray})
+    application.router.redirect_slashes = False  # to wherever the Host header says
+    return application
+
+
+def _guarded(serve: Serve) -> Serve:
+    async def endpoint(request: Request) -> Response:
+        request.state.request_id = find_request_id(request.headers.items())
+        try:
+            refuse_browsers(request.headers)
+            response = await serve(request)
+        except ApiError as error:
+            response = answer_error(error)
+        except grpc.RpcError as error:
+            response = answer_error(to_api_error(error, PLACES))
+        except ClientLeftError:
+            response = Response(status_code=CLIENT_LEFT)
+        except Exception:  # whatever it is, the caller gets a status
+            log.exception("a bug", api="openai", request_id=request.state.request_id)
+            response = answer_error(_bug(request.state.request_id))
+        response.headers["x-request-id"] = request.state.request_id
+        return _finish(response)
+
+    return endpoint
+
+
+async def _answer_stray(request: Request, error: Exception) -> Response:
+    """Answer where there is no route, or not for this method."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - the only one this is called for
+    phrase = HTTPStatus(error.status_code).phrase
+    reason = f"{request.method} {request.scope['path'][:200]}: {phrase.lower()}"
+    code = phrase.lower().replace(" ", "_")
+    headers = error.headers or {}
+    return _finish(answer_error(ApiError(error.status_code, reason, code=code, headers=headers)))
+
+
+def answer_json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def answer_error(error: ApiError) -> Response:
+    response = answer_json(error.body, error.status)
+    response.headers.update(error.headers)
+    return response
+
+
+def _finish(response: Response) -> Response:
+    response.headers["date"] = formatdate(usegmt=True)
+    response.headers["cache-control"] = "no-store"
+    response.headers["x-content-type-options"] = "nosniff"
+    return response
+
+
+def _bug(request_id: str) -> ApiError:
+    message = f"internal error; quote request id {request_id} when reporting it"
+    return ApiError(500, message, code="internal")

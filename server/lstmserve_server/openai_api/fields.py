@@ -1,0 +1,63 @@
+"""The fields of requests: how each is read, what it is called here, and what is not served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from lstmserve_server.rpc.metadata import CALLER_ID_KEY
+from lstmserve_server.rpc.open_inference.parameters import PARAMETERS
+from lstmserve_server.rpc.open_inference.values import MAX_UINT32, to_flag, to_text, to_whole
+
+Read = Callable[[Any], Any]
+MAX_NAME = 64  # characters of a name that a caller has made up
+MAX_PROMPTS = 16
+
+# our own parameters have the names that they have everywhere
+_SHARED: Mapping[str, Read] = {
+    **{name: parameter.read for name, parameter in PARAMETERS.items()},
+    "max_completion_tokens": PARAMETERS["max_tokens"].read,
+    "model": to_text,
+    "user": to_text,
+    "stream": to_flag,
+    "n": to_whole(MAX_UINT32),
+    "best_of": to_whole(MAX_UINT32),
+}
+COMPLETION_READERS: Mapping[str, Read] = MappingProxyType(dict(_SHARED))
+CHAT_READERS: Mapping[str, Read] = MappingProxyType(
+    {**_SHARED, "logprobs": to_flag, "top_logprobs": PARAMETERS["logprobs"].read}
+)
+# what is not served, and what may be sent of it because it asks for nothing
+NOT_SERVED: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "audio": (),
+        "echo": (False,),
+        "function_call": ("none", "auto"),
+        "functions": ([],),
+        "metadata": ({},),
+        "modalities": (["text"],),
+        "parallel_tool_calls": (True, False),
+        "prediction": (),
+        "prompt_cache_key": (),
+        "reasoning_effort": (),
+        "safety_identifier": (),
+        "service_tier": ("auto", "default"),
+        "store": (False,),
+        "suffix": ("",),
+        "tool_choice": ("none", "auto"),
+        "tools": ([],),
+        "verbosity": (),
+        "web_search_options": (),
+    }
+)
+# the caller's names of our fields; what a request has called otherwise is put beside them
+PLACES: Mapping[str, str] = MappingProxyType(
+    {
+        **{parameter.field: name for name, parameter in PARAMETERS.items()},
+        "model_version": "model",
+        "conversation": "messages",
+        "num_replies": "n",
+        CALLER_ID_KEY: "user",
+    }
+)

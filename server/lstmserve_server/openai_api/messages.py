@@ -1,0 +1,73 @@
+"""From chat messages to a conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_server.openai_api.fields import MAX_NAME
+from lstmserve_server.rpc.validation import FieldChecks
+
+ROLES: dict[str, pb.Role.ValueType] = {"user": pb.ROLE_USER, "assistant": pb.ROLE_AGENT}
+# of a reply that a client sends back as it came; anything in them would be ignored
+EMPTY_KEYS = frozenset(
+    {"annotations", "audio", "function_call", "name", "refusal", "tool_call_id", "tool_calls"}
+)
+
+
+def read_messages(checks: FieldChecks, value: Any) -> pb.Conversation:  # noqa: ANN401 - any JSON
+    """Return the turns; what is wrong with them is refused by name."""
+    conversation = pb.Conversation()
+    if not isinstance(value, list) or not value:
+        checks.refuse("messages", "must be a list of at least one message")
+        return conversation
+    for number, message in enumerate(value):
+        place = f"messages[{number}]"
+        if isinstance(message, dict):
+            _check_keys(checks, place, message)
+            conversation.turns.add(
+                role=_read_role(checks, place, message.get("role")),
+                text=_read_content(checks, f"{place}.content", message.get("content")),
+            )
+        else:
+            checks.refuse(place, "must be an object with role and content")
+    return conversation
+
+
+def _check_keys(checks: FieldChecks, place: str, message: dict[str, Any]) -> None:
+    for name, value in message.items():
+        is_empty = name in EMPTY_KEYS and value in (None, [])
+        if name not in {"role", "content"} and not is_empty:
+            checks.refuse(f"{place}.{name[:MAX_NAME]}", "is not served; leave it out")
+
+
+def _read_role(checks: FieldChecks, place: str, role: object) -> pb.Role.ValueType:
+    if isinstance(role, str) and role in ROLES:
+        return ROLES[role]
+    reason = "must be user or assistant"
+    if role in ("system", "developer"):
+        reason += ": these models were trained without instructions, and would not follow them"
+    checks.refuse(f"{place}.role", reason)
+    return pb.ROLE_USER
+
+
+def _read_content(checks: FieldChecks, place: str, content: object) -> str:
+    """Return a text, or the texts of several parts, one after the other."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        checks.refuse(place, "must be a text, or a list of parts of the type text")
+        return ""
+    return "".join(
+        _read_part(checks, f"{place}[{number}]", part) for number, part in enumerate(content)
+    )
+
+
+def _read_part(checks: FieldChecks, place: str, part: object) -> str:
+    if not isinstance(part, dict) or part.get("type") != "text":
+        checks.refuse(f"{place}.type", "must be text: no other parts are served")
+    elif part.keys() != {"type", "text"} or not isinstance(part["text"], str):
+        checks.refuse(place, "must have type and text, and nothing else")
+    else:
+        return str(part["text"])
+    return ""

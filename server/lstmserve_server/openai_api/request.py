@@ -1,0 +1,53 @@
+"""What a request asks for, as requests of our own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from lstmserve_server.openai_api.fields import PLACES
+from lstmserve_server.rpc.open_inference.parameters import PARAMETERS
+from lstmserve_server.rpc.validation import Request
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request, every field of which has been read."""
+
+    is_chat: bool
+    model: str = ""
+    version: str = ""
+    user: str = ""
+    prompts: list[str] = field(default_factory=list)
+    conversation: pb.Conversation | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)  # by their names in PARAMETERS
+    num_choices: int | None = None  # for each prompt
+    best_of: int | None = None
+    is_streamed: bool = False
+    tells_usage: bool = False  # at the end of a stream
+    places: dict[str, str] = field(default_factory=lambda: dict(PLACES))
+
+    def to_stream(self) -> pb.GenerateRequest:
+        """Return the request of a stream, which has one prompt."""
+        request = pb.GenerateRequest()
+        self._write(request, 0)
+        return request
+
+    def to_whole(self) -> list[pb.GenerateReplyRequest]:
+        """Return a request for each prompt, or for the conversation."""
+        return [self._write_whole(number) for number in range(len(self.prompts) or 1)]
+
+    def _write_whole(self, number: int) -> pb.GenerateReplyRequest:
+        request = pb.GenerateReplyRequest(best_of=self.best_of, num_replies=self.num_choices)
+        self._write(request, number)
+        return request
+
+    def _write(self, request: Request, number: int) -> None:
+        request.model, request.model_version = self.model, self.version
+        if self.conversation is None:
+            request.prompt = self.prompts[number]
+        else:
+            request.conversation.CopyFrom(self.conversation)
+        for name, value in self.parameters.items():
+            PARAMETERS[name].set(request, value)
