@@ -3,6 +3,7 @@
 import asyncio
 from typing import assert_type
 
+import lstmserve
 from lstmserve_client import (
     AsyncClient,
     AsyncReplyStream,
@@ -40,6 +41,7 @@ HOW = RequestOptions(sampling=SamplingParams(seed=7))
 
 
 def ask() -> None:
+    assert_type(lstmserve.Client(), Client)
     with Client(["a:1", "b:1"], **OPTIONS) as client:
         assert_type(client.reply("hi", timeout_seconds=1.0, **HOW), Reply)
         assert_type(client.models(), list[Model])
