@@ -6,12 +6,14 @@ from typing import TypeVar, Unpack
 
 from lstmserve_client import calls
 from lstmserve_client.calls import UnaryCall
+from lstmserve_client.keywords import (
+    CallOptions,
+    GenerateOptions,
+)
 from lstmserve_client.types import (
     CachePurged,
     CacheStats,
     CacheWarmed,
-    CallOptions,
-    GenerateOptions,
     LogLevel,
     Model,
     Prompt,
@@ -26,20 +28,20 @@ class Administration(ABC):
     @abstractmethod
     def _administer(self, call: UnaryCall[Result], options: CallOptions) -> Result: ...
 
-    def load_model(self, name: str, version: str, **options: Unpack[CallOptions]) -> Model:
+    def load_model(self, name: str, version: str | int, **options: Unpack[CallOptions]) -> Model:
         """Serve a version of the store to those who name it; waits until it is ready."""
         return self._administer(calls.load_model(name, version), options)
 
-    def unload_model(self, name: str, version: str, **options: Unpack[CallOptions]) -> Model:
+    def unload_model(self, name: str, version: str | int, **options: Unpack[CallOptions]) -> Model:
         """Serve a version no longer, once another can; what runs on it ends in its own time."""
         return self._administer(calls.unload_model(name, version), options)
 
-    def verify_model(self, name: str, version: str, **options: Unpack[CallOptions]) -> Model:
+    def verify_model(self, name: str, version: str | int, **options: Unpack[CallOptions]) -> Model:
         """Have the server try a version of its store; raises what is wrong with it."""
         return self._administer(calls.verify_model(name, version), options)
 
     def set_default_model(
-        self, name: str, version: str = "", **options: Unpack[CallOptions]
+        self, name: str, version: str | int = "", **options: Unpack[CallOptions]
     ) -> Model:
         """Let this model answer requests naming none, and this version those without one.
 
@@ -63,7 +65,7 @@ class Administration(ABC):
     def purge_cache(
         self,
         model: str | None = None,
-        model_version: str | None = None,
+        model_version: str | int | None = None,
         caller: str | None = None,
         **options: Unpack[CallOptions],
     ) -> CachePurged:

@@ -6,12 +6,14 @@ from typing import TypeVar, Unpack
 
 from lstmserve_client import calls
 from lstmserve_client.calls import UnaryCall
+from lstmserve_client.keywords import (
+    CallOptions,
+    GenerateOptions,
+)
 from lstmserve_client.types import (
     CachePurged,
     CacheStats,
     CacheWarmed,
-    CallOptions,
-    GenerateOptions,
     LogLevel,
     Model,
     Prompt,
@@ -26,20 +28,26 @@ class AsyncAdministration(ABC):
     @abstractmethod
     async def _administer(self, call: UnaryCall[Result], options: CallOptions) -> Result: ...
 
-    async def load_model(self, name: str, version: str, **options: Unpack[CallOptions]) -> Model:
+    async def load_model(
+        self, name: str, version: str | int, **options: Unpack[CallOptions]
+    ) -> Model:
         """Serve a version of the store to those who name it; waits until it is ready."""
         return await self._administer(calls.load_model(name, version), options)
 
-    async def unload_model(self, name: str, version: str, **options: Unpack[CallOptions]) -> Model:
+    async def unload_model(
+        self, name: str, version: str | int, **options: Unpack[CallOptions]
+    ) -> Model:
         """Serve a version no longer, once another can; what runs on it ends in its own time."""
         return await self._administer(calls.unload_model(name, version), options)
 
-    async def verify_model(self, name: str, version: str, **options: Unpack[CallOptions]) -> Model:
+    async def verify_model(
+        self, name: str, version: str | int, **options: Unpack[CallOptions]
+    ) -> Model:
         """Have the server try a version of its store; raises what is wrong with it."""
         return await self._administer(calls.verify_model(name, version), options)
 
     async def set_default_model(
-        self, name: str, version: str = "", **options: Unpack[CallOptions]
+        self, name: str, version: str | int = "", **options: Unpack[CallOptions]
     ) -> Model:
         """Let this model answer requests naming none, and this version those without one.
 
@@ -63,7 +71,7 @@ class AsyncAdministration(ABC):
     async def purge_cache(
         self,
         model: str | None = None,
-        model_version: str | None = None,
+        model_version: str | int | None = None,
         caller: str | None = None,
         **options: Unpack[CallOptions],
     ) -> CachePurged:

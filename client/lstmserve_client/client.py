@@ -12,7 +12,7 @@ from lstmserve_client.attempts import Attempts, Patience
 from lstmserve_client.call import Call, make_call
 from lstmserve_client.calls import UnaryCall
 from lstmserve_client.clock import Clock
-from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
+from lstmserve_client.config import DEFAULT_TARGET, make_config
 from lstmserve_client.conversation import Conversation
 from lstmserve_client.errors import (
     FieldViolation,
@@ -22,24 +22,29 @@ from lstmserve_client.errors import (
 )
 from lstmserve_client.forks import Owner
 from lstmserve_client.grpc_transport import GrpcTransport
+from lstmserve_client.keywords import (
+    CallOptions,
+    ClassifyOptions,
+    ClientOptions,
+    GenerateOptions,
+    RequestOptions,
+    WholeReplyOptions,
+)
 from lstmserve_client.latency import Exactness, Latencies
 from lstmserve_client.race import race
 from lstmserve_client.reply_stream import ReplyStream
 from lstmserve_client.resume import ResumableReply
+from lstmserve_client.signatures import spelled_out
 from lstmserve_client.transport import Transport
 from lstmserve_client.types import (
-    CallOptions,
     Classification,
-    ClassifyOptions,
     Event,
-    GenerateOptions,
+    Message,
     Model,
     Prompt,
     Reply,
-    RequestOptions,
     ServingStatus,
     Turn,
-    WholeReplyOptions,
 )
 
 Result = TypeVar("Result")
@@ -58,6 +63,7 @@ class Client(Administration):
     the last event, all attempts included.
     """
 
+    @spelled_out
     def __init__(
         self,
         target: str | Sequence[str] = DEFAULT_TARGET,
@@ -104,6 +110,7 @@ class Client(Administration):
             self._closed.set()
             self._transport.close()
 
+    @spelled_out
     def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> ReplyStream:
         """Stream the reply: one Started, any number of Chunks, one Completion.
 
@@ -119,6 +126,7 @@ class Client(Administration):
         call = make_call(self._config, calls.call_options(options))
         return ReplyStream(self._events(request, call))
 
+    @spelled_out
     def reply(self, prompt: Prompt, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Wait for the whole reply.
 
@@ -135,6 +143,7 @@ class Client(Administration):
         self._exactness.note(reply, options)
         return reply
 
+    @spelled_out
     def classify(self, prompt: Prompt, **options: Unpack[ClassifyOptions]) -> Classification:
         """What a text or conversation is about, without a reply; the same as before one.
 
@@ -145,6 +154,7 @@ class Client(Administration):
         """
         return calls.only(self.classify_many([prompt], **options))
 
+    @spelled_out
     def classify_many(
         self, prompts: Sequence[Prompt], **options: Unpack[ClassifyOptions]
     ) -> list[Classification | FieldViolation]:
@@ -155,10 +165,12 @@ class Client(Administration):
         asked = calls.classify_many(prompts, options)
         return self._run(asked, make_call(self._config, calls.call_options(options)))
 
+    @spelled_out
     def conversation(
-        self, turns: Sequence[Turn] = (), **options: Unpack[RequestOptions]
+        self, turns: Sequence[Turn | Message] = (), **options: Unpack[RequestOptions]
     ) -> Conversation:
         """A chat that remembers its turns; ``options`` are those of all its replies."""
+        calls.request_options(options, RequestOptions, "conversation()")
         return Conversation(self, turns, options)
 
     def models(self, **options: Unpack[CallOptions]) -> list[Model]:
@@ -169,7 +181,9 @@ class Client(Administration):
         """
         return self._run(calls.models(), make_call(self._config, options))
 
-    def model(self, name: str = "", version: str = "", **options: Unpack[CallOptions]) -> Model:
+    def model(
+        self, name: str = "", version: str | int = "", **options: Unpack[CallOptions]
+    ) -> Model:
         """One model version; empty names stand for the server's defaults."""
         return self._run(calls.model(name, version), make_call(self._config, options))
 

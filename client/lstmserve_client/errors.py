@@ -69,8 +69,11 @@ class LstmserveError(Exception):
         return self.message
 
 
-class InvalidRequestError(LstmserveError):
-    """The request is wrong and stays wrong; ``violations`` says which fields and why."""
+class InvalidRequestError(LstmserveError, ValueError):
+    """The request is wrong and stays wrong; ``violations`` says which fields and why.
+
+    It is a ValueError as well: what is wrong is a value that the caller gave.
+    """
 
     def __init__(
         self,

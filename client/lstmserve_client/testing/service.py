@@ -6,8 +6,9 @@ from typing import Unpack
 
 from lstmserve_client.async_client import AsyncClient
 from lstmserve_client.client import Client
-from lstmserve_client.config import DEFAULT_TARGET, ClientOptions
+from lstmserve_client.config import DEFAULT_TARGET
 from lstmserve_client.errors import LstmserveError, OverloadedError, UnavailableError
+from lstmserve_client.keywords import ClientOptions
 from lstmserve_client.testing.clock import FakeClock
 from lstmserve_client.testing.faults import Fault
 from lstmserve_client.testing.models import make_model

@@ -44,6 +44,8 @@ def ask() -> None:
     assert_type(lstmserve.Client(), Client)
     with Client(["a:1", "b:1"], **OPTIONS) as client:
         assert_type(client.reply("hi", timeout_seconds=1.0, **HOW), Reply)
+        assert_type(client.reply("hi", temperature=0.2, seed=7, stop="END", model_version=2), Reply)
+        assert_type(client.reply([{"role": "user", "content": "hi"}], cache_mode="bypass"), Reply)
         assert_type(client.models(), list[Model])
         assert_type(client.health(), ServingStatus)
         stream = client.generate([Turn("user", "hi")], request_id="mine")
