@@ -8,6 +8,7 @@ from typing import Self, TypeVar, Unpack
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client import calls, methods
 from lstmserve_client.async_administration import AsyncAdministration
+from lstmserve_client.async_batches import AsyncBatches
 from lstmserve_client.async_conversation import AsyncConversation
 from lstmserve_client.async_race import race
 from lstmserve_client.attempts import Attempts, Patience
@@ -45,7 +46,7 @@ from lstmserve_client.types import (
 Result = TypeVar("Result")
 
 
-class AsyncClient(AsyncAdministration):
+class AsyncClient(AsyncBatches, AsyncAdministration):
     """A connection to one server or several that serve the same, for one event loop: the
     methods of ``Client``, awaited.
 

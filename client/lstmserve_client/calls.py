@@ -97,14 +97,15 @@ def classify_many(
     prompts: Sequence[types.Prompt], options: ClassifyOptions
 ) -> UnaryCall[list[types.Classification | FieldViolation]]:
     check_names(options, ClassifyOptions.__optional_keys__, "classify()")
-    _check_several(prompts)
+    check_several(prompts)
     request = classify_request(
         prompts, model=options.get("model") or "", model_version=options.get("model_version") or ""
     )
     return UnaryCall(methods.CLASSIFY, request, _results)
 
 
-def _check_several(prompts: object) -> None:
+def check_several(prompts: object) -> None:
+    """Raise TypeError for one prompt where several belong."""
     if isinstance(prompts, str | bytes) or not isinstance(prompts, Iterable):
         kind = type(prompts).__name__
         raise TypeError(f'prompts: must be several, such as ["hi", "bye"], not {kind}')

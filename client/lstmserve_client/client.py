@@ -9,6 +9,7 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client import calls, methods
 from lstmserve_client.administration import Administration
 from lstmserve_client.attempts import Attempts, Patience
+from lstmserve_client.batches import Batches
 from lstmserve_client.call import Call, make_call
 from lstmserve_client.calls import UnaryCall
 from lstmserve_client.clock import Clock
@@ -51,7 +52,7 @@ Result = TypeVar("Result")
 _FORKED = "a Client that was used before a fork cannot be used in the child: make another there"
 
 
-class Client(Administration):
+class Client(Batches, Administration):
     """A connection to one server or several that serve the same, for threads; safe to share.
 
         with Client("127.0.0.1:50051") as client:
