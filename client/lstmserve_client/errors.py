@@ -68,6 +68,9 @@ class LstmserveError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r})"
+
 
 class InvalidRequestError(LstmserveError, ValueError):
     """The request is wrong and stays wrong; ``violations`` says which fields and why.
