@@ -84,6 +84,9 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
         self._latencies = Latencies(hedge) if hedge else None
         self._exactness = Exactness()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._config.targets)})"
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -151,16 +154,19 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
         calls.request_options(options, RequestOptions, "conversation()")
         return AsyncConversation(self, turns, options)
 
+    @spelled_out
     async def models(self, **options: Unpack[CallOptions]) -> list[Model]:
         """Every model version the server knows, by name, newest version first."""
         return await self._run(calls.models(), make_call(self._config, options))
 
+    @spelled_out
     async def model(
         self, name: str = "", version: str | int = "", **options: Unpack[CallOptions]
     ) -> Model:
         """One model version; empty names stand for the server's defaults."""
         return await self._run(calls.model(name, version), make_call(self._config, options))
 
+    @spelled_out
     async def health(self, service: str = "", **options: Unpack[CallOptions]) -> ServingStatus:
         """Whether a server, or one of its services, takes requests; of several targets, one
         that is next in turn.

@@ -146,7 +146,7 @@ class Attempts:
 
     @property
     def _late(self) -> str:
-        return f"no reply within {self.call.timeout_seconds:g} s (timeout_seconds)"
+        return f"no reply within {self.call.timeout_seconds:g} s (timeout)"
 
     def _attempt(self, target: int, now: float) -> Attempt:
         remaining = self._deadline - now

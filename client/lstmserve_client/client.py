@@ -91,6 +91,9 @@ class Client(Batches, Administration):
         self._exactness = Exactness()
         self._closed = threading.Event()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._config.targets)})"
+
     def __enter__(self) -> Self:
         return self
 
@@ -174,6 +177,7 @@ class Client(Batches, Administration):
         calls.request_options(options, RequestOptions, "conversation()")
         return Conversation(self, turns, options)
 
+    @spelled_out
     def models(self, **options: Unpack[CallOptions]) -> list[Model]:
         """Every model version the server knows, by name, newest version first.
 
@@ -182,12 +186,14 @@ class Client(Batches, Administration):
         """
         return self._run(calls.models(), make_call(self._config, options))
 
+    @spelled_out
     def model(
         self, name: str = "", version: str | int = "", **options: Unpack[CallOptions]
     ) -> Model:
         """One model version; empty names stand for the server's defaults."""
         return self._run(calls.model(name, version), make_call(self._config, options))
 
+    @spelled_out
     def health(self, service: str = "", **options: Unpack[CallOptions]) -> ServingStatus:
         """Whether a server, or one of its services, takes requests; of several targets, one
         that is next in turn.

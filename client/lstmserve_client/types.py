@@ -287,6 +287,9 @@ class Reply:
     alternatives: tuple["Reply", ...] = ()  # the next best ones, where several were asked for
     parsed: Any = None  # the value of the text, where a JsonSchema was asked for
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSizes:

@@ -144,7 +144,8 @@ def test_a_further_text_ends_the_reply_before(
         socket_.recv()
         socket_.send("no, wait")
         assert endless.cancelled.wait(WAIT_SECONDS)
-        assert json.loads(socket_.recv()).keys() == {"text"}
+        while len(endless.requests) == 1:
+            assert json.loads(socket_.recv()).keys() == {"text"}  # of the first, or the second
         texts = [[turn.text for turn in each.conversation.turns] for each in endless.requests]
         assert texts == [["hi"], ["no, wait"]]
 

@@ -347,7 +347,7 @@ def test_the_timeout_is_the_deadline(lstmserve: Lstmserve, fake: FakeServer) -> 
     fake.events = []
     result = lstmserve("generate", "hi", "--timeout", "0.2")
     assert result.exit_code == 1
-    assert unnamed(result.stderr) == "error: no reply within 0.2 s (timeout_seconds) (request ID)\n"
+    assert unnamed(result.stderr) == "error: no reply within 0.2 s (timeout) (request ID)\n"
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ import pytest
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve_client import (
+    AsyncClient,
     BrokenReplyError,
     CacheMode,
     CacheOutcome,
     Chunk,
+    Client,
     Completion,
     DeadlineExceededError,
     FinishReason,
@@ -32,6 +34,7 @@ from lstmserve_client import (
     UnavailableError,
     Usage,
 )
+from lstmserve_client.testing import FakeService
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -298,3 +301,13 @@ def test_every_method_says_that_there_is_no_server(
     with pytest.raises(UnavailableError) as raised:
         call(method)
     assert raised.value.reason is None
+
+
+def test_clients_and_replies_are_shown_briefly() -> None:
+    targets = ["127.0.0.1:1", "127.0.0.1:2"]
+    for client in (Client(targets, token="secret"), AsyncClient(targets, token="secret")):
+        assert repr(client) == f"{type(client).__name__}(127.0.0.1:1, 127.0.0.1:2)"
+    assert str(FakeService({"hi": "Hello."}).client().reply("hi")) == "Hello."
+    error = UnavailableError("lost")
+    error.message = "no server answers"
+    assert repr(error) == "UnavailableError('no server answers')"

@@ -126,7 +126,7 @@ class FakeService:
         >>> service.delay_next(5.0)
         >>> service.client().reply("hi", timeout_seconds=1.0)
         Traceback (most recent call last):
-        lstmserve_client.errors.DeadlineExceededError: no reply within 1 s (timeout_seconds)
+        lstmserve_client.errors.DeadlineExceededError: no reply within 1 s (timeout)
         """
         self._server.faults.add(repeat(Fault(delay_seconds=seconds), times))
 
