@@ -16,7 +16,6 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 from lstmserve_client.async_client import AsyncClient
 from lstmserve_client.async_conversation import AsyncConversation
 from lstmserve_client.client import Client
-from lstmserve_client.config import ClientOptions
 from lstmserve_client.constraints import (
     Choices,
     Constraint,
@@ -45,6 +44,14 @@ from lstmserve_client.errors import (
     UnavailableError,
     VersionGoneError,
 )
+from lstmserve_client.keywords import (
+    CallOptions,
+    ClassifyOptions,
+    ClientOptions,
+    GenerateOptions,
+    RequestOptions,
+    WholeReplyOptions,
+)
 from lstmserve_client.policies import HedgePolicy, RetryPolicy
 from lstmserve_client.reply_stream import AsyncReplyStream, ReplyStream
 from lstmserve_client.tls import Tls
@@ -56,14 +63,11 @@ from lstmserve_client.types import (
     CacheStats,
     CacheStoreStats,
     CacheWarmed,
-    CallOptions,
     Chunk,
     Classification,
-    ClassifyOptions,
     Completion,
     Event,
     FinishReason,
-    GenerateOptions,
     Label,
     LogLevel,
     Model,
@@ -76,7 +80,6 @@ from lstmserve_client.types import (
     Reply,
     ReplyOutcome,
     ReplySource,
-    RequestOptions,
     SamplingParams,
     ServingStatus,
     Started,
@@ -86,7 +89,6 @@ from lstmserve_client.types import (
     TokenLogprobs,
     Turn,
     Usage,
-    WholeReplyOptions,
 )
 
 __all__ = [

@@ -6,12 +6,15 @@ from typing import TypeVar, Unpack
 
 from lstmserve_client import calls
 from lstmserve_client.calls import UnaryCall
+from lstmserve_client.keywords import (
+    CallOptions,
+    GenerateOptions,
+)
+from lstmserve_client.signatures import spelled_out
 from lstmserve_client.types import (
     CachePurged,
     CacheStats,
     CacheWarmed,
-    CallOptions,
-    GenerateOptions,
     LogLevel,
     Model,
     Prompt,
@@ -26,20 +29,24 @@ class Administration(ABC):
     @abstractmethod
     def _administer(self, call: UnaryCall[Result], options: CallOptions) -> Result: ...
 
-    def load_model(self, name: str, version: str, **options: Unpack[CallOptions]) -> Model:
+    @spelled_out
+    def load_model(self, name: str, version: str | int, **options: Unpack[CallOptions]) -> Model:
         """Serve a version of the store to those who name it; waits until it is ready."""
         return self._administer(calls.load_model(name, version), options)
 
-    def unload_model(self, name: str, version: str, **options: Unpack[CallOptions]) -> Model:
+    @spelled_out
+    def unload_model(self, name: str, version: str | int, **options: Unpack[CallOptions]) -> Model:
         """Serve a version no longer, once another can; what runs on it ends in its own time."""
         return self._administer(calls.unload_model(name, version), options)
 
-    def verify_model(self, name: str, version: str, **options: Unpack[CallOptions]) -> Model:
+    @spelled_out
+    def verify_model(self, name: str, version: str | int, **options: Unpack[CallOptions]) -> Model:
         """Have the server try a version of its store; raises what is wrong with it."""
         return self._administer(calls.verify_model(name, version), options)
 
+    @spelled_out
     def set_default_model(
-        self, name: str, version: str = "", **options: Unpack[CallOptions]
+        self, name: str, version: str | int = "", **options: Unpack[CallOptions]
     ) -> Model:
         """Let this model answer requests naming none, and this version those without one.
 
@@ -47,6 +54,7 @@ class Administration(ABC):
         """
         return self._administer(calls.set_default_model(name, version), options)
 
+    @spelled_out
     def split_traffic(
         self, name: str, weights: Mapping[str, int], **options: Unpack[CallOptions]
     ) -> list[Model]:
@@ -56,14 +64,16 @@ class Administration(ABC):
         """
         return self._administer(calls.split_traffic(name, weights), options)
 
+    @spelled_out
     def cache_stats(self, **options: Unpack[CallOptions]) -> CacheStats:
         """What the cache of the server process that answers holds, and how well it does."""
         return self._administer(calls.cache_stats(), options)
 
+    @spelled_out
     def purge_cache(
         self,
         model: str | None = None,
-        model_version: str | None = None,
+        model_version: str | int | None = None,
         caller: str | None = None,
         **options: Unpack[CallOptions],
     ) -> CachePurged:
@@ -73,6 +83,7 @@ class Administration(ABC):
         """
         return self._administer(calls.purge_cache(model, model_version, caller), options)
 
+    @spelled_out
     def warm_cache(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> CacheWarmed:
         """Store every reply that this request may get, before anybody asks; waits until done.
 
@@ -80,10 +91,12 @@ class Administration(ABC):
         """
         return self._administer(calls.warm_cache(prompt, options), calls.call_options(options))
 
+    @spelled_out
     def log_level(self, **options: Unpack[CallOptions]) -> LogLevel:
         """The log level of the server process that answers."""
         return self._administer(calls.log_level(), options)
 
+    @spelled_out
     def set_log_level(self, level: LogLevel, **options: Unpack[CallOptions]) -> LogLevel:
         """Let the server write lines of this level and above, from now on; returns the level
         that was in force before.

@@ -8,39 +8,45 @@ from typing import Self, TypeVar, Unpack
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client import calls, methods
 from lstmserve_client.async_administration import AsyncAdministration
+from lstmserve_client.async_batches import AsyncBatches
 from lstmserve_client.async_conversation import AsyncConversation
 from lstmserve_client.async_race import race
 from lstmserve_client.attempts import Attempts, Patience
 from lstmserve_client.call import Call, make_call
 from lstmserve_client.calls import UnaryCall
 from lstmserve_client.clock import Clock
-from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
+from lstmserve_client.config import DEFAULT_TARGET, make_config
 from lstmserve_client.errors import FieldViolation, LstmserveError, ModelNotFoundError
 from lstmserve_client.forks import Owner
 from lstmserve_client.grpc_aio_transport import FORKED, GrpcAioTransport
+from lstmserve_client.keywords import (
+    CallOptions,
+    ClassifyOptions,
+    ClientOptions,
+    GenerateOptions,
+    RequestOptions,
+    WholeReplyOptions,
+)
 from lstmserve_client.latency import Exactness, Latencies
 from lstmserve_client.reply_stream import AsyncReplyStream
 from lstmserve_client.resume import ResumableReply
+from lstmserve_client.signatures import spelled_out
 from lstmserve_client.transport import AsyncTransport
 from lstmserve_client.types import (
-    CallOptions,
     Classification,
-    ClassifyOptions,
     Event,
-    GenerateOptions,
+    Message,
     Model,
     Prompt,
     Reply,
-    RequestOptions,
     ServingStatus,
     Turn,
-    WholeReplyOptions,
 )
 
 Result = TypeVar("Result")
 
 
-class AsyncClient(AsyncAdministration):
+class AsyncClient(AsyncBatches, AsyncAdministration):
     """A connection to one server or several that serve the same, for one event loop: the
     methods of ``Client``, awaited.
 
@@ -52,6 +58,7 @@ class AsyncClient(AsyncAdministration):
         'On its way.'
     """
 
+    @spelled_out
     def __init__(
         self,
         target: str | Sequence[str] = DEFAULT_TARGET,
@@ -77,6 +84,9 @@ class AsyncClient(AsyncAdministration):
         self._latencies = Latencies(hedge) if hedge else None
         self._exactness = Exactness()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._config.targets)})"
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -96,6 +106,7 @@ class AsyncClient(AsyncAdministration):
         if not self._owner.is_elsewhere:
             await self._transport.close()
 
+    @spelled_out
     def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> AsyncReplyStream:
         """Stream the reply: one Started, any number of Chunks, one Completion.
 
@@ -107,6 +118,7 @@ class AsyncClient(AsyncAdministration):
         call = make_call(self._config, calls.call_options(options))
         return AsyncReplyStream(self._events(request, call))
 
+    @spelled_out
     async def reply(self, prompt: Prompt, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Wait for the whole reply."""
         asked = calls.reply(prompt, options)
@@ -115,6 +127,7 @@ class AsyncClient(AsyncAdministration):
         self._exactness.note(reply, options)
         return reply
 
+    @spelled_out
     async def classify(self, prompt: Prompt, **options: Unpack[ClassifyOptions]) -> Classification:
         """What a text or conversation is about, without a reply; the same as before one.
 
@@ -122,6 +135,7 @@ class AsyncClient(AsyncAdministration):
         """
         return calls.only(await self.classify_many([prompt], **options))
 
+    @spelled_out
     async def classify_many(
         self, prompts: Sequence[Prompt], **options: Unpack[ClassifyOptions]
     ) -> list[Classification | FieldViolation]:
@@ -132,22 +146,27 @@ class AsyncClient(AsyncAdministration):
         asked = calls.classify_many(prompts, options)
         return await self._run(asked, make_call(self._config, calls.call_options(options)))
 
+    @spelled_out
     def conversation(
-        self, turns: Sequence[Turn] = (), **options: Unpack[RequestOptions]
+        self, turns: Sequence[Turn | Message] = (), **options: Unpack[RequestOptions]
     ) -> AsyncConversation:
         """A chat that remembers its turns; ``options`` are those of all its replies."""
+        calls.request_options(options, RequestOptions, "conversation()")
         return AsyncConversation(self, turns, options)
 
+    @spelled_out
     async def models(self, **options: Unpack[CallOptions]) -> list[Model]:
         """Every model version the server knows, by name, newest version first."""
         return await self._run(calls.models(), make_call(self._config, options))
 
+    @spelled_out
     async def model(
-        self, name: str = "", version: str = "", **options: Unpack[CallOptions]
+        self, name: str = "", version: str | int = "", **options: Unpack[CallOptions]
     ) -> Model:
         """One model version; empty names stand for the server's defaults."""
         return await self._run(calls.model(name, version), make_call(self._config, options))
 
+    @spelled_out
     async def health(self, service: str = "", **options: Unpack[CallOptions]) -> ServingStatus:
         """Whether a server, or one of its services, takes requests; of several targets, one
         that is next in turn.

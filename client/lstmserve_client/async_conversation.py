@@ -3,16 +3,20 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol, Unpack
 
+from lstmserve_client.keywords import (
+    GenerateOptions,
+    RequestOptions,
+    WholeReplyOptions,
+)
 from lstmserve_client.reply_stream import AsyncReplyStream
+from lstmserve_client.signatures import spelled_out
 from lstmserve_client.turns import Turns
 from lstmserve_client.types import (
     Event,
-    GenerateOptions,
+    Message,
     Prompt,
     Reply,
-    RequestOptions,
     Turn,
-    WholeReplyOptions,
 )
 
 
@@ -30,10 +34,13 @@ class AsyncConversation(Turns):
     A question that gets no whole reply leaves the conversation as it was.
     """
 
-    def __init__(self, client: Generates, turns: Sequence[Turn], options: RequestOptions) -> None:
+    def __init__(
+        self, client: Generates, turns: Sequence[Turn | Message], options: RequestOptions
+    ) -> None:
         super().__init__(turns, options)
         self._client = client
 
+    @spelled_out
     async def reply(self, text: str, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Say something and wait for the whole reply."""
         asked, all_options = self._ask(text, options)
@@ -41,6 +48,7 @@ class AsyncConversation(Turns):
         self._remember(asked, reply.text)
         return reply
 
+    @spelled_out
     def generate(self, text: str, **options: Unpack[GenerateOptions]) -> AsyncReplyStream:
         """Say something and stream the reply, which is remembered once it is complete."""
         asked, all_options = self._ask(text, options)

@@ -1,8 +1,10 @@
 """The attempts of one call: whom to ask, with how much time, and whether to ask again.
 
-No I/O and no clock of its own: both clients do as it says.
+No I/O and no clock of its own: both clients do as it says. It tells ``logging`` what it decides.
 """
 
+import logging
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from lstmserve_client.transport import Attempt
 # it: such a request must not go on from server to server
 _LOST = (None, "ENGINE_DEAD")
 _MAX_LOSSES = 5
+_LOG = logging.getLogger("lstmserve_client")
 _FOREVER_SECONDS = 1e9  # gRPC takes what lies far beyond it for the past
 
 
@@ -49,6 +52,7 @@ class Attempts:
 
     patience: Patience
     call: Call
+    _began: float = field(init=False)
     _deadline: float = field(init=False)
     _target: int = field(init=False, default=0)  # of the latest attempt
     _is_checked: bool = field(init=False, default=False)
@@ -60,7 +64,8 @@ class Attempts:
     _lost: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        self._deadline = self.patience.now() + self.call.timeout_seconds
+        self._began = self.patience.now()
+        self._deadline = self._began + self.call.timeout_seconds
         self.patience.budget.earn()
 
     def next(self) -> Attempt:
@@ -76,11 +81,13 @@ class Attempts:
             return None
         target = self.patience.targets.choose(now, {*self._gone, self._target})
         attempt = self._attempt(target, now)
+        _LOG.debug("request %s: is slow; a second server is asked", self.call.request_id)
         self._is_checked = False  # nobody will know which of the two had the answer
         return attempt
 
     def succeeded(self) -> None:
         """The latest attempt has its answer."""
+        self.patience.targets.were_reached = True
         if self._is_checked:
             self.patience.targets.succeeded(self._target)
 
@@ -94,6 +101,8 @@ class Attempts:
         that no other attempt can bring the rest.
         """
         error.request_id = error.request_id or self.call.request_id
+        if has_progressed or not _is_silence(error):
+            self.patience.targets.were_reached = True
         if is_final:
             raise error
         if isinstance(error, VersionGoneError):
@@ -112,13 +121,32 @@ class Attempts:
         if not (has_progressed or self.patience.budget.try_spend(now)):
             raise self._cause(error)
         wait = 0.0 if targets.has_ready(now, self._gone.keys()) else self._pause(now)
-        if now + wait >= self._deadline:
+        if now + wait >= self._deadline or (wait and now + wait > self._connected_by):
             raise self._cause(error)
+        self._log(error, wait)
         return wait
 
     @property
+    def _connected_by(self) -> float:
+        """Until when to try: retries are for servers that were there, not for a wrong address."""
+        if self.patience.targets.were_reached:
+            return math.inf
+        return self._began + self.patience.policy.connect_seconds
+
+    def _log(self, error: LstmserveError, wait: float) -> None:
+        _LOG.info(
+            "request %s: failure %d at %s, after %d tokens: %s; again in %.2f s",
+            self.call.request_id,
+            self._failures,
+            self.call.config.targets[self._target],
+            error.received_tokens,
+            error,
+            wait,
+        )
+
+    @property
     def _late(self) -> str:
-        return f"no reply within {self.call.timeout_seconds:g} s (timeout_seconds)"
+        return f"no reply within {self.call.timeout_seconds:g} s (timeout)"
 
     def _attempt(self, target: int, now: float) -> Attempt:
         remaining = self._deadline - now
@@ -163,6 +191,7 @@ class Attempts:
     def _ask_elsewhere(self, error: VersionGoneError) -> float:
         """While a release is rolled out, another server may have the version still."""
         self._gone[self._target] = error
+        _LOG.info("request %s: %s; another server may have it", self.call.request_id, error)
         self._lost = frozenset()
         if len(self._gone) >= len(self.patience.targets):
             raise error
@@ -170,4 +199,17 @@ class Attempts:
 
     def _cause(self, error: LstmserveError) -> LstmserveError:
         """Why there is no reply: who cannot be reached matters less than what others said."""
-        return next(reversed(self._gone.values()), error)
+        if self._gone:
+            return next(reversed(self._gone.values()))
+        if _is_silence(error) and isinstance(error, UnavailableError) and not error.received_tokens:
+            error.message = (
+                f"no server answers at {', '.join(self.call.config.targets)} ({error.message}); "
+                "start one with `make serve` or lstmserve-server, or check target and tls"
+            )
+        return error
+
+
+def _is_silence(error: LstmserveError) -> bool:
+    """Whether no server said anything: gRPC made the error, or a proxy."""
+    is_made = isinstance(error, UnavailableError | DeadlineExceededError) and error.reason is None
+    return is_made and not error.was_accepted

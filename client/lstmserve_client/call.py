@@ -5,10 +5,11 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lstmserve_client.checks import check_names
+from lstmserve_client.checks import check_names, check_type
 from lstmserve_client.config import ClientConfig, check_metadata, check_token
+from lstmserve_client.keywords import CallOptions
+from lstmserve_client.merging import timeout_of
 from lstmserve_client.transport import Metadata
-from lstmserve_client.types import CallOptions
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -45,12 +46,12 @@ def make_call(
     is_checked: bool = True,
 ) -> Call:
     """Raises ValueError naming the option that is wrong, and TypeError for one that is none."""
-    check_names(options, CallOptions.__optional_keys__)
-    timeout = options.get("timeout_seconds")
+    check_names(options, CallOptions.__optional_keys__, "this call")
+    timeout = timeout_of(options)
     request_id = options.get("request_id") or secrets.token_hex(16)
     metadata = options.get("metadata") or {}
-    if timeout is not None and not timeout > 0:
-        raise ValueError("timeout_seconds: must be positive; math.inf waits for ever")
+    check_type("request_id", request_id, str)
+    check_type("metadata", metadata, Mapping)
     if not _REQUEST_ID.fullmatch(request_id):
         raise ValueError("request_id: must have 1 to 64 letters, digits, '.', '_' or '-'")
     check_metadata(metadata)

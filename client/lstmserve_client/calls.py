@@ -1,6 +1,6 @@
 """Unary calls as values: the request, and how its answer is read. Pure functions, no I/O."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
@@ -12,9 +12,17 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_client import convert, convert_administration, methods, types
-from lstmserve_client.checks import check_names
+from lstmserve_client.checks import check_names, check_type
 from lstmserve_client.constraints import JsonSchema
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
+from lstmserve_client.keywords import (
+    CallOptions,
+    ClassifyOptions,
+    GenerateOptions,
+    RequestOptions,
+    WholeReplyOptions,
+)
+from lstmserve_client.merging import FoldedOptions, fold
 from lstmserve_client.methods import Method
 from lstmserve_client.request import (
     classify_request,
@@ -22,6 +30,7 @@ from lstmserve_client.request import (
     fill_request,
     purge_request,
     traffic_request,
+    version_text,
 )
 from lstmserve_client.stream import whole_reply
 
@@ -37,30 +46,29 @@ class UnaryCall(Generic[Result_co]):
     read: Callable[[Any], Result_co]  # of its response
 
 
-def generate_request(prompt: types.Prompt, options: types.GenerateOptions) -> pb.GenerateRequest:
+def generate_request(prompt: types.Prompt, options: GenerateOptions) -> pb.GenerateRequest:
     """What ``generate`` asks for."""
-    return fill_request(pb.GenerateRequest(), prompt, **request_options(options))
+    wanted = request_options(options, GenerateOptions, "generate()")
+    return fill_request(pb.GenerateRequest(), prompt, **wanted)
 
 
-def request_options(
-    options: types.GenerateOptions, known: frozenset[str] = types.GenerateOptions.__optional_keys__
-) -> types.RequestOptions:
+def request_options(options: RequestOptions, kind: Any, place: str) -> FoldedOptions:  # noqa: ANN401 - a TypedDict
     """Those that go on the wire with any request; raises TypeError for one that is unknown."""
-    check_names(options, known)
-    return cast("types.RequestOptions", _of(types.RequestOptions, options))
+    check_names(options, kind.__optional_keys__, place)
+    return fold(_of(RequestOptions, options))
 
 
-def call_options(options: types.GenerateOptions | types.ClassifyOptions) -> types.CallOptions:
+def call_options(options: GenerateOptions | ClassifyOptions) -> CallOptions:
     """Those of the call itself."""
-    return cast("types.CallOptions", _of(types.CallOptions, options))
+    return cast("CallOptions", _of(CallOptions, options))
 
 
-def _of(kind: Any, options: types.GenerateOptions | types.ClassifyOptions) -> dict[str, object]:  # noqa: ANN401 - a TypedDict
+def _of(kind: Any, options: Mapping[str, object]) -> dict[str, object]:  # noqa: ANN401 - a TypedDict
     return {name: each for name, each in options.items() if name in kind.__optional_keys__}
 
 
-def reply(prompt: types.Prompt, options: types.WholeReplyOptions) -> UnaryCall[types.Reply]:
-    shared = request_options(options, types.WholeReplyOptions.__optional_keys__)
+def reply(prompt: types.Prompt, options: WholeReplyOptions) -> UnaryCall[types.Reply]:
+    shared = request_options(options, WholeReplyOptions, "reply()")
     request = fill_reply_request(prompt, shared, options.get("best_of"), options.get("num_replies"))
     constraint = options.get("constraint")
     if isinstance(constraint, JsonSchema):
@@ -86,13 +94,21 @@ def _parsed_reply(
 
 
 def classify_many(
-    prompts: Sequence[types.Prompt], options: types.ClassifyOptions
+    prompts: Sequence[types.Prompt], options: ClassifyOptions
 ) -> UnaryCall[list[types.Classification | FieldViolation]]:
-    check_names(options, types.ClassifyOptions.__optional_keys__)
+    check_names(options, ClassifyOptions.__optional_keys__, "classify()")
+    check_several(prompts)
     request = classify_request(
-        prompts, model=options.get("model", ""), model_version=options.get("model_version", "")
+        prompts, model=options.get("model") or "", model_version=options.get("model_version") or ""
     )
     return UnaryCall(methods.CLASSIFY, request, _results)
+
+
+def check_several(prompts: object) -> None:
+    """Raise TypeError for one prompt where several belong."""
+    if isinstance(prompts, str | bytes) or not isinstance(prompts, Iterable):
+        kind = type(prompts).__name__
+        raise TypeError(f'prompts: must be several, such as ["hi", "bye"], not {kind}')
 
 
 def only(found: Sequence[types.Classification | FieldViolation]) -> types.Classification:
@@ -111,33 +127,40 @@ def models() -> UnaryCall[list[types.Model]]:
     return UnaryCall(methods.LIST_MODELS, model_pb.ListModelsRequest(), _models)
 
 
-def model(name: str, version: str) -> UnaryCall[types.Model]:
-    request = model_pb.GetModelRequest(name=name, version=version)
+def model(name: str, version: str | int) -> UnaryCall[types.Model]:
+    request = model_pb.GetModelRequest(**_version(name, version))
     return UnaryCall(methods.GET_MODEL, request, _model)
 
 
-def load_model(name: str, version: str) -> UnaryCall[types.Model]:
-    request = model_pb.LoadModelRequest(name=name, version=version)
+def load_model(name: str, version: str | int) -> UnaryCall[types.Model]:
+    request = model_pb.LoadModelRequest(**_version(name, version))
     return UnaryCall(methods.LOAD_MODEL, request, _model)
 
 
-def unload_model(name: str, version: str) -> UnaryCall[types.Model]:
-    request = model_pb.UnloadModelRequest(name=name, version=version)
+def unload_model(name: str, version: str | int) -> UnaryCall[types.Model]:
+    request = model_pb.UnloadModelRequest(**_version(name, version))
     return UnaryCall(methods.UNLOAD_MODEL, request, _model)
 
 
-def verify_model(name: str, version: str) -> UnaryCall[types.Model]:
-    request = model_pb.VerifyModelRequest(name=name, version=version)
+def verify_model(name: str, version: str | int) -> UnaryCall[types.Model]:
+    request = model_pb.VerifyModelRequest(**_version(name, version))
     return UnaryCall(methods.VERIFY_MODEL, request, _model)
 
 
-def set_default_model(name: str, version: str) -> UnaryCall[types.Model]:
-    request = model_pb.SetDefaultModelRequest(name=name, version=version)
+def set_default_model(name: str, version: str | int) -> UnaryCall[types.Model]:
+    request = model_pb.SetDefaultModelRequest(**_version(name, version))
     return UnaryCall(methods.SET_DEFAULT_MODEL, request, _model)
 
 
 def split_traffic(name: str, weights: Mapping[str, int]) -> UnaryCall[list[types.Model]]:
     return UnaryCall(methods.SET_TRAFFIC_SPLIT, traffic_request(name, weights), _models)
+
+
+def _version(name: str, version: str | int) -> dict[str, str]:
+    found = {"name": name, "version": version_text(version)}
+    for field, value in found.items():
+        check_type(field, value, str)
+    return found
 
 
 def cache_stats() -> UnaryCall[types.CacheStats]:
@@ -146,17 +169,16 @@ def cache_stats() -> UnaryCall[types.CacheStats]:
 
 
 def purge_cache(
-    model: str | None, model_version: str | None, caller: str | None
+    model: str | None, model_version: str | int | None, caller: str | None
 ) -> UnaryCall[types.CachePurged]:
     request = purge_request(model, model_version, caller)
     return UnaryCall(methods.PURGE_CACHE, request, convert_administration.cache_purged)
 
 
-def warm_cache(
-    prompt: types.Prompt, options: types.GenerateOptions
-) -> UnaryCall[types.CacheWarmed]:
+def warm_cache(prompt: types.Prompt, options: GenerateOptions) -> UnaryCall[types.CacheWarmed]:
     request = cache_pb.WarmCacheRequest()
-    fill_request(request.request, prompt, **request_options(options))
+    wanted = request_options(options, GenerateOptions, "warm_cache()")
+    fill_request(request.request, prompt, **wanted)
     return UnaryCall(methods.WARM_CACHE, request, convert_administration.cache_warmed)
 
 
@@ -176,6 +198,7 @@ def set_log_level(level: types.LogLevel) -> UnaryCall[types.LogLevel]:
 
 
 def health(service: str) -> UnaryCall[types.ServingStatus]:
+    check_type("service", service, str)
     request = health_pb2.HealthCheckRequest(service=service)
     return UnaryCall(methods.CHECK_HEALTH, request, convert.serving_status)
 

@@ -7,10 +7,7 @@ import grpc
 
 from lstmserve_client.config import ClientConfig
 from lstmserve_client.nearness import is_nearby
-
-# a reply of 4,096 tokens with 20 log-probabilities each takes about 2 MB; servers refuse
-# requests of more than 4 MiB unless told otherwise
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+from lstmserve_client.transport import MAX_MESSAGE_BYTES
 
 ChannelOptions = tuple[tuple[str, Any], ...]
 

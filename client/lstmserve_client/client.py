@@ -9,10 +9,11 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client import calls, methods
 from lstmserve_client.administration import Administration
 from lstmserve_client.attempts import Attempts, Patience
+from lstmserve_client.batches import Batches
 from lstmserve_client.call import Call, make_call
 from lstmserve_client.calls import UnaryCall
 from lstmserve_client.clock import Clock
-from lstmserve_client.config import DEFAULT_TARGET, ClientOptions, make_config
+from lstmserve_client.config import DEFAULT_TARGET, make_config
 from lstmserve_client.conversation import Conversation
 from lstmserve_client.errors import (
     FieldViolation,
@@ -22,31 +23,36 @@ from lstmserve_client.errors import (
 )
 from lstmserve_client.forks import Owner
 from lstmserve_client.grpc_transport import GrpcTransport
+from lstmserve_client.keywords import (
+    CallOptions,
+    ClassifyOptions,
+    ClientOptions,
+    GenerateOptions,
+    RequestOptions,
+    WholeReplyOptions,
+)
 from lstmserve_client.latency import Exactness, Latencies
 from lstmserve_client.race import race
 from lstmserve_client.reply_stream import ReplyStream
 from lstmserve_client.resume import ResumableReply
+from lstmserve_client.signatures import spelled_out
 from lstmserve_client.transport import Transport
 from lstmserve_client.types import (
-    CallOptions,
     Classification,
-    ClassifyOptions,
     Event,
-    GenerateOptions,
+    Message,
     Model,
     Prompt,
     Reply,
-    RequestOptions,
     ServingStatus,
     Turn,
-    WholeReplyOptions,
 )
 
 Result = TypeVar("Result")
 _FORKED = "a Client that was used before a fork cannot be used in the child: make another there"
 
 
-class Client(Administration):
+class Client(Batches, Administration):
     """A connection to one server or several that serve the same, for threads; safe to share.
 
         with Client("127.0.0.1:50051") as client:
@@ -58,6 +64,7 @@ class Client(Administration):
     the last event, all attempts included.
     """
 
+    @spelled_out
     def __init__(
         self,
         target: str | Sequence[str] = DEFAULT_TARGET,
@@ -84,6 +91,9 @@ class Client(Administration):
         self._exactness = Exactness()
         self._closed = threading.Event()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self._config.targets)})"
+
     def __enter__(self) -> Self:
         return self
 
@@ -104,6 +114,7 @@ class Client(Administration):
             self._closed.set()
             self._transport.close()
 
+    @spelled_out
     def generate(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> ReplyStream:
         """Stream the reply: one Started, any number of Chunks, one Completion.
 
@@ -119,6 +130,7 @@ class Client(Administration):
         call = make_call(self._config, calls.call_options(options))
         return ReplyStream(self._events(request, call))
 
+    @spelled_out
     def reply(self, prompt: Prompt, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Wait for the whole reply.
 
@@ -135,6 +147,7 @@ class Client(Administration):
         self._exactness.note(reply, options)
         return reply
 
+    @spelled_out
     def classify(self, prompt: Prompt, **options: Unpack[ClassifyOptions]) -> Classification:
         """What a text or conversation is about, without a reply; the same as before one.
 
@@ -145,6 +158,7 @@ class Client(Administration):
         """
         return calls.only(self.classify_many([prompt], **options))
 
+    @spelled_out
     def classify_many(
         self, prompts: Sequence[Prompt], **options: Unpack[ClassifyOptions]
     ) -> list[Classification | FieldViolation]:
@@ -155,12 +169,15 @@ class Client(Administration):
         asked = calls.classify_many(prompts, options)
         return self._run(asked, make_call(self._config, calls.call_options(options)))
 
+    @spelled_out
     def conversation(
-        self, turns: Sequence[Turn] = (), **options: Unpack[RequestOptions]
+        self, turns: Sequence[Turn | Message] = (), **options: Unpack[RequestOptions]
     ) -> Conversation:
         """A chat that remembers its turns; ``options`` are those of all its replies."""
+        calls.request_options(options, RequestOptions, "conversation()")
         return Conversation(self, turns, options)
 
+    @spelled_out
     def models(self, **options: Unpack[CallOptions]) -> list[Model]:
         """Every model version the server knows, by name, newest version first.
 
@@ -169,10 +186,14 @@ class Client(Administration):
         """
         return self._run(calls.models(), make_call(self._config, options))
 
-    def model(self, name: str = "", version: str = "", **options: Unpack[CallOptions]) -> Model:
+    @spelled_out
+    def model(
+        self, name: str = "", version: str | int = "", **options: Unpack[CallOptions]
+    ) -> Model:
         """One model version; empty names stand for the server's defaults."""
         return self._run(calls.model(name, version), make_call(self._config, options))
 
+    @spelled_out
     def health(self, service: str = "", **options: Unpack[CallOptions]) -> ServingStatus:
         """Whether a server, or one of its services, takes requests; of several targets, one
         that is next in turn.

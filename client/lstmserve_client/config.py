@@ -1,11 +1,13 @@
 """What a client is told when it is made, checked and frozen."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict, Unpack
+from typing import Any, Unpack
 
-from lstmserve_client.checks import check_names, check_type
+from lstmserve_client.checks import check_names, check_seconds, check_type
+from lstmserve_client.keywords import ClientOptions, Token
+from lstmserve_client.merging import timeout_of
 from lstmserve_client.nearness import is_local
 from lstmserve_client.policies import HedgePolicy, RetryPolicy
 from lstmserve_client.tls import Tls
@@ -13,7 +15,6 @@ from lstmserve_client.tls import Tls
 DEFAULT_TARGET = "127.0.0.1:50051"
 DEFAULT_TIMEOUT_SECONDS = 60.0
 
-Token = str | Callable[[], str]
 _CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"[a-z0-9._-]+")
 _VALUE = re.compile(r"[ -~]*")
@@ -24,21 +25,6 @@ _TARGET = re.compile(r"(unix|ipv4|ipv6):.+|(?!(https?|grpcs?)://)[^\s,]+:[^\s,]+
 _SHORTEST_KEEPALIVE_SECONDS = {"keepalive_seconds": 4, "keepalive_timeout_seconds": 1}
 _LONGEST_KEEPALIVE_SECONDS = 86_400
 _OWN_KEYS = frozenset({"authorization", "x-caller-id", "x-request-id"})
-
-
-class ClientOptions(TypedDict, total=False):
-    """What both clients take by keyword; all optional."""
-
-    tls: Tls | None  # None: in clear
-    token: Token | None  # or what gives one for each attempt, so that it may change
-    caller: str  # x-caller-id: fair shares, versions and caches go by it
-    metadata: Mapping[str, str]  # sent with every call
-    timeout_seconds: float  # of calls that name none; math.inf: for as long as it takes
-    retry: RetryPolicy
-    hedge: HedgePolicy | None  # of ``reply``; None: one server is asked at a time
-    keepalive_seconds: float  # between two signs of life from a server that is silent
-    keepalive_timeout_seconds: float  # to answer such a question
-    allow_clear_token: bool  # the network between is trusted with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +48,13 @@ class ClientConfig:
         if not self.targets or not all(map(_TARGET.fullmatch, self.targets)):
             raise ValueError(
                 "target: must be HOST:PORT, another target of gRPC's such as dns:///HOST:PORT, or "
-                "a list of at least one of them"
+                f"a list of at least one of them, not {_shown(self.targets)}"
             )
         if self.caller and not _CALLER.fullmatch(self.caller):
             raise ValueError("caller: must have 1 to 64 letters, digits, '.', '_' or '-'")
         check_metadata(self.metadata)
-        if not self.timeout_seconds > 0:
-            raise ValueError("timeout_seconds: must be positive; math.inf waits for ever")
         for name, least in _SHORTEST_KEEPALIVE_SECONDS.items():
+            check_seconds(name, getattr(self, name))
             if not least <= getattr(self, name) <= _LONGEST_KEEPALIVE_SECONDS:
                 raise ValueError(f"{name}: must be from {least} to {_LONGEST_KEEPALIVE_SECONDS}")
         self._check_token()
@@ -84,6 +69,9 @@ class ClientConfig:
     def _check_types(self) -> None:
         check_type("retry", self.retry, RetryPolicy)
         check_type("metadata", self.metadata, Mapping)
+        check_type("caller", self.caller, str)
+        for target in self.targets:
+            check_type("target", target, str)
         if self.tls is not None:
             check_type("tls", self.tls, Tls)
         if self.hedge is not None:
@@ -92,6 +80,9 @@ class ClientConfig:
     def _check_token(self) -> None:
         if isinstance(self.token, str):
             check_token(self.token)
+        elif self.token is not None and not callable(self.token):
+            kind = type(self.token).__name__
+            raise TypeError(f"token: must be text, or a function that gives it, not {kind}")
         is_exposed = self.tls is None and not all(map(is_local, self.targets))
         if self.token is not None and is_exposed and not self.allow_clear_token:
             raise ValueError(
@@ -101,19 +92,31 @@ class ClientConfig:
             )
 
 
+def _shown(targets: Sequence[str]) -> str:
+    return repr(targets[0]) if len(targets) == 1 else repr(list(targets))
+
+
 def make_config(target: str | Sequence[str], **options: Unpack[ClientOptions]) -> ClientConfig:
     """Return the configuration for one target or several.
 
     Raises ValueError, and TypeError for an unknown option.
     """
-    check_names(options, ClientOptions.__optional_keys__)
+    check_names(options, ClientOptions.__optional_keys__, "Client(...)")
+    if not isinstance(target, str | Sequence | None):
+        raise TypeError(f"target: must be text, or a list of them, not {type(target).__name__}")
     targets = (target,) if isinstance(target, str) else tuple(target or ())
-    return ClientConfig(targets=targets, **options)
+    given: dict[str, Any] = {name: each for name, each in options.items() if each is not None}
+    given.pop("timeout", None)
+    if (timeout := timeout_of(options)) is not None:
+        given["timeout_seconds"] = timeout
+    return ClientConfig(targets=targets, **given)
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:
     """Raise ValueError for what cannot be sent, and for keys that have options of their own."""
     for key, value in metadata.items():
+        check_type("metadata", key, str)
+        check_type(f"metadata[{key!r}]", value, str)
         if key.lower() in _OWN_KEYS:
             raise ValueError(f"metadata: {key}: use token, caller or request_id instead")
         if not _KEY.fullmatch(key.lower()) or key.lower().startswith("grpc-"):

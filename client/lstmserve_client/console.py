@@ -109,12 +109,9 @@ def describe(error: LstmserveError, target: str) -> str:
         wrong = "; ".join(f"{each.field}: {each.description}" for each in error.violations)
         return f"invalid request: {wrong}"
     if isinstance(error, UnavailableError) and error.reason is None:  # no server said this
-        if error.received_tokens:
+        if error.received_tokens or error.was_accepted:
             return f"the connection to {target} broke ({error}){_advice(error)}"
-        return (
-            f"no server answers at {target} ({error}); start one with `make serve`, "
-            "or check --target and --tls"
-        )
+        return str(error)
     if isinstance(error, NotCachedError):  # the server's words name the wire's field
         return f"the reply is not in the cache; call without --cache to generate it{_advice(error)}"
     return f"{error}{_advice(error)}"

@@ -3,16 +3,20 @@
 from collections.abc import Generator, Sequence
 from typing import Protocol, Unpack
 
+from lstmserve_client.keywords import (
+    GenerateOptions,
+    RequestOptions,
+    WholeReplyOptions,
+)
 from lstmserve_client.reply_stream import ReplyStream
+from lstmserve_client.signatures import spelled_out
 from lstmserve_client.turns import Turns
 from lstmserve_client.types import (
     Event,
-    GenerateOptions,
+    Message,
     Prompt,
     Reply,
-    RequestOptions,
     Turn,
-    WholeReplyOptions,
 )
 
 
@@ -36,10 +40,13 @@ class Conversation(Turns):
         (Turn(role='user', text='Where is my order?'), Turn(role='agent', text='On its way.'))
     """
 
-    def __init__(self, client: Generates, turns: Sequence[Turn], options: RequestOptions) -> None:
+    def __init__(
+        self, client: Generates, turns: Sequence[Turn | Message], options: RequestOptions
+    ) -> None:
         super().__init__(turns, options)
         self._client = client
 
+    @spelled_out
     def reply(self, text: str, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Say something and wait for the whole reply."""
         asked, all_options = self._ask(text, options)
@@ -47,6 +54,7 @@ class Conversation(Turns):
         self._remember(asked, reply.text)
         return reply
 
+    @spelled_out
     def generate(self, text: str, **options: Unpack[GenerateOptions]) -> ReplyStream:
         """Say something and stream the reply, which is remembered once it is complete."""
         asked, all_options = self._ask(text, options)

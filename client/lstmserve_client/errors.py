@@ -68,9 +68,15 @@ class LstmserveError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r})"
 
-class InvalidRequestError(LstmserveError):
-    """The request is wrong and stays wrong; ``violations`` says which fields and why."""
+
+class InvalidRequestError(LstmserveError, ValueError):
+    """The request is wrong and stays wrong; ``violations`` says which fields and why.
+
+    It is a ValueError as well: what is wrong is a value that the caller gave.
+    """
 
     def __init__(
         self,

@@ -105,7 +105,8 @@ class _Stream(Generic[Item]):
 
     def cancel(self) -> None:
         if not self._owner.is_elsewhere:
-            self._call.cancel()
+            # OpenTelemetry's interceptor makes a generator of the call, which drops it when closed
+            (getattr(self._call, "cancel", None) or self._call.close)()
 
     def __del__(self) -> None:
         if self._owner.is_elsewhere:

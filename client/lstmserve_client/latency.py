@@ -4,8 +4,13 @@ import threading
 from collections import deque
 from math import ceil
 
+from lstmserve_client.keywords import (
+    GenerateOptions,
+)
 from lstmserve_client.policies import HedgePolicy
-from lstmserve_client.types import GenerateOptions, Reply
+from lstmserve_client.types import (
+    Reply,
+)
 
 
 class Latencies:
@@ -43,11 +48,11 @@ class Exactness:
 
     def allow(self, latencies: Latencies | None, options: GenerateOptions) -> Latencies | None:
         """Return what a second copy is sent by; ``None`` where the latest reply was not exact."""
-        return None if options.get("model", "") in self._inexact else latencies
+        return None if (options.get("model") or "") in self._inexact else latencies
 
     def note(self, reply: Reply, options: GenerateOptions) -> None:
         """Remember what the reply says of its model."""
-        model = options.get("model", "")
+        model = options.get("model") or ""
         if reply.started.is_inexact:
             self._inexact.add(model)
         else:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lstmserve_client.config import DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS, ClientOptions
+from lstmserve_client.config import DEFAULT_TARGET, DEFAULT_TIMEOUT_SECONDS
 from lstmserve_client.constraints import (
     Choices,
     Constraint,
@@ -20,11 +20,14 @@ from lstmserve_client.constraints import (
     JsonSchema,
     Regex,
 )
+from lstmserve_client.keywords import (
+    ClientOptions,
+    RequestOptions,
+)
 from lstmserve_client.policies import RetryPolicy
 from lstmserve_client.tls import Tls
 from lstmserve_client.types import (
     CacheMode,
-    RequestOptions,
     SamplingParams,
     StoppingCriteria,
 )

@@ -19,6 +19,7 @@ class RetryPolicy:
     initial_backoff_seconds: float = 0.05
     max_backoff_seconds: float = 2.0
     multiplier: float = 2.0
+    connect_seconds: float = 1.0  # of failures in which no server has answered this client ever
     # the budget, which keeps all calls of a client together from flooding servers in trouble
     budget_retries: int = 1000  # that may be made at once
     budget_ratio: float = 0.2  # further ones earned by each call
@@ -31,7 +32,7 @@ class RetryPolicy:
             raise ValueError("initial_backoff_seconds: must be above 0 and at most the maximum")
         if self.multiplier < 1:
             raise ValueError(f"multiplier: must be at least 1, not {self.multiplier}")
-        for name in ("budget_retries", "budget_ratio", "budget_per_second"):
+        for name in ("connect_seconds", "budget_retries", "budget_ratio", "budget_per_second"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: must not be negative")
 

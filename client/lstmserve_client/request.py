@@ -3,8 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeVar
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 
 from lstmserve.v1 import cache_service_pb2 as cache_pb
 from lstmserve.v1 import generation_service_pb2 as pb
@@ -12,9 +16,27 @@ from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve_client import constraints, types
 from lstmserve_client.checks import check_type
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
+from lstmserve_client.keywords import CacheModeName, PriorityName
+from lstmserve_client.merging import FoldedOptions
+from lstmserve_client.messages import read_prompt
+from lstmserve_client.transport import MAX_MESSAGE_BYTES
 
 Request = TypeVar("Request", pb.GenerateRequest, pb.GenerateReplyRequest)
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+Choice = TypeVar("Choice", bound=StrEnum)
 
+_KINDS = {
+    FieldDescriptor.CPPTYPE_DOUBLE: "a number",
+    FieldDescriptor.CPPTYPE_FLOAT: "a number",
+    FieldDescriptor.CPPTYPE_STRING: "text",
+    FieldDescriptor.CPPTYPE_UINT32: "a whole number",
+    FieldDescriptor.CPPTYPE_UINT64: "a whole number",
+}
+_NOT_TEXT = (
+    "must be Unicode text, without half a surrogate pair; drop those by "
+    'text.encode("utf-8", "replace").decode()'
+)
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 ROLES = {"user": pb.ROLE_USER, "agent": pb.ROLE_AGENT}
 CACHE_MODES = {
@@ -35,11 +57,11 @@ def fill_request(
     prompt: types.Prompt,
     *,
     model: str = "",
-    model_version: str = "",
+    model_version: str | int = "",
     sampling: types.SamplingParams | None = None,
     stopping: types.StoppingCriteria | None = None,
-    cache_mode: types.CacheMode = types.CacheMode.DEFAULT,
-    priority: types.Priority = types.Priority.NORMAL,
+    cache_mode: types.CacheMode | CacheModeName = types.CacheMode.DEFAULT,
+    priority: types.Priority | PriorityName = types.Priority.NORMAL,
     min_confidence: float | None = None,
     variables: Mapping[str, str] = NO_VARIABLES,
     constraint: constraints.Constraint | None = None,
@@ -49,56 +71,50 @@ def fill_request(
     Raises InvalidRequestError for what the wire has no room for, such as a negative seed, and
     TypeError for values of another type; all else is the server's to judge.
     """
-    with _refusing("model"):
-        request.model = model
-    with _refusing("model_version"):
-        request.model_version = model_version
+    _set_model(request, model, model_version)
     _set_prompt(request, prompt)
     if sampling is not None:
         _set_sampling(request.sampling, sampling)
     if stopping is not None:
         _set_stopping(request.stopping, stopping)
-    request.cache_mode = CACHE_MODES[types.CacheMode(cache_mode)]
-    request.priority = PRIORITIES[types.Priority(priority)]
+    request.cache_mode = CACHE_MODES[_chosen("cache_mode", types.CacheMode, cache_mode)]
+    request.priority = PRIORITIES[_chosen("priority", types.Priority, priority)]
     if min_confidence is not None:
-        with _refusing("min_confidence"):
-            request.min_confidence = min_confidence
-    if variables:
+        _put(request, "min_confidence", min_confidence)
+    for name, value in _mapping("variables", variables).items():
+        check_type(f"variables[{name!r}]", value, str)
         with _refusing("variables"):
-            request.variables.update(variables)
+            request.variables[name] = value
     if constraint is not None:
         _set_constraint(request.constraint, constraint)
+    _check_size(request.ByteSize())
     return request
 
 
 def fill_reply_request(
     prompt: types.Prompt,
-    options: types.RequestOptions,
+    options: FoldedOptions,
     best_of: int | None = None,
     num_replies: int | None = None,
 ) -> pb.GenerateReplyRequest:
     """Fill a request for a whole reply, and return it; raises what ``fill_request`` raises."""
     request = fill_request(pb.GenerateReplyRequest(), prompt, **options)
-    with _refusing("best_of"):
-        if best_of is not None:
-            request.best_of = best_of
-    with _refusing("num_replies"):
-        if num_replies is not None:
-            request.num_replies = num_replies
+    if best_of is not None:
+        _put(request, "best_of", best_of)
+    if num_replies is not None:
+        _put(request, "num_replies", num_replies)
     return request
 
 
 def classify_request(
-    prompts: Iterable[types.Prompt], *, model: str = "", model_version: str = ""
+    prompts: Iterable[types.Prompt], *, model: str = "", model_version: str | int = ""
 ) -> pb.ClassifyRequest:
     """What to classify; raises InvalidRequestError and TypeError as ``fill_request`` does."""
     request = pb.ClassifyRequest()
-    with _refusing("model"):
-        request.model = model
-    with _refusing("model_version"):
-        request.model_version = model_version
+    _set_model(request, model, model_version)
     for prompt in prompts:
         _set_prompt(request.inputs.add(), prompt)
+    _check_size(request.ByteSize())
     return request
 
 
@@ -112,37 +128,84 @@ def traffic_request(name: str, weights: Mapping[str, int]) -> model_pb.SetTraffi
 
 
 def purge_request(
-    model: str | None, model_version: str | None, caller: str | None
+    model: str | None, model_version: str | int | None, caller: str | None
 ) -> cache_pb.PurgeCacheRequest:
     """What to drop; raises InvalidRequestError for a name that is not Unicode text."""
     request = cache_pb.PurgeCacheRequest()
     selection = {"model": model, "model_version": model_version, "caller": caller}
     for name, value in selection.items():
         if value is not None:  # an empty name is a name
-            with _refusing(name):
-                setattr(request, name, value)
+            _put(request, name, version_text(value) if name == "model_version" else value)
     return request
 
 
 def _set_prompt(
     request: pb.GenerateRequest | pb.GenerateReplyRequest | pb.ClassifyInput, prompt: types.Prompt
 ) -> None:
-    if isinstance(prompt, str):
+    asked = read_prompt(prompt)
+    if isinstance(asked, str):
         with _refusing("prompt"):
-            request.prompt = prompt
+            request.prompt = asked
     else:
         request.conversation.SetInParent()  # a conversation of no turns is one, too
-        request.conversation.turns.extend(_turns(prompt))
+        request.conversation.turns.extend(_turns(asked))
 
 
 def _turns(turns: Sequence[types.Turn]) -> Iterator[pb.Turn]:
-    if not isinstance(turns, Iterable):
-        raise TypeError(f"prompt: must be text or a list of Turn, not {type(turns).__name__}")
     for position, turn in enumerate(turns):
-        check_type(f"conversation.turns[{position}]", turn, types.Turn)
-        role = ROLES.get(turn.role, pb.ROLE_UNSPECIFIED)  # which the server refuses
         with _refusing(f"conversation.turns[{position}].text"):
-            yield pb.Turn(role=role, text=turn.text)
+            yield pb.Turn(role=ROLES[turn.role], text=turn.text)
+
+
+def _set_model(
+    request: pb.GenerateRequest | pb.GenerateReplyRequest | pb.ClassifyRequest,
+    model: str,
+    model_version: str | int,
+) -> None:
+    _put(request, "model", model)
+    _put(request, "model_version", version_text(model_version))
+
+
+def _put(message: Message, name: str, value: object, path: str = "") -> None:
+    """Set one field, or say by its name what it takes."""
+    kind = message.DESCRIPTOR.fields_by_name[name].cpp_type
+    if isinstance(value, bool):
+        raise TypeError(f"{path}{name}: must be {_KINDS[kind]}, not bool")
+    with _refusing(path + name):
+        try:
+            setattr(message, name, value)
+        except TypeError:  # protobuf's words tell of built-in operations
+            raise TypeError(f"must be {_KINDS[kind]}, not {type(value).__name__}") from None
+
+
+def _mapping(name: str, value: Mapping[Key, Value]) -> Mapping[Key, Value]:
+    check_type(name, value, Mapping)
+    return value
+
+
+def version_text(version: str | int) -> str:
+    """A version as the wire has it: most are numbers, and callers give them as such."""
+    is_number = isinstance(version, int) and not isinstance(version, bool)
+    return str(version) if is_number else version  # type: ignore[return-value]  # refused later
+
+
+def _chosen(name: str, kind: type[Choice], value: str) -> Choice:
+    """One of an enumeration's values, by itself or by its text."""
+    try:
+        return kind(value)
+    except ValueError:
+        values = ", ".join(f'"{each}"' for each in kind)
+        raise _refusal(name, f"must be one of {values}, not {value!r}") from None
+
+
+def _check_size(num_bytes: int) -> None:
+    """Servers refuse what is larger; gRPC would not send it, and name no field."""
+    if num_bytes > MAX_MESSAGE_BYTES:
+        raise _refusal(
+            "prompt",
+            f"the request has {num_bytes:,} bytes, of which {MAX_MESSAGE_BYTES:,} can be sent; "
+            "a model reads far less: limits.max_prompt_tokens of client.model()",
+        )
 
 
 def _set_sampling(message: pb.SamplingParams, sampling: types.SamplingParams) -> None:
@@ -150,11 +213,11 @@ def _set_sampling(message: pb.SamplingParams, sampling: types.SamplingParams) ->
     message.SetInParent()
     for each in fields(sampling):
         value = getattr(sampling, each.name)
-        with _refusing(f"sampling.{each.name}"):
-            if each.name == "logit_bias":
-                message.logit_bias.update(value)
-            elif value is not None:
-                setattr(message, each.name, value)
+        if each.name == "logit_bias":
+            with _refusing("sampling.logit_bias"):
+                message.logit_bias.update(_mapping("sampling.logit_bias", value))
+        elif value is not None:
+            _put(message, each.name, value, "sampling.")
 
 
 def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria) -> None:
@@ -162,11 +225,13 @@ def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria
     message.SetInParent()
     for each in fields(stopping):
         value = getattr(stopping, each.name)
-        with _refusing(f"stopping.{each.name}"):
-            if each.name == "stop_sequences":
-                message.stop_sequences.extend(value)
-            elif value is not None:
-                setattr(message, each.name, value)
+        if each.name == "stop_sequences":
+            for sequence in value:
+                check_type("stopping.stop_sequences", sequence, str)
+                with _refusing("stopping.stop_sequences"):
+                    message.stop_sequences.append(sequence)
+        elif value is not None:
+            _put(message, each.name, value, "stopping.")
 
 
 def _set_constraint(message: pb.Constraint, constraint: constraints.Constraint) -> None:
@@ -204,7 +269,8 @@ def _set_kind(message: pb.Constraint, constraint: constraints.Constraint) -> Non
 def _wire_range(field: str, error: ValueError) -> str:
     """What fits on the wire; the server's own ranges are narrower, and told by the server."""
     bits = 64 if field == "sampling.seed" else 32
-    return f"{error}: must be a number from 0 to 2^{bits} - 1"
+    value = str(error).rpartition(" ")[2]  # of "Value out of range: -1"
+    return f"must be a whole number from 0 to 2^{bits} - 1, not {value}"
 
 
 @contextmanager
@@ -217,7 +283,9 @@ def _refusing(field: str) -> Iterator[None]:
     except TypeError as error:
         raise TypeError(f"{field}: {error}") from error
     except ValueError as error:
-        why = "not Unicode text" if isinstance(error, UnicodeError) else _wire_range(field, error)
-        raise InvalidRequestError(
-            "the request cannot be sent", violations=[FieldViolation(field, why)]
-        ) from error
+        why = _NOT_TEXT if isinstance(error, UnicodeError) else _wire_range(field, error)
+        raise _refusal(field, why) from error
+
+
+def _refusal(field: str, why: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{field}: {why}", violations=[FieldViolation(field, why)])

@@ -27,6 +27,7 @@ class Targets:
     def __init__(self, count: int) -> None:
         self._targets = [_Target() for _ in range(count)]
         self._next = 0
+        self.were_reached = False  # one at least has answered, whatever it said
         self._lock = threading.Lock()
 
     def __len__(self) -> int:

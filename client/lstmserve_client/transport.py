@@ -12,6 +12,9 @@ Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
 Item_co = TypeVar("Item_co", covariant=True)
 Metadata = tuple[tuple[str, str], ...]
+# a reply of 4,096 tokens with 20 log-probabilities each takes about 2 MB; servers refuse
+# requests of more than 4 MiB unless told otherwise
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import TypeVar, cast
 
-from lstmserve_client.types import GenerateOptions, RequestOptions, Turn, WholeReplyOptions
+from lstmserve_client.keywords import GenerateOptions, RequestOptions, WholeReplyOptions
+from lstmserve_client.merging import overlay
+from lstmserve_client.messages import read_turns
+from lstmserve_client.types import Message, Turn
 
 Options = TypeVar("Options", GenerateOptions, WholeReplyOptions)
 
@@ -13,8 +16,8 @@ class Turns:
     turn costs what is new in it.
     """
 
-    def __init__(self, turns: Sequence[Turn], options: RequestOptions) -> None:
-        self._turns = list(turns)
+    def __init__(self, turns: Sequence[Turn | Message], options: RequestOptions) -> None:
+        self._turns = read_turns(turns)
         self._options = options
 
     @property
@@ -28,7 +31,7 @@ class Turns:
 
     def _ask(self, text: str, options: Options) -> tuple[list[Turn], Options]:
         asked = [*self._turns, Turn("user", text)]
-        return asked, cast("Options", {**self._options, **options})
+        return asked, cast("Options", overlay(self._options, options))
 
     def _remember(self, asked: Sequence[Turn], text: str) -> None:
         """A question without an answer is forgotten: the wire has no empty turns."""

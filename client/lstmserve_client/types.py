@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias
 
-from lstmserve_client.constraints import Constraint
+Role: TypeAlias = Literal["user", "agent", "assistant"]
+"""Who says something; the assistant is the agent by the name that other services use."""
 
-Role: TypeAlias = Literal["user", "agent"]
+Message: TypeAlias = Mapping[str, str]
+"""A turn as other services take it: ``{"role": "user", "content": "Where is my order?"}``."""
 
 
 class CacheMode(StrEnum):
@@ -110,7 +112,7 @@ class Turn:
     text: str
 
 
-Prompt: TypeAlias = str | Sequence[Turn]
+Prompt: TypeAlias = str | Sequence[Turn | Message]
 """A single question, or a conversation whose last turn is the user's, oldest turn first."""
 
 
@@ -150,46 +152,6 @@ class StoppingCriteria:
     def __post_init__(self) -> None:
         if isinstance(self.stop_sequences, str):
             raise TypeError('stop_sequences: must be several texts, such as ("\\n",), not one')
-
-
-class CallOptions(TypedDict, total=False):
-    """What every method takes by keyword; all optional."""
-
-    timeout_seconds: float | None  # for the whole call; None: the client's; math.inf: for ever
-    request_id: str | None  # its name in logs; None: a new one
-    metadata: Mapping[str, str] | None  # sent with it, besides the client's
-
-
-class RequestOptions(TypedDict, total=False):
-    """What decides a reply besides its prompt; all optional."""
-
-    model: str  # empty: the server's default model
-    model_version: str  # empty: the version served by default
-    sampling: SamplingParams | None
-    stopping: StoppingCriteria | None
-    cache_mode: CacheMode
-    priority: Priority
-    min_confidence: float | None  # labels less probable get the fallback answer; None: the model's
-    variables: Mapping[str, str]  # values for placeholders in the reply, by name
-    constraint: Constraint | None  # a form that the reply keeps
-
-
-class GenerateOptions(RequestOptions, CallOptions, total=False):
-    """What ``generate`` and ``reply`` take by keyword besides the prompt."""
-
-
-class WholeReplyOptions(GenerateOptions, total=False):
-    """What ``reply`` takes by keyword besides the prompt: also how many replies to choose among."""
-
-    best_of: int | None  # sampled side by side, 1 to 16; None: as many as num_replies
-    num_replies: int | None  # given back, best first, the others as alternatives; None: 1
-
-
-class ClassifyOptions(CallOptions, total=False):
-    """What ``classify`` and ``classify_many`` take by keyword besides what to classify."""
-
-    model: str  # empty: the server's default model
-    model_version: str  # empty: the version served by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +286,9 @@ class Reply:
     mean_logprob: float | None = None  # of its tokens, in nats; only where several were sampled
     alternatives: tuple["Reply", ...] = ()  # the next best ones, where several were asked for
     parsed: Any = None  # the value of the text, where a JsonSchema was asked for
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)

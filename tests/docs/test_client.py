@@ -10,7 +10,7 @@ import pytest
 
 import lstmserve_client
 from lstmserve_client import Classification, ClientOptions, GenerateOptions, Label, errors
-from lstmserve_client.testing import FakeReply, FakeService
+from lstmserve_client.testing import FakeReply, FakeService, make_model
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -21,7 +21,8 @@ def test_every_example_runs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     about = Classification(Label("refund", 0.9), (Label("return", 0.1),), 0.95)
-    service = FakeService({"Where is my order?": "On its way."})
+    models = [make_model("support-en", "4")]
+    service = FakeService({"Where is my order?": "On its way."}, models=models)
     service.reply_to("Is it urgent?", '{"topic": "refund", "urgent": true}')
     for text in ("I want my money back", "Where is my parcel?"):
         service.reply_to(text, FakeReply("It is here.", classification=about))

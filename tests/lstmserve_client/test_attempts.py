@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import pytest
@@ -31,16 +32,24 @@ LOST = UnavailableError("lost")
 class Scene:
     """One client's patience by a clock that the test moves; every draw is the highest."""
 
-    def __init__(self, policy: RetryPolicy | None = None, num_targets: int = 1) -> None:
+    def __init__(
+        self,
+        policy: RetryPolicy | None = None,
+        num_targets: int = 1,
+        *,
+        were_reached: bool = True,
+    ) -> None:
         self.clock = FakeClock(now=100.0)
         policy = policy or RetryPolicy()
         budget = RetryBudget(policy, self.clock.now())
         targets = Targets(num_targets)
+        targets.were_reached = were_reached
+        self.addresses = [f"127.0.0.1:{number}" for number in range(1, num_targets + 1)]
         self.patience = Patience(policy, targets, budget, self.clock.now, draw=lambda: 1.0)
 
     def call(self, timeout_seconds: float = 60.0, *, is_retried: bool = True) -> Attempts:
         options = {"timeout_seconds": timeout_seconds, "request_id": "mine"}
-        call = make_call(make_config("127.0.0.1:1"), options, is_retried=is_retried)  # type: ignore[arg-type]
+        call = make_call(make_config(self.addresses), options, is_retried=is_retried)  # type: ignore[arg-type]
         return Attempts(self.patience, call)
 
     def waits_of(self, attempts: Attempts, error: LstmserveError) -> list[float]:
@@ -79,6 +88,71 @@ def test_what_would_fail_again_is_not_tried_again(error: LstmserveError) -> None
 def test_a_call_that_is_not_to_be_tried_again_is_not() -> None:
     scene = Scene()
     assert scene.waits_of(scene.call(is_retried=False), LOST) == []
+
+
+def test_where_no_server_ever_answered_a_call_gives_up_within_a_second() -> None:
+    scene = Scene(were_reached=False)
+    waits = scene.waits_of(scene.call(), LOST)
+    assert waits == [0.05, 0.1, 0.2, 0.4]
+    patient = Scene(RetryPolicy(connect_seconds=math.inf), were_reached=False)
+    assert len(patient.waits_of(patient.call(), LOST)) == RetryPolicy().max_attempts - 1
+
+
+@pytest.mark.parametrize("num_targets", [1, 2])
+def test_every_server_is_asked_before_a_call_gives_up(num_targets: int) -> None:
+    scene = Scene(RetryPolicy(connect_seconds=0), num_targets, were_reached=False)
+    waits = scene.waits_of(scene.call(), UnavailableError("lost"))
+    assert waits == [0.0] * (num_targets - 1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OverloadedError("later"),
+        UnavailableError("loading", reason="MODEL_LOADING"),
+        VersionGoneError(""),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_server_that_said_anything_is_waited_for(answer: LstmserveError) -> None:
+    scene = Scene(num_targets=2, were_reached=False)
+    attempts = scene.call()
+    attempts.next()
+    attempts.after(answer)
+    attempts.next()
+    attempts.after(UnavailableError("lost"))
+    assert sum(scene.waits_of(scene.call(), LOST)) > 3
+
+
+def test_a_call_that_gives_up_says_where_and_what_to_do() -> None:
+    scene = Scene(num_targets=2, were_reached=False)
+    attempts = scene.call(is_retried=False)
+    attempts.next()
+    with pytest.raises(UnavailableError) as raised:
+        attempts.after(UnavailableError("refused"))
+    assert str(raised.value).startswith("no server answers at 127.0.0.1:1, 127.0.0.1:2 (refused);")
+    attempts.next()
+    with pytest.raises(UnavailableError, match=r"^draining$"):
+        attempts.after(UnavailableError("draining", reason="DRAINING"))
+
+
+def test_every_further_attempt_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(num_targets=2)
+    attempts = scene.call()
+    attempts.next()
+    with caplog.at_level(logging.DEBUG, "lstmserve_client"):
+        attempts.after(UnavailableError("refused"))
+        attempts.next()
+        attempts.beside()
+        attempts.after(VersionGoneError("version 1 is gone"))
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        (
+            "INFO",
+            "request mine: failure 1 at 127.0.0.1:1, after 0 tokens: refused; again in 0.00 s",
+        ),
+        ("DEBUG", "request mine: is slow; a second server is asked"),
+        ("INFO", "request mine: version 1 is gone; another server may have it"),
+    ]
 
 
 def test_a_server_is_not_asked_before_it_said() -> None:

@@ -11,7 +11,9 @@ import pytest
 
 from benchmarks.testbed.tcp_proxy import TcpProxy
 from lstmserve_client import AsyncClient, Reply, SamplingParams, StoppingCriteria
-from lstmserve_client.types import GenerateOptions
+from lstmserve_client.keywords import (
+    GenerateOptions,
+)
 
 if TYPE_CHECKING:
     from benchmarks.testbed.server import ServerProcess

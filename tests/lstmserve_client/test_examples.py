@@ -20,7 +20,16 @@ MODULES = [
     if not each.name.endswith("__main__")  # runs the command
 ]
 WITH_EXAMPLES = {
-    *("async_client", "client", "conversation", "errors", "policies", "reply_stream", "types"),
+    *(
+        "async_client",
+        "batches",
+        "client",
+        "conversation",
+        "errors",
+        "policies",
+        "reply_stream",
+        "types",
+    ),
     "service",
 }
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from lstmserve_client import HedgePolicy, Reply
+from lstmserve_client.keywords import (
+    GenerateOptions,
+)
 from lstmserve_client.latency import Exactness, Latencies
 from lstmserve_client.testing import FakeService
-from lstmserve_client.types import GenerateOptions
 
 ASKED = GenerateOptions(model="m")
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import lstmserve
 import lstmserve_client
 from benchmarks.testbed.process import run_program
 from lstmserve_client import testing
@@ -30,6 +31,23 @@ def test_the_public_names_are_pinned() -> None:
     assert all(hasattr(lstmserve_client, name) for name in NAMES.split())
     assert sorted(testing.__all__) == TESTING_NAMES
     assert all(hasattr(testing, name) for name in TESTING_NAMES)
+
+
+def test_the_package_of_the_wire_has_the_same_names() -> None:
+    assert all(
+        getattr(lstmserve, name) is getattr(lstmserve_client, name) for name in NAMES.split()
+    )
+    assert set(dir(lstmserve)) >= {*NAMES.split(), "v1"}
+    named: dict[str, object] = {}
+    exec("from lstmserve import *", named)  # what a newcomer writes
+    assert named.keys() >= set(NAMES.split())
+    with pytest.raises(AttributeError, match="no attribute 'Clint'"):
+        _ = lstmserve.Clint
+
+
+def test_the_wire_alone_imports_no_client() -> None:
+    found = imported_by("lstmserve.v1.generation_service_pb2")
+    assert {name for name in found if name.startswith("lstmserve_client")} == set()
 
 
 def imported_by(module: str) -> set[str]:

@@ -29,9 +29,11 @@ from lstmserve_client import (
     UnavailableError,
     VersionGoneError,
 )
+from lstmserve_client.keywords import (
+    GenerateOptions,
+)
 from lstmserve_client.stream import join
 from lstmserve_client.testing import FakeClock, FakeReply, FakeService
-from lstmserve_client.types import GenerateOptions
 from support.scripted_transport import (
     Connection,
     Script,

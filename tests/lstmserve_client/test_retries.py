@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from lstmserve_client import (
+    AsyncClient,
+    Client,
     DeadlineExceededError,
     InvalidRequestError,
     OverloadedError,
@@ -17,9 +19,10 @@ from lstmserve_client import (
     ServingStatus,
     UnavailableError,
 )
-from lstmserve_client.testing import FakeService
+from lstmserve_client.testing import FakeClock, FakeService
 
 LOST = UnavailableError("lost")
+LOADING = UnavailableError("loading", reason="MODEL_LOADING")
 TARGETS = ["127.0.0.1:1", "127.0.0.1:2"]
 
 
@@ -47,7 +50,7 @@ def ask(request: pytest.FixtureRequest) -> Callable[..., Any]:
 @pytest.mark.parametrize("method", ["reply", "generate"])
 def test_a_call_outlives_many_failures_in_a_row(ask: Callable[..., Any], method: str) -> None:
     service = FakeService({"hi": "Hello."})
-    service.fail_next(LOST, times=RetryPolicy().max_attempts - 1)
+    service.fail_next(LOADING, times=RetryPolicy().max_attempts - 1)
     assert ask(service, method, "hi").text == "Hello."
     assert len(service.requests) == RetryPolicy().max_attempts
     assert 3 < sum(service.clock.waits) < 15  # while a server is started again, say
@@ -56,12 +59,39 @@ def test_a_call_outlives_many_failures_in_a_row(ask: Callable[..., Any], method:
 @pytest.mark.parametrize("method", ["reply", "generate"])
 def test_a_call_does_not_outlive_too_many(ask: Callable[..., Any], method: str) -> None:
     service = FakeService()
-    service.fail_next(LOST, times=RetryPolicy().max_attempts)
-    with pytest.raises(UnavailableError, match="lost") as raised:
+    service.fail_next(LOADING, times=RetryPolicy().max_attempts)
+    with pytest.raises(UnavailableError, match="loading") as raised:
         ask(service, method, "hi")
     assert raised.value.request_id == service.requests[0].request_id
     # all tries of a call have one name
     assert len({request.request_id for request in service.requests}) == 1
+
+
+def test_a_server_that_was_there_is_waited_for_and_a_wrong_address_is_not() -> None:
+    service = FakeService()
+    client = service.client()
+    client.health()
+    service.fail_next(LOST, times=RetryPolicy().max_attempts - 1)
+    client.reply("hi")
+    assert 3 < sum(service.clock.waits) < 15
+    service.clock.waits.clear()
+    service.fail_next(LOST, times=RetryPolicy().max_attempts)
+    with pytest.raises(UnavailableError, match=r"^no server answers at 127.0.0.1:50051 \(lost\)"):
+        service.client().reply("hi")
+    assert 0.3 < sum(service.clock.waits) <= 1
+
+
+async def test_nobody_who_listens_is_told_soon_on_a_real_port(dead_target: str) -> None:
+    clock = FakeClock()
+    with Client(dead_target, clock=clock) as client:
+        with pytest.raises(UnavailableError, match=f"^no server answers at {dead_target} "):
+            client.reply("hi")
+        with pytest.raises(UnavailableError, match="; start one with `make serve` or"):
+            client.health()
+    async with AsyncClient(dead_target, clock=clock) as client_on_a_loop:
+        with pytest.raises(UnavailableError, match=r"check target and tls$"):
+            await client_on_a_loop.generate("hi").reply()
+    assert 0 < sum(clock.waits) <= 2
 
 
 @pytest.mark.parametrize("method", ["models", "model"])

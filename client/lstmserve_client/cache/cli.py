@@ -8,8 +8,10 @@ import typer
 
 from lstmserve_client.cache.prompts import BadLinesError, PromptLine, read_lines
 from lstmserve_client.connected import connected
+from lstmserve_client.keywords import (
+    RequestOptions,
+)
 from lstmserve_client.options import ReplyOptions, ServerOptions, grouped
-from lstmserve_client.types import RequestOptions
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lstmserve_client.cache.fields import LINE, check_object
-from lstmserve_client.types import RequestOptions, SamplingParams, StoppingCriteria
+from lstmserve_client.keywords import (
+    RequestOptions,
+)
+from lstmserve_client.types import (
+    SamplingParams,
+    StoppingCriteria,
+)
 
 
 @dataclass(frozen=True, slots=True)

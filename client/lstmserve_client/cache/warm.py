@@ -7,8 +7,14 @@ from typing import TypeAlias
 from lstmserve_client.async_client import AsyncClient
 from lstmserve_client.cache.prompts import PromptLine
 from lstmserve_client.errors import LstmserveError, OverloadedError
+from lstmserve_client.keywords import (
+    RequestOptions,
+)
 from lstmserve_client.options import ServerOptions
-from lstmserve_client.types import CacheWarmed, Priority, RequestOptions
+from lstmserve_client.types import (
+    CacheWarmed,
+    Priority,
+)
 
 MAX_ATTEMPTS = 10
 UNTOLD_DELAY_SECONDS = 1.0  # where a server that is too busy does not say when to come back

@@ -19,7 +19,6 @@ from lstmserve_client.transport import Attempt
 from lstmserve_client.types import (
     CacheMode,
     Priority,
-    Prompt,
     SamplingParams,
     StoppingCriteria,
     Turn,
@@ -35,7 +34,7 @@ AnyRequest: TypeAlias = pb.GenerateRequest | pb.GenerateReplyRequest
 class FakeRequest:
     """One attempt of ``generate`` or ``reply``: every try of a call is one."""
 
-    prompt: Prompt
+    prompt: str | tuple[Turn, ...]
     model: str
     model_version: str
     sampling: SamplingParams
@@ -109,7 +108,7 @@ def _constraint(message: pb.Constraint) -> Constraint | None:
     return None
 
 
-def _prompt(message: AnyRequest) -> Prompt:
+def _prompt(message: AnyRequest) -> str | tuple[Turn, ...]:
     if not message.HasField("conversation"):
         return message.prompt
     return tuple(

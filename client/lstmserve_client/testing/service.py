@@ -6,8 +6,9 @@ from typing import Unpack
 
 from lstmserve_client.async_client import AsyncClient
 from lstmserve_client.client import Client
-from lstmserve_client.config import DEFAULT_TARGET, ClientOptions
+from lstmserve_client.config import DEFAULT_TARGET
 from lstmserve_client.errors import LstmserveError, OverloadedError, UnavailableError
+from lstmserve_client.keywords import ClientOptions
 from lstmserve_client.testing.clock import FakeClock
 from lstmserve_client.testing.faults import Fault
 from lstmserve_client.testing.models import make_model
@@ -125,7 +126,7 @@ class FakeService:
         >>> service.delay_next(5.0)
         >>> service.client().reply("hi", timeout_seconds=1.0)
         Traceback (most recent call last):
-        lstmserve_client.errors.DeadlineExceededError: no reply within 1 s (timeout_seconds)
+        lstmserve_client.errors.DeadlineExceededError: no reply within 1 s (timeout)
         """
         self._server.faults.add(repeat(Fault(delay_seconds=seconds), times))
 

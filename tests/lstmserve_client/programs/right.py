@@ -3,6 +3,7 @@
 import asyncio
 from typing import assert_type
 
+import lstmserve
 from lstmserve_client import (
     AsyncClient,
     AsyncReplyStream,
@@ -40,8 +41,13 @@ HOW = RequestOptions(sampling=SamplingParams(seed=7))
 
 
 def ask() -> None:
+    assert_type(lstmserve.Client(), Client)
     with Client(["a:1", "b:1"], **OPTIONS) as client:
         assert_type(client.reply("hi", timeout_seconds=1.0, **HOW), Reply)
+        assert_type(client.reply("hi", temperature=0.2, seed=7, stop="END", model_version=2), Reply)
+        assert_type(client.reply([{"role": "user", "content": "hi"}], cache_mode="bypass"), Reply)
+        assert_type(next(client.reply_many(["hi"], concurrency=2)), Reply | LstmserveError)
+        assert_type(list(client.reply_many(["hi"], raise_errors=True, seed=7)), list[Reply])
         assert_type(client.models(), list[Model])
         assert_type(client.health(), ServingStatus)
         stream = client.generate([Turn("user", "hi")], request_id="mine")

@@ -6,6 +6,8 @@ from lstmserve_client import AsyncClient, Client, RetryPolicy, SamplingParams, T
 def ask(client: Client) -> None:
     client.reply("hi", tempreature=0.5)  # call-arg
     client.reply("hi", sampling={"seed": 1})  # arg-type
+    client.reply("hi", temperature="hot")  # arg-type
+    client.reply("hi", cache_mode="never")  # arg-type
     client.reply(Turn("user", "hi"))  # arg-type
     client.reply([Turn("wizard", "hi")])  # arg-type
     client.reply("hi", timeout_seconds="5")  # arg-type

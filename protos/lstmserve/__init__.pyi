@@ -1,0 +1,1 @@
+from lstmserve_client import *

@@ -1,0 +1,212 @@
+"""The examples in Python that use the client run against a server, and against one that hangs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import httpx
+import pytest
+import uvicorn
+from websockets.sync.client import connect
+
+from benchmarks.testbed.process import run_program
+from benchmarks.testbed.server import ServerProcess
+from lstmserve_client import Client
+from support.fake_server import FakeServer, serve_fake
+from support.understanding import LABELS, PRAISE, UNSURE, make_understanding_store
+
+EXAMPLES = Path(__file__).parents[2] / "docs/examples/python"
+WAIT_SECONDS = 30
+TRACK, HELLO, _ = LABELS
+
+
+@pytest.fixture(scope="module")
+def target(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server whose version has a classifier, and answers of its own."""
+    store = make_understanding_store(tiny_store / "tiny" / "1", tmp_path_factory.mktemp("store"))
+    with ServerProcess(store) as server:
+        yield server.target
+
+
+def run(name: str, *arguments: str | Path, lines: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, EXAMPLES / name, *arguments]
+    return run_program(command, input=lines, capture_output=True, text=True, check=False)
+
+
+def load(name: str) -> ModuleType:
+    spec = spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def serve_app(target: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The web back end before a server; who connects early waits for it."""
+    monkeypatch.setenv("LSTMSERVE_TARGET", target)
+    serving = uvicorn.Server(uvicorn.Config(load("app").app, log_level="error"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            serving.should_exit = True
+            thread.join()
+
+
+def read_events(body: str) -> list[tuple[str, object]]:
+    found = []
+    for block in body.strip().split("\n\n"):
+        name, data = block.split("\n")
+        found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
+
+
+def test_the_back_end_streams_events_and_passes_the_request_id_on(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_app(target, monkeypatch) as address:
+        url = f"http://{address}/reply"
+        answer = httpx.get(url, params={"question": "praise"}, headers={"x-request-id": "mine"})
+        empty = httpx.get(url, params={"question": " "})
+        bad = httpx.get(url, params={"question": "hi"}, headers={"x-request-id": "not mine"})
+    *texts, end = read_events(answer.text)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["x-request-id"] == "mine"
+    assert "".join(str(data) for _, data in texts) == "A person will call you."
+    assert {name for name, _ in texts} == {"text"}
+    assert end == ("end", "handover")
+    assert (empty.status_code, bad.status_code) == (422, 422)
+    assert empty.json()["error"].startswith("prompt: ")
+    assert empty.headers["x-request-id"]
+
+
+def test_the_back_end_talks_over_a_websocket(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_app(target, monkeypatch) as address, connect(f"ws://{address}/chat") as socket_:
+        for question, last in (("praise", {"end": "handover"}), (" ", None)):
+            socket_.send(question)
+            said = [json.loads(socket_.recv())]
+            while not said[-1].keys() & {"end", "error"}:
+                said.append(json.loads(socket_.recv()))
+            if last:
+                assert said[-1] == last
+                assert "".join(each["text"] for each in said[:-1]) == "A person will call you."
+            else:
+                assert said[-1]["error"].startswith("conversation.turns[2].text: ")
+
+
+@pytest.fixture
+def endless() -> Iterator[FakeServer]:
+    """A server whose reply never ends."""
+    with serve_fake() as fake:
+        fake.events.pop()
+        fake.hangs = True
+        yield fake
+
+
+def test_when_the_browser_goes_the_generation_is_canceled(
+    endless: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_app(endless.target, monkeypatch) as address:
+        params = {"question": "hi"}
+        with httpx.stream("GET", f"http://{address}/reply", params=params) as answer:
+            assert next(answer.iter_lines()) == "event: text"
+        assert endless.cancelled.wait(WAIT_SECONDS)
+        endless.cancelled.clear()
+        with connect(f"ws://{address}/chat") as socket_:
+            socket_.send("hi")
+            assert json.loads(socket_.recv()).keys() == {"text"}
+        assert endless.cancelled.wait(WAIT_SECONDS)
+
+
+def test_a_further_text_ends_the_reply_before(
+    endless: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        serve_app(endless.target, monkeypatch) as address,
+        connect(f"ws://{address}/chat") as socket_,
+    ):
+        socket_.send("hi")
+        socket_.recv()
+        socket_.send("no, wait")
+        assert endless.cancelled.wait(WAIT_SECONDS)
+        while len(endless.requests) == 1:
+            assert json.loads(socket_.recv()).keys() == {"text"}  # of the first, or the second
+        texts = [[turn.text for turn in each.conversation.turns] for each in endless.requests]
+        assert texts == [["hi"], ["no, wait"]]
+
+
+def test_the_bot_hands_over_and_is_silent_until_it_is_given_back(target: str) -> None:
+    lines = ["a praise", "a are you there?", "b cancel", "a /bot", "a praise"]
+    told = run("bot.py", target, lines="\n".join(lines))
+    assert told.returncode == 0, told.stderr
+    said = [line for line in told.stdout.splitlines() if line.startswith(("#a", "@support #a"))]
+    handed_over = ["#a A person will call you.", f"@support #a: praise ({PRAISE})"]
+    assert said[:2] == handed_over
+    assert len(said) == 3  # nothing to the second line, and something to the last one
+    assert "  agent: A person will call you." in told.stdout
+    assert "\n#b " in told.stdout
+
+
+def test_the_bot_hands_over_what_it_does_not_understand_twice(target: str) -> None:
+    bot = load("bot")
+    said: list[str] = []
+    paged: list[str] = []
+    with Client(target) as client:
+        talking = bot.Bot(
+            client, lambda _, text: said.append(text), lambda _, text: paged.append(text)
+        )
+        talking.channels["a"] = bot.Channel(client.conversation(min_confidence=1.0))
+        talking.on_message("a", "cancel")
+        assert paged == []
+        talking.on_message("a", "cancel")
+    assert len(said) == 2
+    assert all(text.startswith(UNSURE.partition("?")[0].partition("{")[0]) for text in said)
+    assert paged[0].startswith(f"cancel ({TRACK})\n  user: cancel\n  agent: ")
+
+
+def test_the_bot_hands_over_when_there_is_no_reply() -> None:
+    told = run("bot.py", "127.0.0.1:1", lines="a hi\na hello?\n")
+    first, second = told.stdout.splitlines()
+    assert first == "#a I cannot answer just now; a colleague will."
+    assert second.startswith("@support #a: hi (no server answers at")
+
+
+def test_the_batch_answers_every_row(target: str, tmp_path: Path) -> None:
+    source, made = tmp_path / "in.csv", tmp_path / "out.csv"
+    questions = ["praise", " ", "refund", 'a "quoted", one']
+    with source.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ("id", "question"))
+        writer.writeheader()
+        writer.writerows({"id": number, "question": text} for number, text in enumerate(questions))
+    told = run("batch.py", target, source, made)
+    assert (told.returncode, told.stderr) == (1, "")
+    with made.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["question"] for row in rows] == questions
+    assert (rows[0]["reply"], rows[0]["label"]) == ("A person will call you.", PRAISE)
+    assert rows[0]["outcome"] == "handover"
+    assert rows[1]["error"].startswith("prompt: ")
+    assert rows[2]["label"] == HELLO
+    assert [bool(row["reply"]) for row in rows] == [True, False, True, True]
+
+
+def test_the_chat_goes_on_after_an_error(target: str) -> None:
+    told = run("chat.py", target, lines="praise\n\npraise\n")
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("A person will call you.\n\n[conversation.turns[2].text: ")
+    assert told.stdout.partition("]\n")[2].endswith("\n")  # of the last one's reply

@@ -1,0 +1,80 @@
+"""Prompts and conversations as callers write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from lstmserve_client import InvalidRequestError, Turn
+from lstmserve_client.messages import read_prompt, read_turns
+from lstmserve_client.testing import FakeService
+
+TURNS = [Turn("user", "hi"), Turn("agent", "hello"), Turn("user", "why?")]
+MESSAGES = [
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": "hello"},
+    {"role": "user", "content": "why?"},
+]
+
+
+def test_messages_are_turns() -> None:
+    assert read_prompt(MESSAGES) == TURNS
+    assert read_prompt([TURNS[0], Turn("assistant", "hello"), MESSAGES[2]]) == TURNS
+    assert read_prompt("hi") == "hi"
+    assert read_turns(iter(TURNS)) == TURNS
+
+
+def test_messages_are_sent_and_gone_on_from() -> None:
+    service = FakeService()
+    client = service.client()
+    client.reply(MESSAGES)
+    client.conversation(MESSAGES[:2]).reply("why?")
+    assert [request.prompt for request in service.requests] == [tuple(TURNS), tuple(TURNS)]
+
+
+@pytest.mark.parametrize(
+    ("told", "prompt"),
+    [
+        ('prompt: must be text, such as "Where is my order?", or a list of turns, ', None),
+        ("prompt: must be text, such as ", {"role": "user", "content": "hi"}),
+        ("prompt: must be text, such as ", Turn("user", "hi")),
+        ("prompt: must be text, not bytes; decode them: prompt.decode()", b"hi"),
+        ("conversation.turns[0]: must be a Turn, such as ", [("user", "hi")]),
+        ("conversation.turns[1]: must be a Turn, such as ", [TURNS[0], "hi"]),
+        ('conversation.turns[0]: must have the keys "role" and "content"', [{"role": "user"}]),
+        ("conversation.turns[0].text: must be text, not list", [{"role": "user", "content": []}]),
+    ],
+)
+def test_what_is_neither_text_nor_turns_is_told(told: str, prompt: object) -> None:
+    service = FakeService()
+    with pytest.raises(TypeError) as raised:
+        service.client().reply(prompt)  # type: ignore[arg-type]
+    assert str(raised.value).startswith(told)
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("field", "prompt"),
+    [
+        ("conversation.turns[0].role", [{"role": "system", "content": "be kind"}]),
+        ("conversation.turns[1].role", [TURNS[0], Turn("wizard", "hi")]),  # type: ignore[arg-type]
+        ("conversation.turns[0].text", [Turn("user", "\ud800")]),
+        ("prompt", "hi \ud800"),
+        ("prompt", "x" * 10_000_000),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_by_name(field: str, prompt: str | list[Turn]) -> None:
+    service = FakeService()
+    with pytest.raises(InvalidRequestError) as raised:
+        service.client().reply(prompt)
+    assert str(raised.value).startswith(f"{field}: ")
+    assert [each.field for each in raised.value.violations] == [field]
+    assert service.requests == []
+
+
+def test_several_texts_are_not_one() -> None:
+    client = FakeService().client()
+    with pytest.raises(TypeError, match=r"^prompts: must be several"):
+        client.classify_many("hi")
+    for turns in ("hi", None):
+        with pytest.raises(TypeError, match=r"^turns: must be a list"):
+            client.conversation(turns)  # type: ignore[arg-type]
