@@ -113,6 +113,22 @@ def test_every_pod_is_restricted_and_has_no_token(setting: str) -> None:
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
+def test_a_package_holds_what_the_links_lead_to(tmp_path: Path) -> None:
+    packaged = ask_helm(SETTINGS["everything"], folder=tmp_path)
+    assert packaged == ask_helm(SETTINGS["everything"])
+    assert [path.name for path in tmp_path.iterdir()] == ["lstmserve-0.1.0.tgz"]
+
+
+def test_another_release_shares_nothing_but_what_it_is() -> None:
+    one, other = (render(SETTINGS["everything"], name) for name in ("lstmserve", "prod"))
+    names = {each["metadata"]["name"] for each in other}
+    assert names == {f"prod-{each['metadata']['name']}" for each in one}
+    (deployment,) = (each for each in other if each["kind"] == "Deployment")
+    labels = deployment["spec"]["selector"]["matchLabels"]
+    assert labels["app.kubernetes.io/instance"] == "prod"
+    assert labels["app.kubernetes.io/name"] == "lstmserve"  # the job that the rules know
+
+
 @pytest.mark.parametrize(
     ("values", "named"),
     [

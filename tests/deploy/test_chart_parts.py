@@ -51,6 +51,15 @@ def test_versions_are_copied_before_the_server_starts_and_then_beside_it() -> No
     assert mounts["models"] == {"name": "models", "mountPath": "/models", "readOnly": True}
 
 
+def test_models_of_that_size_are_within_the_limits_of_the_pod() -> None:
+    """A volume of a pod counts against the sum of what its containers may write."""
+    pod = pod_of("everything")
+    (size,) = (v["emptyDir"]["sizeLimit"] for v in pod["volumes"] if v["name"] == "models")
+    for container in pod["initContainers"]:
+        limit = container["resources"]["limits"]["ephemeral-storage"]
+        assert int(limit.removesuffix("Mi")) >= (int(size.removesuffix("Gi")) << 10) + 64
+
+
 def test_a_volume_is_written_by_the_job_alone() -> None:
     rendered = render(SETTINGS["volume"])
     job = find_in(rendered, "CronJob", "-copying")["spec"]["jobTemplate"]["spec"]["template"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,13 @@ from support.chart import CHART
 
 pytestmark = pytest.mark.system
 
-COMMAND = ["sh", str(CHART / "files/copy-versions")]
+SCRIPT = str(CHART / "files/copy-versions")
+
+
+@pytest.fixture(params=["dash", "busybox sh"])
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    """The strictest of Debian's, and that of rclone's image."""
+    return str(request.param).split()
 
 
 @pytest.fixture
@@ -37,12 +45,22 @@ def publish(bucket: Path, version: str, manifest: str = "manifest.json") -> None
     (folder / manifest).write_text("{}")
 
 
-def copy(bucket: Path, store: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+Copy = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def copy(shell: list[str], bucket: Path, store: Path) -> Copy:
+    return partial(copy_once, [*shell, SCRIPT, str(bucket), str(store)], store.parent)
+
+
+def copy_once(
+    command: list[str], folder: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return run_program(
-        [*COMMAND, str(bucket), str(store)],
+        command,
         env={
             "PATH": "/usr/bin:/bin",
-            "RCLONE_CONFIG": str(store.parent / "none.conf"),
+            "RCLONE_CONFIG": str(folder / "none.conf"),
             **variables,
         },
         capture_output=True,
@@ -51,12 +69,12 @@ def copy(bucket: Path, store: Path, **variables: str) -> subprocess.CompletedPro
     )
 
 
-def test_versions_come_whole_and_once(bucket: Path, store: Path) -> None:
+def test_versions_come_whole_and_once(copy: Copy, bucket: Path, store: Path) -> None:
     publish(bucket, "support-en/3")
     publish(bucket, "support-en/4", manifest="not-yet.json")  # still being uploaded
     (store / "support-en/3.part").mkdir(parents=True)  # of a copy that was killed
     (store / "support-en/3.part/rest").touch()
-    done = copy(bucket, store)
+    done = copy()
     assert (done.returncode, done.stdout) == (0, "copied support-en/3\n")
     names = {path.relative_to(store).as_posix() for path in store.rglob("*")}
     assert names == {
@@ -65,45 +83,51 @@ def test_versions_come_whole_and_once(bucket: Path, store: Path) -> None:
         "support-en/3/manifest.json",
         "support-en/3/model.pt",
     }
-    again = copy(bucket, store)
+    again = copy()
     assert (again.returncode, again.stdout) == (0, "")
 
 
-def test_what_is_taken_away_there_goes_here(bucket: Path, store: Path) -> None:
+def test_what_is_taken_away_there_goes_here(copy: Copy, bucket: Path, store: Path) -> None:
     for version in ("support-en/3", "support-en/4", "verse-zh/1"):
         publish(bucket, version)
     (bucket / "DEFAULT_MODEL").write_text("support-en\n")
-    assert copy(bucket, store).returncode == 0
+    assert copy().returncode == 0
     assert look_into(store).versions == {"support-en": [4, 3], "verse-zh": [1]}
     assert read_default(store) == "support-en"
     (bucket / "support-en/4/manifest.json").unlink()
     (bucket / "DEFAULT_MODEL").unlink()
-    assert copy(bucket, store).stdout == "removed support-en/4\n"
+    assert copy().stdout == "removed support-en/4\n"
     assert look_into(store).versions == {"support-en": [3], "verse-zh": [1]}
     assert read_default(store) == ""
 
 
-def test_only_the_models_asked_for_are_copied(bucket: Path, store: Path) -> None:
+def test_only_the_models_asked_for_are_copied(copy: Copy, bucket: Path, store: Path) -> None:
     for version in ("support-en/3", "verse-zh/1", "code-py/2"):
         publish(bucket, version)
-    assert copy(bucket, store, MODELS="support-en code-py").returncode == 0
+    assert copy(MODELS="support-en code-py").returncode == 0
     assert look_into(store).versions == {"code-py": [2], "support-en": [3]}
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_a_wrong_path_takes_nothing_away(bucket: Path, store: Path, *, is_there: bool) -> None:
+def test_a_wrong_path_takes_nothing_away(
+    copy: Copy, bucket: Path, store: Path, *, is_there: bool
+) -> None:
     publish(store, "support-en/3")
     if is_there:
         bucket.mkdir()
-    done = copy(bucket, store)
+    done = copy()
     assert done.returncode == 1
     assert str(bucket) in done.stderr
     assert look_into(store).versions == {"support-en": [3]}
 
 
-def test_beside_a_server_it_goes_on_until_it_is_told_to_end(bucket: Path, store: Path) -> None:
+def test_beside_a_server_it_goes_on_until_it_is_told_to_end(
+    shell: list[str], bucket: Path, store: Path
+) -> None:
     publish(bucket, "support-en/3")
-    with spawn([*COMMAND, str(bucket), str(store), "0.1"], stdout=subprocess.DEVNULL) as process:
+    with spawn(
+        [*shell, SCRIPT, str(bucket), str(store), "0.1"], stdout=subprocess.DEVNULL
+    ) as process:
         until(lambda: look_into(store).versions == {"support-en": [3]}, "version 3 is copied")
         publish(bucket, "support-en/4")
         until(lambda: look_into(store).versions == {"support-en": [4, 3]}, "and 4 is")

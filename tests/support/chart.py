@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,6 +16,7 @@ from support.manifests import Manifest
 
 CHART = ROOT / "docker/helm/lstmserve"
 MANIFESTS_BIN = ROOT / ".venv-manifests/bin"
+RELEASE = "lstmserve"
 CUSTOM = ("monitoring.coreos.com/", "keda.sh/", "gateway.networking.k8s.io/", "serving.kserve.io/")
 """Groups of resources that Kubernetes itself does not know."""
 
@@ -64,15 +66,11 @@ SETTINGS: dict[str, Values] = {
 
 
 @cache
-def _ask(values: str) -> dict[str, Any]:
+def _ask(question: str) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(
         run_program(
-            [
-                str(MANIFESTS_BIN / "python"),
-                str(ROOT / "tests/deploy/manifests/chart.py"),
-                str(CHART),
-            ],
-            input=values,
+            [MANIFESTS_BIN / "python", ROOT / "tests/deploy/manifests/chart.py"],
+            input=question,
             capture_output=True,
             text=True,
             check=True,
@@ -81,14 +79,19 @@ def _ask(values: str) -> dict[str, Any]:
     return answer
 
 
-def ask_helm(values: Values) -> dict[str, Any]:
-    """What Helm says of these values: ``lint``, and ``manifests`` or ``error``."""
-    return _ask(json.dumps(values, sort_keys=True))
+def ask_helm(values: Values, release: str = RELEASE, folder: Path | None = None) -> dict[str, Any]:
+    """What Helm says of these values: ``lint``, and ``manifests`` or ``error``.
+
+    With a folder it is asked about a package, which is made there.
+    """
+    question = {"values": values, "release": release, "chart": str(CHART)}
+    where = str(folder) if folder else ""
+    return _ask(json.dumps({**question, "folder": where}, sort_keys=True))
 
 
-def render(values: Values) -> list[Manifest]:
-    """All manifests of a release named lstmserve in a namespace of that name."""
-    answer = ask_helm(values)
+def render(values: Values, release: str = RELEASE) -> list[Manifest]:
+    """All manifests of a release in a namespace of its name."""
+    answer = ask_helm(values, release)
     assert "error" not in answer, answer["error"]
     texts = (text for path, text in answer["manifests"].items() if path.endswith(".yaml"))
     return [each for each in chain(*map(yaml.safe_load_all, texts)) if each]
@@ -99,7 +102,7 @@ def find_in(manifests: list[Manifest], kind: str, suffix: str = "") -> Manifest:
     (found,) = (
         each
         for each in manifests
-        if (each["kind"], each["metadata"]["name"]) == (kind, f"lstmserve{suffix}")
+        if (each["kind"], each["metadata"]["name"]) == (kind, RELEASE + suffix)
     )
     return found
 
