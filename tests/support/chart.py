@@ -48,6 +48,7 @@ SETTINGS: dict[str, Values] = {
         "affinity": {"nodeAffinity": {}},
         "priorityClassName": "important",
         "podAnnotations": {"example.com/team": "models"},
+        "serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/models"},
         "networkPolicy": {"egress": [{"ports": [{"port": 4317}]}], "dnsAddresses": ["fd00::a"]},
     },
     "tls": {"tls": TLS, **ROUTES},
