@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -133,3 +134,21 @@ def test_beside_a_server_it_goes_on_until_it_is_told_to_end(
         until(lambda: look_into(store).versions == {"support-en": [4, 3]}, "and 4 is")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_it_ends_also_while_the_bucket_does_not_answer(
+    shell: list[str], store: Path, tmp_path: Path
+) -> None:
+    """The pod that it is in would wait for it."""
+    asked, answer = tmp_path / "asked", tmp_path / "answer"
+    os.mkfifo(answer)
+    rclone = tmp_path / "bin/rclone"
+    rclone.parent.mkdir()
+    rclone.write_text(f"#!/bin/sh\ntouch {asked}\nexec cat {answer}\n")
+    rclone.chmod(0o755)
+    path = f"{rclone.parent}:/usr/bin:/bin"
+    with spawn([*shell, SCRIPT, "bucket", str(store), "0.1"], env={"PATH": path}) as process:
+        until(asked.exists, "the bucket is asked")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    answer.open("w").close()  # in a pod it would have ended with its shell
