@@ -20,6 +20,8 @@ WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 # the example for Node, which the tests run; it is the one thing here that comes from npm
 NODE := docs/examples/node
+# Helm and Checkov, which the tests of manifests run
+MANIFESTS := .venv-manifests
 
 .PHONY: serve test test-system test-benchmarks test-containers check check-protos install protos dashboards reference format clean
 
@@ -30,10 +32,10 @@ serve: $(VENV)/serving
 test: install
 	$(PYTEST)
 
-# a browser, proxies, Prometheus, Go and Node: installs what is missing, or says how to
+# a browser, proxies, Prometheus, Helm, Go and Node: installs what is missing, or says how to
 test-system: install
 	tests/install-programs
-	$(MAKE) --no-print-directory $(NODE)/node_modules
+	$(MAKE) --no-print-directory $(NODE)/node_modules $(MANIFESTS)/installed
 	$(PYTEST) -m system
 
 # every benchmark in its shortest form, one after the other: they measure
@@ -50,6 +52,7 @@ check: install check-protos
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python docker/helm/reference.py --check
 
 check-protos: install
 	$(BIN)/buf lint
@@ -60,6 +63,7 @@ protos: install
 
 reference: install
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docker/helm/reference.py
 
 dashboards: install
 	$(BIN)/python -m lstmserve_dashboards
@@ -92,5 +96,10 @@ $(NODE)/node_modules: $(NODE)/package-lock.json
 	npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund
 	touch $@
 
+$(MANIFESTS)/installed: tests/deploy/manifests/requirements.txt
+	$(PYTHON) -m venv $(MANIFESTS)
+	$(MANIFESTS)/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(NODE)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(MANIFESTS) $(NODE)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -49,14 +49,14 @@ def options() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", ["base", "model-volume"])
+@pytest.mark.parametrize("name", ["base", "model-volume", "redis"])
 def test_everything_is_valid_by_the_schemas(name: str, version: str) -> None:
     for manifest in manifests(FOLDER / name):
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
 def test_no_file_is_forgotten() -> None:
-    for folder in (BASE, FOLDER / "model-volume"):
+    for folder in (BASE, *(FOLDER / name for name in ("kserve", "model-volume", "redis"))):
         own = kustomization(folder)
         named = {*own["resources"], *(each["path"] for each in own.get("patches", ()))}
         named |= {f for each in own.get("configMapGenerator", ()) for f in each["files"]}
@@ -173,6 +173,16 @@ def test_nothing_is_let_in_or_out_unasked() -> None:
     assert ports == [[50051], [9464]]
     assert all(rule["from"] for rule in server["spec"]["ingress"])
     assert all(rule["to"] for rule in server["spec"]["egress"])
+
+
+def test_names_are_found_also_where_nodes_have_a_cache_of_them() -> None:
+    _, server, _ = (each for each in manifests(BASE) if each["kind"] == "NetworkPolicy")
+    (rule,) = (each for each in server["spec"]["egress"] if each["ports"][0]["port"] == 53)
+    pods, node = rule["to"]
+    (labels,) = pods["podSelector"]["matchExpressions"]
+    assert labels["values"] == ["kube-dns", "node-local-dns"]
+    assert node == {"ipBlock": {"cidr": "169.254.20.10/32"}}
+    assert {each["protocol"] for each in rule["ports"]} == {"UDP", "TCP"}
 
 
 def test_redis_is_reached_by_servers_alone_and_reaches_nobody() -> None:

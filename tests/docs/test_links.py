@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("docs", "benchmarks", "model_store")
+FOLDERS = ("docs", "benchmarks", "docker", "model_store")
 OURS = [*ROOT.glob("*.md"), *(path for name in FOLDERS for path in ROOT.glob(f"{name}/**/*.md"))]
 DOCUMENTS = [path for path in OURS if "node_modules" not in path.parts]
 MAX_COLUMNS = 120
