@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,10 +16,13 @@ from pathlib import Path
 from types import ModuleType
 
 import httpx
+import pyarrow as pa
 import pytest
 import uvicorn
+from pyarrow import parquet
 from websockets.sync.client import connect
 
+from benchmarks.testbed.ports import find_free_address
 from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import ServerProcess
 from lstmserve_client import Client
@@ -203,6 +207,49 @@ def test_the_batch_answers_every_row(target: str, tmp_path: Path) -> None:
     assert rows[1]["error"].startswith("prompt: ")
     assert rows[2]["label"] == HELLO
     assert [bool(row["reply"]) for row in rows] == [True, False, True, True]
+
+
+QUESTIONS = [f"refund {number}" for number in range(10)]
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    """Two files, with a row that no model answers."""
+    folder = tmp_path / "questions"
+    folder.mkdir()
+    parquet.write_table(pa.table({"question": QUESTIONS}), folder / "a.parquet")
+    parquet.write_table(pa.table({"question": ["praise", " "]}), folder / "b.parquet")
+    return folder
+
+
+def test_the_job_answers_every_row_and_goes_on_where_it_was_stopped(
+    target: str, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOB_PART_ROWS", "4")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    told = run("job.py", target, questions, whole)
+    assert (told.returncode, told.stderr) == (0, "")
+    parts = sorted(whole.glob("*.parquet"))
+    assert len(parts) == 4  # of 4, 4 and 2 rows, and of the other file's 2
+    rows = parquet.read_table(parts).to_pylist()
+    assert [row["question"] for row in rows] == [*QUESTIONS, "praise", " "]
+    assert rows[-2]["reply"] == "A person will call you."
+    assert [row["error"] is None for row in rows] == [True] * 11 + [False]
+    shutil.copytree(whole, stopped)
+    for part in parts[1:3]:
+        (stopped / part.name).unlink()
+    (stopped / parts[1].name).with_suffix(".part").write_text("half of it")
+    told = run("job.py", target, questions, stopped)
+    assert len(told.stdout.splitlines()) == 2
+    for part in parts:
+        assert (stopped / part.name).read_bytes() == part.read_bytes()
+
+
+def test_the_job_leaves_no_part_that_it_could_not_finish(questions: Path, tmp_path: Path) -> None:
+    told = run("job.py", find_free_address(), questions, tmp_path / "answers")
+    assert told.returncode == 1
+    assert told.stderr.startswith("stopped, and goes on when it is started again: ")
+    assert not list((tmp_path / "answers").glob("part*"))
 
 
 def test_the_chat_goes_on_after_an_error(target: str) -> None:

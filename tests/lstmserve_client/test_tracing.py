@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from opentelemetry import trace
@@ -15,7 +12,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from benchmarks.testbed.process import run_program
 from lstmserve_client import AsyncClient, Client, HedgePolicy, UnavailableError
 from lstmserve_client.testing import FakeClock
 from support.fake_server import FakeServer
@@ -108,13 +104,3 @@ async def test_leaving_a_traced_stream_cancels_it(traces: Traces, fake: FakeServ
         async with client_on_a_loop.generate("hi") as events:
             await anext(events)
         assert await asyncio.to_thread(fake.cancelled.wait, WAIT_SECONDS)
-
-
-def test_the_plugin_of_grpc_measures_both_clients(fake: FakeServer) -> None:
-    """In a process of its own, for it observes all there is."""
-    program = Path(__file__).parent / "programs" / "metered.py"
-    run = run_program(
-        [sys.executable, program, fake.target], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout) == {"GenerateReply": 2, "Generate": 1}
