@@ -103,17 +103,24 @@ class SentinelProcess(RedisProcess):
 
     service = "main"
 
-    def __init__(self, master: RedisProcess) -> None:
+    def __init__(self, master: RedisProcess, *, password: str | None = None) -> None:
+        """``password`` is the sentinel's own; it knows the master's."""
         self._master = master
-        super().__init__()
+        super().__init__(password=password)
 
     def options(self) -> tuple[str, ...]:
         settings = self.folder / "sentinel.conf"  # it must be able to write to it
         settings.write_text(
             f"port {self.port}\nbind {HOST}\n"
             f"sentinel monitor {self.service} {HOST} {self._master.port} 1\n"
+            f"{self._logins()}"
         )
         return (str(settings), "--sentinel")
+
+    def _logins(self) -> str:
+        ours = f"requirepass {self.password}\n" if self.password else ""
+        theirs = self._master.password
+        return ours + (f"sentinel auth-pass {self.service} {theirs}\n" if theirs else "")
 
 
 def start_cluster(*nodes: RedisProcess, without_slots: Sequence[RedisProcess] = ()) -> None:

@@ -11,6 +11,8 @@ FORMS = (
     "redis+sentinel://host:port,host:port/service/db or redis+cluster://host:port,host:port"
 )
 TLS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs"})
+# who we are to the sentinels, which know other users than the server that they name
+SENTINEL_LOGIN = ("sentinel_username", "sentinel_password")
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
 
@@ -35,6 +37,8 @@ class RedisAddress:
     is_tls: bool = False
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
+    sentinel_username: str | None = field(default=None, repr=False)
+    sentinel_password: str | None = field(default=None, repr=False)
     tls: tuple[tuple[str, str], ...] = ()  # options of redis-py: files, and whom to trust
 
 
@@ -93,7 +97,10 @@ def _parse_socket(parts: SplitResult, options: dict[str, str]) -> RedisAddress:
 
 def _parse_hosts(parts: SplitResult, options: dict[str, str], topology: Topology) -> RedisAddress:
     is_tls = parts.scheme.startswith("rediss")
-    _check_options(options, TLS_OPTIONS if is_tls else frozenset())
+    is_sentinel = topology is Topology.SENTINEL
+    known = {*(TLS_OPTIONS if is_tls else ()), *(SENTINEL_LOGIN if is_sentinel else ())}
+    _check_options(options, frozenset(known))
+    watcher, secret = (options.pop(name, None) or None for name in SENTINEL_LOGIN)
     login, _, hosts = parts.netloc.rpartition("@")
     username, password = _parse_login(login)
     service, db = _parse_path(parts.path, topology)
@@ -105,6 +112,8 @@ def _parse_hosts(parts: SplitResult, options: dict[str, str], topology: Topology
         is_tls=is_tls,
         username=username,
         password=password,
+        sentinel_username=watcher,
+        sentinel_password=secret,
         tls=tuple(options.items()),
     )
 
@@ -161,7 +170,10 @@ def _parse_db(text: str) -> int:
 def _check_options(options: dict[str, str], known: frozenset[str]) -> None:
     if not options.keys() <= known:
         if not known:
-            raise ValueError("must have no options after '?'; those of TLS are for rediss://")
+            raise ValueError(
+                "must have no options after '?'; those of TLS are for rediss://, those of "
+                "sentinels for redis+sentinel://"
+            )
         raise ValueError(f"must have only these options after '?': {', '.join(sorted(known))}")
 
 

@@ -99,8 +99,9 @@ async def close_client(client: Client) -> None:
 
 def _make_sentinel_pool(address: RedisAddress, options: dict[str, Any]) -> ConnectionPool:
     kind = SentinelManagedSSLConnection if address.is_tls else SentinelManagedConnection
+    login = {"username": address.sentinel_username, "password": address.sentinel_password}
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        address.nodes, sentinel_kwargs={**_plain_options(), **_tls_options(address)}
+        address.nodes, sentinel_kwargs={**login, **_plain_options(), **_tls_options(address)}
     )
     return SentinelConnectionPool(  # type: ignore[no-untyped-call]
         address.service,

@@ -100,6 +100,37 @@ async def test_goes_on_without_the_nodes_that_the_url_names(
     assert not events.problems
 
 
+async def test_slots_that_move_take_their_entries_along(
+    primaries: list[RedisProcess], events: CacheEvents
+) -> None:
+    """Lookups go on meanwhile, and each finds what is there: nothing is asked of a wrong node."""
+    await store_all(primaries[0])
+    async with open_store(url_of(primaries[0].port), events) as store:
+        assert await find_all(store) == KEYS
+        for source, destination in (primaries, primaries[::-1]):
+            for slot in sorted({slot_of(source, key) for key in source.client.keys("*")}):
+                move_slot(slot, source, destination)
+                assert await find_all(store) == KEYS
+            assert not source.client.keys("*")
+        assert await store.purge(Selection()) == len(KEYS)
+    assert not events.problems
+
+
+def slot_of(node: RedisProcess, key: bytes) -> int:
+    return int(node.client.execute_command("CLUSTER", "KEYSLOT", key))
+
+
+def move_slot(slot: int, source: RedisProcess, destination: RedisProcess) -> None:
+    """As an operator's tools do it, a slot at a time."""
+    ids = [node.read_text("CLUSTER", "MYID") for node in (source, destination)]
+    destination.read_text("CLUSTER", "SETSLOT", str(slot), "IMPORTING", ids[0])
+    source.read_text("CLUSTER", "SETSLOT", str(slot), "MIGRATING", ids[1])
+    for key in source.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+        source.client.execute_command("MIGRATE", HOST, destination.port, key, 0, 10_000)
+    for node in (destination, source):
+        node.read_text("CLUSTER", "SETSLOT", str(slot), "NODE", ids[1])
+
+
 async def test_a_primary_that_is_gone_is_left(
     primaries: list[RedisProcess], replica: RedisProcess, events: CacheEvents
 ) -> None:

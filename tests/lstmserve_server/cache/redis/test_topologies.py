@@ -22,6 +22,7 @@ def urls() -> Iterator[dict[str, str]]:
         locked = servers.enter_context(RedisProcess(password="p@ss/word"))
         master = servers.enter_context(RedisProcess())
         sentinel = servers.enter_context(SentinelProcess(master))
+        guard = servers.enter_context(SentinelProcess(locked, password="guard/word"))
         node = servers.enter_context(RedisProcess("--cluster-enabled", "yes"))
         start_cluster(node)
         yield {
@@ -30,12 +31,20 @@ def urls() -> Iterator[dict[str, str]]:
             "password": f"redis://default:p%40ss%2Fword@{HOST}:{locked.port}",
             "socket and password": f"unix://:p%40ss%2Fword@{locked.socket_path}?db=5",
             "sentinel": f"redis+sentinel://{HOST}:1,{HOST}:{sentinel.port}/main/3",
+            "sentinel and passwords": (
+                f"redis+sentinel://:p%40ss%2Fword@{HOST}:{guard.port}/main/4"
+                "?sentinel_password=guard%2Fword"
+            ),
             "cluster": f"redis+cluster://{HOST}:{node.port}",
         }
 
 
 @pytest.mark.parametrize(
-    "name", ["socket", "database", "password", "socket and password", "sentinel", "cluster"]
+    "name",
+    [
+        *("socket", "database", "password", "socket and password"),
+        *("sentinel", "sentinel and passwords", "cluster"),
+    ],
 )
 async def test_serves(urls: dict[str, str], events: CacheEvents, name: str) -> None:
     key, other = make_key(), make_key("other")
