@@ -75,13 +75,14 @@ class Administration(ABC):
         model: str | None = None,
         model_version: str | int | None = None,
         caller: str | None = None,
+        tag: str | None = None,
         **options: Unpack[CallOptions],
     ) -> CachePurged:
         """Drop the replies and states that fit all that is given; everything if nothing is.
 
         An empty ``caller`` stands for those who give no name.
         """
-        return self._administer(calls.purge_cache(model, model_version, caller), options)
+        return self._administer(calls.purge_cache(model, model_version, caller, tag), options)
 
     @spelled_out
     def warm_cache(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> CacheWarmed:

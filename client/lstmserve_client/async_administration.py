@@ -81,13 +81,14 @@ class AsyncAdministration(ABC):
         model: str | None = None,
         model_version: str | int | None = None,
         caller: str | None = None,
+        tag: str | None = None,
         **options: Unpack[CallOptions],
     ) -> CachePurged:
         """Drop the replies and states that fit all that is given; everything if nothing is.
 
         An empty ``caller`` stands for those who give no name.
         """
-        return await self._administer(calls.purge_cache(model, model_version, caller), options)
+        return await self._administer(calls.purge_cache(model, model_version, caller, tag), options)
 
     @spelled_out
     async def warm_cache(self, prompt: Prompt, **options: Unpack[GenerateOptions]) -> CacheWarmed:

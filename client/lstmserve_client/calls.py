@@ -169,9 +169,9 @@ def cache_stats() -> UnaryCall[types.CacheStats]:
 
 
 def purge_cache(
-    model: str | None, model_version: str | int | None, caller: str | None
+    model: str | None, model_version: str | int | None, caller: str | None, tag: str | None
 ) -> UnaryCall[types.CachePurged]:
-    request = purge_request(model, model_version, caller)
+    request = purge_request(model, model_version, caller, tag)
     return UnaryCall(methods.PURGE_CACHE, request, convert_administration.cache_purged)
 
 

@@ -79,6 +79,9 @@ class RequestOptions(SamplingOptions, StoppingOptions, total=False):
     cache_mode: Annotated[
         CacheMode | CacheModeName | None, '"default", "bypass", "refresh" or "only_if_cached"'
     ]
+    cache_tags: Annotated[
+        str | Sequence[str] | None, "a name to purge what is kept by, or up to 8 of them"
+    ]
     priority: Annotated[Priority | PriorityName | None, '"low", "normal" or "high"']
 
 

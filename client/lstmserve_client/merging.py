@@ -1,6 +1,6 @@
 """Options that can be given in more than one way, brought into one. Pure functions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, NamedTuple, TypedDict, cast
 
@@ -20,6 +20,7 @@ class FoldedOptions(TypedDict, total=False):
     sampling: SamplingParams
     stopping: StoppingCriteria
     cache_mode: CacheMode | CacheModeName
+    cache_tags: str | Sequence[str]
     priority: Priority | PriorityName
     min_confidence: float
     variables: Mapping[str, str]

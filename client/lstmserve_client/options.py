@@ -366,9 +366,17 @@ class CacheOptions:
             rich_help_panel=_REQUEST,
         ),
     ] = CacheMode.DEFAULT
+    cache_tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TAG",
+            help="A name to purge what is kept by; may be given several times.",
+            rich_help_panel=_REQUEST,
+        ),
+    ] = None
 
     def over(self, options: RequestOptions) -> RequestOptions:
-        return {**options, "cache_mode": self.cache}
+        return {**options, "cache_mode": self.cache, "cache_tags": self.cache_tag or ()}
 
 
 def grouped(verb: Callable[..., None]) -> Callable[..., None]:

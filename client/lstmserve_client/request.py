@@ -61,6 +61,7 @@ def fill_request(
     sampling: types.SamplingParams | None = None,
     stopping: types.StoppingCriteria | None = None,
     cache_mode: types.CacheMode | CacheModeName = types.CacheMode.DEFAULT,
+    cache_tags: str | Sequence[str] = (),
     priority: types.Priority | PriorityName = types.Priority.NORMAL,
     min_confidence: float | None = None,
     variables: Mapping[str, str] = NO_VARIABLES,
@@ -78,6 +79,10 @@ def fill_request(
     if stopping is not None:
         _set_stopping(request.stopping, stopping)
     request.cache_mode = CACHE_MODES[_chosen("cache_mode", types.CacheMode, cache_mode)]
+    for tag in [cache_tags] if isinstance(cache_tags, str) else cache_tags:
+        check_type("cache_tags", tag, str)
+        with _refusing("cache_tags"):
+            request.cache_tags.append(tag)
     request.priority = PRIORITIES[_chosen("priority", types.Priority, priority)]
     if min_confidence is not None:
         _put(request, "min_confidence", min_confidence)
@@ -128,11 +133,14 @@ def traffic_request(name: str, weights: Mapping[str, int]) -> model_pb.SetTraffi
 
 
 def purge_request(
-    model: str | None, model_version: str | int | None, caller: str | None
+    model: str | None,
+    model_version: str | int | None,
+    caller: str | None,
+    tag: str | None,
 ) -> cache_pb.PurgeCacheRequest:
     """What to drop; raises InvalidRequestError for a name that is not Unicode text."""
     request = cache_pb.PurgeCacheRequest()
-    selection = {"model": model, "model_version": model_version, "caller": caller}
+    selection = {"model": model, "model_version": model_version, "caller": caller, "tag": tag}
     for name, value in selection.items():
         if value is not None:  # an empty name is a name
             _put(request, name, version_text(value) if name == "model_version" else value)

@@ -114,6 +114,7 @@ def test_stats_as_json(lstmserve: Lstmserve) -> None:
         (["--model", "a"], cache_pb.PurgeCacheRequest(model="a")),
         (["--model-version", "2"], cache_pb.PurgeCacheRequest(model_version="2")),
         (["--caller", ""], cache_pb.PurgeCacheRequest(caller="")),
+        (["--tag", "spring"], cache_pb.PurgeCacheRequest(tag="spring")),
         (["--yes"], cache_pb.PurgeCacheRequest()),
     ],
     ids=lambda value: str(value).strip(),

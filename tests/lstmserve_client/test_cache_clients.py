@@ -62,7 +62,12 @@ def test_a_server_without_a_cache_or_redis_says_so(
 
 @pytest.mark.parametrize(
     "selection",
-    [{}, {"model": "a"}, {"caller": ""}, {"model": "a", "model_version": "2", "caller": "bob"}],
+    [
+        {},
+        {"model": "a"},
+        {"caller": ""},
+        {"model": "a", "model_version": "2", "caller": "bob", "tag": "spring"},
+    ],
     ids=str,
 )
 def test_a_purge_names_what_was_asked_and_nothing_else(

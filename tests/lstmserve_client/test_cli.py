@@ -43,7 +43,8 @@ def test_generate_sends_what_its_options_say(lstmserve: Lstmserve, fake: FakeSer
         *("--repetition-penalty", "1.5", "--frequency-penalty", "-1"),
         *("--presence-penalty", "2", "--seed", str(2**64 - 1), "--logprobs", "2"),
         *("--max-tokens", "9", "--min-tokens", "1", "--stop", "a", "--stop", "b c"),
-        *("--cache", "refresh", "--min-confidence", "0.25"),
+        *("--cache", "refresh", "--cache-tag", "shop", "--cache-tag", "spring"),
+        *("--min-confidence", "0.25"),
         *("--variable", "name=Jo", "--variable", "note=a=b"),
     )
     assert fake.requests == [
@@ -64,6 +65,7 @@ def test_generate_sends_what_its_options_say(lstmserve: Lstmserve, fake: FakeSer
             ),
             stopping=pb.StoppingCriteria(max_tokens=9, min_tokens=1, stop_sequences=["a", "b c"]),
             cache_mode=pb.CACHE_MODE_REFRESH,
+            cache_tags=["shop", "spring"],
             priority=pb.PRIORITY_NORMAL,
             min_confidence=0.25,
             variables={"name": "Jo", "note": "a=b"},

@@ -83,6 +83,7 @@ def test_a_request_says_all_that_was_asked(
         sampling=SamplingParams(temperature=0.0, top_k=0, seed=5, logit_bias={3: -1.0}),
         stopping=StoppingCriteria(max_tokens=8, stop_sequences=("\n", "bye")),
         cache_mode=CacheMode.REFRESH,
+        cache_tags=["shop", "spring"] if method == "reply" else "shop",
         priority=Priority.HIGH,
     )
     kind = pb.GenerateRequest if method == "generate" else pb.GenerateReplyRequest
@@ -95,6 +96,7 @@ def test_a_request_says_all_that_was_asked(
             sampling=pb.SamplingParams(temperature=0.0, top_k=0, seed=5, logit_bias={3: -1.0}),
             stopping=pb.StoppingCriteria(max_tokens=8, stop_sequences=["\n", "bye"]),
             cache_mode=pb.CACHE_MODE_REFRESH,
+            cache_tags=["shop", "spring"] if method == "reply" else ["shop"],
             priority=pb.PRIORITY_HIGH,
         )
     ]

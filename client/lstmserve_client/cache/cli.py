@@ -37,6 +37,10 @@ Caller = Annotated[
         rich_help_panel=_SELECTION,
     ),
 ]
+Tag = Annotated[
+    str | None,
+    typer.Option(help="Only entries kept for requests with this tag.", rich_help_panel=_SELECTION),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before everything is dropped.")]
 PromptFile = Annotated[
     Path,
@@ -72,13 +76,14 @@ def purge(
     model: Model = None,
     model_version: ModelVersion = None,
     caller: Caller = None,
+    tag: Tag = None,
     yes: Yes = False,
 ) -> None:
     """Drop cached replies and states, from memory and from Redis."""
-    if model is model_version is caller is None and not yes:
+    if model is model_version is caller is tag is None and not yes:
         _confirm(server.target)
     with connected(server) as client:
-        gone = client.purge_cache(model, model_version, caller, timeout_seconds=server.timeout)
+        gone = client.purge_cache(model, model_version, caller, tag, timeout_seconds=server.timeout)
     typer.echo(
         f"dropped {gone.memory_entries:,} entries from memory and {gone.redis_entries:,} from Redis"
     )

@@ -52,6 +52,7 @@ class FakeRequest:
     best_of: int | None = None
     num_replies: int | None = None
     constraint: Constraint | None = None
+    cache_tags: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -70,6 +71,7 @@ def recorded(message: AnyRequest, attempt: Attempt) -> FakeRequest:
         sampling=convert.sampling(message.sampling),
         stopping=_stopping(message.stopping),
         cache_mode=_MODES[message.cache_mode],
+        cache_tags=tuple(message.cache_tags),
         priority=_PRIORITIES[message.priority],
         min_confidence=message.min_confidence if message.HasField("min_confidence") else None,
         variables=dict(message.variables),

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from lstmserve.v1 import generation_service_pb2 as lstmserve_dot_v1_dot_generation__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n lstmserve/v1/cache_service.proto\x12\x0clstmserve.v1\x1a%lstmserve/v1/generation_service.proto\"\x16\n\x14GetCacheStatsRequest\"\xd8\x01\n\x15GetCacheStatsResponse\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12-\n\x06stores\x18\x02 \x03(\x0b\x32\x1d.lstmserve.v1.CacheStoreStats\x12\'\n\x05redis\x18\x03 \x01(\x0b\x32\x18.lstmserve.v1.RedisStats\x12\x1a\n\x12\x63oalesced_requests\x18\x04 \x01(\x04\x12\x15\n\rsaved_seconds\x18\x05 \x01(\x01\x12\x11\n\tthreshold\x18\x06 \x01(\r\x12\x10\n\x08variants\x18\x07 \x01(\r\"\xd0\x01\n\x0f\x43\x61\x63heStoreStats\x12\r\n\x05store\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.lstmserve.v1.CacheEntryKind\x12\x0c\n\x04hits\x18\x03 \x01(\x04\x12\x0e\n\x06misses\x18\x04 \x01(\x04\x12\x10\n\x08\x66\x61ilures\x18\x05 \x01(\x04\x12\x0e\n\x06stored\x18\x06 \x01(\x04\x12\x0f\n\x07\x65victed\x18\x07 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x08 \x01(\x04\x12\r\n\x05\x62ytes\x18\t \x01(\x04\x12\x11\n\tmax_bytes\x18\n \x01(\x04\"p\n\nRedisStats\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x08\x12\x12\n\nused_bytes\x18\x03 \x01(\x04\x12\x11\n\tmax_bytes\x18\x04 \x01(\x04\x12\x17\n\x0f\x65viction_policy\x18\x05 \x01(\t\"\x7f\n\x11PurgeCacheRequest\x12\x12\n\x05model\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x1a\n\rmodel_version\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06\x63\x61ller\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x08\n\x06_modelB\x10\n\x0e_model_versionB\t\n\x07_caller\"C\n\x12PurgeCacheResponse\x12\x16\n\x0ememory_entries\x18\x01 \x01(\x04\x12\x15\n\rredis_entries\x18\x02 \x01(\x04\"G\n\x10WarmCacheRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\".lstmserve.v1.GenerateReplyRequest\">\n\x11WarmCacheResponse\x12\x11\n\tgenerated\x18\x01 \x01(\r\x12\x16\n\x0e\x61lready_stored\x18\x02 \x01(\r*j\n\x0e\x43\x61\x63heEntryKind\x12 \n\x1c\x43\x41\x43HE_ENTRY_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43\x41\x43HE_ENTRY_KIND_REPLY\x10\x01\x12\x1a\n\x16\x43\x41\x43HE_ENTRY_KIND_STATE\x10\x02\x32\x87\x02\n\x0c\x43\x61\x63heService\x12X\n\rGetCacheStats\x12\".lstmserve.v1.GetCacheStatsRequest\x1a#.lstmserve.v1.GetCacheStatsResponse\x12O\n\nPurgeCache\x12\x1f.lstmserve.v1.PurgeCacheRequest\x1a .lstmserve.v1.PurgeCacheResponse\x12L\n\tWarmCache\x12\x1e.lstmserve.v1.WarmCacheRequest\x1a\x1f.lstmserve.v1.WarmCacheResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n lstmserve/v1/cache_service.proto\x12\x0clstmserve.v1\x1a%lstmserve/v1/generation_service.proto\"\x16\n\x14GetCacheStatsRequest\"\xd8\x01\n\x15GetCacheStatsResponse\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12-\n\x06stores\x18\x02 \x03(\x0b\x32\x1d.lstmserve.v1.CacheStoreStats\x12\'\n\x05redis\x18\x03 \x01(\x0b\x32\x18.lstmserve.v1.RedisStats\x12\x1a\n\x12\x63oalesced_requests\x18\x04 \x01(\x04\x12\x15\n\rsaved_seconds\x18\x05 \x01(\x01\x12\x11\n\tthreshold\x18\x06 \x01(\r\x12\x10\n\x08variants\x18\x07 \x01(\r\"\xd0\x01\n\x0f\x43\x61\x63heStoreStats\x12\r\n\x05store\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.lstmserve.v1.CacheEntryKind\x12\x0c\n\x04hits\x18\x03 \x01(\x04\x12\x0e\n\x06misses\x18\x04 \x01(\x04\x12\x10\n\x08\x66\x61ilures\x18\x05 \x01(\x04\x12\x0e\n\x06stored\x18\x06 \x01(\x04\x12\x0f\n\x07\x65victed\x18\x07 \x01(\x04\x12\x0f\n\x07\x65ntries\x18\x08 \x01(\x04\x12\r\n\x05\x62ytes\x18\t \x01(\x04\x12\x11\n\tmax_bytes\x18\n \x01(\x04\"p\n\nRedisStats\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\tavailable\x18\x02 \x01(\x08\x12\x12\n\nused_bytes\x18\x03 \x01(\x04\x12\x11\n\tmax_bytes\x18\x04 \x01(\x04\x12\x17\n\x0f\x65viction_policy\x18\x05 \x01(\t\"\x99\x01\n\x11PurgeCacheRequest\x12\x12\n\x05model\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x1a\n\rmodel_version\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06\x63\x61ller\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x10\n\x03tag\x18\x04 \x01(\tH\x03\x88\x01\x01\x42\x08\n\x06_modelB\x10\n\x0e_model_versionB\t\n\x07_callerB\x06\n\x04_tag\"C\n\x12PurgeCacheResponse\x12\x16\n\x0ememory_entries\x18\x01 \x01(\x04\x12\x15\n\rredis_entries\x18\x02 \x01(\x04\"G\n\x10WarmCacheRequest\x12\x33\n\x07request\x18\x01 \x01(\x0b\x32\".lstmserve.v1.GenerateReplyRequest\">\n\x11WarmCacheResponse\x12\x11\n\tgenerated\x18\x01 \x01(\r\x12\x16\n\x0e\x61lready_stored\x18\x02 \x01(\r*j\n\x0e\x43\x61\x63heEntryKind\x12 \n\x1c\x43\x41\x43HE_ENTRY_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43\x41\x43HE_ENTRY_KIND_REPLY\x10\x01\x12\x1a\n\x16\x43\x41\x43HE_ENTRY_KIND_STATE\x10\x02\x32\x87\x02\n\x0c\x43\x61\x63heService\x12X\n\rGetCacheStats\x12\".lstmserve.v1.GetCacheStatsRequest\x1a#.lstmserve.v1.GetCacheStatsResponse\x12O\n\nPurgeCache\x12\x1f.lstmserve.v1.PurgeCacheRequest\x1a .lstmserve.v1.PurgeCacheResponse\x12L\n\tWarmCache\x12\x1e.lstmserve.v1.WarmCacheRequest\x1a\x1f.lstmserve.v1.WarmCacheResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lstmserve.v1.cache_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CACHEENTRYKIND']._serialized_start=992
-  _globals['_CACHEENTRYKIND']._serialized_end=1098
+  _globals['_CACHEENTRYKIND']._serialized_start=1019
+  _globals['_CACHEENTRYKIND']._serialized_end=1125
   _globals['_GETCACHESTATSREQUEST']._serialized_start=89
   _globals['_GETCACHESTATSREQUEST']._serialized_end=111
   _globals['_GETCACHESTATSRESPONSE']._serialized_start=114
@@ -42,14 +42,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CACHESTORESTATS']._serialized_end=541
   _globals['_REDISSTATS']._serialized_start=543
   _globals['_REDISSTATS']._serialized_end=655
-  _globals['_PURGECACHEREQUEST']._serialized_start=657
-  _globals['_PURGECACHEREQUEST']._serialized_end=784
-  _globals['_PURGECACHERESPONSE']._serialized_start=786
-  _globals['_PURGECACHERESPONSE']._serialized_end=853
-  _globals['_WARMCACHEREQUEST']._serialized_start=855
-  _globals['_WARMCACHEREQUEST']._serialized_end=926
-  _globals['_WARMCACHERESPONSE']._serialized_start=928
-  _globals['_WARMCACHERESPONSE']._serialized_end=990
-  _globals['_CACHESERVICE']._serialized_start=1101
-  _globals['_CACHESERVICE']._serialized_end=1364
+  _globals['_PURGECACHEREQUEST']._serialized_start=658
+  _globals['_PURGECACHEREQUEST']._serialized_end=811
+  _globals['_PURGECACHERESPONSE']._serialized_start=813
+  _globals['_PURGECACHERESPONSE']._serialized_end=880
+  _globals['_WARMCACHEREQUEST']._serialized_start=882
+  _globals['_WARMCACHEREQUEST']._serialized_end=953
+  _globals['_WARMCACHERESPONSE']._serialized_start=955
+  _globals['_WARMCACHERESPONSE']._serialized_end=1017
+  _globals['_CACHESERVICE']._serialized_start=1128
+  _globals['_CACHESERVICE']._serialized_end=1391
 # @@protoc_insertion_point(module_scope)

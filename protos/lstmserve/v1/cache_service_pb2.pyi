@@ -216,6 +216,7 @@ class PurgeCacheRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """A model's name."""
     model_version: _builtins.str
@@ -224,16 +225,19 @@ class PurgeCacheRequest(_message.Message):
     """The caller whose entries they are, where callers do not share; empty for those who give
     no name. On a server that knows its callers: a principal, or PRINCIPAL/CALLER_ID.
     """
+    tag: _builtins.str
+    """One of the cache_tags of the requests that they were kept for."""
     def __init__(
         self,
         *,
         model: _builtins.str | None = ...,
         model_version: _builtins.str | None = ...,
         caller: _builtins.str | None = ...,
+        tag: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_caller", b"_caller", "_model", b"_model", "_model_version", b"_model_version", "caller", b"caller", "model", b"model", "model_version", b"model_version"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_caller", b"_caller", "_model", b"_model", "_model_version", b"_model_version", "_tag", b"_tag", "caller", b"caller", "model", b"model", "model_version", b"model_version", "tag", b"tag"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_caller", b"_caller", "_model", b"_model", "_model_version", b"_model_version", "caller", b"caller", "model", b"model", "model_version", b"model_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_caller", b"_caller", "_model", b"_model", "_model_version", b"_model_version", "_tag", b"_tag", "caller", b"caller", "model", b"model", "model_version", b"model_version", "tag", b"tag"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__caller: _TypeAlias = _typing.Literal["caller"]  # noqa: Y015
     _WhichOneofArgType__caller: _TypeAlias = _typing.Literal["_caller", b"_caller"]  # noqa: Y015
@@ -241,12 +245,16 @@ class PurgeCacheRequest(_message.Message):
     _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
     _WhichOneofReturnType__model_version: _TypeAlias = _typing.Literal["model_version"]  # noqa: Y015
     _WhichOneofArgType__model_version: _TypeAlias = _typing.Literal["_model_version", b"_model_version"]  # noqa: Y015
+    _WhichOneofReturnType__tag: _TypeAlias = _typing.Literal["tag"]  # noqa: Y015
+    _WhichOneofArgType__tag: _TypeAlias = _typing.Literal["_tag", b"_tag"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__caller) -> _WhichOneofReturnType__caller | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model_version) -> _WhichOneofReturnType__model_version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tag) -> _WhichOneofReturnType__tag | None: ...
 
 Global___PurgeCacheRequest: _TypeAlias = PurgeCacheRequest  # noqa: Y015
 

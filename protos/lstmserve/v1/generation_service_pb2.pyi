@@ -265,6 +265,7 @@ class GenerateRequest(_message.Message):
     MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     CONSTRAINT_FIELD_NUMBER: _builtins.int
+    CACHE_TAGS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name; empty for the server's default model."""
     model_version: _builtins.str
@@ -319,6 +320,13 @@ class GenerateRequest(_message.Message):
         before satisfies the form. Refused together with min_confidence and variables.
         """
 
+    @_builtins.property
+    def cache_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names to purge kept replies and states by, such as a tenant, a campaign or a document: at most 8
+        different ones of 1 to 64 characters. What is kept for a request is found by requests with the
+        same tags alone, in any order. They never change a reply.
+        """
+
     def __init__(
         self,
         *,
@@ -334,10 +342,11 @@ class GenerateRequest(_message.Message):
         min_confidence: _builtins.float | None = ...,
         variables: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         constraint: Global___Constraint | None = ...,
+        cache_tags: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "constraint", b"constraint", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "cache_mode", b"cache_mode", "constraint", b"constraint", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "priority", b"priority", "prompt", b"prompt", "resume_tokens", b"resume_tokens", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "cache_mode", b"cache_mode", "cache_tags", b"cache_tags", "constraint", b"constraint", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "priority", b"priority", "prompt", b"prompt", "resume_tokens", b"resume_tokens", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_confidence: _TypeAlias = _typing.Literal["min_confidence"]  # noqa: Y015
     _WhichOneofArgType__min_confidence: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence"]  # noqa: Y015
@@ -389,6 +398,7 @@ class GenerateReplyRequest(_message.Message):
     BEST_OF_FIELD_NUMBER: _builtins.int
     NUM_REPLIES_FIELD_NUMBER: _builtins.int
     CONSTRAINT_FIELD_NUMBER: _builtins.int
+    CACHE_TAGS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name; empty for the server's default model."""
     model_version: _builtins.str
@@ -447,6 +457,13 @@ class GenerateReplyRequest(_message.Message):
         before satisfies the form. Refused together with min_confidence and variables.
         """
 
+    @_builtins.property
+    def cache_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names to purge kept replies and states by, such as a tenant, a campaign or a document: at most 8
+        different ones of 1 to 64 characters. What is kept for a request is found by requests with the
+        same tags alone, in any order. They never change a reply.
+        """
+
     def __init__(
         self,
         *,
@@ -463,10 +480,11 @@ class GenerateReplyRequest(_message.Message):
         best_of: _builtins.int | None = ...,
         num_replies: _builtins.int | None = ...,
         constraint: Global___Constraint | None = ...,
+        cache_tags: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_min_confidence", b"_min_confidence", "_num_replies", b"_num_replies", "best_of", b"best_of", "constraint", b"constraint", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "num_replies", b"num_replies", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_min_confidence", b"_min_confidence", "_num_replies", b"_num_replies", "best_of", b"best_of", "cache_mode", b"cache_mode", "constraint", b"constraint", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "num_replies", b"num_replies", "priority", b"priority", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_min_confidence", b"_min_confidence", "_num_replies", b"_num_replies", "best_of", b"best_of", "cache_mode", b"cache_mode", "cache_tags", b"cache_tags", "constraint", b"constraint", "conversation", b"conversation", "input", b"input", "min_confidence", b"min_confidence", "model", b"model", "model_version", b"model_version", "num_replies", b"num_replies", "priority", b"priority", "prompt", b"prompt", "sampling", b"sampling", "stopping", b"stopping", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_of: _TypeAlias = _typing.Literal["best_of"]  # noqa: Y015
     _WhichOneofArgType__best_of: _TypeAlias = _typing.Literal["_best_of", b"_best_of"]  # noqa: Y015

@@ -31,6 +31,9 @@ class Owned(Protocol):
     @property
     def scope(self) -> str: ...
 
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -40,6 +43,7 @@ class Owner:
     version: str
     digest: str  # of everything in the version that can change a reply
     scope: str = ""  # entries are shared within a scope only
+    tags: tuple[str, ...] = ()  # and by requests with the same tags, each once and in order
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Selection:
     model: str | None = None
     version: str | None = None
     scope: str | None = None
+    tag: str | None = None  # that they have among others
 
     def includes(self, owned: Owned) -> bool:
         """Return whether an owner's entries, or one of them, are selected."""
@@ -66,6 +71,7 @@ class Selection:
             (self.model is None or self.model == owned.model)
             and (self.version is None or self.version == owned.version)
             and (self.scope is None or self.scope == owned.scope)
+            and (self.tag is None or self.tag in owned.tags)
         )
 
 

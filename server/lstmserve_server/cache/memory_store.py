@@ -30,6 +30,7 @@ class Kept(msgspec.Struct, frozen=True, eq=False, gc=False):
     version: str
     scope: str
     data: bytes
+    tags: tuple[str, ...] = ()
 
 
 class MemoryStore:
@@ -96,7 +97,8 @@ class MemoryStore:
         """Keep an entry, unless others are more frequent."""
         owner = key.owner
         # a version's number is written anew for each request, and takes as much each time
-        kept = Kept(intern(owner.model), intern(owner.version), owner.scope, data)
+        tags = tuple(map(intern, owner.tags))
+        kept = Kept(intern(owner.model), intern(owner.version), owner.scope, data, tags)
         self._kept[key.digest] = kept
         self._entries.set(key.digest, kept)
         self._late_bytes += weigh(kept)
@@ -122,4 +124,5 @@ class MemoryStore:
 def weigh(kept: Kept) -> int:
     """Return what an entry takes, in bytes; its other words are the model's own."""
     scope_bytes = getsizeof(kept.scope) if kept.scope else 0
-    return len(kept.data) + scope_bytes + OVERHEAD_BYTES
+    tag_bytes = getsizeof(kept.tags) + sum(map(getsizeof, kept.tags)) if kept.tags else 0
+    return len(kept.data) + scope_bytes + tag_bytes + OVERHEAD_BYTES

@@ -34,6 +34,7 @@ def digest_question(owner: Owner, request: GenerationRequest) -> bytes:
         sorted(set(request.stop_sequences)),  # the first found ends the reply, whatever the order
         _effective(request.sampling),
         *([request.form_digest, request.form_start] if request.form_digest else ()),
+        *([owner.tags] if owner.tags else ()),
     )
     return _digest(msgspec.msgpack.encode(facts))
 

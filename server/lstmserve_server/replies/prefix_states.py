@@ -83,7 +83,8 @@ def _prefix_keys(
     owner: Owner, prompt_ids: Sequence[int], lengths: Sequence[int]
 ) -> Iterator[tuple[int, EntryKey]]:
     """Return the key of each beginning, in one pass over the tokens."""
-    facts = (SCHEMA, REVISION, owner.model, owner.version, owner.digest, owner.scope)
+    whose = (owner.model, owner.version, owner.digest, owner.scope)
+    facts = (SCHEMA, REVISION, *whose, *([owner.tags] if owner.tags else ()))
     running = blake2b(msgspec.msgpack.encode(facts), digest_size=DIGEST_BYTES)
     shard = ""
     for start, end in pairwise((0, SHARD_TOKENS, *lengths)):

@@ -33,6 +33,7 @@ class ReplyRequest:
     generation: GenerationRequest
     claim: Claim
     scope: str = ""  # what is kept is shared within a scope only
+    tags: tuple[str, ...] = ()  # and by requests with the same tags, each once and in order
     mode: CacheMode = CacheMode.DEFAULT
     is_seeded: bool = True  # else its seed may be chosen
     is_streamed: bool = True  # else a reply that is there may come in one piece

@@ -157,7 +157,7 @@ class ReplyService:
         return True
 
     def _find_candidates(self, asked: ReplyRequest, model: ServedModel) -> Iterator[Candidate]:
-        return find_candidates(asked, _owner(model, asked.scope), self._config.variants)
+        return find_candidates(asked, _owner(model, asked), self._config.variants)
 
     async def _only_kept(
         self, candidates: Sequence[Candidate], asked: ReplyRequest, maker: PartMaker
@@ -257,8 +257,8 @@ async def _bypass(asked: ReplyRequest, model: ServedModel, maker: PartMaker) -> 
             yield maker.make(output, generation, BYPASSED)
 
 
-def _owner(model: ServedModel, scope: str) -> Owner:
-    return Owner(model.name, model.version, model.manifest.digest, scope)
+def _owner(model: ServedModel, asked: ReplyRequest) -> Owner:
+    return Owner(model.name, model.version, model.manifest.digest, asked.scope, asked.tags)
 
 
 def _seen_by(provenance: Provenance, *, is_first: bool) -> Provenance:

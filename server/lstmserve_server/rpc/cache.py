@@ -82,6 +82,7 @@ class CacheServicer(cache_service_pb2_grpc.CacheServiceServicer):
             to_scope(request.caller, current_call.get().call.identity, is_per_caller=is_per_caller)
             if request.HasField("caller")
             else None,
+            request.tag if request.HasField("tag") else None,
         )
 
 

@@ -29,6 +29,7 @@ from lstmserve_server.rpc.validation import (
     FieldChecks,
     Request,
     check_cache_mode,
+    check_cache_tags,
     check_input,
     check_min_confidence,
     check_priority,
@@ -77,6 +78,7 @@ async def to_reply_request(
         else replace(generation, form_digest=form.digest, form_start=form.start),
         claim,
         scope=call.identity.cache_scope(is_per_caller=is_per_caller),
+        tags=tuple(sorted(request.cache_tags)),
         mode=CACHE_MODES[request.cache_mode],
         is_seeded=request.sampling.HasField("seed"),
         is_streamed=isinstance(request, pb.GenerateRequest),
@@ -90,6 +92,7 @@ def check_request(request: Request, model: ServedModel) -> None:
     """Raise InvalidRequestError naming every wrong field, before any text is tokenized."""
     checks, manifest = FieldChecks(), model.manifest
     check_cache_mode(checks, request)
+    check_cache_tags(checks, request)
     check_priority(checks, request)
     check_sampling(checks, request.sampling, manifest)
     check_stopping(checks, request.stopping, manifest, _max_tokens(request.stopping, manifest))

@@ -25,6 +25,8 @@ MAX_STOP_CHARACTERS = 64
 # text this much longer than the longest prompt is refused before it is tokenized
 MAX_BYTES_PER_TOKEN = 32
 
+MAX_TAGS = 8
+MAX_TAG_CHARACTERS = 64
 MAX_VARIABLES = 32
 MAX_VARIABLE_CHARACTERS = 256
 MAX_VARIABLE_NAME = 64  # characters that an error tells
@@ -119,6 +121,18 @@ def check_cache_mode(checks: FieldChecks, request: Request) -> None:
     if request.cache_mode not in CACHE_MODES:
         names = ", ".join(map(pb.CacheMode.Name, CACHE_MODES))
         checks.refuse("cache_mode", f"must be one of {names}")
+
+
+def check_cache_tags(checks: FieldChecks, request: Request) -> None:
+    tags = request.cache_tags
+    if len(tags) > MAX_TAGS or len(set(tags)) < len(tags):
+        checks.refuse("cache_tags", f"must be at most {MAX_TAGS} different ones, not {len(tags)}")
+    for number, tag in enumerate(tags[:MAX_TAGS]):
+        if not 1 <= len(tag) <= MAX_TAG_CHARACTERS:
+            checks.refuse(
+                f"cache_tags[{number}]",
+                f"must have from 1 to {MAX_TAG_CHARACTERS} characters, not {len(tag)}",
+            )
 
 
 def check_priority(checks: FieldChecks, request: Request) -> None:

@@ -104,7 +104,7 @@ def test_popular_things_are_found_nearly_as_often_as_they_could_be() -> None:
 
 def test_purging_takes_the_selected_owners_entries() -> None:
     owners = [
-        Owner(model, version, "d" * 64, scope)
+        Owner(model, version, "d" * 64, scope, ("shop", *scope))
         for model, version, scope in itertools.product("ab", "12", ("", "alice"))
     ]
     for selection, left in (
@@ -114,6 +114,9 @@ def test_purging_takes_the_selected_owners_entries() -> None:
         (Selection(scope="alice"), 4),
         (Selection(scope=""), 4),
         (Selection(model="c"), 8),
+        (Selection(tag="shop"), 0),
+        (Selection(model="a", tag="l"), 6),
+        (Selection(tag="sho"), 8),
     ):
         store = make_store()
         for number, owner in enumerate(owners):

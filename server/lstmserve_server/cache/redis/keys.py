@@ -17,6 +17,7 @@ SCHEMA = 1  # of the keys and of what stands under them
 # of what stands in a sketch: servers that count in another way do so under another name
 SKETCH = "asked2"
 MAX_DIGEST = 16  # hexadecimal digits of a version's digest
+TAG = "+"  # before each tag of an entry
 WILDCARDS = "\\*?[]^-"
 
 
@@ -49,15 +50,18 @@ class KeyNames:
         model, version = (
             "*" if name is None else _encode(name) for name in (selection.model, selection.version)
         )
-        scope = "*" if selection.scope is None else _tag(selection.scope)
-        return f"{prefix}:*:{model}/{version}@*:{scope}:{{*}}:*".encode()
+        # digests are of one length, so that no other scope begins with one
+        scope = "*" if selection.scope is None else f"{_hide(selection.scope)}*"
+        tag = "" if selection.tag is None else f"{TAG}{_hide(selection.tag)}*"
+        return f"{prefix}:*:{model}/{version}@*:{scope}{tag}:{{*}}:*".encode()
 
 
 # encoding takes as long as the rest of a lookup's preparations
 @lru_cache(maxsize=1024)
 def _describe(owner: Owner) -> str:
     version = f"{_encode(owner.model)}/{_encode(owner.version)}"
-    return f"{version}@{_encode(owner.digest[:MAX_DIGEST])}:{_tag(owner.scope)}"
+    tags = "".join(f"{TAG}{_hide(tag)}" for tag in owner.tags)
+    return f"{version}@{_encode(owner.digest[:MAX_DIGEST])}:{_hide(owner.scope)}{tags}"
 
 
 @lru_cache(maxsize=1024)
@@ -69,6 +73,6 @@ def _encode(name: str) -> str:
     return quote(name, safe="")
 
 
-def _tag(scope: str) -> str:
-    """Return the digest of a caller: who it is does not stand in a key."""
-    return hashlib.blake2b(scope.encode(), digest_size=8).hexdigest() if scope else "-"
+def _hide(name: str) -> str:
+    """Return the digest of a caller or a tag: what it is does not stand in a key."""
+    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest() if name else "-"

@@ -95,7 +95,8 @@ async def _unlink_batch(link: RedisLink, keys: list[bytes]) -> int:
 
 
 async def _announce(link: RedisLink, names: KeyNames, selection: Selection) -> None:
-    text = json.dumps(asdict(selection))
+    said = {name: value for name, value in asdict(selection).items() if value is not None}
+    text = json.dumps(said)  # servers of another release purge all when they do not know a name
     await link.ask("XADD", names.purges, "MAXLEN", "~", MAX_PURGES, "*", FIELD, text)
     await link.ask("EXPIRE", names.purges, PURGES_LIVE_SECONDS)
 

@@ -98,6 +98,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
         "form": Parameter("constraint.form", to_text),
         "prompt_characters": Parameter("constraint.prompt_characters", to_whole(MAX_UINT32)),
         "cache_mode": Parameter("cache_mode", one_of(CACHE_MODES)),
+        "cache_tags": Parameter("cache_tags", to_texts),
         "priority": Parameter("priority", one_of(PRIORITIES)),
     }
 )

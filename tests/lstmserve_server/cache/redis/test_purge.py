@@ -29,6 +29,8 @@ OWNERS = [
     Owner("tiny", "2", "cd" * 32),
     Owner("tiny/1", "2", "ab" * 32),
     Owner("t*", "1", "ab" * 32, "some*"),
+    Owner("tiny", "1", "ab" * 32, "", ("shop", "spring")),
+    Owner("tiny", "1", "ab" * 32, "somebody", ("sp*", "spring")),
 ]
 
 
@@ -61,6 +63,10 @@ async def watch(store: RedisStore) -> AsyncIterator[Callable[[], object]]:
         Selection(model="tiny", scope="somebody"),
         Selection(model="t*"),
         Selection(scope="some*"),
+        Selection(tag="spring"),
+        Selection(tag="sp*"),
+        Selection(model="tiny", scope="", tag="shop"),
+        Selection(tag=""),
         Selection(model="absent"),
     ],
 )

@@ -188,6 +188,41 @@ def test_a_purge_drops_what_all_its_words_fit_and_nothing_else(running: Served) 
     assert not any(is_kept(running, request) for request in (*tiny, *others))
 
 
+def test_what_is_kept_is_found_and_purged_by_its_tags(running: Served) -> None:
+    purge(running)
+    request = make_request("is there an offer?", seed=5)
+    tagged = [copy_of(request) for _ in range(3)]
+    for each, tags in zip(tagged, ("shop spring", "spring shop", "spring"), strict=True):
+        each.cache_tags.extend(tags.split())
+    outcomes = [running.ask(each).outcome for each in (request, *tagged)]
+    assert outcomes == [MISS, MISS, HIT, MISS]  # in any order they are the same
+    assert len({running.ask(each).text for each in (request, *tagged)}) == 1
+    assert purge(running, tag="spr") == (0, 0)
+    assert purge(running, tag="shop") == (2, 0)  # the reply, and the state after its prompt
+    assert [is_kept(running, each) for each in (request, *tagged)] == [True, False, False, True]
+    assert purge(running, tag="spring", model="tiny") == (2, 0)
+    assert is_kept(running, request)
+
+
+@pytest.mark.parametrize(
+    ("tags", "field", "reason"),
+    [
+        (["a", "a"], "cache_tags", "at most 8 different ones"),
+        ([str(number) for number in range(9)], "cache_tags", "at most 8 different ones"),
+        (["a", ""], "cache_tags[1]", "from 1 to 64 characters, not 0"),
+        (["a" * 65], "cache_tags[0]", "from 1 to 64 characters, not 65"),
+    ],
+)
+def test_bad_tags_are_refused(running: Served, tags: list[str], field: str, reason: str) -> None:
+    request = make_request("hello")
+    request.cache_tags.extend(tags)
+    with pytest.raises(grpc.RpcError) as caught:
+        running.ask(request)
+    (violation,) = find_detail(caught.value, BadRequest).field_violations
+    assert violation.field == field
+    assert reason in violation.description
+
+
 def test_a_purge_drops_states_too(running: Served) -> None:
     purge(running)
     prompt = "my lamp is broken and I want to return it. " * 3

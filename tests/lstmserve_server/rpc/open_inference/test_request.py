@@ -95,6 +95,7 @@ def test_a_text_alone_follows_the_defaults() -> None:
         ("min_tokens", 0, "stopping.min_tokens", 0),
         ("stop", "!", "stopping.stop_sequences", ["!"]),
         ("cache_mode", "only_if_cached", "cache_mode", pb.CACHE_MODE_ONLY_IF_CACHED),
+        ("cache_tags", "spring", "cache_tags", ["spring"]),
         ("priority", "low", "priority", pb.PRIORITY_LOW),
         ("priority", 1, "priority", pb.PRIORITY_HIGH),
         ("priority", 3, "priority", pb.PRIORITY_LOW),
