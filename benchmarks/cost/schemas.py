@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks.load.findings import Finding, Target
 from lstmserve_bundle import Bundle
 from lstmserve_server.engine.constraints.builder import MAX_SECONDS
+from lstmserve_server.engine.constraints.completion import SCHEMA_EFFORT
 from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
 from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder, of_json_schema
 from lstmserve_server.engine.constraints.messages import RefusedFormError
@@ -56,7 +57,7 @@ class SchemaBench:
         try:
             with _time_limit(MAX_SECONDS):
                 text = of_json_schema(json.dumps(content["schema"]))
-                grammar = self._builder.build(text, "")
+                grammar = self._builder.build(text, "", SCHEMA_EFFORT)
         except (RefusedFormError, TimeoutError) as error:
             self.tally.counts["refused"] += 1
             self.tally.reasons[str(error)[:80] or "takes too long"] += 1

@@ -25,7 +25,9 @@ class Effort(NamedTuple):
     num_tried: int  # tokens that a search tries
 
 
-ASIDE = Effort(8192, 1 << 17, 6000)  # nobody waits
+ASIDE = Effort(8192, 1 << 17, 6000)  # no other reply waits
+# of a schema whose walk is long a search hardly ever finds anything shorter
+SCHEMA_EFFORT = Effort(8192, 1 << 15, 400)
 IN_TURN = Effort(128, 2048, 400)  # other replies wait
 IN_HASTE = Effort(16, 512, 32)  # there is hardly anything to be found
 
@@ -52,12 +54,16 @@ class Completer:
                 return found
         return None
 
-    def complete_aside(self, matcher: LLMatcher, most: int) -> tuple[list[int] | None, bool]:
-        """Return a completion, and whether such texts are better searched; nobody waits for it."""
-        walked = self._walk(matcher, most, ASIDE)
+    def complete_aside(
+        self, matcher: LLMatcher, most: int, effort: Effort
+    ) -> tuple[list[int] | None, bool]:
+        """Return a completion, and whether such texts are better searched."""
+        walked = self._walk(matcher, most, effort)
         if walked is not None and len(walked) <= LONG_WAY:
             return walked, False
-        found = self._find(matcher, most if walked is None else len(walked) - 1, ASIDE)
+        if walked is None:
+            effort = ASIDE
+        found = self._find(matcher, most if walked is None else len(walked) - 1, effort)
         return (walked, False) if found is None else (found, True)
 
     def _find(self, matcher: LLMatcher, most: int, effort: Effort) -> list[int] | None:

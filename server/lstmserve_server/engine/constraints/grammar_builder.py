@@ -12,7 +12,7 @@ from time import process_time
 
 from llguidance import LLMatcher
 
-from lstmserve_server.engine.constraints.completion import Completer
+from lstmserve_server.engine.constraints.completion import ASIDE, Completer, Effort
 from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 from lstmserve_server.engine.constraints.parsing import NO_TEXT, GrammarVocabulary, mask_of
@@ -58,7 +58,7 @@ class GrammarBuilder:
         self._vocabulary = GrammarVocabulary(tokens, end_id, MAX_KEPT)
         self._completer = Completer(self._vocabulary)
 
-    def build(self, text: str, prefix: str) -> Grammar:
+    def build(self, text: str, prefix: str, effort: Effort = ASIDE) -> Grammar:
         """Return a grammar, with a short reply that keeps it; raises RefusedFormError.
 
         What is known of a grammar from other beginnings saves compiling it, and decides nothing:
@@ -67,10 +67,10 @@ class GrammarBuilder:
         known = self._vocabulary.known(text)
         if known is not None:
             with suppress(GrammarError):
-                return self._complete(known, text, prefix.encode())
+                return self._complete(known, text, prefix.encode(), effort)
             self._vocabulary.forget(text, known)
         try:
-            return self._complete(self._compile(text), text, prefix.encode())
+            return self._complete(self._compile(text), text, prefix.encode(), effort)
         except GrammarError as error:
             raise RefusedFormError(_explain(str(error))) from None
 
@@ -82,9 +82,9 @@ class GrammarBuilder:
             raise RefusedFormError(TAKES_LONG)
         return compiled
 
-    def _complete(self, compiled: LLMatcher, text: str, prefix: bytes) -> Grammar:
+    def _complete(self, compiled: LLMatcher, text: str, prefix: bytes, effort: Effort) -> Grammar:
         matcher = self._vocabulary.go_on(compiled, prefix)
-        completion, is_searched = self._completer.complete_aside(matcher, MAX_COMPLETION)
+        completion, is_searched = self._completer.complete_aside(matcher, MAX_COMPLETION, effort)
         mask_of(matcher)  # raises where the library has given up
         if completion is None:
             raise RefusedFormError("is kept by no reply that was found; make it simpler")

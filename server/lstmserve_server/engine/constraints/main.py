@@ -18,6 +18,7 @@ from pathlib import Path
 
 from lstmserve_server.engine.constraints.alphabet import read_token, to_symbols
 from lstmserve_server.engine.constraints.byte_automaton import of_choices, of_regex
+from lstmserve_server.engine.constraints.completion import SCHEMA_EFFORT
 from lstmserve_server.engine.constraints.grammar_builder import (
     GrammarBuilder,
     of_json_schema,
@@ -85,7 +86,8 @@ def _build(asked: Build, known: _Known) -> Answer:
 
 def _built(asked: FormSpec, known: _Known) -> Built | BuiltGrammar:
     if asked.json_schema is not None:
-        return BuiltGrammar(known.grammars.build(of_json_schema(asked.json_schema), asked.prefix))
+        schema = of_json_schema(asked.json_schema)
+        return BuiltGrammar(known.grammars.build(schema, asked.prefix, SCHEMA_EFFORT))
     if asked.grammar is not None:
         return BuiltGrammar(known.grammars.build(of_lark(asked.grammar), asked.prefix))
     if asked.regex is not None and asked.classes:
