@@ -80,7 +80,8 @@ async def in_order(
 ) -> AsyncGenerator[Result, None]:
     """Ask for as many at the same time as ``concurrency`` says, by tasks.
 
-    A result that is there is not kept back until further prompts come.
+    A result that is there is not kept back until further prompts come. What the prompts raise is
+    raised behind the results of those that came before.
     """
     room = asyncio.Semaphore(concurrency)
 
@@ -92,6 +93,7 @@ async def in_order(
     coming: asyncio.Future[Any] | None = None
     asked: deque[asyncio.Task[Result]] = deque()
     is_over = False
+    failure: Exception | None = None
     try:
         while not (is_over and not asked):
             if coming is None and not is_over and len(asked) < concurrency * READ_AHEAD:
@@ -99,17 +101,26 @@ async def in_order(
             waited = [each for each in (coming, *list(asked)[:1]) if each is not None]
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if coming is not None and coming.done():
-                found, coming = coming.result(), None
-                is_over = found is _END
+                failure = _failure_of(coming)
+                found: Any = _END if failure else coming.result()
+                coming, is_over = None, found is _END
                 if not is_over:
                     asked.append(asyncio.create_task(ask_in_turn(*found)))
             if asked and asked[0].done():
                 yield asked.popleft().result()
+        if failure:
+            raise failure
     finally:
         left = [*asked, *([coming] if coming else [])]
         for each in left:
             each.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+
+def _failure_of(coming: asyncio.Future[Any]) -> Exception | None:
+    """What the prompts have raised; other exceptions end the task itself."""
+    error = None if coming.cancelled() else coming.exception()
+    return error if isinstance(error, Exception) else None
 
 
 async def _numbered(

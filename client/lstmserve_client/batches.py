@@ -18,6 +18,7 @@ Result = TypeVar("Result")
 # so many prompts are taken for each that is answered at the same time: behind a slow one, others
 # go on
 READ_AHEAD = 4
+MAX_REQUEST_ID = 48  # characters, which leaves room for any number
 
 
 class Batches(ABC):
@@ -63,7 +64,8 @@ class Batches(ABC):
         ``concurrency`` of them are asked for at the same time. What is wrong with one stands in
         its place, as a LstmserveError; with ``raise_errors`` it is raised there. Prompts may come
         from a generator without end: few are held at a time. ``request_id`` gets each one's
-        number. To close the iterator is to ask for no further ones.
+        number. To close the iterator is to ask for no further ones. What a generator of prompts
+        raises is raised behind the replies to those that it gave.
         """
         check(prompts, concurrency, options)
 
@@ -77,13 +79,17 @@ class Batches(ABC):
 
 
 def check(prompts: object, concurrency: int, options: WholeReplyOptions) -> None:
-    """Raise ValueError or TypeError now for what is wrong with all of them."""
+    """Raise ValueError or TypeError now for what is wrong with all of them, or with late ones."""
     if not isinstance(prompts, AsyncIterable):
         calls.check_several(prompts)
     check_type("concurrency", concurrency, int)
     if concurrency < 1:
         raise ValueError(f"concurrency: must be a whole number above 0, not {concurrency}")
     calls.reply("", options)
+    if len(options.get("request_id") or "") > MAX_REQUEST_ID:
+        raise ValueError(
+            f"request_id: must have 1 to {MAX_REQUEST_ID} characters here, and gets each number"
+        )
 
 
 def numbered(options: WholeReplyOptions, number: int) -> WholeReplyOptions:
@@ -104,16 +110,27 @@ def in_place(error: LstmserveError | TypeError, *, raise_errors: bool) -> Lstmse
 def in_order(
     ask: Callable[[int, Prompt], Result], prompts: Iterable[Prompt], concurrency: int
 ) -> Generator[Result, None, None]:
-    """Ask for as many at the same time as ``concurrency`` says, from threads."""
+    """Ask for as many at the same time as ``concurrency`` says, from threads.
+
+    What the prompts raise is raised behind the results of those that came before.
+    """
     coming = enumerate(prompts)
+    failure: Exception | None = None
     pool = ThreadPoolExecutor(concurrency, thread_name_prefix="lstmserve")
     asked: deque[Future[Result]] = deque()
     try:
         while True:
-            room = concurrency * READ_AHEAD - len(asked)
-            asked.extend(pool.submit(ask, *each) for each in islice(coming, room))
-            if not asked:
+            room = 0 if failure else concurrency * READ_AHEAD - len(asked)
+            try:
+                for each in islice(coming, room):
+                    asked.append(pool.submit(ask, *each))
+            except Exception as error:  # noqa: BLE001 - whatever the prompts raise
+                failure = error
+            if asked:
+                yield asked.popleft().result()
+            elif failure:
+                raise failure
+            else:
                 return
-            yield asked.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -128,6 +128,10 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
 
 
 def check_token(token: str) -> None:
-    """Raise ValueError for what cannot be sent; gRPC would, too, and show it."""
+    """Raise ValueError for what cannot be sent; gRPC would, too, and show it.
+
+    Raises TypeError for what a function gives that is no text.
+    """
+    check_type("token", token, str)
     if not _TOKEN.fullmatch(token):
         raise ValueError("token: must be printable ASCII without spaces or line ends")

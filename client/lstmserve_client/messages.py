@@ -33,10 +33,18 @@ def read_turns(turns: Iterable[Turn | Message]) -> list[Turn]:
     return [_turn(f"conversation.turns[{number}]", turn) for number, turn in enumerate(turns)]
 
 
+def _check_keys(field: str, message: Mapping[str, object]) -> None:
+    """Refuse what would be ignored; a reply of another service has empty keys."""
+    for name, value in message.items():
+        if name not in {"role", "content"} and value not in (None, [], ()):
+            raise TypeError(f"{field}: {name!r} is not served; leave it out")
+
+
 def _turn(field: str, turn: Turn | Message) -> Turn:
     if isinstance(turn, Mapping):
         if not {"role", "content"} <= turn.keys():
             raise TypeError(f'{field}: must have the keys "role" and "content"')
+        _check_keys(field, turn)
         turn = Turn(turn["role"], turn["content"])  # type: ignore[arg-type]  # looked at below
     if not isinstance(turn, Turn):
         raise TypeError(
@@ -45,7 +53,7 @@ def _turn(field: str, turn: Turn | Message) -> Turn:
         )
     if not isinstance(turn.text, str):
         raise TypeError(f"{field}.text: must be text, not {type(turn.text).__name__}")
-    if turn.role not in ROLES:
+    if turn.role not in [*ROLES]:  # a list: what cannot be hashed is no role, either
         why = f'must be "user" or "agent", which may be called "assistant", not {turn.role!r}'
         violation = FieldViolation(f"{field}.role", why)
         raise InvalidRequestError(f"{field}.role: {why}", violations=[violation])

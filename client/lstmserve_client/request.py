@@ -87,6 +87,7 @@ def fill_request(
     if min_confidence is not None:
         _put(request, "min_confidence", min_confidence)
     for name, value in _mapping("variables", variables).items():
+        check_type("variables: each name", name, str)
         check_type(f"variables[{name!r}]", value, str)
         with _refusing("variables"):
             request.variables[name] = value
@@ -223,9 +224,16 @@ def _set_sampling(message: pb.SamplingParams, sampling: types.SamplingParams) ->
         value = getattr(sampling, each.name)
         if each.name == "logit_bias":
             with _refusing("sampling.logit_bias"):
-                message.logit_bias.update(_mapping("sampling.logit_bias", value))
+                _set_biases(message, _mapping("sampling.logit_bias", value))
         elif value is not None:
             _put(message, each.name, value, "sampling.")
+
+
+def _set_biases(message: pb.SamplingParams, biases: Mapping[int, float]) -> None:
+    try:
+        message.logit_bias.update(biases)
+    except TypeError:  # protobuf's words tell of integers alone
+        raise TypeError("must be numbers by token ids, which are whole numbers") from None
 
 
 def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria) -> None:
@@ -245,28 +253,26 @@ def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria
 def _set_constraint(message: pb.Constraint, constraint: constraints.Constraint) -> None:
     _set_kind(message, constraint)
     if constraint.prompt_characters:
-        with _refusing("constraint.prompt_characters"):
-            message.prompt_characters = constraint.prompt_characters
+        _put(message, "prompt_characters", constraint.prompt_characters, "constraint.")
 
 
 def _set_kind(message: pb.Constraint, constraint: constraints.Constraint) -> None:
     match constraint:
         case constraints.Regex(pattern):
-            with _refusing("constraint.regex"):
-                message.regex = pattern
+            _put(message, "regex", pattern, "constraint.")
         case constraints.Choices(texts):
             message.choices.SetInParent()  # none are a choice that the server refuses
+            for text in texts:
+                check_type("constraint.choices.choices", text, str)
             with _refusing("constraint.choices.choices"):
                 message.choices.choices.extend(texts)
         case constraints.JsonSchema():
             with _refusing("constraint.json_schema"):
                 message.json_schema = constraint.text
         case constraints.Grammar(text):
-            with _refusing("constraint.grammar"):
-                message.grammar = text
+            _put(message, "grammar", text, "constraint.")
         case constraints.Form(name):
-            with _refusing("constraint.form"):
-                message.form = name
+            _put(message, "form", name, "constraint.")
         case _:
             raise TypeError(
                 "constraint: must be Regex, Choices, JsonSchema, Grammar or Form, not "

@@ -193,7 +193,7 @@ def test_the_bot_hands_over_when_there_is_no_reply() -> None:
 def test_the_batch_answers_every_row(target: str, tmp_path: Path) -> None:
     source, made = tmp_path / "in.csv", tmp_path / "out.csv"
     questions = ["praise", " ", "refund", 'a "quoted", one']
-    with source.open("w", newline="") as file:
+    with source.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.DictWriter(file, ("id", "question"))
         writer.writeheader()
         writer.writerows({"id": number, "question": text} for number, text in enumerate(questions))

@@ -88,6 +88,33 @@ async def test_errors_are_raised_in_their_place_if_that_is_wanted_on_a_loop() ->
         await anext(replies)
 
 
+def failing() -> Iterator[str]:
+    yield from ("a", "b")
+    raise KeyError("no more")
+
+
+def test_what_the_prompts_raise_comes_behind_the_replies_to_those_before() -> None:
+    replies = FakeService().client().reply_many(failing())
+    assert texts([next(replies), next(replies)]) == ["You said: a", "You said: b"]
+    with pytest.raises(KeyError, match="no more"):
+        next(replies)
+
+
+async def test_what_the_prompts_raise_comes_behind_the_replies_to_those_before_on_a_loop() -> None:
+    replies = FakeService().async_client().reply_many(failing())
+    assert texts([await anext(replies), await anext(replies)]) == ["You said: a", "You said: b"]
+    with pytest.raises(KeyError, match="no more"):
+        await anext(replies)
+
+
+def test_a_name_without_room_for_numbers_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match=r"^request_id: must have 1 to 48 "):
+        FakeService().client().reply_many([], request_id="x" * 49)
+    name = "x" * 48
+    results = _sync(FakeService(), ["a"], request_id=name)
+    assert [each.started.request_id for each in results if isinstance(each, Reply)] == [f"{name}-0"]
+
+
 def counting(taken: list[int]) -> Iterator[str]:
     """Prompts without end; ``taken`` gets the number of each that is asked for."""
     for number in itertools.count():

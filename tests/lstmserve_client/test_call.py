@@ -58,6 +58,12 @@ def test_a_token_that_cannot_be_sent_is_refused_without_being_shown() -> None:
     assert "secret" not in str(raised.value)
 
 
+def test_a_function_that_gives_no_token_is_told() -> None:
+    call = make_call(make_config("127.0.0.1:1", token=lambda: None), {})
+    with pytest.raises(TypeError, match=r"^token: must be text, not NoneType$"):
+        call.make_metadata()
+
+
 def test_a_token_is_not_shown_by_its_call() -> None:
     call = make_call(make_config("127.0.0.1:1", token="secret"), {})
     assert "secret" not in repr(call)

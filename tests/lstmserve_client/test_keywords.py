@@ -12,10 +12,14 @@ from lstmserve_client import (
     AsyncClient,
     AsyncConversation,
     CacheMode,
+    Choices,
     Client,
     Conversation,
+    Form,
+    Grammar,
     InvalidRequestError,
     Priority,
+    Regex,
     SamplingParams,
     StoppingCriteria,
 )
@@ -110,6 +114,17 @@ def test_a_call_of_a_conversation_changes_one_parameter_or_all(service: FakeServ
         ("request_id: must be text, not int", {"request_id": 5}),
         ("metadata['a']: must be text, not int", {"metadata": {"a": 5}}),
         ("constraint: must be Regex, Choices", {"constraint": "[0-9]+"}),
+        ("constraint.regex: must be text, not int", {"constraint": Regex(5)}),
+        ("constraint.grammar: must be text, not int", {"constraint": Grammar(5)}),
+        ("constraint.form: must be text, not NoneType", {"constraint": Form(None)}),
+        ("constraint.choices.choices: must be text, not int", {"constraint": Choices([1])}),
+        (
+            "constraint.prompt_characters: must be a whole number, not str",
+            {"constraint": Regex("a", prompt_characters="1")},
+        ),
+        ("variables: each name: must be text, not int", {"variables": {1: "a"}}),
+        ("sampling.logit_bias: must be numbers by token ids", {"logit_bias": {"5": 1}}),
+        ("sampling.logit_bias: must be numbers by token ids", {"logit_bias": {5: "1"}}),
     ],
 )
 def test_what_has_no_plain_meaning_is_a_type_error(

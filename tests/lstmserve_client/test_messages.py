@@ -19,6 +19,7 @@ MESSAGES = [
 def test_messages_are_turns() -> None:
     assert read_prompt(MESSAGES) == TURNS
     assert read_prompt([TURNS[0], Turn("assistant", "hello"), MESSAGES[2]]) == TURNS
+    assert read_prompt([{**MESSAGES[0], "refusal": None, "tool_calls": []}]) == TURNS[:1]
     assert read_prompt("hi") == "hi"
     assert read_turns(iter(TURNS)) == TURNS
 
@@ -42,6 +43,7 @@ def test_messages_are_sent_and_gone_on_from() -> None:
         ("conversation.turns[1]: must be a Turn, such as ", [TURNS[0], "hi"]),
         ('conversation.turns[0]: must have the keys "role" and "content"', [{"role": "user"}]),
         ("conversation.turns[0].text: must be text, not list", [{"role": "user", "content": []}]),
+        ("conversation.turns[0]: 'name' is not served", [{**MESSAGES[0], "name": "Jo"}]),
     ],
 )
 def test_what_is_neither_text_nor_turns_is_told(told: str, prompt: object) -> None:
@@ -57,6 +59,7 @@ def test_what_is_neither_text_nor_turns_is_told(told: str, prompt: object) -> No
     [
         ("conversation.turns[0].role", [{"role": "system", "content": "be kind"}]),
         ("conversation.turns[1].role", [TURNS[0], Turn("wizard", "hi")]),  # type: ignore[arg-type]
+        ("conversation.turns[0].role", [{"role": ["user"], "content": "hi"}]),
         ("conversation.turns[0].text", [Turn("user", "\ud800")]),
         ("prompt", "hi \ud800"),
         ("prompt", "x" * 10_000_000),

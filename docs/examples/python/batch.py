@@ -27,7 +27,7 @@ def main(target: str, source: str, destination: str) -> int:
     failed = 0
     with (
         Client(target, caller="batch") as client,
-        Path(source).open(newline="", encoding="utf-8") as given,
+        Path(source).open(newline="", encoding="utf-8-sig") as given,  # as Excel writes it, too
         Path(destination).open("w", newline="", encoding="utf-8") as made,
     ):
         writer = csv.DictWriter(made, COLUMNS, restval="")

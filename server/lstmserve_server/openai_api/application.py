@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lstmserve_server.openai_api.body import ClientLeftError, refuse_browsers
 from lstmserve_server.openai_api.caller import find_request_id
@@ -23,6 +24,14 @@ from lstmserve_server.openai_api.fields import PLACES
 
 Serve = Callable[[Request], Awaitable[Response]]
 CLIENT_LEFT = 499  # as nginx counts them; nobody reads it
+SERVED = "served are /v1/chat/completions, /v1/completions, /v1/models and /health"
+LENGTH, TRANSFER = b"content-length", b"transfer-encoding"
+TWO_ENDS = ApiError(
+    400,
+    "send one of Content-Length and Transfer-Encoding, the latter in HTTP/1.1 alone",
+    code="invalid_http",
+    headers={"connection": "close"},
+)
 log = structlog.get_logger()
 
 
@@ -37,7 +46,24 @@ def make_application(endpoints: Endpoints) -> Starlette:
     ]
     application = Starlette(routes=routes, exception_handlers={HTTPException: _answer_stray})
     application.router.redirect_slashes = False  # to wherever the Host header says
+    application.add_middleware(OneEnd)
     return application
+
+
+class OneEnd:
+    """Refuses requests whose end two headers tell: what stands between this server and callers may
+    go by the other one, and take what follows for a request of somebody else (RFC 9112, 6.1).
+    """
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        application: ASGIApp = self._application
+        names = {name for name, _ in scope["headers"]}
+        if TRANSFER in names and (LENGTH in names or scope["http_version"] == "1.0"):
+            application = _finish(answer_error(TWO_ENDS))
+        await application(scope, receive, send)
 
 
 def _guarded(serve: Serve) -> Serve:
@@ -65,7 +91,7 @@ async def _answer_stray(request: Request, error: Exception) -> Response:
     """Answer where there is no route, or not for this method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - the only one this is called for
     phrase = HTTPStatus(error.status_code).phrase
-    reason = f"{request.method} {request.scope['path'][:200]}: {phrase.lower()}"
+    reason = f"{request.method} {request.scope['path'][:200]}: {phrase.lower()}; {SERVED}"
     code = phrase.lower().replace(" ", "_")
     headers = error.headers or {}
     return _finish(answer_error(ApiError(error.status_code, reason, code=code, headers=headers)))

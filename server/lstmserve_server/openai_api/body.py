@@ -15,7 +15,7 @@ from lstmserve_server.json_objects import read_object
 from lstmserve_server.openai_api.errors import ApiError
 
 T = TypeVar("T")
-JSON = "application/json"
+JSON, PLAIN = "application/json", "identity"
 # far more than any model reads
 MAX_BODY_BYTES = 256 << 10
 # bodies longer than the first are read so many at a time: whoever sends them is not known yet
@@ -64,6 +64,9 @@ def _check_type(headers: Headers) -> None:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != JSON:  # which no form of another site can be of
         raise ApiError(415, f"Content-Type must be {JSON}", code="unsupported_media_type")
+    if headers.get("content-encoding", PLAIN).lower() != PLAIN:
+        reason = "Content-Encoding is not served; send JSON as it is"
+        raise ApiError(415, reason, code="unsupported_media_type")
 
 
 async def _read_bounded(request: Request) -> bytes:

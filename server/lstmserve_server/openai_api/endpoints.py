@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import TypeAlias
 
 import grpc
@@ -53,6 +53,9 @@ class Endpoints:
     async def get_model(self, request: Request) -> Response:
         identifier = request.path_params["identifier"]
         name, version = split_id(identifier)
+        if not name:
+            reason = "names no model; GET /v1/models lists those that are served"
+            raise ApiError(404, reason, code="model_not_found", param="model")
         found = await self._caller.models.GetModel(
             models_pb.GetModelRequest(name=name, version=version),
             timeout=MODELS_SECONDS,
@@ -80,29 +83,34 @@ class Endpoints:
     async def _reply(
         self, request: Request, asked: Asked, form: Form, metadata: Metadata
     ) -> Response:
-        replies = await unless_left(request.receive, self._ask_all(asked.to_whole(), metadata))
+        replies = await unless_left(request.receive, self._ask_all(asked, metadata))
         return _answer(form.write_whole(replies))
 
-    async def _ask_all(
-        self, requests: Sequence[pb.GenerateReplyRequest], metadata: Metadata
-    ) -> list[pb.GenerateReplyResponse]:
+    async def _ask_all(self, asked: Asked, metadata: Metadata) -> list[pb.GenerateReplyResponse]:
         """Return all replies; when one fails the others are canceled."""
+        requests = asked.to_whole()
         if len(requests) == 1:
             return [await self._caller.generation.GenerateReply(requests[0], metadata=metadata)]
         try:
             async with asyncio.TaskGroup() as group:
                 asking = [
-                    group.create_task(self._ask(each, _number(metadata, number)))
-                    for number, each in enumerate(requests, start=1)
+                    group.create_task(self._ask(number, each, asked, metadata))
+                    for number, each in enumerate(requests)
                 ]
-        except* grpc.RpcError as failed:
+        except* ApiError as failed:
             raise failed.exceptions[0] from None
         return [task.result() for task in asking]
 
     async def _ask(
-        self, request: pb.GenerateReplyRequest, metadata: Metadata
+        self, number: int, request: pb.GenerateReplyRequest, asked: Asked, metadata: Metadata
     ) -> pb.GenerateReplyResponse:
-        return await self._caller.generation.GenerateReply(request, metadata=metadata)
+        """Return the reply to one of several prompts; its errors name it."""
+        own = _number(metadata, number + 1)
+        try:
+            return await self._caller.generation.GenerateReply(request, metadata=own)
+        except grpc.RpcError as error:
+            places = {**asked.places, "prompt": f"prompt[{number}]"}
+            raise to_api_error(error, places) from None
 
     async def _stream(
         self, request: Request, asked: Asked, form: Form, metadata: Metadata

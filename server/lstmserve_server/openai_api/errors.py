@@ -118,9 +118,7 @@ def _to_seconds(duration: Duration) -> float:
 
 def _rename(violation: BadRequest.FieldViolation, places: Mapping[str, str]) -> FieldViolation:
     """Name the place where the caller wrote what our field holds."""
-    turns, _, turn = violation.field.partition("conversation.turns[")
-    if turn and not turns:
-        field = f"messages[{turn.replace('].text', '].content')}"
-        return FieldViolation(field, violation.description)
     name, bracket, index = violation.field.partition("[")
+    if name == "conversation.turns":
+        index = index.replace("].text", "].content")
     return FieldViolation(f"{places.get(name, name)}{bracket}{index}", violation.description)

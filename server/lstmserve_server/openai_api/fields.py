@@ -57,6 +57,7 @@ PLACES: Mapping[str, str] = MappingProxyType(
         **{parameter.field: name for name, parameter in PARAMETERS.items()},
         "model_version": "model",
         "conversation": "messages",
+        "conversation.turns": "messages",
         "num_replies": "n",
         CALLER_ID_KEY: "user",
     }

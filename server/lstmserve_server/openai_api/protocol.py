@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -21,6 +22,7 @@ from lstmserve_server.openai_api.errors import ApiError
 REQUEST_SECONDS = 10.0  # from the first byte of a request to its last
 BLOCK_SECONDS = 30.0  # for a client to take what is waiting for it
 COMING = (h11.IDLE, h11.SEND_BODY)  # states of a client whose request is not whole
+UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE)  # states of a server that may still answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,11 @@ class BoundedProtocol(H11Protocol):
         super().on_response_complete()  # and begins with a request that has come meanwhile
         self._watch_request()
 
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words for it
+        """Answer what is no HTTP; uvicorn would, also where an answer has begun."""
+        reason = "this is no request of HTTP/1.1, or its head is too long"
+        self._refuse(ApiError(400, reason, code="invalid_http"))
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._block_clock = self.loop.call_later(self._bounds.block_seconds, self.transport.abort)
@@ -88,12 +95,19 @@ class BoundedProtocol(H11Protocol):
             self._request_clock = self.loop.call_later(seconds, self._give_up)
 
     def _give_up(self) -> None:
+        if self._has_begun:
+            reason = f"the request did not arrive within {self._bounds.request_seconds:g} s"
+            self._refuse(ApiError(408, reason, code="request_timeout"))
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer the request that is coming, unless it has an answer, and hang up."""
         cycle: Any = self.cycle
-        is_answered = cycle is not None and cycle.response_started and not cycle.response_complete
         if cycle is not None:
             cycle.disconnected = True  # whatever it has to say is said here
-        if self._has_begun and not is_answered:
-            self.transport.write(_too_slow(self._bounds.request_seconds))
+        if self.conn.our_state in UNANSWERED:
+            self.transport.write(_write_answer(error))
         self.transport.close()
 
     def _stop_request_clock(self) -> None:
@@ -107,11 +121,10 @@ class BoundedProtocol(H11Protocol):
             self._block_clock = None
 
 
-def _too_slow(seconds: float) -> bytes:
-    reason = f"the request did not arrive within {seconds:g} s"
-    body = msgspec.json.encode(ApiError(408, reason, code="request_timeout").body)
+def _write_answer(error: ApiError) -> bytes:
+    body = msgspec.json.encode(error.body)
     head = (
-        "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
+        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nconnection: close\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
+from http.client import HTTPResponse
 
 import pytest
 
@@ -63,6 +65,8 @@ def test_a_body_that_is_no_json_is_refused(api: Api, body: bytes, reason: str) -
         b'{"prompt": "a", "variables": {"a": "\\u0000"}}',
         b'{"prompt": "a", "json_schema": "{\\"type\\": \\"nothing\\"}"}',
         b'{"prompt": "a", "regex": "("}',
+        b'{"prompt": "a", "seed": "\xd9\xa3"}',
+        b'{"prompt": ["a", " "]}',
         b'{"prompt": "a", "user": "\xc3\xa9"}',
         b'{"prompt": "' + b"no " * 50_000 + b'"}',
     ],
@@ -82,9 +86,10 @@ def test_a_field_that_cannot_be_is_refused_by_name(api: Api, body: bytes) -> Non
         {"Content-Type": "text/plain"},
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "multipart/form-data; boundary=a"},
+        {**JSON_TYPE, "Content-Encoding": "gzip"},
     ],
 )
-def test_forms_of_browsers_are_refused(api: Api, headers: Mapping[str, str]) -> None:
+def test_other_media_types_are_refused(api: Api, headers: Mapping[str, str]) -> None:
     answered = api.post("/completions", GOOD, headers)
     check_error(answered, 415, "unsupported_media_type")
 
@@ -124,6 +129,9 @@ def test_a_body_that_is_too_long_is_not_read(api: Api) -> None:
         ("POST", "/v1/completions/", 404, "not_found"),
         ("GET", "/%00%ff%2e%2e//", 404, "not_found"),
         ("GET", "/v1/models/%00%ff", 404, "model_not_found"),
+        ("GET", "/v1/models/", 404, "model_not_found"),
+        ("GET", "/v1/models//1", 404, "model_not_found"),
+        ("POST", "/chat/completions", 404, "not_found"),
     ],
 )
 def test_what_is_not_there_is_refused(
@@ -139,7 +147,50 @@ def test_what_is_not_there_is_refused(
 def test_what_is_no_http_is_refused(api: Api, nonsense: bytes) -> None:
     with api.connect() as connection:
         connection.sendall(nonsense + b"\r\n\r\n")
-        assert b" 400 " in connection.recv(1000)
+        check_error(read_answer(connection), 400, "invalid_http")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/nowhere", b"zz\r\n"), ("/v1/completions", b"2\r\n{}zz\r\n")]
+)
+def test_a_body_that_breaks_after_the_answer_is_no_news(api: Api, path: str, body: bytes) -> None:
+    """Nothing more is said, to the client or in the log."""
+    with api.connect() as connection:
+        connection.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        answer = connection.recv(1 << 16)
+        connection.sendall(body)
+        answer += b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert "Traceback" not in api.served.process.read_log()
+
+
+@pytest.mark.parametrize(
+    ("path", "version", "headers"),
+    [
+        ("/v1/completions", "1.1", ("Content-Length: 4", "Transfer-Encoding: chunked")),
+        ("/nowhere", "1.1", ("Transfer-Encoding: chunked", "Content-Length: 5")),
+        ("/v1/completions", "1.0", ("Transfer-Encoding: chunked",)),
+    ],
+)
+def test_a_request_with_two_ends_is_refused_and_ends_its_connection(
+    api: Api, path: str, version: str, headers: tuple[str, ...]
+) -> None:
+    """What follows it may be a request of somebody else, or a part of it."""
+    head = "\r\n".join([f"POST {path} HTTP/{version}", "Host: a", *headers])
+    follows = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+    with api.connect() as connection:
+        connection.sendall(head.encode() + b"\r\n\r\n0\r\n\r\n" + follows)
+        check_error(read_answer(connection), 400, "invalid_http")
+        assert connection.recv(1000) == b""
+
+
+def read_answer(connection: socket.socket) -> Answered:
+    with HTTPResponse(connection) as response:
+        response.begin()
+        return Answered(response.status, response.headers, response.read())
 
 
 def test_headers_that_do_not_end_are_refused(api: Api) -> None:

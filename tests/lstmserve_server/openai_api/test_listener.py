@@ -26,6 +26,10 @@ class Echo:
         self.left = asyncio.Event()
 
     async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+        if scope["path"] == "/refused":  # without having read it
+            await send({"type": "http.response.start", "status": 413, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
         body, more = b"", True
         while more:
             message = await receive()
@@ -90,6 +94,16 @@ async def test_a_request_that_does_not_end_is_given_up(beginning: bytes, status:
         answer = await reader.read()
     assert answer.startswith(status)
     assert answer == b"" if not status else b"408" in answer
+
+
+async def test_a_request_that_has_an_answer_gets_no_other_one() -> None:
+    async with (
+        listening(Bounds(9, request_seconds=SOON)) as (address, _),
+        connected(address) as (reader, writer),
+    ):
+        writer.write(WHOLE.replace(b"/", b"/refused", 1)[:-1])
+        answer = await reader.read()
+    assert answer.count(b"HTTP/1.1 ") <= 1  # none or 408 where all that took longer than SOON
 
 
 async def test_a_byte_now_and_then_gains_no_time() -> None:

@@ -252,6 +252,14 @@ def test_errors_are_of_the_clients_kinds_and_name_what_was_written(api: Api) -> 
             max_completion_tokens=100_000,
         )
     assert refused_tokens.value.param == "max_completion_tokens"
+    with pytest.raises(openai.BadRequestError) as refused_turns:
+        client.chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": "hi"}] * 999
+        )
+    assert refused_turns.value.param == "messages"
+    with pytest.raises(openai.BadRequestError) as refused_prompt:
+        client.completions.create(model="tiny", prompt=["hi", " "])
+    assert refused_prompt.value.param == "prompt[1]"
 
 
 def test_the_request_id_is_the_callers_and_in_every_response(api: Api) -> None:

@@ -23,8 +23,8 @@ MAX_UINT32 = 2**32 - 1
 MAX_UINT64 = 2**64 - 1
 
 # as the client of Triton's vLLM backend sends them
-_NUMBER = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,4})?")
-_WHOLE = re.compile(r"-?\d{1,40}")
+_NUMBER = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,4})?", re.ASCII)
+_WHOLE = re.compile(r"-?\d{1,40}", re.ASCII)
 
 
 def to_number(value: Value) -> float:
@@ -63,6 +63,8 @@ def to_texts(value: Value) -> list[str]:
     """Return the texts of one text, or of a list of a few."""
     if isinstance(value, list) and len(value) > MAX_STOP_SEQUENCES:
         raise ValueError(f"at most {MAX_STOP_SEQUENCES} are allowed, not {len(value)}")
+    if not isinstance(value, str | list):
+        raise ValueError(f"must be a text or a list of texts, not {_show(value)}")  # noqa: TRY004 - one for all
     return [to_text(text) for text in (value if isinstance(value, list) else [value])]
 
 
@@ -149,7 +151,7 @@ def _to_object(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
 def to_text(value: Value) -> str:
     """Return a text."""
     if not isinstance(value, str):
-        raise ValueError(f"must be a text or a list of texts, not {_show(value)}")  # noqa: TRY004 - one for all
+        raise ValueError(f"must be a text, not {_show(value)}")  # noqa: TRY004 - one for all
     try:
         value.encode()
     except UnicodeEncodeError:  # JSON may hold half of a surrogate pair
