@@ -149,7 +149,7 @@ def test_a_reply_goes_on_at_another_server_at_once() -> None:
     clock = FakeClock()
     client = Client(TARGETS, transport=transport, clock=clock)
     assert client.generate("hi").reply().text == "one two three four"
-    assert transport.targets == [0, 1]
+    assert len({*transport.targets}) == 2
     assert clock.waits == []
     # the latest chunk comes again, to show that the servers agree
     assert list(transport.requests[1].resume_tokens) == SCRIPT.token_ids[:1]

@@ -154,7 +154,9 @@ def test_what_was_asked_is_kept_as_plain_values() -> None:
         request_id="mine",
     )
     [request] = service.requests
-    assert request.metadata == {"x-caller-id": "shop", "x-request-id": "mine"}
+    affinity = request.metadata["x-affinity"]
+    sent = {"x-affinity": affinity, "x-caller-id": "shop", "x-request-id": "mine"}
+    assert request.metadata == sent
     assert replace(request, metadata={}) == FakeRequest(
         prompt="hi",
         model="",
