@@ -57,8 +57,6 @@ def test_all_parts_are_measured_on_servers_of_its_own(tmp_path: Path) -> None:
     for way in ("fewest calls", "affinity", "affinity and a hot caller"):
         assert values[f"2 replicas, {way}: failed"] == 0
     assert values["2 replicas, affinity: hit ratio"] > values["2 replicas, fewest calls: hit ratio"]
-    bounds = [one for one in found["parts"]["routing"] if "calls at once" in one["what"]]
-    assert [one["is_met"] for one in bounds if "is_met" in one] == [True, True]
     not_read = [values[f"turn {number}: prompt tokens not read"] for number in range(1, 7)]
     assert not_read[0] == 0
     assert not_read == sorted(set(not_read))
