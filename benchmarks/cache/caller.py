@@ -16,7 +16,7 @@ from benchmarks.load.dialect import STREAMED, to_request
 from benchmarks.load.measure import Generator
 from benchmarks.load.prompts import load_prompts
 from benchmarks.load.reply import assemble
-from benchmarks.load.transport import Transport
+from benchmarks.load.transport import Metadata, Transport
 from benchmarks.load.usage import MeasureError
 from benchmarks.load.workload import GREEDY, Ask, CacheMode
 from benchmarks.testbed.server import RunningServer
@@ -105,7 +105,7 @@ class Caller:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def try_call(self, path: str, request: bytes) -> Reply:
+    async def try_call(self, path: str, request: bytes, metadata: Metadata = ()) -> Reply:
         """The reply, whatever its code."""
         messages: list[bytes] = []
         first = nan
@@ -117,13 +117,13 @@ class Caller:
             messages.append(message)
 
         began = perf_counter()
-        status = await self._transport.stream(path, request, on_message)
+        status = await self._transport.stream(path, request, on_message, metadata)
         ended = perf_counter()
         return Reply(path, status.code, status.details, ended - began, first - began, messages)
 
-    async def call(self, path: str, request: bytes) -> Reply:
+    async def call(self, path: str, request: bytes, metadata: Metadata = ()) -> Reply:
         """The reply; raises MeasureError where there is none."""
-        reply = await self.try_call(path, request)
+        reply = await self.try_call(path, request, metadata)
         if reply.code != "OK":
             raise MeasureError(f"{path}: {reply.code}: {reply.details}")
         return reply

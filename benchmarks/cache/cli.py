@@ -17,6 +17,7 @@ from benchmarks.cache.latency import measure_latency
 from benchmarks.cache.memory import measure_memory
 from benchmarks.cache.outage import measure_outage
 from benchmarks.cache.popularity import measure_popularity
+from benchmarks.cache.routing import measure_routing
 from benchmarks.cache.sizes import FULL, SHORT, Sizes
 from benchmarks.cache.stage import Stage, open_stage
 from benchmarks.cache.stampede import measure_stampede
@@ -36,6 +37,7 @@ PARTS: Mapping[str, Callable[[Stage, Sizes], Awaitable[list[Finding]]]] = {
     "admission": measure_admission,
     "tail": measure_tail,
     "memory": measure_memory,
+    "routing": measure_routing,
 }
 NAMES = ", ".join(PARTS)
 CACHE_PACKAGES = ("redis", "hiredis", "moka-py")

@@ -36,6 +36,10 @@ class Sizes:
     admission_keys: tuple[int, ...]  # how many different requests
     tail_prompts: int  # of the popularity with a long tail
     tail_requests: int
+    replicas: tuple[int, ...]  # of the routing part; it starts the most of them
+    routed_prompts: int
+    routed_requests: int
+    routed_conversations: int
 
 
 FULL = Sizes(
@@ -65,6 +69,10 @@ FULL = Sizes(
     admission_keys=(10_000, 100_000, 1_000_000, 10_000_000),
     tail_prompts=1_000_000,
     tail_requests=2_000_000,
+    replicas=(2, 8),
+    routed_prompts=1000,
+    routed_requests=3000,
+    routed_conversations=24,
 )
 SHORT = Sizes(
     latency_blocks=4,
@@ -86,4 +94,8 @@ SHORT = Sizes(
     admission_keys=(2000,),
     tail_prompts=3000,
     tail_requests=6000,
+    replicas=(2,),
+    routed_prompts=100,
+    routed_requests=400,
+    routed_conversations=4,
 )

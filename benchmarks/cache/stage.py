@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+from benchmarks.cache.fleet import Fleet, open_fleet
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.server import RunningServer, start_server
 
@@ -53,6 +54,10 @@ class Stage:
     @property
     def without_states(self) -> RunningServer:
         return self._keep("--state-cache-bytes", "0")
+
+    def start_fleet(self, count: int) -> AbstractContextManager[Fleet]:
+        """So many servers that serve the same, with caches of their own."""
+        return open_fleet(count, self._arguments)
 
     def start(self, *arguments: str) -> AbstractContextManager[RunningServer]:
         """A server that nobody else needs."""

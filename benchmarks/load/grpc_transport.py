@@ -9,7 +9,7 @@ from typing import cast
 import grpc
 import grpc.aio
 
-from benchmarks.load.transport import OnMessage, Status
+from benchmarks.load.transport import Metadata, OnMessage, Status
 
 # channels to one address otherwise share one connection
 OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
@@ -25,10 +25,12 @@ class GrpcTransport:
         self._next_channel = cycle(self._channels)
         self._timeout_seconds = timeout_seconds
 
-    async def stream(self, path: str, request: bytes, on_message: OnMessage) -> Status:
+    async def stream(
+        self, path: str, request: bytes, on_message: OnMessage, metadata: Metadata = ()
+    ) -> Status:
         send: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
         send = next(self._next_channel).unary_stream(path)
-        call = send(request, timeout=self._timeout_seconds)
+        call = send(request, timeout=self._timeout_seconds, metadata=tuple(metadata))
         try:
             while (message := await call.read()) is not grpc.aio.EOF:
                 on_message(cast("bytes", message))

@@ -7,7 +7,7 @@ from itertools import count
 
 from benchmarks.load.grpc_wire import LOST, Headers
 from benchmarks.load.http2_connection import Http2Connection
-from benchmarks.load.transport import OnMessage, Status
+from benchmarks.load.transport import Metadata, OnMessage, Status
 
 
 class Http2Transport:
@@ -20,13 +20,15 @@ class Http2Transport:
         self._locks = [asyncio.Lock() for _ in range(connections)]
         self._calls = count()
 
-    async def stream(self, path: str, request: bytes, on_message: OnMessage) -> Status:
+    async def stream(
+        self, path: str, request: bytes, on_message: OnMessage, metadata: Metadata = ()
+    ) -> Status:
         number = next(self._calls) % len(self._connections)
         try:
             connection = await self._connect(number)
         except OSError as error:
             return Status(LOST.code, str(error))
-        headers = make_headers(self._target, path, self._timeout_seconds)
+        headers = make_headers(self._target, path, self._timeout_seconds, metadata)
         return await connection.stream(headers, request, on_message)
 
     async def close(self) -> None:
@@ -52,7 +54,9 @@ class Http2Transport:
         return connection
 
 
-def make_headers(authority: str, path: str, timeout_seconds: float) -> Headers:
+def make_headers(
+    authority: str, path: str, timeout_seconds: float, metadata: Metadata = ()
+) -> Headers:
     fields = {
         ":method": "POST",
         ":scheme": "http",
@@ -62,5 +66,6 @@ def make_headers(authority: str, path: str, timeout_seconds: float) -> Headers:
         "content-type": "application/grpc",
         "user-agent": "lstmserve-benchmarks",
         "grpc-timeout": f"{round(timeout_seconds * 1000)}m",
+        **dict(metadata),
     }
     return [(name.encode(), value.encode()) for name, value in fields.items()]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 OnMessage = Callable[[bytes], object]
+Metadata = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class Status:
 class Transport(Protocol):
     """Streams replies; cancelling the task that awaits ``stream`` cancels the RPC."""
 
-    async def stream(self, path: str, request: bytes, on_message: OnMessage) -> Status:
+    async def stream(
+        self, path: str, request: bytes, on_message: OnMessage, metadata: Metadata = ()
+    ) -> Status:
         """Send one message, hand over each that comes back, return the status."""
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -127,19 +127,22 @@ def start_process(
         yield RunningServer(running.target, running.metrics_url or None, running.pid)
 
 
+def replicas(stores: Sequence[Path], *arguments: str) -> AbstractContextManager[list[Replica]]:
+    """One server for each store, for as long as the block takes, which keeps nothing."""
+    given = [("--model-store", str(store), *UNCACHED, *arguments) for store in stores]
+    return start_replicas(given)
+
+
 @contextmanager
-def replicas(stores: Sequence[Path], *arguments: str) -> Iterator[list[Replica]]:
-    """One server for each store, for as long as the block takes.
+def start_replicas(arguments: Sequence[Sequence[str]]) -> Iterator[list[Replica]]:
+    """One server for each arguments, for as long as the block takes.
 
     All have the same port, as behind one name, and a host each.
     """
     port = find_free_port()
     made = [
-        Replica(
-            f"127.0.0.{number}:{port}",
-            *("--model-store", str(store), *AT_ONCE, *UNCACHED, *arguments),
-        )
-        for number, store in enumerate(stores, start=2)
+        Replica(f"127.0.0.{number}:{port}", *AT_ONCE, *given)
+        for number, given in enumerate(arguments, start=2)
     ]
     with ExitStack() as stack, ThreadPoolExecutor() as pool:  # starting takes a while
         for started in [pool.submit(stack.enter_context, each) for each in made]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TypeVar, Unpack
 
 from lstmserve_client import calls
+from lstmserve_client.affinity import Affinity
 from lstmserve_client.calls import UnaryCall
 from lstmserve_client.keywords import (
     CallOptions,
@@ -27,7 +28,9 @@ class Administration(ABC):
     """Each raises ValueError on a client of several targets, for it would reach one of them."""
 
     @abstractmethod
-    def _administer(self, call: UnaryCall[Result], options: CallOptions) -> Result: ...
+    def _administer(
+        self, call: UnaryCall[Result], options: CallOptions, affinity: Affinity | None = False
+    ) -> Result: ...
 
     @spelled_out
     def load_model(self, name: str, version: str | int, **options: Unpack[CallOptions]) -> Model:
@@ -90,7 +93,9 @@ class Administration(ABC):
 
         A sampled request without a seed has several. ``cache_mode`` means nothing here.
         """
-        return self._administer(calls.warm_cache(prompt, options), calls.call_options(options))
+        return self._administer(
+            calls.warm_cache(prompt, options), calls.call_options(options), options.get("affinity")
+        )
 
     @spelled_out
     def log_level(self, **options: Unpack[CallOptions]) -> LogLevel:

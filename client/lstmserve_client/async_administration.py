@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TypeVar, Unpack
 
 from lstmserve_client import calls
+from lstmserve_client.affinity import Affinity
 from lstmserve_client.calls import UnaryCall
 from lstmserve_client.keywords import (
     CallOptions,
@@ -27,7 +28,9 @@ class AsyncAdministration(ABC):
     """Each raises ValueError on a client of several targets, for it would reach one of them."""
 
     @abstractmethod
-    async def _administer(self, call: UnaryCall[Result], options: CallOptions) -> Result: ...
+    async def _administer(
+        self, call: UnaryCall[Result], options: CallOptions, affinity: Affinity | None = False
+    ) -> Result: ...
 
     @spelled_out
     async def load_model(
@@ -97,7 +100,7 @@ class AsyncAdministration(ABC):
         A sampled request without a seed has several. ``cache_mode`` means nothing here.
         """
         return await self._administer(
-            calls.warm_cache(prompt, options), calls.call_options(options)
+            calls.warm_cache(prompt, options), calls.call_options(options), options.get("affinity")
         )
 
     @spelled_out

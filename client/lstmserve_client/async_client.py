@@ -1,12 +1,13 @@
 """The asynchronous client: a thin shell over the parts that both clients share."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client import calls, methods
+from lstmserve_client.affinity import Affinity, Request
 from lstmserve_client.async_administration import AsyncAdministration
 from lstmserve_client.async_batches import AsyncBatches
 from lstmserve_client.async_conversation import AsyncConversation
@@ -115,14 +116,14 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
         goes on from another server, with the very tokens that were to come.
         """
         request = calls.generate_request(prompt, options)
-        call = make_call(self._config, calls.call_options(options))
+        call = self._make_call(options, request)
         return AsyncReplyStream(self._events(request, call))
 
     @spelled_out
     async def reply(self, prompt: Prompt, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Wait for the whole reply."""
         asked = calls.reply(prompt, options)
-        call = make_call(self._config, calls.call_options(options))
+        call = self._make_call(options, asked.request)
         reply = await self._run(asked, call, self._exactness.allow(self._latencies, options))
         self._exactness.note(reply, options)
         return reply
@@ -177,24 +178,31 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
         except ModelNotFoundError:  # how Check tells an unknown service
             return ServingStatus.SERVICE_UNKNOWN
 
-    async def _administer(self, call: UnaryCall[Result], options: CallOptions) -> Result:
+    async def _administer(
+        self, call: UnaryCall[Result], options: CallOptions, affinity: Affinity | None = False
+    ) -> Result:
         self._config.check_single_target()
-        once = make_call(self._config, options, is_retried=False, is_checked=False)
+        key = self._config.affinity_key(affinity, call.request)
+        once = make_call(self._config, options, is_retried=False, is_checked=False, affinity=key)
         return await self._run(call, once)
+
+    def _make_call(self, options: GenerateOptions, request: Request) -> Call:
+        key = self._config.affinity_key(options.get("affinity"), request)
+        return make_call(self._config, calls.call_options(options), affinity=key)
 
     async def _run(
         self, asked: UnaryCall[Result], call: Call, latencies: Latencies | None = None
     ) -> Result:
         self._owner.claim()
-        attempts = Attempts(self._patience, call)
-        while True:
-            try:
-                result = asked.read(await self._ask(asked, attempts, latencies))
-            except LstmserveError as error:
-                await self._clock.sleep(attempts.after(error))
-            else:
-                attempts.succeeded()
-                return result
+        with closing(Attempts(self._patience, call)) as attempts:
+            while True:
+                try:
+                    result = asked.read(await self._ask(asked, attempts, latencies))
+                except LstmserveError as error:
+                    await self._clock.sleep(attempts.after(error))
+                else:
+                    attempts.succeeded()
+                    return result
 
     async def _ask(
         self, asked: UnaryCall[Result], attempts: Attempts, latencies: Latencies | None
@@ -217,19 +225,22 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
 
     async def _events(self, request: pb.GenerateRequest, call: Call) -> AsyncGenerator[Event, None]:
         self._owner.claim()
-        attempts, reply = Attempts(self._patience, call), ResumableReply(request)
-        while not reply.is_complete:
-            try:
-                async with aclosing(self._receive(reply, attempts)) as events:
-                    async for event in events:
-                        yield event
-            except LstmserveError as error:
-                if reply.survives(error):
-                    break
-                seen, has_progressed = reply.describe(error), reply.has_progressed
-                wait = attempts.after(seen, has_progressed=has_progressed, is_final=reply.is_final)
-                await self._clock.sleep(wait)
-        attempts.succeeded()
+        reply = ResumableReply(request)
+        with closing(Attempts(self._patience, call)) as attempts:
+            while not reply.is_complete:
+                try:
+                    async with aclosing(self._receive(reply, attempts)) as events:
+                        async for event in events:
+                            yield event
+                except LstmserveError as error:
+                    if reply.survives(error):
+                        break
+                    seen, has_progressed = reply.describe(error), reply.has_progressed
+                    wait = attempts.after(
+                        seen, has_progressed=has_progressed, is_final=reply.is_final
+                    )
+                    await self._clock.sleep(wait)
+            attempts.succeeded()
 
     async def _receive(
         self, reply: ResumableReply, attempts: Attempts

@@ -7,8 +7,10 @@ import logging
 import math
 import random
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from lstmserve_client.affinity import rank_targets
 from lstmserve_client.call import Call
 from lstmserve_client.errors import (
     DeadlineExceededError,
@@ -48,7 +50,7 @@ class Patience:
 
 @dataclass(slots=True)
 class Attempts:
-    """Begins when its call does."""
+    """Begins when its call does, and is closed with it."""
 
     patience: Patience
     call: Call
@@ -62,16 +64,25 @@ class Attempts:
     _gone: dict[int, VersionGoneError] = field(default_factory=dict)
     # the target that the latest attempt did not reach: others first, however long theirs rests
     _lost: frozenset[int] = frozenset()
+    _preferred: tuple[int, ...] = ()  # all targets, the warmest first; empty where none is warm
+    _running: list[int] = field(default_factory=list)  # targets that are asked now
 
     def __post_init__(self) -> None:
         self._began = self.patience.now()
         self._deadline = self._began + self.call.timeout_seconds
         self.patience.budget.earn()
+        if self.call.affinity:
+            self._preferred = rank_targets(self.call.affinity, self.call.config.targets)
+
+    def close(self) -> None:
+        """The call has ended, or runs nowhere for a while: its targets have room for others."""
+        while self._running:
+            self.patience.targets.ended(self._running.pop())
 
     def next(self) -> Attempt:
         """Whom to ask now; raises DeadlineExceededError when no time is left."""
         now = self.patience.now()
-        self._target = self.patience.targets.choose(now, self._gone.keys(), self._lost)
+        self._target = self._choose(now, self._gone.keys(), self._lost)
         return self._attempt(self._target, now)
 
     def beside(self) -> Attempt | None:
@@ -79,7 +90,7 @@ class Attempts:
         now = self.patience.now()
         if now >= self._deadline or not self.patience.budget.try_spend(now):
             return None
-        target = self.patience.targets.choose(now, {*self._gone, self._target})
+        target = self._choose(now, {*self._gone, self._target})
         attempt = self._attempt(target, now)
         _LOG.debug("request %s: is slow; a second server is asked", self.call.request_id)
         self._is_checked = False  # nobody will know which of the two had the answer
@@ -100,6 +111,7 @@ class Attempts:
         ``has_progressed`` says that the attempt brought something before it failed, ``is_final``
         that no other attempt can bring the rest.
         """
+        self.close()
         error.request_id = error.request_id or self.call.request_id
         if has_progressed or not _is_silence(error):
             self.patience.targets.were_reached = True
@@ -125,6 +137,13 @@ class Attempts:
             raise self._cause(error)
         self._log(error, wait)
         return wait
+
+    def _choose(
+        self, now: float, avoid: AbstractSet[int], lost: AbstractSet[int] = frozenset()
+    ) -> int:
+        target = self.patience.targets.choose(now, avoid, lost, self._preferred)
+        self._running.append(target)
+        return target
 
     @property
     def _connected_by(self) -> float:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lstmserve_client.affinity import METADATA_KEY as AFFINITY_KEY
 from lstmserve_client.checks import check_names, check_type
 from lstmserve_client.config import ClientConfig, check_metadata, check_token
 from lstmserve_client.keywords import CallOptions
@@ -24,11 +25,14 @@ class Call:
     metadata: Mapping[str, str]
     is_retried: bool = True
     is_checked: bool = True  # only servers that report SERVING will do
+    affinity: str = ""  # calls with the same one prefer the same server
 
     def make_metadata(self) -> Metadata:
         """What goes with an attempt; the token is asked for each time, so that it may change."""
         config = self.config
         found = {**config.metadata, **self.metadata, "x-request-id": self.request_id}
+        if self.affinity:
+            found[AFFINITY_KEY] = self.affinity
         if config.caller:
             found["x-caller-id"] = config.caller
         if config.token is not None:
@@ -44,6 +48,7 @@ def make_call(
     *,
     is_retried: bool = True,
     is_checked: bool = True,
+    affinity: str = "",
 ) -> Call:
     """Raises ValueError naming the option that is wrong, and TypeError for one that is none."""
     check_names(options, CallOptions.__optional_keys__, "this call")
@@ -62,4 +67,5 @@ def make_call(
         metadata,
         is_retried,
         is_checked,
+        affinity,
     )

@@ -12,6 +12,7 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_client import convert, convert_administration, methods, types
+from lstmserve_client.affinity import check_affinity
 from lstmserve_client.checks import check_names, check_type
 from lstmserve_client.constraints import JsonSchema
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
@@ -55,7 +56,10 @@ def generate_request(prompt: types.Prompt, options: GenerateOptions) -> pb.Gener
 def request_options(options: RequestOptions, kind: Any, place: str) -> FoldedOptions:  # noqa: ANN401 - a TypedDict
     """Those that go on the wire with any request; raises TypeError for one that is unknown."""
     check_names(options, kind.__optional_keys__, place)
-    return fold(_of(RequestOptions, options))
+    asked = _of(RequestOptions, options)
+    if (affinity := asked.pop("affinity", None)) is not None:  # of the call, not of its message
+        check_affinity(affinity)
+    return fold(asked)
 
 
 def call_options(options: GenerateOptions | ClassifyOptions) -> CallOptions:

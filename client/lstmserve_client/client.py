@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_client import calls, methods
 from lstmserve_client.administration import Administration
+from lstmserve_client.affinity import Affinity, Request
 from lstmserve_client.attempts import Attempts, Patience
 from lstmserve_client.batches import Batches
 from lstmserve_client.call import Call, make_call
@@ -127,7 +129,7 @@ class Client(Batches, Administration):
             On its way.
         """
         request = calls.generate_request(prompt, options)
-        call = make_call(self._config, calls.call_options(options))
+        call = self._make_call(options, request)
         return ReplyStream(self._events(request, call))
 
     @spelled_out
@@ -142,7 +144,7 @@ class Client(Batches, Administration):
         ones as well: ``reply.alternatives``, each with its own seed.
         """
         asked = calls.reply(prompt, options)
-        call = make_call(self._config, calls.call_options(options))
+        call = self._make_call(options, asked.request)
         reply = self._run(asked, call, self._exactness.allow(self._latencies, options))
         self._exactness.note(reply, options)
         return reply
@@ -207,24 +209,31 @@ class Client(Batches, Administration):
         except ModelNotFoundError:  # how Check tells an unknown service
             return ServingStatus.SERVICE_UNKNOWN
 
-    def _administer(self, call: UnaryCall[Result], options: CallOptions) -> Result:
+    def _administer(
+        self, call: UnaryCall[Result], options: CallOptions, affinity: Affinity | None = False
+    ) -> Result:
         self._config.check_single_target()
-        once = make_call(self._config, options, is_retried=False, is_checked=False)
+        key = self._config.affinity_key(affinity, call.request)
+        once = make_call(self._config, options, is_retried=False, is_checked=False, affinity=key)
         return self._run(call, once)
+
+    def _make_call(self, options: GenerateOptions, request: Request) -> Call:
+        key = self._config.affinity_key(options.get("affinity"), request)
+        return make_call(self._config, calls.call_options(options), affinity=key)
 
     def _run(
         self, asked: UnaryCall[Result], call: Call, latencies: Latencies | None = None
     ) -> Result:
         self._owner.claim()
-        attempts = Attempts(self._patience, call)
-        while True:
-            try:
-                result = asked.read(self._ask(asked, attempts, latencies))
-            except LstmserveError as error:
-                self._wait(attempts.after(error), call)
-            else:
-                attempts.succeeded()
-                return result
+        with closing(Attempts(self._patience, call)) as attempts:
+            while True:
+                try:
+                    result = asked.read(self._ask(asked, attempts, latencies))
+                except LstmserveError as error:
+                    self._wait(attempts.after(error), call)
+                else:
+                    attempts.succeeded()
+                    return result
 
     def _ask(
         self, asked: UnaryCall[Result], attempts: Attempts, latencies: Latencies | None
@@ -247,17 +256,20 @@ class Client(Batches, Administration):
 
     def _events(self, request: pb.GenerateRequest, call: Call) -> Generator[Event, None, None]:
         self._owner.claim()
-        attempts, reply = Attempts(self._patience, call), ResumableReply(request)
-        while not reply.is_complete:
-            try:
-                yield from self._receive(reply, attempts)
-            except LstmserveError as error:
-                if reply.survives(error):
-                    break
-                seen, has_progressed = reply.describe(error), reply.has_progressed
-                wait = attempts.after(seen, has_progressed=has_progressed, is_final=reply.is_final)
-                self._wait(wait, call)
-        attempts.succeeded()
+        reply = ResumableReply(request)
+        with closing(Attempts(self._patience, call)) as attempts:
+            while not reply.is_complete:
+                try:
+                    yield from self._receive(reply, attempts)
+                except LstmserveError as error:
+                    if reply.survives(error):
+                        break
+                    seen, has_progressed = reply.describe(error), reply.has_progressed
+                    wait = attempts.after(
+                        seen, has_progressed=has_progressed, is_final=reply.is_final
+                    )
+                    self._wait(wait, call)
+            attempts.succeeded()
 
     def _receive(self, reply: ResumableReply, attempts: Attempts) -> Generator[Event, None, None]:
         """What one connection brings of a reply."""

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Unpack
 
+from lstmserve_client.affinity import METADATA_KEY as AFFINITY_KEY
+from lstmserve_client.affinity import Affinity, Request, affinity_key, check_affinity
 from lstmserve_client.checks import check_names, check_seconds, check_type
 from lstmserve_client.keywords import ClientOptions, Token
 from lstmserve_client.merging import timeout_of
@@ -24,7 +26,7 @@ _TARGET = re.compile(r"(unix|ipv4|ipv6):.+|(?!(https?|grpcs?)://)[^\s,]+:[^\s,]+
 # servers of ours hang up on who asks more often than every four seconds
 _SHORTEST_KEEPALIVE_SECONDS = {"keepalive_seconds": 4, "keepalive_timeout_seconds": 1}
 _LONGEST_KEEPALIVE_SECONDS = 86_400
-_OWN_KEYS = frozenset({"authorization", "x-caller-id", "x-request-id"})
+_OWN_KEYS = frozenset({"authorization", "x-caller-id", "x-request-id", AFFINITY_KEY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class ClientConfig:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     hedge: HedgePolicy | None = None
+    affinity: Affinity = False
     keepalive_seconds: float = 5.0
     keepalive_timeout_seconds: float = 3.0
     allow_clear_token: bool = False
@@ -53,11 +56,16 @@ class ClientConfig:
         if self.caller and not _CALLER.fullmatch(self.caller):
             raise ValueError("caller: must have 1 to 64 letters, digits, '.', '_' or '-'")
         check_metadata(self.metadata)
+        check_affinity(self.affinity)
         for name, least in _SHORTEST_KEEPALIVE_SECONDS.items():
             check_seconds(name, getattr(self, name))
             if not least <= getattr(self, name) <= _LONGEST_KEEPALIVE_SECONDS:
                 raise ValueError(f"{name}: must be from {least} to {_LONGEST_KEEPALIVE_SECONDS}")
         self._check_token()
+
+    def affinity_key(self, own: Affinity | None, request: Request) -> str:
+        """What is sent for a request, by what its call says, or else this client."""
+        return affinity_key(self.affinity if own is None else own, request)
 
     def check_single_target(self) -> None:
         """Raise ValueError unless it is certain which server a call reaches."""
@@ -118,7 +126,7 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
         check_type("metadata", key, str)
         check_type(f"metadata[{key!r}]", value, str)
         if key.lower() in _OWN_KEYS:
-            raise ValueError(f"metadata: {key}: use token, caller or request_id instead")
+            raise ValueError(f"metadata: {key}: use token, caller, request_id or affinity instead")
         if not _KEY.fullmatch(key.lower()) or key.lower().startswith("grpc-"):
             raise ValueError(
                 f"metadata: {key!r} is not a metadata key: use letters, digits, '.', '_' and '-'"

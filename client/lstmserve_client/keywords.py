@@ -6,6 +6,7 @@ Of every keyword ``None`` is the same as leaving it out.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal, TypeAlias, TypedDict
 
+from lstmserve_client.affinity import Affinity
 from lstmserve_client.constraints import Constraint
 from lstmserve_client.policies import HedgePolicy, RetryPolicy
 from lstmserve_client.tls import Tls
@@ -27,6 +28,9 @@ class ClientOptions(TypedDict, total=False):
     timeout_seconds: Annotated[float | None, "the same as timeout"]
     retry: Annotated[RetryPolicy | None, "how hard to try; max_attempts=1 never asks again"]
     hedge: Annotated[HedgePolicy | None, "when reply() asks a second server as well; never"]
+    affinity: Annotated[
+        Affinity | None, "for calls that give none; True: by how they begin; False"
+    ]
     keepalive_seconds: Annotated[float | None, "between signs of life of a silent server, 5"]
     keepalive_timeout_seconds: Annotated[float | None, "for such a sign to come, 3"]
     allow_clear_token: Annotated[bool | None, "the network is trusted with the token; False"]
@@ -67,7 +71,7 @@ class StoppingOptions(TypedDict, total=False):
 
 
 class RequestOptions(SamplingOptions, StoppingOptions, total=False):
-    """What decides a reply besides its prompt; all optional."""
+    """What a request says besides its prompt, also for a whole conversation; all optional."""
 
     model: Annotated[str | None, "the server's default model unless given"]
     model_version: Annotated[str | int | None, "such as 2; the one served by default unless given"]
@@ -83,6 +87,7 @@ class RequestOptions(SamplingOptions, StoppingOptions, total=False):
         str | Sequence[str] | None, "a name to purge what is kept by, or up to 8 of them"
     ]
     priority: Annotated[Priority | PriorityName | None, '"low", "normal" or "high"']
+    affinity: Annotated[Affinity | None, "the same text prefers the same server; False: any"]
 
 
 class GenerateOptions(RequestOptions, CallOptions, total=False):

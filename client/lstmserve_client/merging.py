@@ -13,7 +13,7 @@ Options = Mapping[str, Any]
 
 
 class FoldedOptions(TypedDict, total=False):
-    """What decides a reply besides its prompt, each given one way."""
+    """What a request says besides its prompt, each given one way."""
 
     model: str
     model_version: str | int

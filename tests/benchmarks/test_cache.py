@@ -54,6 +54,9 @@ def test_all_parts_are_measured_on_servers_of_its_own(tmp_path: Path) -> None:
         assert values[f"2,000 different: false admissions, {where}"] < 0.02
     assert values["reply of 1,000 bytes, filled 4 times"] < 1.3
     assert values["reply of 700 bytes in Redis"] > 700
+    for way in ("fewest calls", "affinity", "affinity and a hot caller"):
+        assert values[f"2 replicas, {way}: failed"] == 0
+    assert values["2 replicas, affinity: hit ratio"] > values["2 replicas, fewest calls: hit ratio"]
     not_read = [values[f"turn {number}: prompt tokens not read"] for number in range(1, 7)]
     assert not_read[0] == 0
     assert not_read == sorted(set(not_read))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from urllib.request import urlopen
 
@@ -16,8 +16,10 @@ import redis
 from benchmarks.testbed.waiting import until
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
+from lstmserve_client.affinity import METADATA_KEY
 from support.calls import LONG, connect
 from support.compose import ROOT
+from support.metrics_page import MetricsPage
 from support.stack import SERVERS, Stack
 from support.steady_load import SteadyLoad
 from support.whole_reply import WholeReply, to_unary, whole_of, whole_of_unary
@@ -70,6 +72,55 @@ async def test_one_connection_reaches_every_server_and_all_give_the_same_replies
         lambda: all(count_calls(stack, host) > before[host] for host in SERVERS),
         "every server is called",
     )
+
+
+def ask_about(stack: Stack, channel: grpc.Channel, key: str, among: Sequence[str] = SERVERS) -> str:
+    """Which server answers a call of that key."""
+    before = {host: count_calls(stack, host) for host in among}
+    request = pb.GenerateReplyRequest(prompt="hi", cache_mode=BYPASS)
+    GenerationServiceStub(channel).GenerateReply(request, metadata=[(METADATA_KEY, key)])
+
+    def asked() -> list[str]:
+        return [host for host in among if count_calls(stack, host) > before[host]]
+
+    until(asked, "the call is counted")
+    [host] = asked()
+    return host
+
+
+def test_calls_about_the_same_go_to_the_same_server_also_when_another_is_gone(
+    stack: Stack,
+) -> None:
+    keys = [f"{number:016x}" for number in range(8)]
+    with stack.restored(FIRST), connect(stack.target) as channel:
+        found = {key: ask_about(stack, channel, key) for key in keys}
+        assert found == {key: ask_about(stack, channel, key) for key in keys}
+        assert len({*found.values()}) > 1
+        stack.send_signal(FIRST, signal.SIGKILL)
+        stack.wait(FIRST)
+        stack.wait_for_servers(len(SERVERS) - 1)
+        kept = {key: host for key, host in found.items() if host != FIRST}
+        others = SERVERS[1:]
+        assert kept == {key: ask_about(stack, channel, key, others) for key in kept}
+
+
+def test_a_key_with_many_calls_at_once_is_no_burden_of_one_server(stack: Stack) -> None:
+    def count_running() -> list[float]:
+        page = MetricsPage(f"http://{stack.operators}/metrics")
+        calls = page.values("haproxy_server_current_sessions", "proxy", "server")
+        return [count for (backend, _), count in calls.items() if backend == "warm" and count]
+
+    num_calls = 12
+    with connect(stack.target, narrow=True) as channel:
+        stub = GenerationServiceStub(channel)
+        calls = [stub.Generate(LONG, metadata=[(METADATA_KEY, "hot")]) for _ in range(num_calls)]
+        for call in calls:
+            assert next(iter(call)).HasField("started")
+        running = count_running()
+        assert sum(running) == num_calls
+        assert max(running) <= 1.5 * num_calls / len(SERVERS)
+        for call in calls:
+            call.cancel()
 
 
 async def test_a_server_told_to_stop_loses_no_call(stack: Stack, expected: Expected) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmserve_client.targets import _FIRST_REST_SECONDS as FIRST_REST
 from lstmserve_client.targets import _MAX_REST_SECONDS as LONGEST_REST
-from lstmserve_client.targets import Targets
+from lstmserve_client.targets import BALANCE_FACTOR, Targets
 
 
 def turns(targets: Targets, now: float, count: int) -> list[int]:
@@ -86,3 +88,35 @@ def test_one_is_always_chosen_and_a_rested_one_if_there_is_one(
     chosen = targets.choose(now)
     others = set(range(count)) - {chosen}
     assert targets.has_ready(now) == targets.has_ready(now, others)
+
+
+def test_the_preferred_is_asked_as_long_as_it_has_no_more_than_its_share() -> None:
+    targets = Targets(2)
+    found = [targets.choose(0.0, preferred=(1, 0)) for _ in range(8)]
+    assert found.count(1) == 6  # of 8 calls, half as many again as the mean of 4
+    for number in found:
+        targets.ended(number)
+    assert targets.choose(0.0, preferred=(1, 0)) == 1
+
+
+def test_the_preferred_is_not_asked_while_it_rests() -> None:
+    targets = Targets(2)
+    targets.failed(1, 0.0)
+    for _ in range(4):
+        assert targets.choose(0.0, preferred=(1, 0)) == 0
+    assert targets.choose(FIRST_REST, preferred=(1, 0)) == 1
+
+
+def test_calls_that_prefer_nobody_keep_their_turns() -> None:
+    targets = Targets(3)
+    assert targets.choose(0.0) == 0
+    assert targets.choose(0.0, preferred=(2, 1, 0)) == 2
+    assert targets.choose(0.0) == 1
+
+
+@given(st.lists(st.permutations([*range(4)]), min_size=1, max_size=60))
+def test_no_target_ever_has_more_than_the_bound(orders: list[list[int]]) -> None:
+    targets, running = Targets(4), [0] * 4
+    for order in orders:
+        running[targets.choose(0.0, preferred=order)] += 1
+        assert max(running) <= math.ceil(BALANCE_FACTOR * sum(running) / 4)

@@ -17,6 +17,7 @@ from typing import Self
 import grpc
 import yaml
 
+from benchmarks.testbed.name_server import NameServer
 from benchmarks.testbed.ports import find_free_port
 from benchmarks.testbed.process import run_program
 from benchmarks.testbed.waiting import until
@@ -24,7 +25,6 @@ from support.calls import connect
 from support.compose import exec_form, mounts, program, read_dockerfile
 from support.containers import Containers
 from support.metrics_page import MetricsPage
-from support.name_server import NameServer
 
 HOST = "127.0.0.1"
 # all of 127/8 is this machine: every server has an address, and all have the same port

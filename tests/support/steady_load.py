@@ -13,6 +13,7 @@ import grpc
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import generation_service_pb2_grpc
+from lstmserve_client.affinity import METADATA_KEY, affinity_key
 from support.metrics_page import MetricsPage
 from support.whole_reply import WholeReply, to_unary, whole_of, whole_of_unary
 
@@ -21,6 +22,8 @@ WAIT_SECONDS = 60.0
 
 class SteadyLoad:
     """So many callers of one server, each with one request at a time, streamed and unary.
+
+    Every other call says what it is about, for proxies that go by it.
 
     Leaving the block stops them; it raises what any of them met.
     """
@@ -101,6 +104,10 @@ class SteadyLoad:
             self._changed.set()
 
     async def _ask(self, request: pb.GenerateRequest) -> WholeReply:
+        key = ((METADATA_KEY, affinity_key(str(request.sampling.seed), request)),)
+        metadata = self._rng.choice(((), key))
         if self._rng.random() < 0.5:
-            return whole_of_unary(await self._stub.GenerateReply(to_unary(request)))
-        return whole_of([event async for event in self._stub.Generate(request)])
+            call = self._stub.GenerateReply(to_unary(request), metadata=metadata)
+            return whole_of_unary(await call)
+        events = self._stub.Generate(request, metadata=metadata)
+        return whole_of([event async for event in events])

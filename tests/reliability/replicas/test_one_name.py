@@ -8,11 +8,11 @@ import pytest
 
 from benchmarks.endurance.faults import is_at_work
 from benchmarks.endurance.replies import Question
+from benchmarks.testbed.name_server import NameServer
 from benchmarks.testbed.server import Replica
 from benchmarks.testbed.waiting import until
 from lstmserve_client import Client
 from support.metrics_page import MetricsPage
-from support.name_server import NameServer
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers, killed
 
 NAME = "replicas.test"

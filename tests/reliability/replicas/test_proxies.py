@@ -11,9 +11,9 @@ import pytest
 from benchmarks.endurance.faults import is_at_work
 from benchmarks.endurance.replies import Question
 from benchmarks.testbed import proxies
+from benchmarks.testbed.name_server import NameServer
 from benchmarks.testbed.server import Replica, targets_of
 from benchmarks.testbed.waiting import until
-from support.name_server import NameServer
 from support.replica_callers import AsyncCallers, Callers, ThreadedCallers, killed
 
 pytestmark = pytest.mark.system  # nginx and HAProxy

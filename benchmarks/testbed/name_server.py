@@ -12,7 +12,7 @@ from dnslib.server import BaseResolver, DNSHandler, DNSLogger, DNSServer
 HOST = "127.0.0.1"
 
 
-class NameServer(BaseResolver):
+class NameServer(BaseResolver):  # type: ignore[misc]  # dnslib is not typed
     """Answers for as long as the block takes; what it knows may be changed meanwhile."""
 
     def __init__(self, **addresses: Sequence[str]) -> None:
