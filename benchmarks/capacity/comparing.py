@@ -1,0 +1,196 @@
+"""Real replicas on this machine under an open loop, beside the same in the simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from os import getloadavg
+from time import monotonic
+
+import numpy as np
+import psutil
+
+from benchmarks.cache.stage import VERSION
+from benchmarks.capacity.costs import Costs
+from benchmarks.capacity.fleet_plan import Balancer, FleetPlan
+from benchmarks.capacity.simulation import Timing, simulate
+from benchmarks.capacity.traffic import Traffic
+from benchmarks.load.dialect import LstmserveDialect
+from benchmarks.load.driver import Open
+from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
+from benchmarks.load.prompts import load_prompts
+from benchmarks.load.usage import measure_usage
+from benchmarks.load.workload import CacheMode, Lengths, Workload
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.server import RunningServer, start_server
+from lstmserve_client import Client
+
+EXPONENT = 1.2
+KEPT_TOKENS, MOST_TOKENS = 32, 64
+GENERATED = Workload(max_tokens=MOST_TOKENS, lengths=Lengths.MIXED, cache_mode=CacheMode.BYPASS)
+KEPT = Workload(popularity=f"zipf:{EXPONENT}", request_seeds=False, max_tokens=KEPT_TOKENS)
+# one reply to a question, kept at once: a run of seconds has something to find
+ARGUMENTS = ("--cache-variants", "1", "--cache-threshold", "1")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is compared; milliseconds, and per second."""
+
+    requests: float
+    tokens: float
+    first_p50: float
+    first_p99: float
+    reply_p50: float
+    reply_p99: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One load, measured and simulated."""
+
+    replicas: int
+    is_kept: bool  # replies may be; otherwise all are generated
+    rate: float
+    utilization: float  # of the machine's cores, by servers and generator
+    others: float  # cores that other programs used meanwhile
+    load_average: float
+    errors: int
+    measured: Figures
+    simulated: Figures
+
+
+@contextmanager
+def open_replicas(number: int) -> Iterator[tuple[list[RunningServer], RedisProcess]]:
+    with ExitStack() as stack:
+        redis = stack.enter_context(RedisProcess())
+        given = (*VERSION, *ARGUMENTS, "--redis-url", redis.url)
+        yield [stack.enter_context(start_server(given)) for _ in range(number)], redis
+
+
+def compare(
+    replicas: int, rates: Sequence[float], costs: Costs, timing: Timing, repeats: int
+) -> Iterator[Compared]:
+    """Yield each load as often as told, on so many replicas at once."""
+    with (
+        open_replicas(replicas) as (servers, redis),
+        start_generators(Generator(processes=replicas)) as pool,
+    ):
+        for repeat in range(repeats):
+            for is_kept in (False, True):
+                for rate in rates:
+                    _purge(servers, redis)
+                    yield _compare(servers, pool, rate, costs, timing, repeat, is_kept=is_kept)
+
+
+def _purge(servers: Sequence[RunningServer], redis: RedisProcess) -> None:
+    redis.client.flushall()
+    for server in servers:
+        with Client(server.target) as client:
+            client.purge_cache()
+
+
+def _compare(
+    servers: Sequence[RunningServer],
+    pool: Executor,
+    rate: float,
+    costs: Costs,
+    timing: Timing,
+    seed: int,
+    *,
+    is_kept: bool,
+) -> Compared:
+    workload = replace(KEPT if is_kept else GENERATED, seed=seed)
+    began, cpu = monotonic(), _look(servers)
+    found = _load(servers, pool, rate, workload, timing)
+    elapsed, spent = monotonic() - began, [a - b for a, b in zip(_look(servers), cpu, strict=True)]
+    sent = sum(one.generator_cpu_seconds for one in found) / timing.seconds
+    ours = spent[1] / elapsed + sent
+    others = max(0.0, spent[0] / elapsed - ours)
+    simulated = _simulate(len(servers), rate, costs, timing, seed, others, is_kept=is_kept)
+    return Compared(
+        len(servers),
+        is_kept,
+        rate,
+        ours / (psutil.cpu_count() or 1),
+        others,
+        getloadavg()[0],
+        sum(sum(one.figures.errors.values()) for one in found),
+        _gather(found),
+        simulated,
+    )
+
+
+def _look(servers: Sequence[RunningServer]) -> tuple[float, float]:
+    """Return the processor seconds of the whole machine, and of the servers."""
+    times = psutil.cpu_times()
+    busy = sum(times) - times.idle - times.iowait
+    return busy, sum(measure_usage(server).cpu_seconds or 0.0 for server in servers)
+
+
+def _load(
+    servers: Sequence[RunningServer],
+    pool: Executor,
+    rate: float,
+    workload: Workload,
+    timing: Timing,
+) -> list[Measurement]:
+    """Load all at once: a balancer that draws makes a Poisson stream for each."""
+    plans = [
+        Plan(
+            LstmserveDialect(),
+            Generator(),
+            replace(workload, seed=workload.seed * len(servers) + number),
+            Open(rate / len(servers)),
+            timing.warm_up,
+            timing.seconds,
+        )
+        for number in range(len(servers))
+    ]
+    with ThreadPoolExecutor(len(servers)) as threads:
+        return [*threads.map(measure, plans, servers, [pool] * len(servers))]
+
+
+def _gather(found: Sequence[Measurement]) -> Figures:
+    """Rates add up; replicas are alike, so percentiles are their mean."""
+    all_figures = [one.figures for one in found]
+    rates = [(each.requests_per_second, each.tokens_per_second) for each in all_figures]
+    latencies = [
+        (each.first_token_ms.p50, each.first_token_ms.p99, each.reply_ms.p50, each.reply_ms.p99)
+        for each in all_figures
+    ]
+    return Figures(*np.sum(rates, axis=0).tolist(), *np.mean(latencies, axis=0).tolist())
+
+
+def _simulate(
+    replicas: int,
+    rate: float,
+    costs: Costs,
+    timing: Timing,
+    seed: int,
+    others: float,
+    *,
+    is_kept: bool,
+) -> Figures:
+    plan = FleetPlan(
+        replicas,
+        cores=psutil.cpu_count() or 1,
+        balancer=Balancer.RANDOM,
+        threshold=1,
+        is_warm=False,
+        is_machine_shared=True,
+    )
+    traffic = Traffic(
+        rate,
+        questions=len(load_prompts()),
+        exponent=EXPONENT,
+        variants=1,
+        fresh_share=0.0 if is_kept else 1.0,
+        tokens=(KEPT_TOKENS, KEPT_TOKENS) if is_kept else (MOST_TOKENS // 8, MOST_TOKENS),
+    )
+    outcome = simulate(plan, traffic, costs, timing, seed=seed, others=others).outcome
+    first, reply = outcome.first_token_ms, outcome.reply_ms
+    rates = outcome.requests_per_second, outcome.tokens_per_second
+    return Figures(*rates, first.p50, first.p99, reply.p50, reply.p99)

@@ -1,0 +1,88 @@
+"""How far the simulation is off: medians of repeated runs, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from statistics import median
+
+from benchmarks.capacity.comparing import Compared
+
+CLOSE = 0.2
+NAMES = {
+    "requests": "requests/s",
+    "first_p50": "first token p50",
+    "first_p99": "p99",
+    "reply_p50": "reply p50",
+    "reply_p99": "p99",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """All repeats of one load."""
+
+    replicas: int
+    is_kept: bool
+    rate: float
+    utilization: float
+    others: float
+    values: dict[str, tuple[float, float]]  # measured and simulated, by name
+
+    def is_close(self, name: str) -> bool:
+        measured, simulated = self.values[name]
+        return abs(simulated / measured - 1) <= CLOSE
+
+
+def summarize(found: Sequence[Compared]) -> list[Row]:
+    """Return the median of the repeats of each load."""
+
+    def load(one: Compared) -> tuple[int, bool, float]:
+        return one.replicas, one.is_kept, one.rate
+
+    return [
+        _to_row(*which, [*repeats]) for which, repeats in groupby(sorted(found, key=load), key=load)
+    ]
+
+
+def _to_row(replicas: int, is_kept: bool, rate: float, repeats: list[Compared]) -> Row:
+    values = {
+        name: (
+            median(asdict(one.measured)[name] for one in repeats),
+            median(asdict(one.simulated)[name] for one in repeats),
+        )
+        for name in NAMES
+    }
+    used, others = (
+        median(getattr(one, name) for one in repeats) for name in ("utilization", "others")
+    )
+    return Row(replicas, is_kept, rate, used, others, values)
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """Return a table: measured / simulated, bold where they are within a fifth."""
+    header = ["replicas", "replies", "used", "others", *NAMES.values()]
+    lines = [header, ["---"] * len(header), *map(_to_cells, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n" + _count(rows) + "\n"
+
+
+def _to_cells(row: Row) -> list[str]:
+    kind = "may be kept" if row.is_kept else "all generated"
+    head = [str(row.replicas), kind, f"{row.utilization:.0%}", f"{row.others:.1f}"]
+    return [*head, *_compare(row)]
+
+
+def _compare(row: Row) -> Iterator[str]:
+    for name, (measured, simulated) in row.values.items():
+        both = f"{measured:,.0f} / {simulated:,.0f}"
+        yield f"**{both}**" if row.is_close(name) else both
+
+
+def _count(rows: Sequence[Row]) -> str:
+    parts = []
+    for name, title in zip(NAMES, ("requests/s", "first token p50", "first token p99",
+                                   "reply p50", "reply p99"), strict=True):  # fmt: skip
+        close = sum(row.is_close(name) for row in rows)
+        parts.append(f"{title} {close} of {len(rows)}")
+    return f"Within {CLOSE:.0%}: {', '.join(parts)}."
