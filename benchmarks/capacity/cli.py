@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -112,6 +113,24 @@ def validate(
     if markdown is not None:
         markdown.write_text(table, "utf-8")
     write_json(json, describe_run(CAPACITY_PACKAGES), {"runs": [*map(asdict, found)]})
+
+
+@app.command()
+def report(
+    costs: Annotated[Path, typer.Option(help="What measure wrote.")] = MEASURED,
+    cost: CostOverrides = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Simulated, of each load.")] = 10.0,
+    scenario_seconds: Annotated[float, typer.Option(min=10.0, help="Simulated.")] = 24.0,
+    output: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("docs/capacity"),
+    json: Json = None,
+) -> None:
+    """Simulate what docs/capacity.md shows, and draw its pictures."""
+    from benchmarks.capacity.reporting import Sizes
+    from benchmarks.capacity.reporting import report as run
+
+    sizes = Sizes(scenario_seconds, seconds)
+    found = run(load_costs(costs, cost or ()), output, sizes, partial(typer.echo, err=True))
+    write_json(json, describe_run(CAPACITY_PACKAGES), found)
 
 
 def main() -> None:

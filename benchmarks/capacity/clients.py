@@ -11,9 +11,9 @@ import simpy
 from benchmarks.capacity.cores import Steps, Thread
 from benchmarks.capacity.costs import Costs
 from benchmarks.capacity.fleet_plan import Balancer
-from benchmarks.capacity.flight import Call, Source
+from benchmarks.capacity.flight import Call, GoneError, Source
 from benchmarks.capacity.redis_model import Process
-from benchmarks.capacity.replica import GoneError, Replica
+from benchmarks.capacity.replica import Replica
 from lstmserve_client.policies import RetryPolicy
 from lstmserve_client.retries import RetryBudget, backoff_seconds, jitter
 from lstmserve_server.config import EngineConfig

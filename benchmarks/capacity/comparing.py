@@ -14,37 +14,21 @@ import psutil
 
 from benchmarks.cache.stage import VERSION
 from benchmarks.capacity.costs import Costs
-from benchmarks.capacity.fleet_plan import Balancer, FleetPlan
-from benchmarks.capacity.simulation import Timing, simulate
-from benchmarks.capacity.traffic import Traffic
+from benchmarks.capacity.simulation import Timing
+from benchmarks.capacity.twin import EXPONENT, KEPT_TOKENS, MOST_TOKENS, Figures, simulate_same
 from benchmarks.load.dialect import LstmserveDialect
 from benchmarks.load.driver import Open
 from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
-from benchmarks.load.prompts import load_prompts
 from benchmarks.load.usage import measure_usage
 from benchmarks.load.workload import CacheMode, Lengths, Workload
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.server import RunningServer, start_server
 from lstmserve_client import Client
 
-EXPONENT = 1.2
-KEPT_TOKENS, MOST_TOKENS = 32, 64
 GENERATED = Workload(max_tokens=MOST_TOKENS, lengths=Lengths.MIXED, cache_mode=CacheMode.BYPASS)
 KEPT = Workload(popularity=f"zipf:{EXPONENT}", request_seeds=False, max_tokens=KEPT_TOKENS)
 # one reply to a question, kept at once: a run of seconds has something to find
 ARGUMENTS = ("--cache-variants", "1", "--cache-threshold", "1")
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What is compared; milliseconds, and per second."""
-
-    requests: float
-    tokens: float
-    first_p50: float
-    first_p99: float
-    reply_p50: float
-    reply_p99: float
 
 
 @dataclass(frozen=True)
@@ -109,7 +93,7 @@ def _compare(
     sent = sum(one.generator_cpu_seconds for one in found) / timing.seconds
     ours = spent[1] / elapsed + sent
     others = max(0.0, spent[0] / elapsed - ours)
-    simulated = _simulate(len(servers), rate, costs, timing, seed, others, is_kept=is_kept)
+    simulated = simulate_same(len(servers), rate, costs, timing, seed, others, is_kept=is_kept)
     return Compared(
         len(servers),
         is_kept,
@@ -162,35 +146,3 @@ def _gather(found: Sequence[Measurement]) -> Figures:
         for each in all_figures
     ]
     return Figures(*np.sum(rates, axis=0).tolist(), *np.mean(latencies, axis=0).tolist())
-
-
-def _simulate(
-    replicas: int,
-    rate: float,
-    costs: Costs,
-    timing: Timing,
-    seed: int,
-    others: float,
-    *,
-    is_kept: bool,
-) -> Figures:
-    plan = FleetPlan(
-        replicas,
-        cores=psutil.cpu_count() or 1,
-        balancer=Balancer.RANDOM,
-        threshold=1,
-        is_warm=False,
-        is_machine_shared=True,
-    )
-    traffic = Traffic(
-        rate,
-        questions=len(load_prompts()),
-        exponent=EXPONENT,
-        variants=1,
-        fresh_share=0.0 if is_kept else 1.0,
-        tokens=(KEPT_TOKENS, KEPT_TOKENS) if is_kept else (MOST_TOKENS // 8, MOST_TOKENS),
-    )
-    outcome = simulate(plan, traffic, costs, timing, seed=seed, others=others).outcome
-    first, reply = outcome.first_token_ms, outcome.reply_ms
-    rates = outcome.requests_per_second, outcome.tokens_per_second
-    return Figures(*rates, first.p50, first.p99, reply.p50, reply.p99)

@@ -10,6 +10,10 @@ import simpy
 from benchmarks.capacity.traffic import Question
 
 
+class GoneError(Exception):
+    """The replica ended while it answered."""
+
+
 class Source(StrEnum):
     """Where a reply comes from, or why there is none."""
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import ceil
-
 import simpy
 
 from benchmarks.capacity.contents import Key
@@ -12,13 +9,10 @@ from benchmarks.capacity.cores import Cores, Steps, Thread
 from benchmarks.capacity.costs import Costs
 from benchmarks.capacity.engine_model import EngineModel
 from benchmarks.capacity.fleet_plan import FleetPlan, entry_bytes
-from benchmarks.capacity.flight import Call, Flight, Source
+from benchmarks.capacity.flight import Call, Flight, GoneError, Source
 from benchmarks.capacity.lru import Frequency, Lru
 from benchmarks.capacity.redis_model import Breaker, Process, RedisModel
-
-
-class GoneError(Exception):
-    """The replica ended while it answered."""
+from benchmarks.capacity.sender import Sender
 
 
 class Replica:
@@ -39,11 +33,13 @@ class Replica:
         self.is_gone = False
         self.front, self.worker = Thread(environment, cores), Thread(environment, cores)
         self._environment, self._plan, self._costs, self._redis = environment, plan, costs, redis
-        self._is_streamed = is_streamed
         self._asked = Frequency(plan.window_seconds)
         self._breaker = Breaker()
         self._flights: dict[Key, Flight] = {}
-        self.engine = EngineModel(environment, self.worker, costs, plan.engine, self._deliver)
+        self._sender = Sender(environment, self.front, costs, plan, is_streamed=is_streamed)
+        self.engine = EngineModel(
+            environment, self.worker, costs, plan.engine, self._sender.deliver
+        )
 
     def stop(self) -> None:
         """End at once; what runs is lost."""
@@ -143,15 +139,10 @@ class Replica:
             raise flight.error
 
     def _replay(self, call: Call, source: Source, seconds: float) -> Steps:
-        """Send a kept reply: the first token alone, the rest in messages of a quantum."""
         call.source = source
-        yield from self.front.run(seconds + self._costs.front_message_seconds)
-        call.first = self._environment.now
+        yield from self._sender.replay(call, seconds)
         if self.is_gone:
             raise GoneError
-        messages = ceil((call.question.tokens - 1) / self._plan.engine.quantum_steps)
-        if self._is_streamed and messages:
-            yield from self.front.run(messages * self._costs.front_message_seconds)
 
     def _keep(self, key: Key, call: Call) -> None:
         self.kept.put(key, entry_bytes(call.question.tokens))
@@ -161,18 +152,3 @@ class Replica:
         if self._redis is not None and self._breaker.allows(self._environment.now):
             self._redis.contents.put(key, entry_bytes(call.question.tokens))
             self._environment.process(self._redis.operate(key))
-
-    def _deliver(self, messages: Sequence[tuple[Flight, bool]]) -> None:
-        self._environment.process(self._send(messages))
-
-    def _send(self, messages: Sequence[tuple[Flight, bool]]) -> Steps:
-        """Send a turn's messages to all who follow; without streams, only the whole replies."""
-        count = sum(
-            flight.followers for flight, is_last in messages if self._is_streamed or is_last
-        )
-        yield from self.front.run(count * self._costs.front_message_seconds)
-        for flight, is_last in messages:
-            if not flight.first.triggered:
-                flight.first.succeed()
-            if is_last and not flight.done.triggered:
-                flight.done.succeed()
