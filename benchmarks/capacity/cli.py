@@ -94,20 +94,31 @@ def validate(
     seconds: Annotated[float, typer.Option(min=0.5, help="Of each load.")] = 8.0,
     warm_up: Annotated[float, typer.Option(min=0.0)] = 2.0,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
+    again: Annotated[
+        Path | None, typer.Option(help="Load nothing: simulate the loads of this --json once more.")
+    ] = None,
     json: Json = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table to this file.")] = None,
 ) -> None:
     """Load real replicas on this machine, and simulate the same."""
-    from benchmarks.capacity.comparing import compare
+    from benchmarks.capacity.loading import load_all, read_loads
     from benchmarks.capacity.simulation import Timing
-    from benchmarks.capacity.validate import summarize, to_markdown
+    from benchmarks.capacity.twin import simulate_same
+    from benchmarks.capacity.validate import Compared, summarize, to_markdown
 
-    given, timing, found = load_costs(costs, cost or ()), Timing(warm_up, seconds), []
+    given = load_costs(costs, cost or ())
     with errors_told():
-        for number in map(int, parse_numbers(replicas)):
-            for one in compare(number, parse_numbers(rates), given, timing, repeats):
-                typer.echo(one, err=True)
-                found.append(one)
+        loads = (
+            read_loads(again)
+            if again
+            else load_all(
+                [int(number) for number in parse_numbers(replicas)],
+                parse_numbers(rates),
+                Timing(warm_up, seconds),
+                repeats,
+            )
+        )
+    found = [Compared(one, simulate_same(one, given)) for one in loads]
     table = to_markdown(summarize(found))
     typer.echo(table)
     if markdown is not None:

@@ -76,23 +76,30 @@ class LikelyContents:
 
 @cache
 def likely_near(plan: FleetPlan, traffic: Traffic) -> Floats:
-    """Return how likely each question's reply is kept in the process of one replica."""
-    return _likely(plan, traffic, traffic.rate / plan.replicas, plan.cache_bytes)
+    """Return how likely each question's reply is kept in the process of one replica.
+
+    With Redis all replicas count together what is asked for often enough.
+    """
+    rate = traffic.rate / plan.replicas
+    counted = traffic.rate if plan.redis_shards else rate
+    return _likely(plan, traffic, rate, counted, plan.cache_bytes)
 
 
 @cache
 def likely_redis(plan: FleetPlan, traffic: Traffic) -> Floats:
     """Return how likely Redis keeps each question's reply."""
-    return _likely(plan, traffic, traffic.rate, plan.redis_bytes * plan.redis_shards)
+    num_bytes = plan.redis_bytes * plan.redis_shards
+    return _likely(plan, traffic, traffic.rate, traffic.rate, num_bytes)
 
 
-def _likely(plan: FleetPlan, traffic: Traffic, rate: float, num_bytes: float) -> Floats:
-    questions = rate * traffic.shares
+def _likely(
+    plan: FleetPlan, traffic: Traffic, rate: float, counted: float, num_bytes: float
+) -> Floats:
     return hit_probabilities(
-        questions / traffic.variants,
+        rate * traffic.shares / traffic.variants,
         num_bytes / entry_bytes(traffic.mean_tokens),
         copies=traffic.variants,
-        admission_rates=questions if plan.threshold > 1 else None,
+        admission_rates=counted * traffic.shares if plan.threshold > 1 else None,
         window_seconds=plan.window_seconds,
         ttl_seconds=plan.ttl_seconds,
     )

@@ -19,7 +19,7 @@ class Costs:
 
     step_seconds: Mapping[float, float]  # a decode step, by rows
     turn_seconds: float  # of the engine, for each quantum beside its steps
-    prefill_call_seconds: float  # for each call that reads prompts
+    reply_seconds: float  # of the engine, for each reply beside its tokens
     prefill_token_seconds: float
     engine_factor: float  # the running engine beside the benchmark's: messages, colder caches
     front_generated_seconds: float  # the server's own process, per request, messages apart

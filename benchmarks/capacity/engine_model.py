@@ -108,7 +108,8 @@ class EngineModel:
             return
         lengths = [len(chunk.token_ids) for chunk in chunks]
         began, costs = self._environment.now, self._costs
-        seconds = costs.prefill_call_seconds + sum(lengths) * costs.prefill_token_seconds
+        begun = sum(not chunk.sequence.num_prefilled for chunk in chunks)
+        seconds = begun * costs.reply_seconds + sum(lengths) * costs.prefill_token_seconds
         yield from self._thread.run(seconds * costs.engine_factor)
         for chunk, length in zip(chunks, lengths, strict=True):
             chunk.sequence.num_prefilled += length

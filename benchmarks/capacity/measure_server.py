@@ -63,13 +63,13 @@ def _compare(server: RunningServer, watch: Watch, workload: Workload, costs: Eng
     """Return the engine's processor time under load, divided by that of the figures alone."""
     names = ("batch_rows_sum", "batch_rows_count")
     before = [scrape(server).total(name) for name in names]
-    spent = watch.run(workload, warm_up=0.0)
+    spent = watch.run_once(workload)
     after = [scrape(server).total(name) for name in names]
     rows, calls = (now - was for now, was in zip(after, before, strict=True))
     mean_rows, tokens = rows / calls, spent.requests * workload.max_tokens
     numbers = sorted(costs.step_seconds)
     step = np.interp(mean_rows, numbers, [costs.step_seconds[number] for number in numbers])
-    prompts = costs.prefill_token_seconds * PROMPT_TOKENS + costs.prefill_call_seconds
+    prompts = costs.prefill_token_seconds * PROMPT_TOKENS + costs.reply_seconds
     alone = calls * costs.turn_seconds + tokens / mean_rows * step + spent.requests * prompts
     return float(spent.engine / alone)
 

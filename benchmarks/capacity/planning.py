@@ -76,4 +76,4 @@ def engine_seconds(plan: FleetPlan, traffic: Traffic, costs: Costs) -> float:
     rows, quantum = plan.engine.max_running, plan.engine.quantum_steps
     token = (costs.step(rows) + costs.turn_seconds / quantum) / rows
     prompt = sum(traffic.prompt_tokens) / 2 * costs.prefill_token_seconds
-    return costs.engine_factor * (traffic.mean_tokens * token + prompt)
+    return costs.engine_factor * (traffic.mean_tokens * token + prompt + costs.reply_seconds)

@@ -35,7 +35,7 @@ class Replica:
         self._environment, self._plan, self._costs, self._redis = environment, plan, costs, redis
         self._asked = Frequency(plan.window_seconds)
         self._breaker = Breaker()
-        self._flights: dict[Key, Flight] = {}
+        self._flights: dict[Key | None, Flight] = {}
         self._sender = Sender(environment, self.front, costs, plan, is_streamed=is_streamed)
         self.engine = EngineModel(
             environment, self.worker, costs, plan.engine, self._sender.deliver
@@ -85,7 +85,7 @@ class Replica:
         yield from self._generate(call, key, flight, is_frequent=is_frequent)
 
     def _replay_far(self, call: Call, key: Key, flight: Flight) -> Steps:
-        self._end(key)
+        self._flights.pop(key, None)
         self._keep(key, call)
         seconds = self._costs.front_kept_seconds + self._costs.front_far_seconds
         try:
@@ -113,10 +113,6 @@ class Replica:
             self._flights[key] = flight
         return flight
 
-    def _end(self, key: Key | None) -> None:
-        if key is not None:
-            self._flights.pop(key, None)
-
     def _generate(self, call: Call, key: Key | None, flight: Flight, *, is_frequent: bool) -> Steps:
         yield from self.front.run(self._costs.front_generated_seconds)
         if self.is_gone:
@@ -126,7 +122,7 @@ class Replica:
         try:
             yield from self._follow(call, flight)
         finally:
-            self._end(key)
+            self._flights.pop(key, None)
         if key is not None and is_frequent:
             self._keep(key, call)
             self._write(key, call)

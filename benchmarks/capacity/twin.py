@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import psutil
+from typing import Any
 
 from benchmarks.capacity.costs import Costs
 from benchmarks.capacity.fleet_plan import Balancer, FleetPlan
@@ -28,33 +28,49 @@ class Figures:
     reply_p99: float
 
 
-def simulate_same(
-    replicas: int,
-    rate: float,
-    costs: Costs,
-    timing: Timing,
-    seed: int,
-    others: float,
-    *,
-    is_kept: bool,
-) -> Figures:
+@dataclass(frozen=True)
+class Loaded:
+    """One load of real replicas on this machine."""
+
+    replicas: int
+    is_kept: bool  # replies may be; otherwise all are generated
+    rate: float
+    seed: int
+    warm_up_seconds: float
+    seconds: float
+    cores: float  # of the machine
+    utilization: float  # of them, by servers and generator
+    others: float  # cores that other programs used meanwhile
+    load_average: float
+    errors: int
+    measured: Figures
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Loaded:
+        return cls(**{**found, "measured": Figures(**found["measured"])})
+
+
+def simulate_same(loaded: Loaded, costs: Costs) -> Figures:
+    """Simulate the same load beside other programs that use as much."""
     plan = FleetPlan(
-        replicas,
-        cores=psutil.cpu_count() or 1,
+        loaded.replicas,
+        cores=loaded.cores,
         balancer=Balancer.RANDOM,
         threshold=1,
         is_warm=False,
         is_machine_shared=True,
     )
     traffic = Traffic(
-        rate,
+        loaded.rate,
         questions=len(load_prompts()),
         exponent=EXPONENT,
         variants=1,
-        fresh_share=0.0 if is_kept else 1.0,
-        tokens=(KEPT_TOKENS, KEPT_TOKENS) if is_kept else (MOST_TOKENS // 8, MOST_TOKENS),
+        fresh_share=0.0 if loaded.is_kept else 1.0,
+        tokens=(KEPT_TOKENS, KEPT_TOKENS) if loaded.is_kept else (MOST_TOKENS // 8, MOST_TOKENS),
     )
-    outcome = simulate(plan, traffic, costs, timing, seed=seed, others=others).outcome
+    timing = Timing(loaded.warm_up_seconds, loaded.seconds)
+    run = simulate(plan, traffic, costs, timing, seed=loaded.seed, others=loaded.others)
+    outcome = run.outcome
     first, reply = outcome.first_token_ms, outcome.reply_ms
     rates = outcome.requests_per_second, outcome.tokens_per_second
     return Figures(*rates, first.p50, first.p99, reply.p50, reply.p99)

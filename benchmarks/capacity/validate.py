@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from statistics import median
 
-from benchmarks.capacity.comparing import Compared
+from benchmarks.capacity.twin import Figures, Loaded
 
 CLOSE = 0.2
 NAMES = {
@@ -17,6 +17,14 @@ NAMES = {
     "reply_p50": "reply p50",
     "reply_p99": "p99",
 }
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One load, measured and simulated."""
+
+    loaded: Loaded
+    simulated: Figures
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ def summarize(found: Sequence[Compared]) -> list[Row]:
     """Return the median of the repeats of each load."""
 
     def load(one: Compared) -> tuple[int, bool, float]:
-        return one.replicas, one.is_kept, one.rate
+        return one.loaded.replicas, one.loaded.is_kept, one.loaded.rate
 
     return [
         _to_row(*which, [*repeats]) for which, repeats in groupby(sorted(found, key=load), key=load)
@@ -49,13 +57,13 @@ def summarize(found: Sequence[Compared]) -> list[Row]:
 def _to_row(replicas: int, is_kept: bool, rate: float, repeats: list[Compared]) -> Row:
     values = {
         name: (
-            median(asdict(one.measured)[name] for one in repeats),
+            median(asdict(one.loaded.measured)[name] for one in repeats),
             median(asdict(one.simulated)[name] for one in repeats),
         )
         for name in NAMES
     }
     used, others = (
-        median(getattr(one, name) for one in repeats) for name in ("utilization", "others")
+        median(getattr(one.loaded, name) for one in repeats) for name in ("utilization", "others")
     )
     return Row(replicas, is_kept, rate, used, others, values)
 

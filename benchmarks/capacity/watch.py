@@ -17,6 +17,7 @@ from benchmarks.testbed.server import RunningServer
 
 ENGINE = "lstmserve_server.engine.process.main"
 STREAMS = 16
+ROUNDS = 3  # of each load; the least disturbed of them counts
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,19 @@ class Watch:
         self._redis = None if redis is None else psutil.Process(redis.pid)
 
     def run(self, workload: Workload, streams: int = STREAMS, warm_up: float = 0.5) -> Spent:
-        """Load it; a first load of ``warm_up`` seconds is not counted."""
+        """Load it some times; return what the cheapest cost, as others only make it dearer.
+
+        A first load of ``warm_up`` seconds is not counted.
+        """
         if warm_up:
             self._load(workload, streams, warm_up)
+        rounds = [self.run_once(workload, streams) for _ in range(ROUNDS)]
+        return min(rounds, key=lambda one: (one.front + one.engine) / one.requests)
+
+    def run_once(self, workload: Workload, streams: int = STREAMS) -> Spent:
+        """Load it once, for a part of the time."""
         before = self._look()
-        measured = self._load(workload, streams, self._seconds)
+        measured = self._load(workload, streams, self._seconds / ROUNDS)
         front, engine, redis = (
             after - was for after, was in zip(self._look(), before, strict=True)
         )

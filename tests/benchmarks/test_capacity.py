@@ -27,7 +27,7 @@ from lstmserve_server.config import EngineConfig
 COSTS = Costs(
     step_seconds={1.0: 0.4e-3, 8.0: 0.6e-3, 64.0: 2.6e-3},
     turn_seconds=0.1e-3,
-    prefill_call_seconds=0.1e-3,
+    reply_seconds=0.1e-3,
     prefill_token_seconds=10e-6,
     engine_factor=1.0,
     front_generated_seconds=0.4e-3,

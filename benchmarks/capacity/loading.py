@@ -1,21 +1,22 @@
-"""Real replicas on this machine under an open loop, beside the same in the simulation."""
+"""Real replicas on this machine under an open loop."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import getloadavg
+from pathlib import Path
 from time import monotonic
 
 import numpy as np
 import psutil
 
 from benchmarks.cache.stage import VERSION
-from benchmarks.capacity.costs import Costs
 from benchmarks.capacity.simulation import Timing
-from benchmarks.capacity.twin import EXPONENT, KEPT_TOKENS, MOST_TOKENS, Figures, simulate_same
+from benchmarks.capacity.twin import EXPONENT, KEPT_TOKENS, MOST_TOKENS, Figures, Loaded
 from benchmarks.load.dialect import LstmserveDialect
 from benchmarks.load.driver import Open
 from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
@@ -31,21 +32,6 @@ KEPT = Workload(popularity=f"zipf:{EXPONENT}", request_seeds=False, max_tokens=K
 ARGUMENTS = ("--cache-variants", "1", "--cache-threshold", "1")
 
 
-@dataclass(frozen=True)
-class Compared:
-    """One load, measured and simulated."""
-
-    replicas: int
-    is_kept: bool  # replies may be; otherwise all are generated
-    rate: float
-    utilization: float  # of the machine's cores, by servers and generator
-    others: float  # cores that other programs used meanwhile
-    load_average: float
-    errors: int
-    measured: Figures
-    simulated: Figures
-
-
 @contextmanager
 def open_replicas(number: int) -> Iterator[tuple[list[RunningServer], RedisProcess]]:
     with ExitStack() as stack:
@@ -54,9 +40,22 @@ def open_replicas(number: int) -> Iterator[tuple[list[RunningServer], RedisProce
         yield [stack.enter_context(start_server(given)) for _ in range(number)], redis
 
 
-def compare(
-    replicas: int, rates: Sequence[float], costs: Costs, timing: Timing, repeats: int
-) -> Iterator[Compared]:
+def load_all(
+    replicas: Sequence[int], rates: Sequence[float], timing: Timing, repeats: int
+) -> list[Loaded]:
+    """Return all loads; nothing else is done meanwhile."""
+    return [one for number in replicas for one in load_replicas(number, rates, timing, repeats)]
+
+
+def read_loads(path: Path) -> list[Loaded]:
+    """Return the loads of an earlier validation."""
+    runs = json.loads(path.read_text("utf-8"))["runs"]
+    return [Loaded.from_json(run["loaded"]) for run in runs]
+
+
+def load_replicas(
+    replicas: int, rates: Sequence[float], timing: Timing, repeats: int
+) -> Iterator[Loaded]:
     """Yield each load as often as told, on so many replicas at once."""
     with (
         open_replicas(replicas) as (servers, redis),
@@ -66,7 +65,7 @@ def compare(
             for is_kept in (False, True):
                 for rate in rates:
                     _purge(servers, redis)
-                    yield _compare(servers, pool, rate, costs, timing, repeat, is_kept=is_kept)
+                    yield _load_once(servers, pool, rate, timing, repeat, is_kept=is_kept)
 
 
 def _purge(servers: Sequence[RunningServer], redis: RedisProcess) -> None:
@@ -76,34 +75,34 @@ def _purge(servers: Sequence[RunningServer], redis: RedisProcess) -> None:
             client.purge_cache()
 
 
-def _compare(
+def _load_once(
     servers: Sequence[RunningServer],
     pool: Executor,
     rate: float,
-    costs: Costs,
     timing: Timing,
     seed: int,
     *,
     is_kept: bool,
-) -> Compared:
+) -> Loaded:
     workload = replace(KEPT if is_kept else GENERATED, seed=seed)
     began, cpu = monotonic(), _look(servers)
     found = _load(servers, pool, rate, workload, timing)
     elapsed, spent = monotonic() - began, [a - b for a, b in zip(_look(servers), cpu, strict=True)]
     sent = sum(one.generator_cpu_seconds for one in found) / timing.seconds
-    ours = spent[1] / elapsed + sent
-    others = max(0.0, spent[0] / elapsed - ours)
-    simulated = simulate_same(len(servers), rate, costs, timing, seed, others, is_kept=is_kept)
-    return Compared(
-        len(servers),
-        is_kept,
-        rate,
-        ours / (psutil.cpu_count() or 1),
-        others,
-        getloadavg()[0],
-        sum(sum(one.figures.errors.values()) for one in found),
-        _gather(found),
-        simulated,
+    ours, cores = spent[1] / elapsed + sent, psutil.cpu_count() or 1
+    return Loaded(
+        replicas=len(servers),
+        is_kept=is_kept,
+        rate=rate,
+        seed=seed,
+        warm_up_seconds=timing.warm_up,
+        seconds=timing.seconds,
+        cores=cores,
+        utilization=ours / cores,
+        others=max(0.0, spent[0] / elapsed - ours),
+        load_average=getloadavg()[0],
+        errors=sum(sum(one.figures.errors.values()) for one in found),
+        measured=_gather(found),
     )
 
 
