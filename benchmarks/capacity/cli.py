@@ -130,8 +130,8 @@ def validate(
 def report(
     costs: Annotated[Path, typer.Option(help="What measure wrote.")] = MEASURED,
     cost: CostOverrides = None,
-    seconds: Annotated[float, typer.Option(min=1.0, help="Simulated, of each load.")] = 10.0,
-    scenario_seconds: Annotated[float, typer.Option(min=10.0, help="Simulated.")] = 24.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Simulated, of each load.")] = 5.0,
+    scenario_seconds: Annotated[float, typer.Option(min=6.0, help="Simulated.")] = 14.0,
     output: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("docs/capacity"),
     json: Json = None,
 ) -> None:

@@ -129,10 +129,12 @@ class Fleet:
         self._on_end()
 
     def _draw_questions(self) -> Iterator[Question]:
+        last, variants = self.traffic.questions - 1, self.traffic.variants  # hardly ever asked
         for question in draw_requests(self.traffic, self._seed):
-            is_hot = self.hot_share and self._source.random() < self.hot_share
-            # one that nobody has asked before
-            yield replace(question, number=self.traffic.questions - 1) if is_hot else question
+            if self.hot_share and self._source.random() < self.hot_share:
+                yield replace(question, number=last, variant=self._source.randrange(variants))
+            else:
+                yield question
 
     def _on_end(self) -> None:
         is_done = self._is_over and len(self.clients.ended) == self.num_begun

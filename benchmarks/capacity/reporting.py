@@ -22,7 +22,7 @@ TRAFFICS = {
     "1 in 10 never kept": replace(TRAFFIC, fresh_share=0.1),
     "all generated": replace(TRAFFIC, fresh_share=1.0),
 }
-UTILIZATIONS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+UTILIZATIONS = (0.3, 0.5, 0.7, 0.9)
 LOST_ZONE_UTILIZATIONS = (0.4, 0.5, 0.6, 0.7)
 SMALL_FLEET = 6  # that is simulated whole, too
 
@@ -33,8 +33,8 @@ Tell = Callable[[str], object]
 class Sizes:
     """Simulated seconds."""
 
-    scenario_seconds: float = 24.0
-    load_seconds: float = 10.0
+    scenario_seconds: float = 14.0
+    load_seconds: float = 5.0
 
 
 def report(costs: Costs, folder: Path, sizes: Sizes, tell: Tell) -> dict[str, object]:

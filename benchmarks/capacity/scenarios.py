@@ -9,9 +9,9 @@ from benchmarks.capacity.fleet import Fleet
 
 Script = Callable[[Fleet], Steps]
 
-AT_SECONDS = 8.0  # when it happens; simulated
-LOST_SECONDS = 8.0  # Redis
-START_SECONDS = 3.0  # until a new replica serves
+AT_SECONDS = 4.0  # when it happens; simulated
+LOST_SECONDS = 4.0  # Redis
+START_SECONDS = 1.0  # until a new replica serves
 POLL_SECONDS = 0.1
 HOT_SHARE = 0.5
 
