@@ -82,7 +82,8 @@ def simulate(
     load = override(Traffic(rate), traffic or ())
     found = run(plan, load, load_costs(costs, cost or ()), Timing(warm_up, seconds), seed=seed)
     print_outcome(found.outcome)
-    write_json(json, describe_run(CAPACITY_PACKAGES), {"outcome": asdict(found.outcome)})
+    if json is not None:
+        write_json(json, describe_run(CAPACITY_PACKAGES), {"outcome": asdict(found.outcome)})
 
 
 @app.command()

@@ -31,7 +31,7 @@ class Fleet:
     def __init__(
         self, plan: FleetPlan, traffic: Traffic, costs: Costs, seed: int, others: float = 0.0
     ) -> None:
-        """``others``: cores that other programs use, where one machine has all."""
+        """``others``: threads of other programs that want a core, where one machine has all."""
         self.environment = simpy.Environment()
         self.plan, self.traffic, self.costs = plan, traffic, costs
         self._seed, self._source = seed, random.Random(seed)

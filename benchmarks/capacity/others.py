@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 import random
-from math import comb
+from math import ceil
 
 import simpy
 
 from benchmarks.capacity.cores import Cores, Steps
 
-THREADS = 6  # at most so many want a core at once
-BURST_SECONDS = 0.05  # that one wants it for, on average
-BISECTIONS = 40
+BURST_SECONDS = 0.05  # that one wants a core for, on average
 
 
 def start_others(
-    environment: simpy.Environment, cores: Cores, used: float, source: random.Random
+    environment: simpy.Environment, cores: Cores, wanting: float, source: random.Random
 ) -> None:
-    """Let other threads take so many cores on average, where nobody else wants them."""
-    share = find_share(used, cores.number)
-    for _ in range(THREADS if share else 0):
-        environment.process(_come_and_go(environment, cores, share, source))
-
-
-def find_share(used: float, cores: float) -> float:
-    """Return the share of the time in which each thread wants a core."""
-    low, high = 0.0, 1.0
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _expect_used(middle, cores) < used else (low, middle)
-    return high if used else 0.0
-
-
-def _expect_used(share: float, cores: float) -> float:
-    return sum(
-        comb(THREADS, n) * share**n * (1 - share) ** (THREADS - n) * min(n, cores)
-        for n in range(THREADS + 1)
-    )
+    """Let so many other threads want a core on average, and twice as many at most."""
+    number = ceil(2 * wanting)
+    for _ in range(number):
+        environment.process(_come_and_go(environment, cores, wanting / number, source))
 
 
 def _come_and_go(

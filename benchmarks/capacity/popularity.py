@@ -16,7 +16,8 @@ BLOCK = 10_000  # draws at a time
 def zipf_shares(questions: int, exponent: float) -> Floats:
     """Return the share of each question, the most popular first."""
     weights = np.arange(1, questions + 1, dtype=np.float64) ** -exponent
-    return weights / weights.sum()
+    shares: Floats = weights / weights.sum()
+    return shares
 
 
 def draw_questions(shares: Floats, source: np.random.Generator) -> Iterator[int]:

@@ -51,7 +51,7 @@ class Loaded:
 
 
 def simulate_same(loaded: Loaded, costs: Costs) -> Figures:
-    """Simulate the same load beside other programs that use as much."""
+    """Simulate the same load beside as many threads of other programs."""
     plan = FleetPlan(
         loaded.replicas,
         cores=loaded.cores,
@@ -69,7 +69,9 @@ def simulate_same(loaded: Loaded, costs: Costs) -> Figures:
         tokens=(KEPT_TOKENS, KEPT_TOKENS) if loaded.is_kept else (MOST_TOKENS // 8, MOST_TOKENS),
     )
     timing = Timing(loaded.warm_up_seconds, loaded.seconds)
-    run = simulate(plan, traffic, costs, timing, seed=loaded.seed, others=loaded.others)
+    # where others want more than there is, the load average knows how many they are
+    wanting = max(loaded.others, loaded.load_average - loaded.utilization * loaded.cores)
+    run = simulate(plan, traffic, costs, timing, seed=loaded.seed, others=wanting)
     outcome = run.outcome
     first, reply = outcome.first_token_ms, outcome.reply_ms
     rates = outcome.requests_per_second, outcome.tokens_per_second
