@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 from benchmarks.capacity.costs import Costs
@@ -47,7 +48,8 @@ class Loaded:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Loaded:
-        return cls(**{**found, "measured": Figures(**found["measured"])})
+        measured = {name: nan if one is None else one for name, one in found["measured"].items()}
+        return cls(**{**found, "measured": Figures(**measured)})
 
 
 def simulate_same(loaded: Loaded, costs: Costs) -> Figures:

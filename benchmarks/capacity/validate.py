@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from math import isnan, nan
 from statistics import median
 
 from benchmarks.capacity.twin import Figures, Loaded
@@ -36,11 +37,12 @@ class Row:
     rate: float
     utilization: float
     others: float
+    load_average: float
     values: dict[str, tuple[float, float]]  # measured and simulated, by name
 
     def is_close(self, name: str) -> bool:
         measured, simulated = self.values[name]
-        return abs(simulated / measured - 1) <= CLOSE
+        return abs(simulated - measured) <= CLOSE * measured
 
 
 def summarize(found: Sequence[Compared]) -> list[Row]:
@@ -57,20 +59,27 @@ def summarize(found: Sequence[Compared]) -> list[Row]:
 def _to_row(replicas: int, is_kept: bool, rate: float, repeats: list[Compared]) -> Row:
     values = {
         name: (
-            median(asdict(one.loaded.measured)[name] for one in repeats),
-            median(asdict(one.simulated)[name] for one in repeats),
+            _median(asdict(one.loaded.measured)[name] for one in repeats),
+            _median(asdict(one.simulated)[name] for one in repeats),
         )
         for name in NAMES
     }
-    used, others = (
-        median(getattr(one.loaded, name) for one in repeats) for name in ("utilization", "others")
+    used, others, load_average = (
+        _median(getattr(one.loaded, name) for one in repeats)
+        for name in ("utilization", "others", "load_average")
     )
-    return Row(replicas, is_kept, rate, used, others, values)
+    return Row(replicas, is_kept, rate, used, others, load_average, values)
+
+
+def _median(values: Iterable[float]) -> float:
+    """Return the median of those that were observed: a run may be without any reply."""
+    observed = [value for value in values if not isnan(value)]
+    return median(observed) if observed else nan
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
     """Return a table: measured / simulated, bold where they are within a fifth."""
-    header = ["replicas", "replies", "used", "others", *NAMES.values()]
+    header = ["replicas", "replies", "used", "others", "load", *NAMES.values()]
     lines = [header, ["---"] * len(header), *map(_to_cells, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n" + _count(rows) + "\n"
 
@@ -78,6 +87,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
 def _to_cells(row: Row) -> list[str]:
     kind = "may be kept" if row.is_kept else "all generated"
     head = [str(row.replicas), kind, f"{row.utilization:.0%}", f"{row.others:.1f}"]
+    head.append(f"{row.load_average:.0f}")
     return [*head, *_compare(row)]
 
 
