@@ -83,13 +83,14 @@ class Watch:
             after - was for after, was in zip(self._look(), before, strict=True)
         )
         figures = measured.figures
-        if figures.errors or not figures.replies:
+        if figures.errors or not figures.requests_per_second:
             raise MeasureError(f"{figures.replies} replies, {figures.errors}")
-        messages = figures.messages_per_second * figures.seconds
-        each = messages / max(1.0, figures.requests_per_second * figures.seconds)
+        # each stream's first request comes before the window: its figures leave it out
+        requests = figures.replies + streams
+        each = figures.messages_per_second / figures.requests_per_second
         return Spent(
-            figures.replies,
-            figures.replies * each,
+            requests,
+            requests * each,
             front,
             engine,
             measured.generator_cpu_seconds,

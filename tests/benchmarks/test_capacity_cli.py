@@ -25,7 +25,7 @@ def capacity(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.benchmark
 def test_costs_are_measured_and_the_simulation_compared_with_a_server(tmp_path: Path) -> None:
     costs, runs, table = (tmp_path / name for name in ("costs.json", "runs.json", "table.md"))
-    done = capacity("measure", "--seconds", "0.9", "--json", str(costs))
+    done = capacity("measure", "--seconds", "3", "--json", str(costs))
     assert done.returncode == 0, done.stderr
     found = json.loads(costs.read_text("utf-8"))["costs"]
     assert 0 < found["step_seconds"]["1"] < found["step_seconds"]["128"]
