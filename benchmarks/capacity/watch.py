@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from math import ceil
 
 import psutil
 
@@ -14,6 +15,7 @@ from benchmarks.load.usage import MeasureError
 from benchmarks.load.workload import Workload
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.server import RunningServer
+from lstmserve_server.config import EngineConfig
 
 ENGINE = "lstmserve_server.engine.process.main"
 STREAMS = 16
@@ -83,11 +85,11 @@ class Watch:
             after - was for after, was in zip(self._look(), before, strict=True)
         )
         figures = measured.figures
-        if figures.errors or not figures.requests_per_second:
-            raise MeasureError(f"{figures.replies} replies, {figures.errors}")
+        if figures.errors:
+            raise MeasureError(f"a load ended with {figures.errors}")
         # each stream's first request comes before the window: its figures leave it out
         requests = figures.replies + streams
-        each = figures.messages_per_second / figures.requests_per_second
+        each = 1 + ceil((workload.max_tokens - 1) / EngineConfig().quantum_steps)
         return Spent(
             requests,
             requests * each,
