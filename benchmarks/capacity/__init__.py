@@ -1,0 +1,1 @@
+"""A simulated fleet of replicas, made of measured costs: what a load needs."""
