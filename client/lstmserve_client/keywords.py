@@ -28,9 +28,7 @@ class ClientOptions(TypedDict, total=False):
     timeout_seconds: Annotated[float | None, "the same as timeout"]
     retry: Annotated[RetryPolicy | None, "how hard to try; max_attempts=1 never asks again"]
     hedge: Annotated[HedgePolicy | None, "when reply() asks a second server as well; never"]
-    affinity: Annotated[
-        Affinity | None, "for calls that give none; True: by how they begin; False"
-    ]
+    affinity: Annotated[Affinity | None, "for calls that give none; True: by how they begin; False"]
     keepalive_seconds: Annotated[float | None, "between signs of life of a silent server, 5"]
     keepalive_timeout_seconds: Annotated[float | None, "for such a sign to come, 3"]
     allow_clear_token: Annotated[bool | None, "the network is trusted with the token; False"]
