@@ -17,10 +17,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lstmserve_server.openai_api.body import ClientLeftError, refuse_browsers
-from lstmserve_server.openai_api.caller import find_request_id
 from lstmserve_server.openai_api.endpoints import Endpoints
 from lstmserve_server.openai_api.errors import ApiError, to_api_error
 from lstmserve_server.openai_api.fields import PLACES
+from lstmserve_server.rpc.metadata import choose_request_id
 
 Serve = Callable[[Request], Awaitable[Response]]
 CLIENT_LEFT = 499  # as nginx counts them; nobody reads it
@@ -68,7 +68,7 @@ class OneEnd:
 
 def _guarded(serve: Serve) -> Serve:
     async def endpoint(request: Request) -> Response:
-        request.state.request_id = find_request_id(request.headers.items())
+        request.state.request_id = choose_request_id(request.headers.items())
         try:
             refuse_browsers(request.headers)
             response = await serve(request)

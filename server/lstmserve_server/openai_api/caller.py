@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import grpc
@@ -18,7 +17,6 @@ from lstmserve_server.rpc.metadata import (
     CALLER_ID_KEY,
     REQUEST_ID_KEY,
     TRACE_KEYS,
-    choose_request_id,
     read_caller,
 )
 
@@ -78,11 +76,6 @@ def make_metadata(headers: Headers, request_id: str, user: str = "") -> Metadata
     if caller:
         found.append((CALLER_ID_KEY, _check_caller(caller, "user" if user else CALLER_ID_KEY)))
     return tuple(found)
-
-
-def find_request_id(headers: Iterable[tuple[str, str]]) -> str:
-    """Return the caller's own id of its request, if it is one, else a new one."""
-    return choose_request_id(headers)
 
 
 def _check_caller(caller: str, place: str) -> str:

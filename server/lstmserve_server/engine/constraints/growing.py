@@ -34,7 +34,7 @@ class ReplyMaker:
         self, grammar: Grammar, max_tokens: int, stop_sequences: Sequence[str] = ()
     ) -> GrammarReply:
         """Return a reply before its first token; raises GrammarError."""
-        stops = StopPlaces(stop_sequences, self._vocabulary) if stop_sequences else None
+        stops = StopPlaces(stop_sequences, self._vocabulary)
         return GrammarReply(grammar, self._vocabulary, self._completer, max_tokens, stops)
 
 
@@ -53,9 +53,8 @@ class GrammarReply:
         vocabulary: GrammarVocabulary,
         completer: Completer,
         max_tokens: int,
-        stops: StopPlaces | None = None,
+        stops: StopPlaces,
     ) -> None:
-        """``stops`` are wanted of a reply with stop sequences."""
         self._grammar = grammar
         self._vocabulary = vocabulary
         self._completer = completer
@@ -100,11 +99,11 @@ class GrammarReply:
             and self.take(token_id) == token_id
             for token_id in token_ids
         )
-        return may_be_one and not (self._stops is not None and self._stops.is_stopped)
+        return may_be_one and not self._stops.is_stopped
 
     def take_places(self) -> list[int]:
         """Return where else it may end before a stop sequence, in bytes from its beginning."""
-        return [] if self._stops is None else self._stops.take()
+        return self._stops.take()
 
     def take(self, token_id: int) -> int:
         """Take an allowed token, or else the next one to completion; return what was taken."""
@@ -132,7 +131,7 @@ class GrammarReply:
 
     def _take(self, token_id: int) -> int:
         left = self._left - 1
-        before = None if self._stops is None else self._matcher.deep_copy()
+        self._stops.hold(self._matcher)
         after = self._after(token_id, left)
         if after is None:
             token_id = self._completion[0] if self._completion else self._end_id
@@ -141,8 +140,7 @@ class GrammarReply:
             left = 0
         else:
             mask = mask_of(after[0])  # raises if what was found is not sure
-            if self._stops is not None and before is not None:
-                self._stops.add(token_id, self._stops.find(before, token_id))
+            self._stops.add(token_id)
             self._mask = mask
             self._matcher, self._completion = after
         self._left = left

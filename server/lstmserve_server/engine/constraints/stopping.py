@@ -15,7 +15,7 @@ from lstmserve_server.engine.constraints.parsing import GrammarVocabulary, mask_
 
 
 class StopPlaces:
-    """The places in one reply, in bytes from its beginning."""
+    """The places in one reply, in bytes from its beginning; none without stop sequences."""
 
     def __init__(self, stop_sequences: Sequence[str], vocabulary: GrammarVocabulary) -> None:
         self._stops = [stop.encode() for stop in stop_sequences]
@@ -23,20 +23,18 @@ class StopPlaces:
         self._text = b""
         self._places: list[int] = []
         self._num_taken = 0
+        self._before: LLMatcher | None = None
 
-    def find(self, before: LLMatcher, token_id: int) -> list[int]:
-        """Return the places that a token adds; raises GrammarError."""
-        token = self._vocabulary.tokens[token_id]
-        return [
-            len(self._text) + start
-            for start in range(len(token))
-            if self._may_stop(token[start:]) and self._may_end(before, token[:start])
-        ]
+    def hold(self, matcher: LLMatcher) -> None:
+        """Remember where the reply is before its next token."""
+        self._before = matcher.deep_copy() if self._stops else None
 
-    def add(self, token_id: int, places: Sequence[int]) -> None:
-        """Go on by a token, with the places that were found in it."""
-        self._text += self._vocabulary.tokens[token_id]
-        self._places += places
+    def add(self, token_id: int) -> None:
+        """Go on by a token, from where the reply was held; raises GrammarError."""
+        if self._before is not None:
+            token = self._vocabulary.tokens[token_id]
+            self._places += self._find(self._before, token)
+            self._text += token
 
     def take(self) -> list[int]:
         """Return the places that were not taken before."""
@@ -48,6 +46,14 @@ class StopPlaces:
         """Whether a stop sequence stands at one of the places: the reply ended there."""
         stops = tuple(self._stops)
         return any(self._text.startswith(stops, place) for place in self._places)
+
+    def _find(self, before: LLMatcher, token: bytes) -> list[int]:
+        """Return the places that a token adds."""
+        return [
+            len(self._text) + start
+            for start in range(len(token))
+            if self._may_stop(token[start:]) and self._may_end(before, token[:start])
+        ]
 
     def _may_stop(self, text: bytes) -> bool:
         """Return whether a stop sequence, or its beginning, is the beginning of a text."""
