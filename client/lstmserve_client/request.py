@@ -1,6 +1,6 @@
 """From what a caller asks to the wire's request messages. Pure functions, no I/O."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from enum import StrEnum
@@ -79,10 +79,7 @@ def fill_request(
     if stopping is not None:
         _set_stopping(request.stopping, stopping)
     request.cache_mode = CACHE_MODES[_chosen("cache_mode", types.CacheMode, cache_mode)]
-    for tag in [cache_tags] if isinstance(cache_tags, str) else cache_tags:
-        check_type("cache_tags", tag, str)
-        with _refusing("cache_tags"):
-            request.cache_tags.append(tag)
+    _add_texts(request.cache_tags, "cache_tags", cache_tags)
     request.priority = PRIORITIES[_chosen("priority", types.Priority, priority)]
     if min_confidence is not None:
         _put(request, "min_confidence", min_confidence)
@@ -187,6 +184,16 @@ def _put(message: Message, name: str, value: object, path: str = "") -> None:
             raise TypeError(f"must be {_KINDS[kind]}, not {type(value).__name__}") from None
 
 
+def _add_texts(field: MutableSequence[str], name: str, texts: str | Iterable[str]) -> None:
+    """Set a field of several texts; one stands for itself alone."""
+    if not isinstance(texts, Iterable):
+        raise TypeError(f"{name}: must be text, or several, not {type(texts).__name__}")
+    for text in [texts] if isinstance(texts, str) else texts:
+        check_type(name, text, str)
+        with _refusing(name):
+            field.append(text)
+
+
 def _mapping(name: str, value: Mapping[Key, Value]) -> Mapping[Key, Value]:
     check_type(name, value, Mapping)
     return value
@@ -242,10 +249,7 @@ def _set_stopping(message: pb.StoppingCriteria, stopping: types.StoppingCriteria
     for each in fields(stopping):
         value = getattr(stopping, each.name)
         if each.name == "stop_sequences":
-            for sequence in value:
-                check_type("stopping.stop_sequences", sequence, str)
-                with _refusing("stopping.stop_sequences"):
-                    message.stop_sequences.append(sequence)
+            _add_texts(message.stop_sequences, "stopping.stop_sequences", value)
         elif value is not None:
             _put(message, each.name, value, "stopping.")
 
@@ -262,10 +266,7 @@ def _set_kind(message: pb.Constraint, constraint: constraints.Constraint) -> Non
             _put(message, "regex", pattern, "constraint.")
         case constraints.Choices(texts):
             message.choices.SetInParent()  # none are a choice that the server refuses
-            for text in texts:
-                check_type("constraint.choices.choices", text, str)
-            with _refusing("constraint.choices.choices"):
-                message.choices.choices.extend(texts)
+            _add_texts(message.choices.choices, "constraint.choices.choices", texts)
         case constraints.JsonSchema():
             with _refusing("constraint.json_schema"):
                 message.json_schema = constraint.text

@@ -108,6 +108,8 @@ def test_a_call_of_a_conversation_changes_one_parameter_or_all(service: FakeServ
         ("timeout: is the same as timeout_seconds", {"timeout": 1, "timeout_seconds": 1}),
         ("timeout: must be a number of seconds, not str", {"timeout": "1"}),
         ("stop: must be text, or several", {"stop": 5}),
+        ("cache_tags: must be text, or several, not int", {"cache_tags": 5}),
+        ("cache_tags: must be text, not int", {"cache_tags": ["a", 5]}),
         ("stopping.max_tokens: must be a whole number, not float", {"max_tokens": 1.5}),
         ("sampling.top_p: must be a number, not bool", {"top_p": True}),
         ("variables['a']: must be text, not int", {"variables": {"a": 1}}),
