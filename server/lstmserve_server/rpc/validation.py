@@ -125,8 +125,10 @@ def check_cache_mode(checks: FieldChecks, request: Request) -> None:
 
 def check_cache_tags(checks: FieldChecks, request: Request) -> None:
     tags = request.cache_tags
-    if len(tags) > MAX_TAGS or len(set(tags)) < len(tags):
-        checks.refuse("cache_tags", f"must be at most {MAX_TAGS} different ones, not {len(tags)}")
+    if len(tags) > MAX_TAGS:
+        checks.refuse("cache_tags", f"must be at most {MAX_TAGS}, not {len(tags)}")
+    elif len(set(tags)) < len(tags):
+        checks.refuse("cache_tags", "must be different from each other")
     for number, tag in enumerate(tags[:MAX_TAGS]):
         if not 1 <= len(tag) <= MAX_TAG_CHARACTERS:
             checks.refuse(

@@ -207,8 +207,8 @@ def test_what_is_kept_is_found_and_purged_by_its_tags(running: Served) -> None:
 @pytest.mark.parametrize(
     ("tags", "field", "reason"),
     [
-        (["a", "a"], "cache_tags", "at most 8 different ones"),
-        ([str(number) for number in range(9)], "cache_tags", "at most 8 different ones"),
+        (["a", "a"], "cache_tags", "must be different from each other"),
+        ([str(number) for number in range(9)], "cache_tags", "must be at most 8, not 9"),
         (["a", ""], "cache_tags[1]", "from 1 to 64 characters, not 0"),
         (["a" * 65], "cache_tags[0]", "from 1 to 64 characters, not 65"),
     ],
