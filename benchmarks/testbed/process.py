@@ -118,9 +118,10 @@ def read_line(file: IO[bytes], seconds: float = START_SECONDS) -> str:
     Raises TimeoutError if neither comes.
     """
     line, ends_at = b"", time.monotonic() + seconds
+    waiting = select.poll()  # select() refuses descriptors from 1024 on
+    waiting.register(file, select.POLLIN)
     while not line.endswith(b"\n"):
-        readable, _, _ = select.select([file], [], [], max(0.0, ends_at - time.monotonic()))
-        if not readable:
+        if not waiting.poll(1000 * max(0.0, ends_at - time.monotonic())):
             raise TimeoutError(f"no line in {seconds:g} s, but {line!r}")
         piece = os.read(file.fileno(), 1)
         if not piece:

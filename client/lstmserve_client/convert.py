@@ -149,6 +149,7 @@ def model(message: model_pb.Model) -> types.Model:
         traffic_share=message.traffic_share,
         is_inexact=message.is_inexact,
         forms=tuple(message.forms),
+        example_prompts=tuple(message.example_prompts),
     )
 
 

@@ -332,6 +332,7 @@ class Model:
     traffic_share: float = 0.0  # of the requests naming this model and no version
     is_inexact: bool = False  # served although its replies are not exact (--allow-inexact)
     forms: tuple[str, ...] = ()  # that a constraint may name
+    example_prompts: tuple[str, ...] = ()  # that show what it is good for
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,9 @@ RowLength = Annotated[int, Field(gt=0, multiple_of=ROW_STEP)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 # a plain name: a manifest must not reach out of its folder
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+# what a page offers at a click; longer ones would hide the rest of it
+ExamplePrompt = Annotated[str, Field(min_length=1, max_length=1000)]
+MAX_EXAMPLE_PROMPTS = 8
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -160,6 +163,7 @@ class Manifest(StrictModel):
     files: dict[FileName, FileManifest]
     training: TrainingManifest
     evaluation: dict[str, float | int | str]
+    example_prompts: Annotated[list[ExamplePrompt], Field(max_length=MAX_EXAMPLE_PROMPTS)] = []
     created: CreationManifest
 
     @model_validator(mode="after")

@@ -33,6 +33,8 @@ WRONG = {
     "quantization.scheme": lambda document: document["quantization"].update(scheme="int4"),
     "files.model.pt.sha256": lambda document: document["files"]["model.pt"].update(sha256="ab"),
     "files.model.pt.size_bytes": lambda document: document["files"]["model.pt"].pop("size_bytes"),
+    "example_prompts.0": lambda document: document.update(example_prompts=[""]),
+    "example_prompts": lambda document: document.update(example_prompts=["hello"] * 9),
     "evaluation.speed": lambda document: document["evaluation"].update(speed=None),
 }
 
@@ -122,6 +124,7 @@ def test_what_can_change_a_reply_changes_the_digest(
     [
         lambda document: document["evaluation"].update(chat_perplexity_int8=1.0),
         lambda document: document.update(description="other words", license="MIT"),
+        lambda document: document.update(example_prompts=["hello"]),
         lambda document: document["training"].update(recipe="another folder"),
         lambda document: document["created"].update(at="2030-01-01"),
         lambda document: document.update(version=7),

@@ -136,6 +136,15 @@ def test_what_a_version_says_is_the_recipe_s_own(publication: Publication) -> No
     assert "Apache" not in (target / "manifest.json").read_text() + card
 
 
+def test_prompts_of_the_recipe_are_on_the_card(publication: Publication) -> None:
+    recipe = publication.recipe
+    evaluation = recipe.evaluation.model_copy(update={"prompts": ["hello", "a:\n  b\n"]})
+    target = publish(changed(publication, evaluation=evaluation))
+    assert open_bundle(target).manifest.example_prompts == ["hello", "a:\n  b\n"]
+    card = (target.parent / "README.md").read_text(encoding="utf-8")
+    assert "Prompts to try:\n\n    hello\n\n    a:\n      b\n" in card
+
+
 def test_a_card_of_somebody_s_own_is_left_alone(publication: Publication) -> None:
     target = publish(publication)
     card = target.parent / "README.md"

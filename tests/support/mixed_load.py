@@ -34,6 +34,7 @@ class MixedLoad:
         self._ask_at_once()
         self._ask_in_other_words()
         self._ask_for_much()
+        self._ask_for_forms()
         self._talk()
         self._ask_wrongly()
         self._leave()
@@ -64,6 +65,13 @@ class MixedLoad:
     def _ask_for_much(self) -> None:
         for seed in (next(self._seeds) for _ in range(NUM_DIFFERENT)):
             read_all(self._stub.Generate(make_request("hello", seed=seed, max_tokens=64)))
+
+    def _ask_for_forms(self) -> None:
+        seed = next(self._seeds)
+        request = make_request(seed=seed)
+        request.constraint.regex = f"[a-z]{{1,{seed + 2}}}"
+        for _ in range(2):
+            read_all(self._stub.Generate(request))
 
     def _talk(self) -> None:
         said = ["hello, my lamp is broken and I want to return it"]

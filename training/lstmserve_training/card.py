@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ def make_card(manifest: Manifest, words: str) -> str:
         MARK,
         f"# {manifest.name}\n",
         f"{manifest.description or 'No description was given.'}\n",
+        *_examples(manifest.example_prompts),
         "| | |\n|---|---|",
         f"| version | {manifest.version}, made {manifest.created.at} |",
         f"| license | {_cell(manifest.license)} |",
@@ -46,6 +48,12 @@ def make_card(manifest: Manifest, words: str) -> str:
         "",
     ]
     return "\n".join(parts) + (f"\n{words.strip()}\n" if words.strip() else "")
+
+
+def _examples(prompts: list[str]) -> list[str]:
+    """Prompts to try, each as a block: spaces and newlines in it matter."""
+    blocks = (textwrap.indent(prompt, "    ", lambda _: True) for prompt in prompts)
+    return ["Prompts to try:\n", *(f"{block}\n" for block in blocks)] if prompts else []
 
 
 def _describe_source(source: DataManifest) -> str:

@@ -92,6 +92,7 @@ def make_manifest(
             files=files,
             training=_training(publication, checkpoint),
             evaluation=_evaluation(publication.work, recipe),
+            example_prompts=recipe.evaluation.prompts,
             created=make_creation(),
         )
     except ValidationError as error:

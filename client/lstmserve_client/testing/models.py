@@ -55,6 +55,7 @@ def to_wire(model: Model) -> model_pb.Model:
         traffic_share=model.traffic_share,
         is_inexact=model.is_inexact,
         forms=model.forms,
+        example_prompts=model.example_prompts,
     )
 
 

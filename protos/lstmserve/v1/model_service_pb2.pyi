@@ -471,6 +471,7 @@ class Model(_message.Message):
     TRAFFIC_SHARE_FIELD_NUMBER: _builtins.int
     IS_INEXACT_FIELD_NUMBER: _builtins.int
     FORMS_FIELD_NUMBER: _builtins.int
+    EXAMPLE_PROMPTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model's name."""
     version: _builtins.str
@@ -521,6 +522,10 @@ class Model(_message.Message):
     def forms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The forms that a request's constraint may name."""
 
+    @_builtins.property
+    def example_prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Prompts that show what it is good for, as its publisher chose them."""
+
     def __init__(
         self,
         *,
@@ -542,10 +547,11 @@ class Model(_message.Message):
         traffic_share: _builtins.float = ...,
         is_inexact: _builtins.bool = ...,
         forms: _abc.Iterable[_builtins.str] | None = ...,
+        example_prompts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "limits", b"limits", "sizes", b"sizes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_max_tokens", b"default_max_tokens", "default_sampling", b"default_sampling", "description", b"description", "digest", b"digest", "evaluation", b"evaluation", "family", b"family", "forms", b"forms", "is_default", b"is_default", "is_inexact", b"is_inexact", "labels", b"labels", "license", b"license", "limits", b"limits", "name", b"name", "sizes", b"sizes", "state", b"state", "state_reason", b"state_reason", "traffic_share", b"traffic_share", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_max_tokens", b"default_max_tokens", "default_sampling", b"default_sampling", "description", b"description", "digest", b"digest", "evaluation", b"evaluation", "example_prompts", b"example_prompts", "family", b"family", "forms", b"forms", "is_default", b"is_default", "is_inexact", b"is_inexact", "labels", b"labels", "license", b"license", "limits", b"limits", "name", b"name", "sizes", b"sizes", "state", b"state", "state_reason", b"state_reason", "traffic_share", b"traffic_share", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

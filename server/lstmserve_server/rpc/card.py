@@ -64,6 +64,7 @@ def _describe(manifest: Manifest) -> pb.Model:
         ),
         default_max_tokens=manifest.sampling.max_tokens,
         labels=manifest.template.labels.values(),
+        example_prompts=manifest.example_prompts,
         evaluation={name: str(value) for name, value in manifest.evaluation.items()},
     )
 

@@ -40,9 +40,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def store(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose description is an attack on whoever shows it as HTML."""
+    """A model whose card is an attack on whoever shows it as HTML."""
     store = tmp_path_factory.mktemp("injected")
-    edit_manifest(copy_version(tiny_store / "tiny" / "1", store), description=INJECTION)
+    version = copy_version(tiny_store / "tiny" / "1", store)
+    edit_manifest(version, description=INJECTION, example_prompts=["hello\n there", INJECTION])
     return store
 
 
@@ -138,6 +139,19 @@ def test_a_seed_that_is_kept_gives_the_same_reply_again(watched: Watched) -> Non
     page.get_by_label("Prompt", exact=True).press("Control+Enter")
     expect(fact(page, "Ended by")).to_be_visible()
     expect(page.get_by_role("region", name="Reply", exact=True)).to_have_text(first or "")
+
+
+def test_the_prompts_of_the_card_can_be_tried(watched: Watched) -> None:
+    prompt = watched.page.get_by_label("Prompt", exact=True)
+    examples = watched.page.get_by_role("group", name="Prompts to try").get_by_role("button")
+    expect(prompt).to_have_value("hello\n there")
+    expect(examples).to_have_text(["hello there", INJECTION])
+    examples.nth(1).click()
+    expect(prompt).to_have_value(INJECTION)
+    expect(prompt).to_be_focused()
+    examples.nth(0).click()
+    expect(prompt).to_have_value("hello\n there")
+    assert watched.complaints == []
 
 
 def test_what_is_refused_is_said_at_its_field(watched: Watched) -> None:

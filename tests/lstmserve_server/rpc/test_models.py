@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from benchmarks.testbed.server import ServerProcess
 from lstmserve.v1 import model_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2_grpc
+from lstmserve_client import Client
+from support.stores import copy_version, edit_manifest
 
 ModelStub = model_service_pb2_grpc.ModelServiceStub
 
@@ -15,6 +20,13 @@ def test_the_list_holds_every_served_version_with_its_card(models: ModelStub) ->
     assert card.sizes.size_bytes > card.sizes.vocabulary > 0
     assert card.limits.max_tokens >= card.default_max_tokens > 0
     assert all(label.startswith("intent:") for label in card.labels)
+
+
+def test_the_card_has_the_publisher_s_prompts(tiny_store: Path, tmp_path: Path) -> None:
+    prompts = ["hello", "def f():\n    "]
+    edit_manifest(copy_version(tiny_store / "tiny" / "1", tmp_path), example_prompts=prompts)
+    with ServerProcess(tmp_path) as server, Client(server.target) as client:
+        assert client.model().example_prompts == tuple(prompts)
 
 
 def test_the_default_model_is_found_by_any_name_it_has(models: ModelStub) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from lstmserve_bundle.manifest import ROW_STEP
+from lstmserve_bundle.manifest import MAX_EXAMPLE_PROMPTS, ROW_STEP, ExamplePrompt
 
 Kind = Literal["replies", "conversations", "lines", "text"]
 Mask = Literal["numbers", "emails", "links"]
@@ -363,8 +363,11 @@ class Augmentation(Section):
 class EvaluationSection(Section):
     """What is measured beside perplexity."""
 
-    prompts: list[str] = key(
-        "what the model is asked after each epoch and at the end; empty: held-out ones", default=[]
+    prompts: list[ExamplePrompt] = key(
+        "what the model is asked after each epoch and at the end, and what its card and the "
+        "server's page offer to try; empty: held-out ones, which neither of them shows",
+        default=[],
+        max_length=MAX_EXAMPLE_PROMPTS,
     )
     sample_tokens: Positive = key("tokens of such a sample", default=40)
     replies: Positive = key("replies sampled to measure variety", default=200)
