@@ -25,9 +25,9 @@ from lstmserve_server.engine.process.loader import configure_torch, load_version
 from lstmserve_server.engine.reply import Reply as ReplyInTheMaking
 from lstmserve_server.engine.reply_text import begin_text
 from lstmserve_server.engine.request import NO_CLAIM, Claim, GenerationRequest
-from lstmserve_server.engine.shared_page import SharedPage, make_page
 from lstmserve_server.engine.teaching import Teaching
 from lstmserve_server.errors import LstmserveError
+from support.pages import map_page
 
 MAX_ROWS = 64
 
@@ -139,7 +139,7 @@ class Bench:
         self._measuring = Measuring(self.config.measured_tokens_per_second, self.recorder)
         ticks = count(start=1)
         self._clock = clock or (lambda: float(next(ticks)))
-        page = SharedPage(make_page())
+        page = map_page()
         end_id = self._vocabulary.end_id
         self.engine = Engine(model.runner, end_id, self.config, page, self._clock)
         self._teaching = Teaching()

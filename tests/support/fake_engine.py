@@ -10,9 +10,9 @@ from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.launcher import CRASH, KILLED, Ending
 from lstmserve_server.engine.messages import ANSWERS, COMMANDS, Command, Loaded, Turn, frame
 from lstmserve_server.engine.process.engine import Engine
-from lstmserve_server.engine.shared_page import SharedPage, make_page
 from lstmserve_server.errors import ModelTrialError, NoProcessError
 from support.fake_runner import END_ID, FakeRunner
+from support.pages import map_page
 
 LENGTH_BYTES = 4
 LOADED = Loaded("digest", "", 0, FakeRunner.row_bytes, ())
@@ -25,7 +25,7 @@ class FakeProcess:
         self.on_turn: Callable[[Turn], None] = lambda _: None
         self.on_lost: Callable[[], None] = lambda: None
         self.pid = 1
-        self.page = SharedPage(make_page())
+        self.page = map_page()
         self.engine = Engine(runner, END_ID, config, self.page, time.monotonic)  # type: ignore[arg-type]
         self.received: list[Command] = []
         self.is_stopped = False  # it hears and says nothing
