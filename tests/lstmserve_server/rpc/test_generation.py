@@ -202,8 +202,10 @@ def test_log_probabilities_are_the_models_own_and_sorted(generation: GenerationS
 def test_log_probabilities_tell_the_text_of_the_token_that_was_chosen(
     generation: GenerationStub,
 ) -> None:
-    sampling = pb.SamplingParams(seed=5, temperature=2, logprobs=20)
-    events = streamed(generation, pb.GenerateRequest(prompt="hello", sampling=sampling))
+    request = pb.GenerateRequest(prompt="hello")
+    request.sampling.MergeFrom(pb.SamplingParams(seed=5, temperature=2, logprobs=20))
+    request.constraint.regex = "[ -~]{20,40}"  # no token is a part of a character
+    events = streamed(generation, request)
     entries = [entry for event in events for entry in event.chunk.logprobs]
     known = {each.token_id: each.text for entry in entries for each in entry.top}
     told = dict(zip(tokens_of(events), [entry.text for entry in entries], strict=True))

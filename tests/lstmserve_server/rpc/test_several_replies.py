@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from statistics import fmean
 from typing import Literal
@@ -200,13 +201,17 @@ def test_each_reply_counts_by_where_it_came_from(tiny_store: Path) -> None:
 
 def test_the_log_tells_the_reply_that_the_caller_got(tiny_store: Path) -> None:
     with serve(tiny_store, "--log-prompts", "redacted") as served:
-        best = served.generation.GenerateReply(request_of(num_replies=6))
+        asked = (
+            served.generation.GenerateReply(request_of(seed=seed, num_replies=6))
+            for seed in count()
+        )
+        # the first seed's reply is not the best
+        best = next(reply for seed, reply in enumerate(asked) if reply.started.seed != seed)
         replies = (best, *best.alternatives)
         served.process.stop()
-        [line] = [
+        line = [
             entry for entry in served.process.read_entries() if entry.get("rpc") == "GenerateReply"
-        ]
-    assert best.started.seed != SEED  # the first seed's reply is not the best
+        ][-1]
     assert line["reply"] == best.text
     assert line["generated_tokens"] == sum(len(each.token_ids) for each in replies)
 
