@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
-from benchmarks.load.dialect import LstmserveDialect
+from benchmarks.load.dialect import LstmserveDialect, to_request
 from benchmarks.load.driver import Closed
 from benchmarks.load.measure import Generator, Plan, measure
-from benchmarks.load.workload import CacheMode, Lengths, Sampling, Workload
+from benchmarks.load.workload import Ask, CacheMode, Lengths, Sampling, Workload
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.server import RunningServer
 
@@ -20,6 +20,18 @@ SERVER = (
     *("--cache-bytes", "1000000", "--redis-budget-ms", "50"),
 )
 GENERATOR = Generator(connections=4)
+ONE_LENGTH_IN = 5
+
+
+class SomeKeepForms(LstmserveDialect):
+    """Prompts of some lengths ask for a form, another one for each length."""
+
+    def encode(self, ask: Ask) -> bytes:
+        request = to_request(ask)
+        length = len(ask.prompt)
+        if length % ONE_LENGTH_IN == 0:
+            request.constraint.regex = f"[A-Za-z ,.']{{{length},{2 * length}}}"
+        return request.SerializeToString()
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,7 @@ class Act:
 ACTS: Sequence[Act] = (
     Act(4, 0.2),
     Act(24, 0.2),
-    Act(71, 0.2, CacheMode.BYPASS, patience_seconds=1.0),
+    Act(71, 0.2, CacheMode.BYPASS, patience_seconds=0.3),
     Act(16, 0.2, is_alone=True),
     Act(4, 0.2),
 )
@@ -73,4 +85,4 @@ def _plan(act: Act, number: int, seconds: float) -> Plan:
     )
     load = Closed(act.streams)
     generator = replace(GENERATOR, timeout_seconds=act.patience_seconds)
-    return Plan(LstmserveDialect(), generator, workload, load, 0.0, act.part * seconds)
+    return Plan(SomeKeepForms(), generator, workload, load, 0.0, act.part * seconds)
