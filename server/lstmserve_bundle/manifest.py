@@ -152,7 +152,7 @@ class Manifest(StrictModel):
     schema_version: Literal[1]
     name: Name
     version: Annotated[int, Field(gt=0, le=MAX_VERSION)]
-    family: Literal["stacked-lstm"]
+    family: Literal["stacked-lstm", "projected-lstm", "hybrid-lstm", "attentive-lstm"]
     description: str
     license: str
     sizes: SizesManifest

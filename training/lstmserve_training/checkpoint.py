@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lstmserve_training.errors import DataError
+from lstmserve_training.families import make_model
 from lstmserve_training.model import ModelConfig, StackedLstm
 from lstmserve_training.work import BEST_NAME, require
 
@@ -97,6 +98,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def load_best(work: Path) -> Checkpoint:
     """The best model of a run, in evaluation mode, on the CPU."""
     saved = read_checkpoint(require(work, BEST_NAME))
-    model = StackedLstm(ModelConfig(**saved["config"]))
+    model = make_model(ModelConfig(**saved["config"]))
     model.load_state_dict(saved["model"])
     return Checkpoint(model.eval(), saved["train"], Progress(**saved["progress"]))

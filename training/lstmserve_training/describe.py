@@ -28,6 +28,8 @@ from lstmserve_bundle.manifest import (
 )
 from lstmserve_training.classifying.report import manifest_measures
 from lstmserve_training.errors import PublishError
+from lstmserve_training.export import load_module
+from lstmserve_training.families import FAMILIES
 from lstmserve_training.int8_lstm import ACTIVATION_SCALE, ACTIVATION_ZERO_POINT
 from lstmserve_training.recipe.toml import flatten, write_toml
 from lstmserve_training.work import (
@@ -77,10 +79,10 @@ def make_manifest(
             schema_version=1,
             name=recipe.name,
             version=publication.version,
-            family="stacked-lstm",
+            family=FAMILIES[recipe.model.family].name,
             description=recipe.description,
             license=recipe.license,
-            sizes=_sizes(checkpoint),
+            sizes=_sizes(publication.work, checkpoint),
             quantization=QuantizationManifest(
                 scheme="static-7bit-activations-int8-weights",
                 activation_scale=ACTIVATION_SCALE,
@@ -101,13 +103,14 @@ def make_manifest(
         raise PublishError(f"{key}: {problem['msg']} (found {problem['input']!r})") from None
 
 
-def _sizes(checkpoint: Checkpoint) -> SizesManifest:
+def _sizes(work: Path, checkpoint: Checkpoint) -> SizesManifest:
     config = checkpoint.model.config
+    module = load_module(require(work, MODEL_NAME))
     return SizesManifest(
         vocabulary=config.num_tokens,
         hidden=config.hidden,
         layers=config.layers,
-        state=2 * config.layers * config.hidden,
+        state=int(module.initial_state(1).shape[1]),
         parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
     )
 

@@ -22,6 +22,7 @@ from lstmserve_training.checkpoint import load_best
 from lstmserve_training.continuation.keeping import keeping_of
 from lstmserve_training.encoding import never_tokens
 from lstmserve_training.export import check_same_bits, load_module
+from lstmserve_training.families import quantize_model
 from lstmserve_training.held_out import read_held_out
 from lstmserve_training.int8_lstm import known_deprecations
 from lstmserve_training.originality import originality
@@ -31,10 +32,9 @@ from lstmserve_training.perplexity import (
     reply_targets,
     target_scores,
 )
-from lstmserve_training.quantize import quantize
 from lstmserve_training.replies import accuracy, distinct, next_logits, sample_replies
 from lstmserve_training.speed import one_thread, tokens_per_second
-from lstmserve_training.stepper import FloatLstm, Stepper, stock_int8
+from lstmserve_training.stepper import Stepper, make_stepper, stock_int8
 from lstmserve_training.work import (
     BEST_NAME,
     EVALUATION_NAME,
@@ -75,8 +75,8 @@ def evaluate(
     never = never_tokens(read_template(work), tokenizer)
     module = load_module(require(work, MODEL_NAME))
     # the figures are those of the best checkpoint only if the exported module is its own
-    check_same_bits(quantize(checkpoint.model, never), module)
-    fp32 = FloatLstm(checkpoint.model, never).eval()
+    check_same_bits(quantize_model(checkpoint.model, never), module)
+    fp32 = make_stepper(checkpoint.model, never)
     steppers = {FP32: fp32, STOCK_INT8: stock_int8(checkpoint.model, never), INT8: module}
 
     measures = _facts(checkpoint.progress.epoch, held_out)

@@ -12,9 +12,11 @@ from torch import Tensor
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.encoding import never_tokens
 from lstmserve_training.errors import DataError, ExportError
-from lstmserve_training.int8_lstm import Int8Lstm, known_deprecations
-from lstmserve_training.quantize import quantize, use_quantized_engine
+from lstmserve_training.families import quantize_model
+from lstmserve_training.int8_lstm import known_deprecations
+from lstmserve_training.quantize import use_quantized_engine
 from lstmserve_training.speed import one_thread
+from lstmserve_training.stepper import Served
 from lstmserve_training.work import MODEL_NAME, read_template, read_tokenizer
 
 if TYPE_CHECKING:
@@ -30,11 +32,11 @@ def quantize_best(work: Path) -> Path:
     checkpoint = load_best(work)
     never = never_tokens(read_template(work), read_tokenizer(work))
     path = work / MODEL_NAME
-    export(quantize(checkpoint.model, never), path)
+    export(quantize_model(checkpoint.model, never), path)
     return path
 
 
-def export(module: Int8Lstm, path: Path) -> None:
+def export(module: Served, path: Path) -> None:
     """Script, save, read back and compare; ``path`` appears only when all is well."""
     partial = path.with_suffix(".partial")
     script = io.BytesIO()
@@ -57,12 +59,12 @@ def _write_without_debug_records(script: io.BytesIO, path: Path) -> None:
                 kept.writestr(zipfile.ZipInfo(record.filename), given.read(record))
 
 
-def load_module(path: Path) -> Int8Lstm:
+def load_module(path: Path) -> Served:
     """A saved module; raises DataError when it cannot be read."""
     use_quantized_engine()
     try:
         with known_deprecations():
-            module: Int8Lstm = torch.jit.load(  # type: ignore[no-untyped-call]
+            module: Served = torch.jit.load(  # type: ignore[no-untyped-call]
                 str(path), map_location="cpu"
             )
     except (RuntimeError, ValueError) as error:
@@ -71,7 +73,7 @@ def load_module(path: Path) -> Int8Lstm:
 
 
 @torch.no_grad()
-def check_same_bits(eager: Int8Lstm, loaded: Int8Lstm) -> None:
+def check_same_bits(eager: Served, loaded: Served) -> None:
     """Raise ExportError unless both give the same bits, alone, side by side and by prefill."""
     generator = torch.Generator().manual_seed(1)
     num_tokens = eager.num_tokens
@@ -86,7 +88,7 @@ def check_same_bits(eager: Int8Lstm, loaded: Int8Lstm) -> None:
             _require_equal(expected_row, alone, f"row {row} alone")
 
 
-def _final(module: Int8Lstm, tokens: Tensor) -> tuple[Tensor, Tensor]:
+def _final(module: Served, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """Logits and state after tokens [rows, steps], step by step."""
     state = module.initial_state(tokens.shape[0])
     logits = state
@@ -95,7 +97,7 @@ def _final(module: Int8Lstm, tokens: Tensor) -> tuple[Tensor, Tensor]:
     return logits, state
 
 
-def _final_prefilled(module: Int8Lstm, tokens: Tensor) -> tuple[Tensor, Tensor]:
+def _final_prefilled(module: Served, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """The same, with all but the last token read by two calls of prefill."""
     state = module.initial_state(tokens.shape[0])
     for piece in tokens[:, :-1].tensor_split(2, dim=1):

@@ -117,12 +117,21 @@ class Int8Cell(nn.Module):
         h are whole numbers, 64 times the hidden values; c are twice the cell values, because
         tanh(x) = 2 sigmoid(2x) - 1. Multiplying by 2, 4 or 128 rounds nothing.
         """
+        torch.round(self.outputs(added, h, c), out=h)
+
+    def outputs(self, added: Tensor, h: Tensor, c: Tensor) -> Tensor:
+        """Overwrite c; -> 64 times the hidden values, [rows, hidden], before they are rounded."""
         i, f, o, g = self.product(h).add_(added).sigmoid_().unsafe_chunk(4, dim=1)
         # g is sigmoid(2x): c' = f c + 2 i tanh(x) = f c + 4 i g - 2 i
         c.mul_(f).add_(g.mul_(i), alpha=4).sub_(i, alpha=2)
         # o tanh(c / 2) = 2 o s - o
         half = torch.sigmoid(c).mul_(o).add_(o, alpha=-0.5)
-        torch.round(half.mul_(128), out=h)
+        return half.mul_(128)
+
+    @torch.jit.export
+    def widen(self, rows: int) -> None:
+        """Multiply by oneDNN from this many rows on; the bits are the same."""
+        self.product.widen(rows)
 
 
 class Int8Lstm(nn.Module):
@@ -138,20 +147,26 @@ class Int8Lstm(nn.Module):
         products: list[Int8Linear],
         cells: list[Int8Cell],
         output: Int8Linear,
+        width: int = 0,
     ) -> None:
-        """The products are those of the layers' inputs, from the second layer on."""
+        """The products are those of the layers' inputs, from the second layer on.
+
+        ``width`` is how many values leave a layer, where that is not how many it has.
+        """
         super().__init__()
         self.inputs = nn.ModuleList([tokens, *products])
         self.cells = nn.ModuleList(cells)
         self.output = output
         self.hidden = tokens.rows.shape[1] // 4
         self.layers = len(cells)
+        self.width = width or self.hidden
+        self.widths = [self.width] * self.layers + [self.hidden] * self.layers
         self.num_tokens = tokens.rows.shape[0]
 
     @torch.jit.export
     def initial_state(self, rows: int) -> Tensor:
-        """Zeros [rows, 2 * layers * hidden]."""
-        return torch.zeros(rows, 2 * self.layers * self.hidden)
+        """Zeros [rows, layers * (width + hidden)]."""
+        return torch.zeros(rows, self.layers * (self.width + self.hidden))
 
     @torch.jit.export
     def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,25 +174,38 @@ class Int8Lstm(nn.Module):
 
         The state given is overwritten and given back.
         """
-        parts = state.split(self.hidden, dim=1)
+        return self.output(self.advance(state, tokens)), state
+
+    def advance(self, state: Tensor, tokens: Tensor) -> Tensor:
+        """Read one token per row into the state; -> the top layer's hidden values, a view of it."""
+        parts = state.split(self.widths, dim=1)
         source = tokens
         for layer, (inputs, cell) in enumerate(zip(self.inputs, self.cells)):  # noqa: B905
             cell(inputs(source), parts[layer], parts[self.layers + layer])
             source = parts[layer]
-        return self.output(source), state
+        return source
 
     @torch.jit.export
     def prefill(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Read several tokens per row by the arithmetic of `step`, without its output layer.
 
         tokens int64 [rows, T] padded to the longest, lengths int64 [rows] -> state. The state
-        given is overwritten and given back. One layer reads all tokens before the next does:
-        its weights stay in the cache, and the input of the next is one product.
+        given is overwritten and given back.
+        """
+        self.read(state, tokens, lengths)
+        return state
+
+    def read(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Read several tokens per row into the state, as `prefill` does.
+
+        -> the top layer's hidden values [n, width] after each of all tokens, and of which row and
+        column each token is, int64 [n]. One layer reads all tokens before the next does: its
+        weights stay in the cache, and the input of the next is one product.
         """
         # longest first, so that those who still read are always the first rows
         order = lengths.argsort(descending=True)
         reading = state[order]
-        parts = reading.split(self.hidden, dim=1)
+        parts = reading.split(self.widths, dim=1)
         is_read = lengths[order].unsqueeze(0) > torch.arange(tokens.shape[1]).unsqueeze(1)
         num_rows: list[int] = is_read.sum(dim=1).tolist()
         source = tokens[order].t()[is_read]  # the first tokens, then the second ones, ...
@@ -190,7 +218,9 @@ class Int8Lstm(nn.Module):
                     cell(added, h[:rows], c[:rows])
                     after.append(h[:rows].clone())
             source = torch.cat(after)
-        return state.index_copy_(0, order, reading)
+        state.index_copy_(0, order, reading)
+        place = is_read.nonzero()
+        return source, order[place[:, 1]], place[:, 0]
 
     @torch.jit.export
     def read_ahead(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,7 +229,7 @@ class Int8Lstm(nn.Module):
         state [1, S] and tokens int64 [T] -> logits [T, tokens] and states [T, S], after each of
         them. The state given is left as it is. One layer reads all tokens before the next does.
         """
-        parts = state.split(self.hidden, dim=1)
+        parts = state.split(self.widths, dim=1)
         hidden: list[Tensor] = []
         cells: list[Tensor] = []
         source = tokens
@@ -222,5 +252,5 @@ class Int8Lstm(nn.Module):
         for inputs in self.inputs[1:]:
             inputs.widen(rows)
         for cell in self.cells:
-            cell.product.widen(rows)
+            cell.widen(rows)
         self.output.widen(rows)

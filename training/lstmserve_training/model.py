@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from lstmserve_bundle.manifest import ROW_STEP
 from lstmserve_training.errors import DataError
 
-State = tuple[Tensor, Tensor]
-OF_SHAPE = ("hidden", "layers", "embedding")  # what two models must share, beside the tokens
+# each [n, rows, width]; of an LSTM h and c of every layer
+State = tuple[Tensor, ...]
+# what two models must share, beside the tokens
+OF_SHAPE = ("family", "hidden", "layers", "embedding", "projection", "attention", "heads", "window")
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,22 @@ class ModelConfig:
     embedding: int = 0
     locked_dropout: bool = False
     weight_drop: float = 0.0
+    family: str = "stacked"
+    projection: int = 0  # values that leave a layer; 0: as many as it has
+    # of attention: the width of all heads together, their number, and the positions seen
+    attention: int = 0
+    heads: int = 0
+    window: int = 0
+    # tokens after which positions are not written, and those after which they are again
+    pauses: tuple[int, ...] = ()
+    resumes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, length in (("vocabulary", self.num_tokens), ("hidden", self.hidden)):
+        for name, length in (
+            ("vocabulary", self.num_tokens),
+            ("hidden", self.hidden),
+            ("projection", self.projection),
+        ):
             if length % ROW_STEP:
                 raise DataError(f"{name} is {length}: it must be a multiple of {ROW_STEP}")
 
@@ -38,9 +53,14 @@ class ModelConfig:
         return not self.embedding
 
     @property
+    def width(self) -> int:
+        """How many values leave a layer."""
+        return self.projection or self.hidden
+
+    @property
     def embedding_scale(self) -> float:
         """What embeddings are multiplied by: they are small where they double as output layer."""
-        return math.sqrt(self.hidden) if self.is_tied else 1.0
+        return math.sqrt(self.width) if self.is_tied else 1.0
 
 
 class LockedDropout(nn.Module):
@@ -69,41 +89,51 @@ class StackedLstm(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.embedding or config.hidden
+        width = config.embedding or config.width
         self.embedding = nn.Embedding(config.num_tokens, width)
-        between = config.dropout if config.layers > 1 else 0.0
-        self.lstm = nn.LSTM(width, config.hidden, config.layers, batch_first=True, dropout=between)
+        self.lstm = self._make_lstm(width)
         dropout = LockedDropout if config.locked_dropout else nn.Dropout
         self.dropout = dropout(config.dropout)
         self.output_bias = nn.Parameter(torch.zeros(config.num_tokens))
         if not config.is_tied:
-            self.output_weight = nn.Parameter(torch.empty(config.num_tokens, config.hidden))
+            self.output_weight = nn.Parameter(torch.empty(config.num_tokens, config.width))
         self._initialize()
+
+    def _make_lstm(self, width: int) -> nn.Module:
+        """Return the layers, of which the first reads so many values."""
+        config = self.config
+        between = config.dropout if config.layers > 1 else 0.0
+        return nn.LSTM(width, config.hidden, config.layers, batch_first=True, dropout=between)
 
     def _initialize(self) -> None:
         hidden = self.config.hidden
         nn.init.normal_(self.embedding.weight, std=1 / self.config.embedding_scale)
         if not self.config.is_tied:
-            nn.init.normal_(self.output_weight, std=1 / math.sqrt(hidden))
+            nn.init.normal_(self.output_weight, std=1 / math.sqrt(self.config.width))
         for name, parameter in self.lstm.named_parameters():
-            if name.startswith("bias_ih"):
+            own = name.rpartition(".")[2]
+            if own.startswith("bias_ih"):
                 # forget gates start open (Jozefowicz et al., 2015); order: i, f, g, o
                 nn.init.zeros_(parameter)
                 nn.init.ones_(parameter[hidden : 2 * hidden])
-            elif name.startswith("bias"):
+            elif own.startswith("bias"):
                 nn.init.zeros_(parameter)
 
     @property
     def output_weights(self) -> Tensor:
-        """Of the output layer, [tokens, hidden]."""
+        """Of the output layer, [tokens, width]."""
         return self.embedding.weight if self.config.is_tied else self.output_weight
 
     def forward(self, token_ids: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Token ids [rows, steps] -> logits [rows, steps, tokens] and the state after them."""
-        embedded = self.embedding(token_ids) * self.config.embedding_scale
-        hidden, state = self._read(self.dropout(embedded), state)
+        hidden, state = self.read(token_ids, state)
         logits = nn.functional.linear(self.dropout(hidden), self.output_weights, self.output_bias)
         return logits, state
+
+    def read(self, token_ids: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Token ids [rows, steps] -> what the output layer reads, and the state after them."""
+        embedded = self.embedding(token_ids) * self.config.embedding_scale
+        return self._read(self.dropout(embedded), state)
 
     def _read(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
         """The LSTM; while it trains, without a share of its recurrent weights."""
@@ -122,7 +152,10 @@ class StackedLstm(nn.Module):
         return hidden, (h, c)
 
     def zero_state(self, rows: int) -> State:
-        """Zeros for h and c of every layer, each [layers, rows, hidden]."""
-        shape = (self.config.layers, rows, self.config.hidden)
-        device = self.output_bias.device
-        return torch.zeros(shape, device=device), torch.zeros(shape, device=device)
+        """Zeros for h [layers, rows, width] and c [layers, rows, hidden] of every layer."""
+        config, device = self.config, self.output_bias.device
+        h, c = (
+            torch.zeros(config.layers, rows, each, device=device)
+            for each in (config.width, config.hidden)
+        )
+        return h, c

@@ -40,38 +40,44 @@ def quantize(model: StackedLstm, never: Sequence[int]) -> Int8Lstm:
     parameters = dict(model.lstm.named_parameters())
 
     def gates(name: str, layer: int) -> Tensor:
-        return _served_gates(parameters[f"{name}_l{layer}"].float())
+        return served_gates(parameters[f"{name}_l{layer}"].float())
 
     def bias(layer: int) -> Tensor:
         return gates("bias_ih", layer) + gates("bias_hh", layer)
 
     embedded = model.embedding.weight.float() * model.config.embedding_scale
-    tokens = TokenRows(*_quantize_rows(embedded @ gates("weight_ih", 0).T + bias(0)))
+    tokens = make_token_rows(embedded @ gates("weight_ih", 0).T + bias(0))
     layers = range(model.config.layers)
-    products = [_linear(gates("weight_ih", layer), bias(layer)) for layer in layers[1:]]
+    products = [quantized_linear(gates("weight_ih", layer), bias(layer)) for layer in layers[1:]]
     cells = [
-        Int8Cell(_linear(gates("weight_hh", layer), torch.zeros(4 * hidden))) for layer in layers
+        Int8Cell(quantized_linear(gates("weight_hh", layer), torch.zeros(4 * hidden)))
+        for layer in layers
     ]
-    output_bias = model.output_bias.detach().clone()
-    output_bias[list(never)] = NEVER
-    output = _linear(model.output_weights.float(), output_bias)
+    output = quantized_linear(model.output_weights.float(), output_bias_without(model, never))
     return Int8Lstm(tokens, products, cells, output)
 
 
-def _served_gates(weights: Tensor) -> Tensor:
-    """Rows [4 * hidden, ...] from torch's order i, f, g, o to i, f, o, 2g."""
-    i, f, g, o = weights.detach().chunk(4)
+def output_bias_without(model: StackedLstm, never: Sequence[int]) -> Tensor:
+    """Return the bias of the output layer [tokens], by which some tokens are never written."""
+    bias = model.output_bias.detach().clone()
+    bias[list(never)] = NEVER
+    return bias
+
+
+def served_gates(weights: Tensor) -> Tensor:
+    """Return rows [4 * hidden, ...] from torch's order i, f, g, o to i, f, o, 2g."""
+    i, f, g, o = weights.detach().float().chunk(4)
     return torch.cat([i, f, o, 2 * g])
 
 
-def _quantize_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """INT8 with one symmetric scale per row."""
+def make_token_rows(rows: Tensor) -> TokenRows:
+    """Return what tokens add to the gates, [tokens, 4 * hidden], as INT8 with a scale per row."""
     scales = rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-12) / WEIGHT_LIMIT
-    return (rows / scales).round().to(torch.int8), scales
+    return TokenRows((rows / scales).round().to(torch.int8), scales)
 
 
-def _linear(weight: Tensor, bias: Tensor) -> Int8Linear:
-    """The layer of weight float32 [out, in] and bias float32 [out] over activations."""
+def quantized_linear(weight: Tensor, bias: Tensor) -> Int8Linear:
+    """Return the layer of weight float32 [out, in] and bias float32 [out] over activations."""
     use_quantized_engine()
     whole, exponents = quantize_channels(weight)
     return Int8Linear(whole, exponents + round(math.log2(ACTIVATION_SCALE)), bias)

@@ -11,7 +11,7 @@ from lstmserve_bundle.template import PromptTemplate
 from lstmserve_training.encoding import never_tokens
 from lstmserve_training.held_out import read_prompts
 from lstmserve_training.replies import at_temperature, draw
-from lstmserve_training.stepper import FloatLstm, Stepper
+from lstmserve_training.stepper import Stepper, make_stepper
 from lstmserve_training.work import read_template, read_tokenizer
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def make_sampler(recipe: Recipe, work: Path) -> Callable[[StackedLstm], list[tup
     prompts = choose_prompts(recipe, work, template)
 
     def sample(model: StackedLstm) -> list[tuple[str, str]]:
-        stepper = FloatLstm(model, never).eval()
+        stepper = make_stepper(model, never)
         speaker = Speaker(stepper, tokenizer, template, recipe.sampling)
         tokens = recipe.evaluation.sample_tokens
         return [(text, speaker.reply(ids, recipe.seed, tokens)) for text, ids in prompts]

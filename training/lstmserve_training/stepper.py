@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lstmserve_training.int8_lstm import known_deprecations
-from lstmserve_training.model import StackedLstm
-from lstmserve_training.quantize import NEVER, use_quantized_engine
+from lstmserve_training.model import StackedLstm, State
+from lstmserve_training.quantize import output_bias_without, use_quantized_engine
 
 
 class Stepper(Protocol):
@@ -26,6 +26,15 @@ class Stepper(Protocol):
 
         The state given may be overwritten.
         """
+
+
+class Served(Stepper, Protocol):
+    """What `model.pt` does, of any family."""
+
+    num_tokens: int
+
+    def prefill(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Read several tokens per row [rows, T], of the lengths [rows] -> state."""
 
 
 class FloatLstm(nn.Module):
@@ -44,12 +53,7 @@ class FloatLstm(nn.Module):
         self.hidden = config.hidden
         self.embedding = model.embedding
         self.lstm = model.lstm
-        # "meta": no memory, and no random numbers drawn in the middle of a training run
-        self.output = nn.Linear(config.hidden, config.num_tokens, device="meta")
-        self.output.weight = model.output_weights
-        bias = model.output_bias.detach().clone()
-        bias[list(never)] = NEVER
-        self.output.bias = nn.Parameter(bias)
+        self.output = _output_layer(model, never)
 
     @torch.jit.export
     def initial_state(self, rows: int) -> Tensor:
@@ -67,15 +71,60 @@ class FloatLstm(nn.Module):
         return self.output(output.squeeze(1)), after
 
 
+class FloatNetwork(nn.Module):
+    """Any other trained model, likewise; its state is one row of all that it remembers."""
+
+    def __init__(self, model: StackedLstm, never: Sequence[int] = ()) -> None:
+        """Tokens in ``never`` are given no probability, as in the served module."""
+        super().__init__()
+        self.model = model
+        self.output = _output_layer(model, never)
+
+    def initial_state(self, rows: int) -> Tensor:
+        """Before the first token, [rows, state], where the model is."""
+        return self._to_row(self.model.zero_state(rows))
+
+    def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Read one token per row, int64 [rows] -> logits [rows, tokens], state."""
+        parts = []
+        for like in self.model.zero_state(1):
+            part, state = state.split([like.numel(), state.shape[1] - like.numel()], dim=1)
+            parts.append(part.unflatten(1, (like.shape[0], -1)).transpose(0, 1).contiguous())
+        hidden, after = self.model.read(tokens.unsqueeze(1), tuple(parts))
+        return self.output(hidden.squeeze(1)), self._to_row(after)
+
+    def _to_row(self, state: State) -> Tensor:
+        return torch.cat([part.transpose(0, 1).flatten(1) for part in state], dim=1)
+
+
+def make_stepper(model: StackedLstm, never: Sequence[int] = ()) -> FloatLstm | FloatNetwork:
+    """Return a trained model behind the served contract, in evaluation mode."""
+    kind = FloatLstm if model.config.family == "stacked" else FloatNetwork
+    return kind(model, never).eval()
+
+
+def _output_layer(model: StackedLstm, never: Sequence[int]) -> nn.Linear:
+    """Return the output layer, with the model's own weights, that never writes these tokens."""
+    config = model.config
+    # "meta": no memory, and no random numbers drawn in the middle of a training run
+    output = nn.Linear(config.width, config.num_tokens, device="meta")
+    output.weight = model.output_weights
+    output.bias = nn.Parameter(output_bias_without(model, never))
+    return output
+
+
 def stock_int8(model: StackedLstm, never: Sequence[int]) -> Stepper:
-    """What ``torch.ao.quantization.quantize_dynamic`` makes of the model, as TorchScript.
+    """What ``torch.ao.quantization.quantize_dynamic`` makes of the model.
+
+    Of a stacked LSTM it is TorchScript; others run as they are.
 
     Its activations take their scale from all rows of the batch together.
     """
     use_quantized_engine()
+    # it knows no projection, and would leave it out
+    kinds = {nn.Linear} if model.config.projection else {nn.Linear, nn.LSTM}
     with known_deprecations():
-        quantized = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
-            FloatLstm(model, never).eval(), {nn.LSTM, nn.Linear}, dtype=torch.qint8
+        quantized: Stepper = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
+            make_stepper(model, never), kinds, dtype=torch.qint8
         )
-        scripted: Stepper = torch.jit.script(quantized)
-    return scripted
+        return torch.jit.script(quantized) if model.config.family == "stacked" else quantized

@@ -73,7 +73,7 @@ def _import_keys(recipe: Recipe) -> dict[str, Any]:
 
 def _train_keys(recipe: Recipe) -> dict[str, Any]:
     training = recipe.training.model_dump(exclude=UNRELATED)
-    found = {"seed": recipe.seed, "model": recipe.model.model_dump(), "training": training}
+    found = {"seed": recipe.seed, "model": recipe.model.own_keys(), "training": training}
     if recipe.continuation is not None:
         own = {"consolidation", "fisher_documents"}
         found["continuation"] = recipe.continuation.model_dump(include=own)

@@ -13,7 +13,7 @@ from lstmserve_training.encoding import never_tokens
 from lstmserve_training.export import load_module
 from lstmserve_training.samples import Speaker
 from lstmserve_training.speed import one_thread
-from lstmserve_training.stepper import FloatLstm, Stepper
+from lstmserve_training.stepper import Stepper, make_stepper
 from lstmserve_training.work import MODEL_NAME, read_template, read_tokenizer
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def open_talker(recipe: Recipe, work: Path) -> Talker:
         what = "the exported INT8 module"
     else:
         checkpoint = load_best(work)
-        stepper = FloatLstm(checkpoint.model, never_tokens(manifest, tokenizer)).eval()
+        stepper = make_stepper(checkpoint.model, never_tokens(manifest, tokenizer))
         what = f"the best weights so far, of epoch {checkpoint.progress.epoch}, not yet quantized"
     return Talker(Speaker(stepper, tokenizer, template, recipe.sampling), template, what)
 

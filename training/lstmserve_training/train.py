@@ -11,7 +11,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +26,13 @@ from lstmserve_training.checkpoint import (
 from lstmserve_training.devices import pick_device, pick_precision
 from lstmserve_training.documents import Corpus, Places, collate, make_batches, segments
 from lstmserve_training.errors import DataError, TrainingError
+from lstmserve_training.families import make_model
 from lstmserve_training.importing.published import read_model
 from lstmserve_training.model import OF_SHAPE, ModelConfig, StackedLstm, State
 from lstmserve_training.perplexity import perplexity
 from lstmserve_training.reporting import StepFacts
 from lstmserve_training.speed import one_thread
-from lstmserve_training.stepper import FloatLstm
+from lstmserve_training.stepper import make_stepper
 from lstmserve_training.work import BEST_NAME, LAST_NAME
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Trainer:
         self._spared = torch.tensor(list(special_ids), dtype=torch.int64)
         self._device = pick_device(device)
         self._precision = pick_precision(self._device)
-        self._model = StackedLstm(model).to(self._device)
+        self._model = make_model(model).to(self._device)
         if section.start_from:
             self._start_from(Path(section.start_from))
         if first is not None:
@@ -192,7 +192,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), section.clip_norm)
         self._optimizer.step()
         self._progress.step += 1
-        return loss.detach(), norm.detach(), (state[0].float().detach(), state[1].float().detach())
+        return loss.detach(), norm.detach(), tuple(part.float().detach() for part in state)
 
     def _set_learning_rate(self) -> float:
         rate = learning_rate(self._progress.step, self._total_steps, self._section)
@@ -215,7 +215,7 @@ class Trainer:
     def _measure(self) -> tuple[dict[str, float], Samples]:
         """Perplexity of each kind of held-out text, and what the model says."""
         self._model.eval()
-        stepper = FloatLstm(self._model).eval()
+        stepper = make_stepper(self._model)
         held_out = self._corpus.held_out.items()
         with one_thread():
             found = {kind: perplexity(stepper, documents) for kind, documents in held_out}
@@ -260,7 +260,7 @@ class Trainer:
         if not path.exists():
             return
         saved = read_checkpoint(path)
-        if saved["train"] != self._settings or saved["config"] != asdict(self._model.config):
+        if saved["train"] != self._settings or ModelConfig(**saved["config"]) != self._model.config:
             raise DataError(f"{path} was made with other settings: use another folder")
         self._model.load_state_dict(saved["model"])
         self._optimizer.load_state_dict(saved["optimizer"])

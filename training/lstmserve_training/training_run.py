@@ -27,6 +27,7 @@ from lstmserve_training.work import (
     CORPUS_NAME,
     LAST_NAME,
     LOG_NAME,
+    read_template,
     read_tokenizer,
     require,
 )
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from lstmserve_bundle.tokenizer import Tokenizer
     from lstmserve_training.recipe.schema import Recipe
     from lstmserve_training.recipe.sections import TrainingSection
 
@@ -54,8 +56,9 @@ def describe_end(work: Path, section: TrainingSection) -> str:
 def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: str | None) -> float:
     """Train, or go on with the run that the folder holds; return the seconds of all of it."""
     tokenizer = read_tokenizer(work)
-    sizes = recipe.model
-    model = ModelConfig(tokenizer.num_tokens, **sizes.model_dump())
+    model = ModelConfig(
+        tokenizer.num_tokens, **recipe.model.model_dump(), **_turn_tokens(recipe, work, tokenizer)
+    )
     section = recipe.training
     if section.start_from:
         section = section.model_copy(update={"start_from": str(folder / section.start_from)})
@@ -78,6 +81,16 @@ def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: st
         )
         trainer.run(Reporters(reporters))
     return trainer.seconds
+
+
+def _turn_tokens(recipe: Recipe, work: Path, tokenizer: Tokenizer) -> dict[str, tuple[int, ...]]:
+    """Return which tokens begin a reply, and which end it, for a network that has to know."""
+    if recipe.model.family != "attentive":
+        return {}
+    template = read_template(work)
+    ids = {role: tokenizer.special_id(text) for role, text in template.role_tokens.items()}
+    reply_id = ids.pop(template.reply_role)
+    return {"pauses": (reply_id,), "resumes": tuple(ids.values())}
 
 
 def _begin(

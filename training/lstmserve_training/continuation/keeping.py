@@ -13,7 +13,7 @@ from lstmserve_training.importing.published import is_published
 from lstmserve_training.perplexity import perplexity
 from lstmserve_training.replies import accuracy, next_logits
 from lstmserve_training.speed import one_thread
-from lstmserve_training.stepper import FloatLstm
+from lstmserve_training.stepper import make_stepper
 from lstmserve_training.work import EARLIER_NAME, read_template, read_tokenizer
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def write_measures(earlier: Path, recipe: Recipe, work: Path) -> None:
         return
     tokenizer, template = read_tokenizer(earlier), read_template(earlier)
     held_out = read_held_out(earlier, tokenizer, recipe.label_name, 0, recipe.seed)
-    stepper = FloatLstm(load_best(earlier).model, never_tokens(template, tokenizer)).eval()
+    stepper = make_stepper(load_best(earlier).model, never_tokens(template, tokenizer))
     with one_thread():
         found: Measures = {
             f"{name}_perplexity": perplexity(stepper, documents)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lstmserve_training.documents import Document, Documents, collate
 from lstmserve_training.speed import one_thread
-from lstmserve_training.stepper import FloatLstm, Stepper
+from lstmserve_training.stepper import Stepper, make_stepper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +38,7 @@ def measure_parity(
     it. Unknown words are counted, as training loops do.
     """
     totals = _Totals(borrowed)
-    fp32 = FloatLstm(served).eval()
+    fp32 = make_stepper(served)
     with one_thread():
         for start in range(0, min(len(documents), MAX_DOCUMENTS), ROWS):
             for document in documents[start : min(start + ROWS, MAX_DOCUMENTS)]:

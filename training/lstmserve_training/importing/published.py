@@ -45,6 +45,11 @@ def read_published(folder: Path) -> StackedLstm:
     except BundleError as error:
         raise DataError(f"training cannot begin with {folder}: {error}") from None
     sizes = bundle.manifest.sizes
+    if bundle.manifest.family != "stacked-lstm":
+        raise DataError(
+            f"training cannot begin with {folder}: of the family {bundle.manifest.family} it takes "
+            "the folder of the run that made it"
+        )
     model = StackedLstm(ModelConfig(sizes.vocabulary, sizes.hidden, sizes.layers))
     if sizes.parameters != sum(parameter.numel() for parameter in model.parameters()):
         raise DataError(

@@ -88,6 +88,21 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _the_family_fits(self) -> Recipe:
+        family = self.model.family
+        if family == "attentive" and not self.has_roles:
+            raise ValueError(
+                "model.family 'attentive' looks at what was asked: kinds 'replies' and "
+                "'conversations'; for others take 'hybrid'"
+            )
+        if family != "stacked" and (self.continuation or self.weights):
+            raise ValueError(
+                f"model.family {family!r}: a continuation, and weights that exist, have the family "
+                "'stacked'"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _defaults_are_within_the_limits(self) -> Recipe:
         if self.sampling.max_tokens > self.limits.max_tokens:
             raise ValueError("sampling.max_tokens is above limits.max_tokens")

@@ -15,6 +15,15 @@ from lstmserve_bundle.manifest import MAX_EXAMPLE_PROMPTS, ROW_STEP, ExampleProm
 Kind = Literal["replies", "conversations", "lines", "text"]
 Mask = Literal["numbers", "emails", "links"]
 
+# keys that a family needs, and others do not have
+OF_FAMILY: dict[str, frozenset[str]] = {
+    "stacked": frozenset(),
+    "projected": frozenset({"projection"}),
+    "hybrid": frozenset({"attention", "heads", "window"}),
+    "attentive": frozenset({"attention", "heads", "window"}),
+}
+OF_FAMILIES = frozenset().union(*OF_FAMILY.values())
+MAX_WINDOW = 1024  # 255 * 64 * window, the largest sum, stays below 2^24, too
 MAX_HIDDEN = 2048  # 64 * 127 * hidden, the largest sum, stays below 2^24: exact as a float
 MIN_VOCABULARY = 320  # every byte is a token, and the special ones are
 
@@ -249,8 +258,17 @@ class WeightsSection(Section):
 
 
 class ModelSection(Section):
-    """The network: an embedding, stacked LSTM layers, and an output layer."""
+    """The network: an embedding, stacked LSTM layers, and an output layer.
 
+    Families differ in what the layers hand on, and in what the output layer reads.
+    """
+
+    family: Literal["stacked", "projected", "hybrid", "attentive"] = key(
+        "`stacked`: LSTM layers; `projected`: layers of many cells that hand on few values; "
+        "`hybrid`: layers, and attention over the last tokens; `attentive`: layers, and attention "
+        "over what was asked",
+        default="stacked",
+    )
     hidden: int = key(
         f"values per layer, a multiple of {ROW_STEP}",
         ge=ROW_STEP,
@@ -259,6 +277,33 @@ class ModelSection(Section):
         default=256,
     )
     layers: int = key("LSTM layers", ge=1, le=8, default=2)
+    projection: int = key(
+        f"`projected` only: values that leave a layer, a multiple of {ROW_STEP}, below `hidden`",
+        ge=0,
+        le=MAX_HIDDEN,
+        multiple_of=ROW_STEP,
+        default=0,
+    )
+    attention: int = key(
+        f"`hybrid` and `attentive` only: values of a key, a multiple of {ROW_STEP}",
+        ge=0,
+        le=MAX_HIDDEN,
+        multiple_of=ROW_STEP,
+        default=0,
+    )
+    heads: int = key(
+        "`hybrid` and `attentive` only: heads, which share `attention` evenly",
+        ge=0,
+        le=32,
+        default=0,
+    )
+    window: int = key(
+        f"`hybrid` and `attentive` only: tokens that attention sees, a multiple of {ROW_STEP}",
+        ge=0,
+        le=MAX_WINDOW,
+        multiple_of=ROW_STEP,
+        default=0,
+    )
     embedding: int = key(
         "values of an embedding beside an output layer of its own; 0: one table is both, as wide "
         "as a layer",
@@ -274,6 +319,28 @@ class ModelSection(Section):
     weight_drop: float = key(
         "share of recurrent weights left out of each training step", ge=0, le=0.9, default=0.0
     )
+
+    @model_validator(mode="after")
+    def _keys_are_those_of_the_family(self) -> ModelSection:
+        for name in OF_FAMILIES - OF_FAMILY[self.family]:
+            if getattr(self, name):
+                raise ValueError(f"{name} is no key of the family {self.family!r}")
+        for name in sorted(OF_FAMILY[self.family]):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is missing: the family {self.family!r} needs it")
+        if self.projection >= self.hidden:
+            raise ValueError("projection must be below hidden")
+        if self.heads and self.attention % self.heads:
+            raise ValueError(f"attention must be a multiple of heads, {self.heads}")
+        if self.projection and self.weight_drop:
+            raise ValueError("weight_drop is no key of the family 'projected'")
+        return self
+
+    def own_keys(self) -> dict[str, Any]:
+        """Return what decides the network; keys of other families, which decide nothing, are not."""
+        others = OF_FAMILIES - OF_FAMILY[self.family]
+        # a run that began when there was one family is still the same run
+        return self.model_dump(exclude=others | ({"family"} if self.family == "stacked" else set()))
 
 
 class TrainingSection(Section):
