@@ -61,7 +61,7 @@ def test_keys_are_overridden_in_order(path: Path) -> None:
         ("learning_rate=1", r"learning_rate: unknown key; did you mean training\.learning_rate\?"),
         (
             "model.xyzzy=1",
-            r"model\.xyzzy: unknown key; known here: hidden, layers, embedding, dropout",
+            r"model\.xyzzy: unknown key; known here: family, hidden, layers, projection",
         ),
         ("sources.0.column=1", r"sources\.0\.column: unknown key; did you mean sources\.columns"),
         ("training.epochs=many", r"training\.epochs: .*integer \(found 'many'\)"),

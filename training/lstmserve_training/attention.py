@@ -43,15 +43,15 @@ class Attention(nn.Module):
 
     def read(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden values [..., hidden] -> queries [..., width], keys and values [..., 2 * width]."""
-        query, entries = self.reading(hidden).tanh().split([self.width, 2 * self.width], dim=-1)
-        return query, entries
+        values: Tensor = self.reading(hidden).tanh()
+        return values[..., : self.width], values[..., self.width :]
 
     def find(self, query: Tensor, entries: Tensor, distance: Tensor, is_seen: Tensor) -> Tensor:
         """Queries [rows, T, width], entries [rows, P, 2 * width], masks [rows, T, P] -> results.
 
         What sees nothing finds zeros; results are [rows, T, width].
         """
-        keys, values = (self._by_head(part) for part in entries.split(self.width, dim=-1))
+        keys, values = (self._by_head(part) for part in entries.chunk(2, dim=-1))
         scores = self._by_head(query) @ keys.transpose(2, 3) * self.scale
         lost = self.slopes[:, None, None] * distance.unsqueeze(1)
         scores = (scores - lost).float().masked_fill(~is_seen.unsqueeze(1), FAR)
@@ -60,7 +60,7 @@ class Attention(nn.Module):
 
     def _by_head(self, values: Tensor) -> Tensor:
         """[rows, steps, width] -> [rows, heads, steps, width / heads]."""
-        return values.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return values.view(*values.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class AttentionLstm(StackedLstm):

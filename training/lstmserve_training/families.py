@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lstmserve_bundle.manifest import FamilyName
 from lstmserve_training.attention import AttentionLstm
 from lstmserve_training.int8_attention import quantize_attention
 from lstmserve_training.int8_projection import quantize_projected
@@ -19,7 +20,7 @@ from lstmserve_training.stepper import Served
 class Family:
     """How a network is made, and how it becomes the module that is served."""
 
-    name: str  # as a manifest has it
+    name: FamilyName  # as a manifest has it
     make: Callable[[ModelConfig], StackedLstm]
     quantize: Callable[[Any, Sequence[int]], Served]
 

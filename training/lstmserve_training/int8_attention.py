@@ -30,7 +30,8 @@ class Bounded(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Whole numbers float32 [rows, in] -> whole numbers float32 [rows, out]."""
-        return self.product(x).sigmoid_().mul_(128).sub_(64).round_()
+        values: Tensor = self.product(x).sigmoid_().mul_(128).sub_(64).round_()
+        return values
 
 
 class Int8Attention(nn.Module):
@@ -59,18 +60,18 @@ class Int8Attention(nn.Module):
         """Query [rows, width], ring, count of positions ever written [rows, 1] -> [rows, width]."""
         rows, width = query.shape
         part = width // self.heads
-        keys, values = ring.split(width, dim=2)
+        keys, values = ring.chunk(2, dim=2)
         # the newest position has distance 0; those never written are as far as they can be
         distance = torch.remainder(count - 1 - self.places, self.window)
         is_there = (distance < count).unsqueeze(1)
         heads = query.view(rows, self.heads, 1, part)
-        keys = keys.unflatten(2, [self.heads, part]).transpose(1, 2)
+        keys = keys.view(rows, self.window, self.heads, part).transpose(1, 2)
         scores = heads.matmul(keys.transpose(2, 3)).squeeze(2)  # [rows, heads, window], exact
         scores = scores * self.scale - self.slopes.unsqueeze(1) * distance.unsqueeze(1)
         scores = scores.masked_fill(~is_there, -1e30)
         scores = scores.sub_(scores.amax(dim=2, keepdim=True))
         weights = torch.exp2(scores).mul_(255).round_().mul_(is_there)
-        values = values.unflatten(2, [self.heads, part]).transpose(1, 2)
+        values = values.view(rows, self.window, self.heads, part).transpose(1, 2)
         sums = weights.unsqueeze(2).matmul(values).squeeze(2)  # [rows, heads, part], exact
         found = sums / weights.sum(dim=2, keepdim=True).clamp_(min=1.0)
         return found.round_().flatten(1)
@@ -113,7 +114,7 @@ class Int8AttentionLstm(nn.Module):
     def parts(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Views: the LSTM's part, the ring [rows, window, 2 * width], count and writing [rows]."""
         end = self.recurrent + self.window * 2 * self.width
-        ring = state[:, self.recurrent : end].unflatten(1, [self.window, 2 * self.width])
+        ring = state[:, self.recurrent : end].view(-1, self.window, 2 * self.width)
         return state[:, : self.recurrent], ring, state[:, -2], state[:, -1]
 
     @torch.jit.export
@@ -125,14 +126,15 @@ class Int8AttentionLstm(nn.Module):
         recurrent, ring, count, writing = self.parts(state)
         self.lstm.advance(recurrent, tokens)
         top = recurrent[:, self.top : self.top + self.lstm.width].contiguous()
-        query, entry = self.attention.reading(top).split([self.width, 2 * self.width], dim=1)
+        read = self.attention.reading(top)
+        query, entry = read[:, : self.width].contiguous(), read[:, self.width :]
         self.turn(writing, tokens)
         rows = torch.arange(tokens.shape[0])
         slots = torch.remainder(count, self.window).long()
         kept = ring[rows, slots]
         ring[rows, slots] = torch.where(writing.unsqueeze(1) > 0, entry, kept)
         count.add_(writing)
-        found = self.attention(query.contiguous(), ring, count.unsqueeze(1))
+        found = self.attention(query, ring, count.unsqueeze(1))
         hidden = self.attention.output(torch.cat([top, found], dim=1))
         return self.lstm.output(hidden), state
 

@@ -56,7 +56,7 @@ def quantize_projected(model: ProjectedLstm, never: Sequence[int]) -> Int8Lstm:
         for below, (p, bias) in enumerate(zip(layers[1:], biases[1:], strict=True))
     ]
     none = torch.zeros(4 * config.hidden)
-    cells = [
+    cells: list[Int8Cell] = [
         ProjectedCell(
             quantized_linear(served_gates(p["weight_hh_l0"]) * scale, none),
             # 64 times the values, so that they only need rounding

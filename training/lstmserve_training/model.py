@@ -53,6 +53,11 @@ class ModelConfig:
         return not self.embedding
 
     @property
+    def between(self) -> float:
+        """Dropout between layers, of which one has none."""
+        return self.dropout if self.layers > 1 else 0.0
+
+    @property
     def width(self) -> int:
         """How many values leave a layer."""
         return self.projection or self.hidden
@@ -102,8 +107,9 @@ class StackedLstm(nn.Module):
     def _make_lstm(self, width: int) -> nn.Module:
         """Return the layers, of which the first reads so many values."""
         config = self.config
-        between = config.dropout if config.layers > 1 else 0.0
-        return nn.LSTM(width, config.hidden, config.layers, batch_first=True, dropout=between)
+        return nn.LSTM(
+            width, config.hidden, config.layers, batch_first=True, dropout=config.between
+        )
 
     def _initialize(self) -> None:
         hidden = self.config.hidden
@@ -147,7 +153,7 @@ class StackedLstm(nn.Module):
         ]
         # what nn.LSTM itself calls, with the weights that it has
         hidden, h, c = torch._VF.lstm(  # noqa: SLF001
-            inputs, state, weights, True, len(state[0]), self.lstm.dropout, True, False, True
+            inputs, state, weights, True, len(state[0]), self.config.between, True, False, True
         )
         return hidden, (h, c)
 

@@ -17,6 +17,7 @@ MOMENTUM = 0.01  # of the mean squares: they are those of the last few hundred s
 class ProjectedLstm(StackedLstm):
     """The layers one by one, so that it is known how large the values are that leave them."""
 
+    lstm: nn.ModuleList
     mean_squares: Tensor
 
     def __init__(self, config: ModelConfig) -> None:

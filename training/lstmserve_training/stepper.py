@@ -33,6 +33,9 @@ class Served(Stepper, Protocol):
 
     num_tokens: int
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Its buffers, by name."""
+
     def prefill(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Read several tokens per row [rows, T], of the lengths [rows] -> state."""
 
@@ -86,10 +89,10 @@ class FloatNetwork(nn.Module):
 
     def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Read one token per row, int64 [rows] -> logits [rows, tokens], state."""
-        parts = []
+        rows, parts = len(state), []
         for like in self.model.zero_state(1):
-            part, state = state.split([like.numel(), state.shape[1] - like.numel()], dim=1)
-            parts.append(part.unflatten(1, (like.shape[0], -1)).transpose(0, 1).contiguous())
+            part, state = state[:, : like.numel()], state[:, like.numel() :]
+            parts.append(part.view(rows, len(like), -1).transpose(0, 1).contiguous())
         hidden, after = self.model.read(tokens.unsqueeze(1), tuple(parts))
         return self.output(hidden.squeeze(1)), self._to_row(after)
 

@@ -56,8 +56,9 @@ def describe_end(work: Path, section: TrainingSection) -> str:
 def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: str | None) -> float:
     """Train, or go on with the run that the folder holds; return the seconds of all of it."""
     tokenizer = read_tokenizer(work)
+    pauses, resumes = _turn_tokens(recipe, work, tokenizer)
     model = ModelConfig(
-        tokenizer.num_tokens, **recipe.model.model_dump(), **_turn_tokens(recipe, work, tokenizer)
+        tokenizer.num_tokens, **recipe.model.model_dump(), pauses=pauses, resumes=resumes
     )
     section = recipe.training
     if section.start_from:
@@ -83,14 +84,16 @@ def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: st
     return trainer.seconds
 
 
-def _turn_tokens(recipe: Recipe, work: Path, tokenizer: Tokenizer) -> dict[str, tuple[int, ...]]:
+def _turn_tokens(
+    recipe: Recipe, work: Path, tokenizer: Tokenizer
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return which tokens begin a reply, and which end it, for a network that has to know."""
     if recipe.model.family != "attentive":
-        return {}
+        return (), ()
     template = read_template(work)
     ids = {role: tokenizer.special_id(text) for role, text in template.role_tokens.items()}
     reply_id = ids.pop(template.reply_role)
-    return {"pauses": (reply_id,), "resumes": tuple(ids.values())}
+    return (reply_id,), tuple(ids.values())
 
 
 def _begin(

@@ -337,10 +337,11 @@ class ModelSection(Section):
         return self
 
     def own_keys(self) -> dict[str, Any]:
-        """Return what decides the network; keys of other families, which decide nothing, are not."""
+        """Return what decides the network, without the keys of other families."""
         others = OF_FAMILIES - OF_FAMILY[self.family]
         # a run that began when there was one family is still the same run
-        return self.model_dump(exclude=others | ({"family"} if self.family == "stacked" else set()))
+        is_first = self.family == "stacked"
+        return self.model_dump(exclude=set(others | ({"family"} if is_first else set())))
 
 
 class TrainingSection(Section):
