@@ -1,7 +1,7 @@
-"""The served LSTM once more, one token of one reply at a time, with plain integer products.
+"""The served LSTMs once more, one token of one reply at a time, with plain integer products.
 
-No TorchScript, no fused or quantized operator, no batch. Of torch only `sigmoid` is used,
-on whole rows: its bits are what they are, and what is doubted is not the function but
+No TorchScript, no fused or quantized operator, no batch. Of torch only `sigmoid` and `exp2` are
+used, on whole rows: their bits are what they are, and what is doubted is not the function but
 what batching, scheduling and fused operators make of it.
 """
 
@@ -29,6 +29,19 @@ class Product:
 
 
 @dataclass(frozen=True)
+class AttentionParameters:
+    """What attention multiplies by, and which tokens end and begin the writing of positions."""
+
+    reading: Product  # of queries, keys and values
+    output: Product
+    slopes: Floats  # [heads]
+    window: int
+    scale: np.float32
+    pauses: npt.NDArray[np.bool_]
+    resumes: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class Parameters:
     """Everything a model version knows. Gates stand in the order i, f, o, 2g."""
 
@@ -36,19 +49,38 @@ class Parameters:
     token_scales: Floats  # [tokens, 1]
     inputs: tuple[Product, ...]  # of the second layer and those above
     recurrent: tuple[Product, ...]
+    projections: tuple[Product, ...]  # of what leaves each layer; none where all of it does
     output: Product
+    attention: AttentionParameters | None
 
 
 def read_parameters(model: LoadedModel) -> Parameters:
     """The numbers in a version's `model.pt`, however that file packs them."""
-    module = torch.jit.load(str(model.bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
+    whole = torch.jit.load(str(model.bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
+    module = whole.lstm if hasattr(whole, "lstm") else whole
+    cells = [cell for _, cell in module.cells.named_children()]
     (_, tokens), *inputs = module.inputs.named_children()
     return Parameters(
         tokens.rows.numpy().astype(np.float32),
         tokens.scales.numpy(),
         tuple(_unpack(product) for _, product in inputs),
-        tuple(_unpack(cell.product) for _, cell in module.cells.named_children()),
+        tuple(_unpack(cell.product) for cell in cells),
+        tuple(_unpack(cell.projection) for cell in cells if hasattr(cell, "projection")),
         _unpack(module.output),
+        _read_attention(whole) if hasattr(whole, "attention") else None,
+    )
+
+
+def _read_attention(module: torch.jit.ScriptModule) -> AttentionParameters:
+    attention = module.attention
+    return AttentionParameters(
+        _unpack(attention.reading.product),
+        _unpack(attention.output.product),
+        attention.slopes.numpy(),
+        attention.window,
+        np.float32(attention.scale),
+        module.pauses.numpy(),
+        module.resumes.numpy(),
     )
 
 
@@ -63,10 +95,12 @@ def _unpack(linear: torch.jit.ScriptModule) -> Product:
 
 @dataclass(frozen=True)
 class State:
-    """What one reply has read so far: per layer [hidden]."""
+    """What one reply has read so far: per layer, and per position that attention may look at."""
 
     hidden: tuple[Integers, ...]  # hidden values in 64ths
     cells: tuple[Floats, ...]
+    positions: tuple[Integers, ...] = ()  # keys and values in 64ths, the last one last
+    is_writing: bool = True
 
 
 class ReferenceModel:
@@ -77,11 +111,10 @@ class ReferenceModel:
 
     def initial_state(self) -> State:
         """Nothing read."""
-        width = self._parameters.output.weights.shape[1]
-        layers = range(len(self._parameters.recurrent))
+        shapes = [product.weights.shape for product in self._parameters.recurrent]
         return State(
-            tuple(np.zeros(width, np.int32) for _ in layers),
-            tuple(np.zeros(width, np.float32) for _ in layers),
+            tuple(np.zeros(width, np.int32) for _, width in shapes),
+            tuple(np.zeros(gates // 4, np.float32) for gates, _ in shapes),
         )
 
     def read(self, state: State, token_id: int) -> State:
@@ -95,13 +128,62 @@ class ReferenceModel:
                 added = _multiply(p.inputs[layer - 1], hidden[-1])
             gates = _multiply(recurrent, state.hidden[layer]) + added
             h, c = _lstm_cell(gates, state.cells[layer])
+            if p.projections:
+                values = np.rint(_multiply(p.projections[layer], h))
+                h = values.clip(-64, 64).astype(np.int32)
             hidden.append(h)
             cells.append(c)
-        return State(tuple(hidden), tuple(cells))
+        after = State(tuple(hidden), tuple(cells), state.positions, state.is_writing)
+        return after if p.attention is None else _write(p.attention, after, token_id)
 
     def logits(self, state: State) -> Floats:
         """Of the next token: [tokens]."""
-        return _multiply(self._parameters.output, state.hidden[-1])
+        top, attention = state.hidden[-1], self._parameters.attention
+        if attention is not None:
+            found = _attend(attention, top, state.positions)
+            top = _bounded(attention.output, np.concatenate([top, found]))
+        return _multiply(self._parameters.output, top)
+
+
+def _write(attention: AttentionParameters, state: State, token_id: int) -> State:
+    """Keep the key and the value of a token that was read, if positions are written now."""
+    is_writing = (state.is_writing and not attention.pauses[token_id]) or attention.resumes[
+        token_id
+    ]
+    positions = state.positions
+    if is_writing:
+        read = _bounded(attention.reading, state.hidden[-1])
+        positions = (*positions, read[len(read) // 3 :])[-attention.window :]
+    return State(state.hidden, state.cells, positions, bool(is_writing))
+
+
+def _attend(
+    attention: AttentionParameters, top: Integers, positions: tuple[Integers, ...]
+) -> Integers:
+    """What the top layer's values find among the positions, in 64ths."""
+    query = np.split(_bounded(attention.reading, top), 3)[0]
+    if not positions:
+        return np.zeros_like(query)
+    heads, found = len(attention.slopes), []
+    keys, values = np.split(np.stack(positions), 2, axis=1)
+    distance = np.arange(len(positions))[::-1].astype(np.float32)
+    for head, (own, key, value) in enumerate(
+        zip(*(np.split(each, heads, axis=-1) for each in (query, keys, values)), strict=True)
+    ):
+        scores = (key @ own).astype(np.float32) * attention.scale
+        scores = scores - attention.slopes[head] * distance
+        padded = np.full(attention.window, -1e30, np.float32)
+        padded[: len(scores)] = scores - scores.max()
+        weights = np.rint(_exp2(padded)[: len(scores)] * np.float32(255)).astype(np.int32)
+        sums = (weights @ value).astype(np.float32) / np.float32(weights.sum())
+        found.append(np.rint(sums).astype(np.int32))
+    return np.concatenate(found)
+
+
+def _bounded(product: Product, source: Integers) -> Integers:
+    """64 times the tanh of half of what the product gives, rounded."""
+    sigmoid = _sigmoid(_multiply(product, source))
+    return np.rint(sigmoid * np.float32(128) - np.float32(64)).astype(np.int32)
 
 
 def _multiply(product: Product, source: Integers) -> Floats:
@@ -124,4 +206,9 @@ def _lstm_cell(gates: Floats, cell: Floats) -> tuple[Integers, Floats]:
 
 def _sigmoid(x: Floats) -> Floats:
     values: Floats = torch.sigmoid(torch.from_numpy(x)).numpy()
+    return values
+
+
+def _exp2(x: Floats) -> Floats:
+    values: Floats = torch.exp2(torch.from_numpy(x)).numpy()
     return values

@@ -6,6 +6,8 @@ et al., 2014). At equal size it has more memory than a stacked LSTM, and a small
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
@@ -37,7 +39,9 @@ class ProjectedLstm(StackedLstm):
         after: list[State] = []
         for number, lstm in enumerate(self.lstm):
             source = inputs if number == 0 else self.dropout(inputs)
-            inputs, found = lstm(source, (h[number : number + 1], c[number : number + 1]))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="LSTM with projections")  # it is slower
+                inputs, found = lstm(source, (h[number : number + 1], c[number : number + 1]))
             after.append(found)
             if self.training:
                 self._note(number, inputs.detach())

@@ -1,0 +1,58 @@
+"""Every family of networks is as exact as the first: in the engine, and over the wire."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from lstmserve_bundle import open_bundle
+from lstmserve_bundle.manifest import read_manifest
+from lstmserve_server.config import EngineConfig
+from support.comparison import Expected, assert_as_computed, expect
+from support.engines import LoadedModel, load, run_together
+from support.families import SIZES, make_family_version
+from support.random_requests import random_request
+from support.reference import ReferenceDecoder
+from support.torch_threads import torch_threads
+
+OTHERS = sorted(SIZES.keys() - {"stacked"})  # which all other tests are about
+
+
+@pytest.fixture(scope="module", params=OTHERS)
+def model(
+    request: pytest.FixtureRequest, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> LoadedModel:
+    store = tmp_path_factory.mktemp("store")
+    return load(make_family_version(tiny_store / "tiny" / "1", store, request.param))
+
+
+@pytest.fixture(scope="module")
+def pool(model: LoadedModel) -> list[Expected]:
+    """Requests of all kinds with what must come of them; some go on after a part of a reply."""
+    rng, reference = random.Random(3), ReferenceDecoder(model)
+    requests = [random_request(model.bundle, rng) for _ in range(40)]
+    return [expect(reference, request, rng) for request in requests]
+
+
+def test_the_proof_finds_no_difference(model: LoadedModel) -> None:
+    assert model.difference == ""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("rows", "steps", "piece"), [(1, 1, 1024), (7, 5, 3), (40, 8, 32)])
+def test_any_schedule_computes_what_the_reference_does(
+    model: LoadedModel, pool: list[Expected], rows: int, steps: int, piece: int, threads: int
+) -> None:
+    config = EngineConfig(max_running=rows, quantum_steps=steps, prefill_piece_tokens=piece)
+    with torch_threads(threads):
+        replies = run_together(model, [request for request, _ in pool], config)
+    for reply, expected in zip(replies, pool, strict=True):
+        assert_as_computed(reply, expected)
+
+
+def test_a_state_holds_what_the_manifest_says(model: LoadedModel) -> None:
+    sizes = read_manifest(model.bundle.folder).sizes
+    assert model.runner.row_bytes == 4 * sizes.state
+    assert open_bundle(model.bundle.folder).manifest.family != "stacked-lstm"

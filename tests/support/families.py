@@ -1,0 +1,53 @@
+"""A version of each family, of weights that nobody has trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from lstmserve_bundle import open_bundle
+from lstmserve_bundle.bundle import MODEL_NAME
+from lstmserve_bundle.fingerprint import FINGERPRINT_NAME
+from lstmserve_training.export import export
+from lstmserve_training.families import FAMILIES, make_model, quantize_model
+from lstmserve_training.model import ModelConfig, StackedLstm
+from support.stores import accept_files, copy_version, drop_file, edit_manifest
+
+SIZES = {
+    "stacked": ModelConfig(0, 64),
+    "projected": ModelConfig(0, 128, projection=64),
+    "hybrid": ModelConfig(0, 64, attention=64, heads=2, window=64),
+    "attentive": ModelConfig(0, 64, layers=1, attention=128, heads=4, window=64),
+}
+
+
+def make_network(family: str, num_tokens: int, **changes: object) -> StackedLstm:
+    """Return a network whose weights are random, and large enough for its replies to vary."""
+    torch.manual_seed(5)
+    config = replace(SIZES[family], num_tokens=num_tokens, family=family, dropout=0.0, **changes)  # type: ignore[arg-type]
+    model = make_model(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "slopes" not in name:
+                parameter.mul_(2)
+        # what it projects is served by how large that was while it trained
+        model.train()(torch.randint(num_tokens, (8, 32)), None)
+    return model.eval()
+
+
+def make_family_version(source: Path, store: Path, family: str) -> Path:
+    """Put a version of a family into a store; it has the tokenizer and turns of the source."""
+    folder = copy_version(source, store, family)
+    bundle = open_bundle(folder)
+    asked, *_, reply = bundle.template.render_prompt("")
+    turns = {"pauses": (reply,), "resumes": (asked,)} if family == "attentive" else {}
+    sizes = bundle.manifest.sizes.model_dump()
+    module = quantize_model(make_network(family, sizes["vocabulary"], **turns), ())
+    export(module, folder / MODEL_NAME)
+    drop_file(folder, FINGERPRINT_NAME)
+    sizes["state"] = int(module.initial_state(1).shape[1])
+    edit_manifest(folder, family=FAMILIES[family].name, sizes=sizes)
+    accept_files(folder)
+    return folder
