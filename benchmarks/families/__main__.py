@@ -1,0 +1,3 @@
+from benchmarks.families.cli import main
+
+main()
