@@ -23,8 +23,8 @@ Kept = Annotated[Path | None, typer.Option("--json", help="Keep the figures here
 
 @app.command("recall")
 def run_recall(
-    longest: Annotated[int, typer.Option(min=2, max=1000, help="Words in between, at most.")] = 512,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 1500,
+    longest: Annotated[int, typer.Option(min=2, max=256, help="Words in between, at most.")] = 256,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 1000,
     rows: Annotated[int, typer.Option(min=1, help="Texts that are measured, by distance.")] = 512,
     plot: Annotated[Path | None, typer.Option(help="Draw the curves here.")] = None,
     json: Kept = None,

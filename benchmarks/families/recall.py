@@ -25,12 +25,13 @@ ROWS = 64
 LEARNING_RATE = 2e-3
 WARM_UP_STEPS = 50
 # of about the same number of weights
+# the window of attention is longer than any text
 NETWORKS = {
     "stacked": ModelConfig(NUM_TOKENS, 128),
     "projected": ModelConfig(NUM_TOKENS, 192, family="projected", projection=64),
-    "hybrid": ModelConfig(NUM_TOKENS, 128, 1, family="hybrid", attention=64, heads=2, window=1024),
+    "hybrid": ModelConfig(NUM_TOKENS, 128, 1, family="hybrid", attention=64, heads=2, window=320),
     "attentive": ModelConfig(
-        NUM_TOKENS, 128, 1, family="attentive", attention=64, heads=2, window=1024, pauses=(ASK,)
+        NUM_TOKENS, 128, 1, family="attentive", attention=64, heads=2, window=320, pauses=(ASK,)
     ),
 }
 

@@ -37,7 +37,8 @@ class Bounded(nn.Module):
 class Int8Attention(nn.Module):
     """Attention over the positions of a ring of memory.
 
-    The ring [rows, window, 2 * width] holds keys and values; position n is at n modulo window.
+    The ring [rows, 2 * heads, window, part] holds the keys of each head, then the values of each;
+    position n is at n modulo window. Each head's lie together: it reads them as they are.
     """
 
     slopes: Tensor
@@ -58,23 +59,21 @@ class Int8Attention(nn.Module):
 
     def forward(self, query: Tensor, ring: Tensor, count: Tensor) -> Tensor:
         """Query [rows, width], ring, count of positions ever written [rows, 1] -> [rows, width]."""
-        rows, width = query.shape
-        part = width // self.heads
-        keys, values = ring.chunk(2, dim=2)
+        width = query.shape[1] // self.heads
         # the newest position has distance 0; those never written are as far as they can be
         distance = torch.remainder(count - 1 - self.places, self.window)
-        is_there = (distance < count).unsqueeze(1)
-        heads = query.view(rows, self.heads, 1, part)
-        keys = keys.view(rows, self.window, self.heads, part).transpose(1, 2)
-        scores = heads.matmul(keys.transpose(2, 3)).squeeze(2)  # [rows, heads, window], exact
-        scores = scores * self.scale - self.slopes.unsqueeze(1) * distance.unsqueeze(1)
-        scores = scores.masked_fill(~is_there, -1e30)
-        scores = scores.sub_(scores.amax(dim=2, keepdim=True))
-        weights = torch.exp2(scores).mul_(255).round_().mul_(is_there)
-        values = values.view(rows, self.window, self.heads, part).transpose(1, 2)
-        sums = weights.unsqueeze(2).matmul(values).squeeze(2)  # [rows, heads, part], exact
-        found = sums / weights.sum(dim=2, keepdim=True).clamp_(min=1.0)
-        return found.round_().flatten(1)
+        is_there = distance < count
+        parts = ring.unbind(1)  # keys of every head, then values of every head
+        found: list[Tensor] = []
+        for head, part in enumerate(query.unsqueeze(1).split(width, dim=2)):
+            scores = torch.bmm(part, parts[head].transpose(1, 2)).squeeze(1)  # exact
+            scores = scores * self.scale - self.slopes[head] * distance
+            scores = scores.masked_fill_(~is_there, -1e30)
+            scores = scores.sub_(scores.amax(dim=1, keepdim=True))
+            weights = torch.exp2(scores).mul_(255).round_().mul_(is_there)  # [rows, window]
+            sums = torch.bmm(weights.unsqueeze(1), parts[self.heads + head]).squeeze(1)  # exact
+            found.append(sums / weights.sum(dim=1, keepdim=True).clamp_(min=1.0))
+        return torch.cat(found, dim=1).round_()
 
 
 class Int8AttentionLstm(nn.Module):
@@ -97,6 +96,8 @@ class Int8AttentionLstm(nn.Module):
         self.attention = attention
         self.width = width
         self.window = attention.window
+        self.heads = attention.heads
+        self.part = width // attention.heads
         self.num_tokens = lstm.num_tokens
         self.recurrent = lstm.layers * (lstm.width + lstm.hidden)
         self.top = (lstm.layers - 1) * lstm.width  # where the top layer's hidden values begin
@@ -112,9 +113,9 @@ class Int8AttentionLstm(nn.Module):
         return state
 
     def parts(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Views: the LSTM's part, the ring [rows, window, 2 * width], count and writing [rows]."""
+        """Views: the LSTM's part, the ring, count and writing [rows]."""
         end = self.recurrent + self.window * 2 * self.width
-        ring = state[:, self.recurrent : end].view(-1, self.window, 2 * self.width)
+        ring = state[:, self.recurrent : end].view(-1, 2 * self.heads, self.window, self.part)
         return state[:, : self.recurrent], ring, state[:, -2], state[:, -1]
 
     @torch.jit.export
@@ -127,16 +128,20 @@ class Int8AttentionLstm(nn.Module):
         self.lstm.advance(recurrent, tokens)
         top = recurrent[:, self.top : self.top + self.lstm.width].contiguous()
         read = self.attention.reading(top)
-        query, entry = read[:, : self.width].contiguous(), read[:, self.width :]
+        query, entry = read[:, : self.width].contiguous(), self.by_head(read)
         self.turn(writing, tokens)
         rows = torch.arange(tokens.shape[0])
         slots = torch.remainder(count, self.window).long()
-        kept = ring[rows, slots]
-        ring[rows, slots] = torch.where(writing.unsqueeze(1) > 0, entry, kept)
+        kept = ring[rows, :, slots]
+        ring[rows, :, slots] = torch.where(writing.view(-1, 1, 1) > 0, entry, kept)
         count.add_(writing)
         found = self.attention(query, ring, count.unsqueeze(1))
         hidden = self.attention.output(torch.cat([top, found], dim=1))
         return self.lstm.output(hidden), state
+
+    def by_head(self, read: Tensor) -> Tensor:
+        """Keys and values of what was read, [rows, 3 * width] -> [rows, 2 * heads, part]."""
+        return read[:, self.width :].view(-1, 2 * self.heads, self.part)
 
     def turn(self, writing: Tensor, tokens: Tensor) -> None:
         """Let the tokens say whether positions are written from now on."""
@@ -158,11 +163,11 @@ class Int8AttentionLstm(nn.Module):
         order = written.cumsum(dim=1)  # of the positions of a row, from 1
         # of what would be overwritten at once nothing is written: no place is written twice
         is_last = written & (order > order[:, -1:] - self.window)
-        entries = self.attention.reading(top)[:, self.width :]
+        entries = self.by_head(self.attention.reading(top))
         chosen = is_last[row, column]
         row, column = row[chosen], column[chosen]
         slots = torch.remainder(count[row].long() + order[row, column] - 1, self.window)
-        ring[row, slots] = entries[chosen]
+        ring[row, :, slots] = entries[chosen]
         count.add_(order[:, -1])
         last = (lengths - 1).clamp(min=0).unsqueeze(1)
         turned = self.written(tokens, writing).gather(1, last).squeeze(1).to(writing.dtype)
