@@ -31,7 +31,7 @@ class ProjectedCell(Int8Cell):
 
     def forward(self, added: Tensor, h: Tensor, c: Tensor) -> None:
         """Added [rows, 4 * hidden]; h [rows, projection] and c [rows, hidden] are overwritten."""
-        values = self.projection(self.outputs(added, h, c))
+        values = self.projection(self.outputs(added, h, c).round_())
         h.copy_(values.round_().clamp_(-64.0, 64.0))
 
     @torch.jit.export
