@@ -48,7 +48,6 @@ SERVICES = [
     )
 ]
 READY = re.compile(r"lstmserve is ready: .*? on ([^\s,]+)")
-START_SECONDS = 120
 HEALTH_SECONDS = 10.0
 # what a server reads of a call's metadata
 OWN_KEYS = frozenset({"authorization", "traceparent", "tracestate", "x-caller-id", "x-request-id"})
@@ -79,7 +78,7 @@ class ServerProgram:
         self._target: Future[str] = Future()
         self._thread = threading.Thread(target=self._run, args=(command,), daemon=True)
         self._thread.start()
-        self.target = self._target.result(START_SECONDS)
+        self.target = self._target.result()
 
     def stop(self) -> None:
         """Let it end what it does, and wait for that."""
