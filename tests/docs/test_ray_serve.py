@@ -143,8 +143,7 @@ def test_no_stream_notices_that_a_replica_or_its_server_is_killed(
         victim = victims(ray)[0]
         family = [victim, *victim.children(recursive=True), *parent_of(victim, ray)]
         victim.kill()
-        psutil.wait_procs(family)
-        assert not any(is_there(each) for each in family)
+        until(lambda: not any(map(is_there, family)), "replica, server and engine have ended")
         yield
 
     callers = ThreadedCallers([ray.target], questions, retry=PATIENT)
