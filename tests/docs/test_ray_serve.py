@@ -93,6 +93,11 @@ def test_a_refusal_has_its_status_with_all_details(ray: RayServe, server: Server
     assert told == [told[0]] * 4
 
 
+def test_a_request_keeps_its_id(ray: RayServe) -> None:
+    with Client(ray.target) as client:
+        assert client.reply("hello", request_id="our-own").started.request_id == "our-own"
+
+
 def test_models_are_told_and_not_administered(ray: RayServe, server: ServerProcess) -> None:
     with Client(ray.target) as client, Client(server.target) as plain:
         assert client.models() == plain.models()
