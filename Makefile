@@ -22,6 +22,8 @@ WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 NODE := docs/examples/node
 # Helm and Checkov, which the tests of manifests run
 MANIFESTS := .venv-manifests
+# Ray Serve and the client, for the example that tests run; the server it starts is that of $(VENV)
+RAY := .venv-ray
 
 .PHONY: serve test test-system test-benchmarks test-containers check check-protos install protos dashboards reference format clean
 
@@ -32,10 +34,10 @@ serve: $(VENV)/serving
 test: install
 	$(PYTEST)
 
-# a browser, proxies, Prometheus, Helm, Go and Node: installs what is missing, or says how to
+# a browser, proxies, Prometheus, Helm, Ray, Go and Node: installs what is missing, or says how to
 test-system: install
 	tests/install-programs
-	$(MAKE) --no-print-directory $(NODE)/node_modules $(MANIFESTS)/installed
+	$(MAKE) --no-print-directory $(NODE)/node_modules $(MANIFESTS)/installed $(RAY)/installed
 	$(PYTEST) -m system
 
 # every benchmark in its shortest form, one after the other: they measure
@@ -101,5 +103,10 @@ $(MANIFESTS)/installed: tests/deploy/manifests/requirements.txt
 	$(MANIFESTS)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
+$(RAY)/installed: docs/examples/ray/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install --quiet --requirement $< --editable .
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(MANIFESTS) $(NODE)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(MANIFESTS) $(RAY) $(NODE)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
