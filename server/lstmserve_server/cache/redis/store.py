@@ -116,7 +116,7 @@ class RedisStore:
         if memory is None:
             return None
         return RemoteStats(
-            is_asked=self._guard.breaker.is_closed,
+            is_asked=self._guard.breakers.are_closed,
             used_memory_bytes=memory.get("used_memory", 0),
             max_memory_bytes=memory.get("maxmemory", 0),
             max_memory_policy=memory.get("maxmemory_policy", ""),
