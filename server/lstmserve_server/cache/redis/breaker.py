@@ -86,6 +86,12 @@ class Breakers:
     def are_closed(self) -> bool:
         return all(breaker.is_closed for breaker in self._breakers.values())
 
+    @property
+    def are_open(self) -> bool:
+        """Whether nothing is asked; before anything was, no server has failed."""
+        breakers = self._breakers.values()
+        return bool(breakers) and not any(breaker.is_closed for breaker in breakers)
+
     def of(self, place: str) -> Breaker:
         """Return the breaker of a server, which may be new."""
         if place not in self._breakers:

@@ -79,11 +79,14 @@ def test_intervals_may_have_a_limit() -> None:
 def test_each_server_is_left_alone_by_itself_and_probed_in_turn() -> None:
     clock = Clock()
     breakers = Breakers(lambda: Breaker(1, 1.0, clock))
+    assert not breakers.are_open
     for place in ("a", "b"):
         assert breakers.are_closed is (place == "a")
         breakers.of(place).record(is_success=False)
+        assert breakers.are_open
         clock.now += 0.25
     assert breakers.of("c").is_closed
+    assert not breakers.are_open
     place, breaker = breakers.find_next()
     assert (place, breaker.seconds_to_probe()) == ("a", 0.5)
     breaker.end_probe(is_success=True)
