@@ -159,7 +159,8 @@ async def test_a_primary_that_is_gone_is_left_alone_by_itself(
         finally:
             gone.start()
         await events.wait_for(lambda: events.breaker == [True, False])
-        assert await find_all(store) == there
+        # the other one begins with what it had last written to a file for a replica, if anything
+        assert [key for key in await find_all(store) if key in there] == there
     assert set(events.problems) <= {Problem.CONNECTION, Problem.CLUSTERDOWN}
 
 
