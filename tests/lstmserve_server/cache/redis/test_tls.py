@@ -74,6 +74,8 @@ async def test_all_that_a_server_does_is_granted(
 ) -> None:
     keys = [replace(make_key(f"of {scheme}"), shard=f"{number:02x}") for number in range(8)]
     heard: asyncio.Queue[Selection] = asyncio.Queue()
+    for node in (*nodes["rediss"], *nodes["rediss+cluster"]):
+        node.client.flushall()  # a purge of before would be heard of first
     url = url_of(scheme, nodes[scheme], **nodes[scheme][0].tls_files)
     async with open_store(url, events) as store:
         watching = asyncio.create_task(store.watch_purges(heard.put_nowait))
@@ -90,6 +92,8 @@ async def test_all_that_a_server_does_is_granted(
     assert events.breaker == []
 
 
+# asyncio may leave the socket of a handshake that was refused to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("scheme", ["rediss", "rediss+sentinel", "rediss+cluster"])
 async def test_a_stranger_is_not_talked_to(
     nodes: dict[str, list[RedisProcess]], events: CacheEvents, scheme: str, tmp_path: Path
