@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+import redis
 from redis.crc import key_slot
 
 from benchmarks.testbed.ports import HOST
@@ -49,7 +50,7 @@ class RedisCluster:
 
     def wait_until_whole(self) -> None:
         """Wait until every node runs and serves, and each replica has a copy of its primary."""
-        until(lambda: all(map(self._is_well, self.nodes)), self._describe)
+        until(lambda: all(map(self._is_well, self.nodes)) and agree(self.nodes), self._describe)
 
     def _is_well(self, node: RedisProcess) -> bool:
         found = node.client.info("replication")
@@ -100,6 +101,20 @@ def is_serving(node: RedisProcess, num_nodes: int) -> bool:
     """Return whether a node knows so many nodes of a cluster, which serves all slots."""
     info = node.read_text("CLUSTER", "INFO")
     return "cluster_state:ok" in info and f"cluster_known_nodes:{num_nodes}" in info
+
+
+def agree(nodes: Sequence[RedisProcess]) -> bool:
+    """Return whether all know the same of who has which slots; one that moved is told of later."""
+    return len({_read_layout(node) for node in nodes}) == 1
+
+
+def _read_layout(node: RedisProcess) -> frozenset[tuple[str, ...]]:
+    """Return the name of each node that has slots, and those."""
+    raw = redis.Redis(connection_pool=node.client.connection_pool)
+    raw.response_callbacks.clear()
+    lines = raw.execute_command("CLUSTER", "NODES").decode().splitlines()  # type: ignore[no-untyped-call]
+    fields = [line.split() for line in lines]
+    return frozenset((each[0], *each[8:]) for each in fields if len(each) > 8)  # noqa: PLR2004
 
 
 def is_replica(node: RedisProcess) -> bool:

@@ -13,6 +13,7 @@ from benchmarks.testbed.ports import HOST
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.redis_cluster import (
     NODE,
+    agree,
     find_slots,
     is_replica,
     is_serving,
@@ -48,6 +49,7 @@ def nodes() -> Iterator[Sequence[RedisProcess]]:
 def replica(nodes: Sequence[RedisProcess]) -> RedisProcess:
     """Of a cluster that serves, whatever has been done to it before."""
     until(lambda: all(is_serving(node, len(nodes)) for node in nodes), "the cluster serves")
+    until(lambda: agree(nodes), "all know who has which slots")
     return next(node for node in nodes if is_replica(node))
 
 
