@@ -22,8 +22,14 @@ WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 NODE := docs/examples/node
 # Helm and Checkov, which the tests of manifests run
 MANIFESTS := .venv-manifests
+# Ray Serve and the client, for the example that tests run; the server it starts is that of $(VENV)
+RAY := .venv-ray
+# Valkey 8, with what it needs of a later Debian
+VALKEY := .valkey
+REDIS_TESTS := $(addprefix tests/lstmserve_server/cache/,redis $(addprefix served/,test_cluster.py test_sentinel.py \
+	test_outages.py test_replicas.py))
 
-.PHONY: serve test test-system test-benchmarks test-containers check check-protos install protos dashboards reference format clean
+.PHONY: serve test test-system test-valkey test-benchmarks test-containers check check-protos install protos dashboards reference format clean
 
 serve: $(VENV)/serving
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
@@ -32,11 +38,17 @@ serve: $(VENV)/serving
 test: install
 	$(PYTEST)
 
-# a browser, proxies, Prometheus, Helm, Go and Node: installs what is missing, or says how to
+# a browser, proxies, Prometheus, Helm, Ray, Go and Node: installs what is missing, or says how to
 test-system: install
 	tests/install-programs
-	$(MAKE) --no-print-directory $(NODE)/node_modules $(MANIFESTS)/installed
+	$(MAKE) --no-print-directory $(NODE)/node_modules $(MANIFESTS)/installed $(RAY)/installed
 	$(PYTEST) -m system
+
+# what the cache does with Redis, with Valkey in its place: all the same, and with certificates
+test-valkey: install
+	tests/install-programs
+	$(MAKE) --no-print-directory $(VALKEY)/valkey-server
+	REDIS_SERVER=$(CURDIR)/$(VALKEY)/valkey-server $(PYTEST) -m "not benchmark" $(REDIS_TESTS)
 
 # every benchmark in its shortest form, one after the other: they measure
 test-benchmarks: install
@@ -101,5 +113,13 @@ $(MANIFESTS)/installed: tests/deploy/manifests/requirements.txt
 	$(MANIFESTS)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
+$(RAY)/installed: docs/examples/ray/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install --quiet --requirement $< --editable .
+	touch $@
+
+$(VALKEY)/valkey-server: tests/install-valkey
+	tests/install-valkey $(VALKEY)
+
 clean:
-	rm -rf $(VENV) $(MANIFESTS) $(NODE)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(MANIFESTS) $(RAY) $(VALKEY) $(NODE)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

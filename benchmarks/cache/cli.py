@@ -13,11 +13,13 @@ import uvloop
 
 from benchmarks.cache.admission import measure_admission, measure_tail
 from benchmarks.cache.conversations import measure_conversations
+from benchmarks.cache.failover import measure_failover
 from benchmarks.cache.latency import measure_latency
 from benchmarks.cache.memory import measure_memory
 from benchmarks.cache.outage import measure_outage
 from benchmarks.cache.popularity import measure_popularity
 from benchmarks.cache.routing import measure_routing
+from benchmarks.cache.shards import measure_shards
 from benchmarks.cache.sizes import FULL, SHORT, Sizes
 from benchmarks.cache.stage import Stage, open_stage
 from benchmarks.cache.stampede import measure_stampede
@@ -38,6 +40,8 @@ PARTS: Mapping[str, Callable[[Stage, Sizes], Awaitable[list[Finding]]]] = {
     "tail": measure_tail,
     "memory": measure_memory,
     "routing": measure_routing,
+    "failover": measure_failover,
+    "shards": measure_shards,
 }
 NAMES = ", ".join(PARTS)
 CACHE_PACKAGES = ("redis", "hiredis", "moka-py")

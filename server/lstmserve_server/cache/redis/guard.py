@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from enum import Enum
+from math import inf
 from typing import Any, TypeVar
 
 import structlog
@@ -14,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from lstmserve_server.cache.entry_key import Kind
 from lstmserve_server.cache.observer import CacheObserver, Lookup, Problem
 from lstmserve_server.cache.redis.address import Topology
-from lstmserve_server.cache.redis.breaker import Breaker
+from lstmserve_server.cache.redis.breaker import Breaker, Breakers
 from lstmserve_server.cache.redis.link import RedisLink
 from lstmserve_server.cache.redis.problems import (
     LEAVING,
@@ -32,8 +33,10 @@ Operation = Callable[[], Coroutine[Any, Any, T]]
 
 # a probe may have to connect, to find the master or to learn a cluster's layout: nobody waits
 PROBE_SECONDS = 1.0
-# of a cluster's node that is gone, only the requests that need it learn: no breaker opens
+# a cluster gives the keys of a node that is gone to another one
 LEAVING_NODE = frozenset({Problem.TIMEOUT, Problem.CONNECTION})
+# the others may know by now who that is
+NODE_PROBE_SECONDS = 2.0
 # an event loop that is late by this share of the time had no eye for the answer
 LATE_SHARE = 0.25
 MAX_REASON = 200  # characters
@@ -55,34 +58,45 @@ class Guard:
         self, config: RedisConfig, name: str, link: RedisLink, observer: CacheObserver
     ) -> None:
         """``name`` is for the log."""
-        self.breaker = Breaker(config.breaker_failures, config.breaker_seconds, time.monotonic)
+        is_cluster = link.address.topology is Topology.CLUSTER
+        most_seconds = NODE_PROBE_SECONDS if is_cluster else inf
+        limits = (config.breaker_failures, config.breaker_seconds, time.monotonic, most_seconds)
+        self.breakers = Breakers(lambda: Breaker(*limits))
         self.budget_seconds = config.budget_seconds
         # set when the breaker has opened, or when another server may have Redis's place
         self.doubt = asyncio.Event()
         self._log = log.bind(redis=name)
         self._link = link
         self._observer = observer
-        is_cluster = link.address.topology is Topology.CLUSTER
         self._leaving = LEAVING | LEAVING_NODE if is_cluster else LEAVING
         self._refusals = Refusals(time.monotonic)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(
-        self, kind: Kind, asked: Asked, operation: Operation[T], seconds: float | None = None
+        self,
+        kind: Kind,
+        asked: Asked,
+        key: str,
+        operation: Operation[T],
+        seconds: float | None = None,
     ) -> T | NoAnswer:
         """Return the operation's answer, if it comes within the budget; tell of refusals in it.
 
-        ``seconds`` is what is left of the budget, if that is less: taking longer is no failure.
+        The server that has ``key`` has all that the operation asks for. ``seconds`` is what is left
+        of the budget, if that is less: taking longer is no failure.
         """
-        if not self.breaker.is_closed:
+        place = self._link.find_place(key)
+        breaker = self.breakers.of(place)
+        if not breaker.is_closed:
             return NoAnswer.SKIPPED
         try:
             limit = self.budget_seconds if seconds is None else seconds
             answer = await self.attempt(operation, limit)
         except Exception as error:  # noqa: BLE001 - whatever it was, for the caller it is a miss
-            self._record_failure(kind, asked, error, is_shortened=seconds is not None)
+            if not (seconds is not None and classify(error) is Problem.TIMEOUT):
+                self._record_failure(kind, asked, error, place)
             return NoAnswer.FAILED
-        self.breaker.record(is_success=True)
+        breaker.record(is_success=True)
         return answer
 
     def refuse(self, kind: Kind, asked: Asked, error: Exception) -> Problem:
@@ -134,18 +148,17 @@ class Guard:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _record_failure(
-        self, kind: Kind, asked: Asked, error: Exception, *, is_shortened: bool
-    ) -> None:
-        if is_shortened and classify(error) is Problem.TIMEOUT:
-            return
+    def _record_failure(self, kind: Kind, asked: Asked, error: Exception, place: str) -> None:
         problem = self.refuse(kind, asked, error)
-        if problem not in OUTAGES or not self.breaker.record(is_success=False):
+        is_first = self.breakers.are_closed
+        if problem not in OUTAGES or not self.breakers.of(place).record(is_success=False):
             return
         self.doubt.set()
-        self._observer.on_breaker(is_open=True)
-        reason = explain(error)[:MAX_REASON]
-        self._log.warning("Redis fails; it is left alone", problem=problem.value, reason=reason)
+        if is_first:
+            self._observer.on_breaker(is_open=True)
+        told = {"problem": problem.value, "reason": explain(error)[:MAX_REASON]}
+        node = {"node": place} if place else {}  # of a cluster
+        self._log.warning("Redis fails; it is left alone", **told, **node)
 
     def _tell_of_ends(self) -> None:
         for problem, count in self._refusals.end():

@@ -17,6 +17,8 @@ from lstmserve_server.cache.redis.client import (
     Client,
     close_client,
     find_nodes,
+    find_place,
+    learn_layout,
     make_client,
     scan_nodes,
 )
@@ -56,6 +58,15 @@ class Session:
         """Send one command; raise what redis-py raises."""
         with self as client:
             return await client.execute_command(*command)
+
+    async def learn_layout(self) -> None:
+        """Ask a cluster which server has which keys; raise what redis-py raises."""
+        with self as client:
+            await learn_layout(client)
+
+    def find_place(self, key: str) -> str:
+        """Return which server has a key: of a cluster a node's name, else nothing."""
+        return find_place(self.client, key)
 
     async def leave(self) -> None:
         """Close the connections once nobody uses them; what cannot be closed is let go."""
@@ -102,6 +113,14 @@ class RedisLink:
         """Send one command; raise what redis-py raises."""
         async with self._places:
             return await self._session.ask(*command)
+
+    async def learn_layout(self) -> None:
+        """Do the same as a session."""
+        await self._session.learn_layout()
+
+    def find_place(self, key: str) -> str:
+        """Do the same as a session."""
+        return self._session.find_place(key)
 
     async def ask_all(self, commands: Iterable[Command]) -> list[Any]:
         """Send several commands in one go; the answer of one that failed is its error."""

@@ -67,7 +67,8 @@ class RedisReader:
     async def look_up(self, key: EntryKey, counted: bytes) -> RemoteLookup | None:
         """Return the entry, having counted the request; None when Redis does not answer."""
         began_at = time.monotonic()
-        found = await self._guard.run(key.kind, Asked.LOOKUP, lambda: self._ask(key, counted))
+        name = self._names.entry(key)
+        found = await self._guard.run(key.kind, Asked.LOOKUP, name, lambda: self._ask(key, counted))
         if not isinstance(found, NoAnswer) and found.is_leased_elsewhere:
             found = replace(found, data=await self._wait_for(key, began_at))
         hit = None if isinstance(found, NoAnswer) else found.data
@@ -81,7 +82,7 @@ class RedisReader:
         began_at = time.monotonic()
         names = [self._names.entry(key) for key in keys]
         kind = keys[0].kind
-        found = await self._guard.run(kind, Asked.FIND, lambda: self._ask_first(names))
+        found = await self._guard.run(kind, Asked.FIND, names[0], lambda: self._ask_first(names))
         if not isinstance(found, NoAnswer):
             self._guard.grant(Asked.FIND)
         hit = None if isinstance(found, NoAnswer) else found
@@ -120,7 +121,7 @@ class RedisReader:
             await asyncio.sleep(pause)
             left = max(0.0, ends_at - time.monotonic())
             data = await self._guard.run(
-                key.kind, Asked.LOOKUP, lambda: self._link.ask("GET", name), left
+                key.kind, Asked.LOOKUP, name, lambda: self._link.ask("GET", name), left
             )
             if isinstance(data, NoAnswer):
                 return None

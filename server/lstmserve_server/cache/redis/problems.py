@@ -30,8 +30,8 @@ CODES = frozenset({
 })  # fmt: skip
 # Redis before 7 puts an error of a script behind the script's name and a line's number
 CODE = re.compile(rf"(?:^|[-:] ?)({'|'.join(code.name for code in CODES)})\b")
-# of a script's command, which has no code
-NOPERM_IN_SCRIPT = "The user executing the script can't"
+# of a script's command, which has no code; from Redis 8 on, and Valkey 8, in other words
+NOPERM_IN_SCRIPT = ("The user executing the script can't", "ACL failure in script")
 NO_SERVER = frozenset({Problem.TIMEOUT, Problem.CONNECTION, Problem.CREDENTIALS})
 # nothing is answered: to ask again and again costs time and finds nothing
 OUTAGES = NO_SERVER | {Problem.LOADING, Problem.MASTERDOWN, Problem.CLUSTERDOWN}
@@ -60,7 +60,7 @@ def classify(error: BaseException) -> Problem:
             problem = Problem.READONLY
         case RedisError() if found:
             problem = Problem[found[0]]
-        case RedisError() if NOPERM_IN_SCRIPT in str(error):
+        case RedisError() if any(words in str(error) for words in NOPERM_IN_SCRIPT):
             problem = Problem.NOPERM
         case AuthenticationError() | AuthorizationError():
             problem = Problem.CREDENTIALS

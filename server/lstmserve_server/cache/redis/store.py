@@ -25,7 +25,7 @@ from lstmserve_server.config import CacheConfig, RedisConfig
 class RemoteStats:
     """How Redis is, of one server of it in a cluster."""
 
-    is_asked: bool  # False: it is left alone for now
+    is_asked: bool  # False: all of it is left alone for now
     used_memory_bytes: int
     max_memory_bytes: int  # 0: no limit
     max_memory_policy: str
@@ -116,7 +116,7 @@ class RedisStore:
         if memory is None:
             return None
         return RemoteStats(
-            is_asked=self._guard.breaker.is_closed,
+            is_asked=not self._guard.breakers.are_open,
             used_memory_bytes=memory.get("used_memory", 0),
             max_memory_bytes=memory.get("maxmemory", 0),
             max_memory_policy=memory.get("maxmemory_policy", ""),

@@ -77,7 +77,7 @@ class RedisWriter:
             await self._changed.wait()
             self._changed.clear()
             while self._queue:
-                await self._write(self._take_batch())
+                await self._write_all(self._take_batch())
 
     async def close(self, running: asyncio.Task[None]) -> None:
         """Let ``run`` end, which may take a second; what then still waits is dropped."""
@@ -109,13 +109,24 @@ class RedisWriter:
         self._queued_bytes -= sum(write.num_bytes for write in batch)
         return batch
 
+    async def _write_all(self, batch: Sequence[_Write]) -> None:
+        """Write to each server by itself: one that fails keeps nothing from the others."""
+        places: dict[str, list[_Write]] = {}
+        for write in batch:
+            place = self._link.find_place(self._names.entry(write.key))
+            places.setdefault(place, []).append(write)
+        await asyncio.gather(*map(self._write, places.values()))
+
     async def _write(self, batch: Sequence[_Write]) -> None:
         commands = [self._command(write) for write in batch]
         releases = [
             ("UNLINK", self._names.lease(write.key)) for write in batch if write.data is not None
         ]
         answers = await self._guard.run(
-            batch[0].key.kind, Asked.WRITE, lambda: self._send([*commands, *releases])
+            batch[0].key.kind,
+            Asked.WRITE,
+            self._names.entry(batch[0].key),
+            lambda: self._send([*commands, *releases]),
         )
         if isinstance(answers, NoAnswer):
             self._drop(batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.cache.redis.breaker import Breaker, Phase
+from lstmserve_server.cache.redis.breaker import Breaker, Breakers, Phase
 
 
 class Clock:
@@ -63,3 +63,34 @@ def test_late_answers_change_nothing_while_it_is_open(ends: list[bool]) -> None:
     assert not any(breaker.record(is_success=is_success) for is_success in ends)
     assert breaker.phase is Phase.OPEN
     assert breaker.seconds_to_probe() == 1.0
+
+
+def test_intervals_may_have_a_limit() -> None:
+    clock = Clock()
+    breaker = Breaker(1, 1.0, clock, most_seconds=2.0)
+    breaker.record(is_success=False)
+    for seconds in (1.0, 2.0, 2.0):
+        assert breaker.seconds_to_probe() == seconds
+        clock.now += seconds
+        breaker.begin_probe()
+        breaker.end_probe(is_success=False)
+
+
+def test_each_server_is_left_alone_by_itself_and_probed_in_turn() -> None:
+    clock = Clock()
+    breakers = Breakers(lambda: Breaker(1, 1.0, clock))
+    assert not breakers.are_open
+    for place in ("a", "b"):
+        assert breakers.are_closed is (place == "a")
+        breakers.of(place).record(is_success=False)
+        assert breakers.are_open
+        clock.now += 0.25
+    assert breakers.of("c").is_closed
+    assert not breakers.are_open
+    place, breaker = breakers.find_next()
+    assert (place, breaker.seconds_to_probe()) == ("a", 0.5)
+    breaker.end_probe(is_success=True)
+    assert breakers.find_next()[0] == "b"
+    assert not breakers.are_closed
+    breakers.of("b").end_probe(is_success=True)
+    assert breakers.are_closed

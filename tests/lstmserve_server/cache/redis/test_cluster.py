@@ -10,7 +10,18 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.testbed.ports import HOST
-from benchmarks.testbed.redis import RedisProcess, is_serving, start_cluster
+from benchmarks.testbed.redis import RedisProcess
+from benchmarks.testbed.redis_cluster import (
+    NODE,
+    agree,
+    find_slots,
+    is_replica,
+    is_serving,
+    move_slot,
+    replicate,
+    start_cluster,
+    url_of,
+)
 from benchmarks.testbed.tcp_proxy import TcpProxy
 from benchmarks.testbed.waiting import until, until_so
 from lstmserve_server.cache.entry_key import EntryKey, Selection
@@ -18,12 +29,8 @@ from lstmserve_server.cache.observer import Problem
 from lstmserve_server.cache.redis.store import RedisStore
 from lstmserve_server.errors import CacheUnavailableError
 from support.cache_events import CacheEvents
-from support.redis_stores import COUNTED, HASTY, make_key, open_store, store_entry
+from support.redis_stores import COUNTED, HASTY, PATIENT, make_key, open_store, store_entry
 
-CLUSTER = (
-    *("--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"),
-    *("--repl-diskless-sync-delay", "0"),
-)
 # entries of both primaries
 KEYS = [replace(make_key(), shard=f"{number:02x}") for number in range(8)]
 
@@ -32,10 +39,9 @@ KEYS = [replace(make_key(), shard=f"{number:02x}") for number in range(8)]
 def nodes() -> Iterator[Sequence[RedisProcess]]:
     """Two primaries and a replica."""
     with ExitStack() as servers:
-        started = [servers.enter_context(RedisProcess(*CLUSTER)) for _ in range(3)]
+        started = [servers.enter_context(RedisProcess(*NODE)) for _ in range(3)]
         start_cluster(*started[:2], without_slots=started[2:])
-        primary = started[0].client.execute_command("CLUSTER", "MYID")
-        started[2].client.execute_command("CLUSTER", "REPLICATE", primary)
+        replicate(started[0], started[2])
         yield started
 
 
@@ -43,6 +49,7 @@ def nodes() -> Iterator[Sequence[RedisProcess]]:
 def replica(nodes: Sequence[RedisProcess]) -> RedisProcess:
     """Of a cluster that serves, whatever has been done to it before."""
     until(lambda: all(is_serving(node, len(nodes)) for node in nodes), "the cluster serves")
+    until(lambda: agree(nodes), "all know who has which slots")
     return next(node for node in nodes if is_replica(node))
 
 
@@ -56,18 +63,10 @@ def primaries(nodes: Sequence[RedisProcess], replica: RedisProcess) -> list[Redi
     return found
 
 
-def is_replica(node: RedisProcess) -> bool:
-    return bool(node.client.info("replication")["role"] == "slave")
-
-
-def url_of(*ports: int) -> str:
-    return "redis+cluster://" + ",".join(f"{HOST}:{port}" for port in ports)
-
-
 async def store_all(node: RedisProcess) -> None:
     """With all the time that it takes to learn a cluster's layout."""
     events = CacheEvents()
-    async with open_store(url_of(node.port), events) as store:
+    async with open_store(url_of(node), events) as store:
         for key in KEYS:
             await store_entry(store, events, key, b"reply")
 
@@ -83,7 +82,7 @@ async def test_goes_on_without_the_nodes_that_the_url_names(
     heard: asyncio.Queue[Selection] = asyncio.Queue()
     await store_all(primaries[0])
     async with TcpProxy(primaries[0].port) as seed:
-        opening = open_store(url_of(seed.port), events)
+        opening = open_store(f"redis+cluster://{HOST}:{seed.port}", events)
         store = await opening.__aenter__()
         assert await find_all(store) == KEYS
     try:
@@ -105,30 +104,16 @@ async def test_slots_that_move_take_their_entries_along(
 ) -> None:
     """Lookups go on meanwhile, and each finds what is there: nothing is asked of a wrong node."""
     await store_all(primaries[0])
-    async with open_store(url_of(primaries[0].port), events) as store:
+    async with open_store(url_of(primaries[0]), events) as store:
         assert await find_all(store) == KEYS
+        moving = find_slots(primaries[0])
         for source, destination in (primaries, primaries[::-1]):
-            for slot in sorted({slot_of(source, key) for key in source.client.keys("*")}):
+            for slot in moving:
                 move_slot(slot, source, destination)
                 assert await find_all(store) == KEYS
-            assert not source.client.keys("*")
+            assert set(moving).isdisjoint(find_slots(source))
         assert await store.purge(Selection()) == len(KEYS)
     assert not events.problems
-
-
-def slot_of(node: RedisProcess, key: bytes) -> int:
-    return int(node.client.execute_command("CLUSTER", "KEYSLOT", key))
-
-
-def move_slot(slot: int, source: RedisProcess, destination: RedisProcess) -> None:
-    """As an operator's tools do it, a slot at a time."""
-    ids = [node.read_text("CLUSTER", "MYID") for node in (source, destination)]
-    destination.read_text("CLUSTER", "SETSLOT", str(slot), "IMPORTING", ids[0])
-    source.read_text("CLUSTER", "SETSLOT", str(slot), "MIGRATING", ids[1])
-    for key in source.client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1000):
-        source.client.execute_command("MIGRATE", HOST, destination.port, key, 0, 10_000)
-    for node in (destination, source):
-        node.read_text("CLUSTER", "SETSLOT", str(slot), "NODE", ids[1])
 
 
 async def test_a_primary_that_is_gone_is_left(
@@ -138,7 +123,7 @@ async def test_a_primary_that_is_gone_is_left(
     gone = primaries[0]
     patient = replace(HASTY, breaker_failures=10**9)
     await store_all(gone)
-    async with open_store(url_of(gone.port), events, patient) as store:
+    async with open_store(url_of(gone), events, patient) as store:
         while await find_all(store) != KEYS:
             pass
         await until_so(lambda: len(replica.client.keys("*:reply:*")) > 0, "a copy")
@@ -156,13 +141,44 @@ async def test_a_primary_that_is_gone_is_left(
     assert set(events.problems) <= {Problem.TIMEOUT, Problem.CONNECTION}
 
 
+async def test_a_primary_that_is_gone_is_left_alone_by_itself(
+    primaries: list[RedisProcess], events: CacheEvents
+) -> None:
+    """What the other one has is found and written all the while."""
+    gone, other = primaries
+    await store_all(other)
+    patient = replace(PATIENT, breaker_failures=3)
+    async with open_store(url_of(gone, other), events, patient) as store:
+        assert await find_all(store) == KEYS
+        there = find_kept(other)
+        gone.kill()
+        try:
+            while not events.breaker:
+                await find_all(store)
+            assert await find_all(store) == there
+            await store_entry(store, events, replace(make_key("new"), shard=there[0].shard), b"new")
+            assert events.breaker == [True]
+        finally:
+            gone.start()
+        await events.wait_for(lambda: events.breaker == [True, False])
+        # the other one begins with what it had last written to a file for a replica, if anything
+        assert [key for key in await find_all(store) if key in there] == there
+    assert set(events.problems) <= {Problem.CONNECTION, Problem.CLUSTERDOWN}
+
+
+def find_kept(node: RedisProcess) -> list[EntryKey]:
+    """Return which of the entries a node has."""
+    kept = " ".join(map(str, node.client.keys("*:reply:*")))
+    return [key for key in KEYS if f"{{{key.shard}}}" in kept]
+
+
 async def test_a_purge_takes_what_it_can_reach(
     primaries: list[RedisProcess], events: CacheEvents
 ) -> None:
     """And says that there may be more."""
     gone, other = primaries
     await store_all(gone)
-    async with open_store(url_of(gone.port, other.port), events, HASTY) as store:
+    async with open_store(url_of(gone, other), events, HASTY) as store:
         left = len(gone.client.keys("*:reply:*"))
         gone.kill()
         try:
@@ -176,12 +192,12 @@ async def test_a_purge_takes_what_it_can_reach(
 
 async def test_another_cluster_behind_the_same_name(events: CacheEvents) -> None:
     """Of which no node was known."""
-    with RedisProcess(*CLUSTER) as first, RedisProcess(*CLUSTER) as second:
+    with RedisProcess(*NODE) as first, RedisProcess(*NODE) as second:
         start_cluster(first)
         start_cluster(second)
         async with (
             TcpProxy(first.port) as seed,
-            open_store(url_of(seed.port), events, HASTY) as store,
+            open_store(f"redis+cluster://{HOST}:{seed.port}", events, HASTY) as store,
         ):
             while await store.look_up(make_key(), COUNTED) is None:
                 pass

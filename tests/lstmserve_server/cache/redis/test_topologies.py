@@ -9,7 +9,8 @@ from contextlib import ExitStack
 import pytest
 
 from benchmarks.testbed.ports import HOST
-from benchmarks.testbed.redis import RedisProcess, SentinelProcess, start_cluster
+from benchmarks.testbed.redis import RedisProcess, SentinelProcess
+from benchmarks.testbed.redis_cluster import start_cluster
 from lstmserve_server.cache.entry_key import Selection
 from lstmserve_server.cache.redis.lookup import RemoteLookup
 from support.cache_events import CacheEvents

@@ -1,0 +1,3 @@
+from benchmarks.ray_serve.cli import main
+
+main()
