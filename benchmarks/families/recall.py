@@ -74,7 +74,7 @@ def train(config: ModelConfig, longest: int, steps: int, say: Callable[[str], No
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if (step + 1) % max(1, steps // 4) == 0:
-            say(f"{config.family}: step {step + 1} of {steps}, loss {float(loss):.3f}")
+            say(f"{config.family}: step {step + 1} of {steps}, loss {float(loss.detach()):.3f}")
     return model.eval()
 
 

@@ -63,6 +63,34 @@ def test_one_command_leads_from_text_to_a_version(
     ]
 
 
+@pytest.mark.parametrize(
+    ("family", "sizes"),
+    [
+        ("projected", ["model.hidden=128", "model.projection=64"]),
+        ("hybrid", ["model.attention=64", "model.heads=2", "model.window=64"]),
+        ("attentive", ["model.attention=64", "model.heads=1", "model.window=128"]),
+    ],
+)
+def test_the_same_command_makes_a_version_of_any_family(
+    recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    family: str,
+    sizes: list[str],
+) -> None:
+    keys = [f"model.family={family}", *sizes, "training.epochs=1"]
+    assert call(monkeypatch, "run", recipe, *keys) == 0
+    assert capsys.readouterr().err == ""
+    manifest = open_bundle(recipe.parent / "model_store" / "faq" / "1").manifest
+    assert manifest.family == f"{family}-lstm"
+    own = dict(key.split("=") for key in sizes)
+    assert {key: str(manifest.training.facts.get(key, value)) for key, value in own.items()} == own
+    card = (recipe.parent / "model_store" / "faq" / "README.md").read_text(encoding="utf-8")
+    assert f"{family}-lstm" in card
+    for model in ("fp32", "stock_int8", "int8"):
+        assert float(manifest.evaluation[f"reply_perplexity_{model}"]) > 1
+
+
 def test_each_verb_takes_one_step(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

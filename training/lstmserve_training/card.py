@@ -27,7 +27,7 @@ def write_card(folder: Path, manifest: Manifest, words: str) -> Path | None:
 def make_card(manifest: Manifest, words: str) -> str:
     """Markdown; ``words`` are the recipe's own."""
     sizes, training = manifest.sizes, manifest.training
-    network = f"{sizes.layers} x {sizes.hidden} LSTM, {sizes.vocabulary:,} tokens"
+    network = f"{sizes.layers} x {sizes.hidden} {manifest.family}, {sizes.vocabulary:,} tokens"
     parts = [
         MARK,
         f"# {manifest.name}\n",

@@ -31,6 +31,7 @@ from lstmserve_training.errors import PublishError
 from lstmserve_training.export import load_module
 from lstmserve_training.families import FAMILIES
 from lstmserve_training.int8_lstm import ACTIVATION_SCALE, ACTIVATION_ZERO_POINT
+from lstmserve_training.recipe.sections import OF_FAMILY
 from lstmserve_training.recipe.toml import flatten, write_toml
 from lstmserve_training.work import (
     BEST_NAME,
@@ -201,6 +202,8 @@ def _facts(publication: Publication, checkpoint: Checkpoint) -> dict[str, float 
 def _switched_on(recipe: Recipe) -> dict[str, Any]:
     section = recipe.augmentation.model_dump(exclude_defaults=True)
     found = flatten(section, "augmentation")
+    own = OF_FAMILY[recipe.model.family]
+    found |= flatten(recipe.model.model_dump(include=set(own)), "model")
     if recipe.continuation is not None:
         found |= flatten(recipe.continuation.model_dump(), "continuation")
     return found

@@ -34,7 +34,7 @@ from lstmserve_training.perplexity import (
 )
 from lstmserve_training.replies import accuracy, distinct, next_logits, sample_replies
 from lstmserve_training.speed import one_thread, tokens_per_second
-from lstmserve_training.stepper import Stepper, make_stepper, stock_int8
+from lstmserve_training.stepper import Stepper, can_be_scripted, make_stepper, stock_int8
 from lstmserve_training.work import (
     BEST_NAME,
     EVALUATION_NAME,
@@ -202,10 +202,13 @@ def _speeds(steppers: Mapping[str, Stepper], seconds: float) -> Measures:
 
 
 def _torchscript_bytes(stepper: Stepper) -> int:
-    """Size as a TorchScript file, for all three alike."""
+    """Size as a TorchScript file; pickled, where a family has one as it is served only."""
     buffer = io.BytesIO()
     with known_deprecations():
-        torch.jit.save(torch.jit.script(stepper), buffer)
+        if can_be_scripted(stepper):
+            torch.jit.save(torch.jit.script(stepper), buffer)
+        else:
+            torch.save(stepper, buffer)
     return buffer.getbuffer().nbytes
 
 

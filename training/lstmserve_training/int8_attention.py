@@ -65,7 +65,7 @@ class Int8Attention(nn.Module):
         is_there = distance < count
         parts = ring.unbind(1)  # keys of every head, then values of every head
         found: list[Tensor] = []
-        for head, part in enumerate(query.unsqueeze(1).split(width, dim=2)):
+        for head, part in enumerate(query.unsqueeze(1).chunk(self.heads, dim=2)):
             scores = torch.bmm(part, parts[head].transpose(1, 2)).squeeze(1)  # exact
             scores = scores * self.scale - self.slopes[head] * distance
             scores = scores.masked_fill_(~is_there, -1e30)

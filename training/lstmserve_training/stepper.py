@@ -106,6 +106,11 @@ def make_stepper(model: StackedLstm, never: Sequence[int] = ()) -> FloatLstm | F
     return kind(model, never).eval()
 
 
+def can_be_scripted(stepper: Stepper) -> bool:
+    """Return whether TorchScript can be made of it, or has been."""
+    return not isinstance(stepper, FloatNetwork)
+
+
 def _output_layer(model: StackedLstm, never: Sequence[int]) -> nn.Linear:
     """Return the output layer, with the model's own weights, that never writes these tokens."""
     config = model.config

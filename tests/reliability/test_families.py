@@ -1,0 +1,72 @@
+"""Versions of several families in one server, under load, with engines that are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lstmserve.v1 import generation_service_pb2 as pb
+from support.engine_processes import engines_of
+from support.families import SIZES, make_family_version
+from support.served import Served, serve
+from support.whole_reply import WholeReply
+from support.wire_requests import conversation, make_request
+
+NUM_EACH = 24
+
+
+@pytest.fixture(scope="module")
+def store(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("families")
+    for family in SIZES:
+        make_family_version(tiny_store / "tiny" / "1", folder, family)
+    return folder
+
+
+@pytest.fixture
+def served(store: Path) -> Iterator[Served]:
+    with serve(store, "--default-model", "stacked", "--cache-threshold", "1") as running:
+        yield running
+
+
+def make_requests(mode: pb.CacheMode) -> list[pb.GenerateRequest]:
+    """Requests to every family in turn; of each a few are conversations."""
+    requests = []
+    for number in range(NUM_EACH):
+        for family in SIZES:
+            request = make_request(seed=number, max_tokens=60, min_tokens=40, temperature=1.0)
+            if number % 4 == 0:
+                turns = conversation("hello", "Hello! How may I help you today?", "thanks")
+                request.conversation.CopyFrom(turns)
+            request.model, request.cache_mode = family, mode
+            requests.append(request)
+    return requests
+
+
+def ask_all(served: Served, requests: list[pb.GenerateRequest]) -> list[WholeReply]:
+    with ThreadPoolExecutor(32) as pool:
+        return [*pool.map(served.ask, requests)]
+
+
+def test_replies_are_those_of_each_alone_also_when_engines_are_killed(served: Served) -> None:
+    requests = make_requests(pb.CACHE_MODE_BYPASS)
+    alone = [served.ask(request) for request in requests]
+    assert len({reply.text for reply in alone}) > len(requests) / 2
+    with ThreadPoolExecutor(1) as pool:
+        together = pool.submit(ask_all, served, requests * 2)
+        for engine in engines_of(served.process):
+            os.kill(engine.pid, signal.SIGKILL)
+        assert together.result() == alone * 2
+
+
+def test_replies_are_kept_and_conversations_go_on_from_their_states(served: Served) -> None:
+    requests = make_requests(pb.CACHE_MODE_UNSPECIFIED)
+    first, second = ask_all(served, requests), ask_all(served, requests)
+    assert second == first
+    lookups = served.page().values("state_cache_lookups_total", "store", "outcome")
+    assert lookups["memory", "hit"] > 0
