@@ -189,7 +189,7 @@ def _facts(publication: Publication, checkpoint: Checkpoint) -> dict[str, float 
         "recipe_sha256": hashlib.sha256(write_toml(recipe).encode()).hexdigest(),
         **_environment(publication.work),
     }
-    for name in ("start_from", "continuation.model"):
+    for name in ("start_from", "continuation.model", "distillation.teacher"):
         if Path(str(found.get(name, ""))).is_absolute():  # where it lay is nobody's business
             found[name] = Path(found[name]).name
     return {

@@ -59,7 +59,6 @@ class Int8Attention(nn.Module):
 
     def forward(self, query: Tensor, ring: Tensor, count: Tensor) -> Tensor:
         """Query [rows, width], ring, count of positions ever written [rows, 1] -> [rows, width]."""
-        width = query.shape[1] // self.heads
         # the newest position has distance 0; those never written are as far as they can be
         distance = torch.remainder(count - 1 - self.places, self.window)
         is_there = distance < count

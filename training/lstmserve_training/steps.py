@@ -74,6 +74,8 @@ def _import_keys(recipe: Recipe) -> dict[str, Any]:
 def _train_keys(recipe: Recipe) -> dict[str, Any]:
     training = recipe.training.model_dump(exclude=UNRELATED)
     found = {"seed": recipe.seed, "model": recipe.model.own_keys(), "training": training}
+    if recipe.distillation is not None:
+        found["distillation"] = recipe.distillation.model_dump()
     if recipe.continuation is not None:
         own = {"consolidation", "fisher_documents"}
         found["continuation"] = recipe.continuation.model_dump(include=own)
@@ -235,9 +237,7 @@ def make_record(step: Step, recipe: Recipe, folder: Path, work: Path) -> Record:
     elif step is TRAIN and recipe.continuation is not None:
         inputs |= _earlier_digests(recipe, folder, (BEST_NAME, CORPUS_NAME))
     elif step is TRAIN and recipe.training.start_from:
-        first = folder / recipe.training.start_from
-        name = MODEL_NAME if is_published(first) else BEST_NAME
-        inputs |= {f"{recipe.training.start_from}/{name}": _digest(first / name)}
+        inputs |= _model_digest(folder, recipe.training.start_from)
     elif step is CLASSIFY and recipe.classifier is not None:
         inputs = _digests_of(recipe.classifier.sources, folder)
     elif step is PUBLISH:
@@ -245,7 +245,15 @@ def make_record(step: Step, recipe: Recipe, folder: Path, work: Path) -> Record:
         inputs |= {name: _digest(folder / name) for name in given}
     elif step is IMPORT and recipe.weights is not None:
         inputs[recipe.weights.file] = _digest(folder / recipe.weights.file)
+    if step is TRAIN and recipe.distillation is not None:
+        inputs |= _model_digest(folder, recipe.distillation.teacher)
     return Record(flatten(step.keys(recipe)), inputs)
+
+
+def _model_digest(folder: Path, model: str) -> dict[str, str]:
+    """The weights of a run, or of a published version, that training reads."""
+    name = MODEL_NAME if is_published(folder / model) else BEST_NAME
+    return {f"{model}/{name}": _digest(folder / model / name)}
 
 
 def changes(before: Record, now: Record) -> list[str]:

@@ -30,6 +30,7 @@ from lstmserve_training.families import make_model
 from lstmserve_training.importing.published import read_model
 from lstmserve_training.model import OF_SHAPE, ModelConfig, StackedLstm, State
 from lstmserve_training.perplexity import perplexity
+from lstmserve_training.recipe.toml import flatten
 from lstmserve_training.reporting import StepFacts
 from lstmserve_training.speed import one_thread
 from lstmserve_training.stepper import make_stepper
@@ -37,6 +38,7 @@ from lstmserve_training.work import BEST_NAME, LAST_NAME
 
 if TYPE_CHECKING:
     from lstmserve_training.continuation.consolidation import Consolidation
+    from lstmserve_training.distillation import Teacher
     from lstmserve_training.recipe.sections import TrainingSection
     from lstmserve_training.reporting import Reporter
 
@@ -96,6 +98,7 @@ class Trainer:
         special_ids: Sequence[int] = (),
         first: StackedLstm | None = None,
         consolidation: Consolidation | None = None,
+        teacher: Teacher | None = None,
         sampler: Sampler = lambda _model: [],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -115,6 +118,7 @@ class Trainer:
             self._start_from(Path(section.start_from))
         if first is not None:
             self._model.load_state_dict(first.state_dict())
+        self._teacher = teacher
         self._consolidation = consolidation.to(self._device) if consolidation else None
         self._optimizer = torch.optim.AdamW(
             self._model.parameters(), weight_decay=section.weight_decay
@@ -160,6 +164,8 @@ class Trainer:
         """Return the mean loss, the largest norm of the gradient, and the learning rate."""
         batch = collate(documents[at] for documents, at in places)
         state = self._model.zero_state(len(places))
+        if self._teacher is not None:
+            self._teacher.begin(len(places))
         losses, norms, rate = [], [], 0.0
         for inputs, targets, weights in segments(batch, self._section.segment):
             if not weights.any():
@@ -185,14 +191,22 @@ class Trainer:
         targets, weights = targets.to(self._device), weights.to(self._device)
         loss = weighted_loss(logits, targets, weights, section.label_smoothing)
         self._optimizer.zero_grad()
-        cost = (
-            loss if self._consolidation is None else loss + self._consolidation.penalty(self._model)
-        )
+        cost = self._add_costs(loss, inputs.to(self._device), logits, weights)
         cost.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), section.clip_norm)
         self._optimizer.step()
         self._progress.step += 1
         return loss.detach(), norm.detach(), tuple(part.float().detach() for part in state)
+
+    def _add_costs(self, loss: Tensor, inputs: Tensor, logits: Tensor, weights: Tensor) -> Tensor:
+        """Return what is made small: the loss, a teacher's part, and what keeps earlier weights."""
+        if self._teacher is not None:
+            share = self._teacher.section.share
+            taught = self._teacher.cost(inputs, logits, weights)
+            loss = (1 - share) * loss + share * taught
+        if self._consolidation is not None:
+            loss = loss + self._consolidation.penalty(self._model)
+        return loss
 
     def _set_learning_rate(self) -> float:
         rate = learning_rate(self._progress.step, self._total_steps, self._section)
@@ -239,6 +253,8 @@ class Trainer:
         found = {"seed": self._seed, **self._section.model_dump(exclude=UNRELATED)}
         if self._consolidation is not None:
             found["consolidation"] = self._consolidation.strength
+        if self._teacher is not None:
+            found |= flatten(self._teacher.section.model_dump(), "distillation")
         return found
 
     # --- checkpoints ----------------------------------------------------------------------

@@ -10,6 +10,7 @@ from lstmserve_training.recipe.sections import (
     Augmentation,
     Cleaning,
     Continuation,
+    Distillation,
     EvaluationSection,
     Kind,
     LimitsSection,
@@ -49,6 +50,7 @@ class Recipe(Section):
     model: ModelSection = ModelSection()
     weights: WeightsSection | None = None
     continuation: Continuation | None = None
+    distillation: Distillation | None = None
     training: TrainingSection = TrainingSection()
     augmentation: Augmentation = Augmentation()
     classifier: ClassifierSection | None = None
@@ -78,6 +80,8 @@ class Recipe(Section):
             raise ValueError("a classifier names questions: kinds 'replies' and 'conversations'")
         if self.weights is not None and self.has_roles:
             raise ValueError("weights are imported for the kinds 'lines' and 'text' only")
+        if self.weights is not None and self.distillation is not None:
+            raise ValueError("weights that exist are not trained: distillation has no use")
         if self.weights is not None and self.continuation is not None:
             raise ValueError("weights that exist and a continuation do not go together")
         needed = "validation" if self.weights is not None else "training"

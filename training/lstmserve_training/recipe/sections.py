@@ -376,6 +376,21 @@ class TrainingSection(Section):
     tensorboard: bool = key("write TensorBoard files into the run's folder", default=False)
 
 
+class Distillation(Section):
+    """A model that exists, which shows this one how likely it finds each token."""
+
+    teacher: str = key(
+        "the folder of a run, or of a published version, with the same tokens", min_length=1
+    )
+    share: float = key("of what is learned that is learned from it", gt=0, le=1, default=0.5)
+    temperature: float = key(
+        "at which both are compared: the higher, the more unlikely tokens count",
+        gt=0,
+        le=20,
+        default=2.0,
+    )
+
+
 class Continuation(Section):
     """A model that exists, which learns this text as well and keeps what it knows."""
 

@@ -1,0 +1,64 @@
+"""What another model thinks may follow, as a target beside the text itself.
+
+A small network that is told how likely a larger one finds each token learns more of a text than
+the text alone says (Hinton et al., 2015). Both read the same tokens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from lstmserve_training.errors import DataError
+from lstmserve_training.importing.published import read_model
+from lstmserve_training.work import TOKENIZER_NAME, require
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lstmserve_training.model import StackedLstm, State
+    from lstmserve_training.recipe.sections import Distillation
+
+
+class Teacher:
+    """A trained model that reads along, segment by segment."""
+
+    def __init__(self, model: StackedLstm, section: Distillation, device: torch.device) -> None:
+        self.section = section
+        self._model = model.to(device).eval().requires_grad_(requires_grad=False)
+        self._state: State | None = None
+
+    def begin(self, rows: int) -> None:
+        """Read new documents, so many side by side, from their first tokens on."""
+        self._state = self._model.zero_state(rows)
+
+    def cost(self, inputs: Tensor, logits: Tensor, weights: Tensor) -> Tensor:
+        """Return how far a student's logits [rows, steps, tokens] are from the teacher's, in nats.
+
+        It is the divergence at the section's temperature, times its square, so that gradients
+        keep their size; the mean over the tokens that have a weight [rows, steps].
+        """
+        with torch.no_grad():
+            own, self._state = self._model(inputs, self._state)
+        scale = 1 / self.section.temperature
+        divergence = nn.functional.kl_div(
+            (logits.float() * scale).log_softmax(dim=-1),
+            (own.float() * scale).log_softmax(dim=-1),
+            reduction="none",
+            log_target=True,
+        ).sum(dim=-1)
+        return (divergence * weights).sum() / weights.sum().clamp(min=1.0) / scale**2
+
+
+def find_teacher(section: Distillation, folder: Path, work: Path, device: torch.device) -> Teacher:
+    """Return the teacher of a run in ``work``; raises DataError where it has other tokens."""
+    where = folder / section.teacher
+    own = require(work, TOKENIZER_NAME).read_bytes()
+    if require(where, TOKENIZER_NAME).read_bytes() != own:
+        raise DataError(
+            f"distillation.teacher: {where} has other tokens than this run: take its tokenizer, "
+            'tokenizer.kind = "file"'
+        )
+    return Teacher(read_model(where), section, device)
