@@ -7,7 +7,7 @@ import time
 import torch
 
 from lstmserve_training.families import make_model, quantize_model
-from lstmserve_training.model import ModelConfig
+from lstmserve_training.model import ModelConfig, StackedLstm
 from lstmserve_training.speed import one_thread, tokens_per_second
 from lstmserve_training.stepper import Served
 
@@ -29,7 +29,7 @@ def measure_costs(seconds: float, rounds: int) -> dict[str, dict[str, float]]:
 
     Costs do not depend on the weights, so nobody has to train them.
     """
-    models = {family: make_model(config).eval() for family, config in NETWORKS.items()}
+    models = {family: _make(config) for family, config in NETWORKS.items()}
     served = {family: quantize_model(model, ()) for family, model in models.items()}
     found: dict[str, dict[str, float]] = {}
     for family, model in models.items():
@@ -40,6 +40,13 @@ def measure_costs(seconds: float, rounds: int) -> dict[str, dict[str, float]]:
         for family, module in served.items():
             _note(found[family], module, seconds / rounds)
     return found
+
+
+@torch.no_grad()
+def _make(config: ModelConfig) -> StackedLstm:
+    model = make_model(config)
+    model.train()(torch.randint(NUM_TOKENS, (8, 8)), None)  # how large projected values are
+    return model.eval()
 
 
 def _note(best: dict[str, float], module: Served, seconds: float) -> None:

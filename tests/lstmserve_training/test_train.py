@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from lstmserve_training.model import ModelConfig
 from lstmserve_training.recipe.sections import TrainingSection
 from lstmserve_training.reporting import LogReporter, Reporters, StepFacts
 from lstmserve_training.train import Trainer, add_noise, learning_rate, weighted_loss
+from support.families import SIZES
 
 MODEL = ModelConfig(64, 64, layers=2, dropout=0.1, locked_dropout=True, weight_drop=0.05)
 SEED = 1
@@ -83,6 +85,7 @@ def run(
     config: TrainingSection = CONFIG,
     cut_at_step: int | None = None,
     clock: Callable[[], float] = lambda: 0.0,
+    model: ModelConfig = MODEL,
 ) -> Reports:
     reports = Reports(cut_at_step)
 
@@ -90,7 +93,7 @@ def run(
         return [("hello", f"step {reports.steps[-1]}")]
 
     trainer = Trainer(
-        MODEL, config, SEED, make_corpus(), folder, "cpu", sampler=sample, clock=clock
+        model, config, SEED, make_corpus(), folder, "cpu", sampler=sample, clock=clock
     )
     trainer.run(Reporters([reports, LogReporter(folder / "training.jsonl", clock=clock)]))
     return reports
@@ -198,6 +201,22 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(
         assert_same(read_checkpoint(whole / name), read_checkpoint(cut / name))
 
 
+@pytest.mark.parametrize("family", sorted(SIZES.keys() - {"stacked"}))
+def test_a_run_of_any_family_that_was_cut_off_ends_with_the_same_weights(
+    tmp_path: Path, family: str
+) -> None:
+    model = replace(SIZES[family], num_tokens=64, family=family)
+    for folder, cuts in (("whole", ()), ("cut", (3, 9))):
+        (tmp_path / folder).mkdir()
+        for cut_at_step in cuts:
+            with pytest.raises(PowerCutError):
+                run(tmp_path / folder, CONFIG, cut_at_step, ticking(), model)
+        run(tmp_path / folder, CONFIG, clock=ticking(), model=model)
+    for name in ("last.pt", "best.pt"):
+        whole, cut = (read_checkpoint(tmp_path / folder / name) for folder in ("whole", "cut"))
+        assert_same(whole, cut)
+
+
 def test_a_finished_run_trains_no_further(tmp_path: Path) -> None:
     run(tmp_path)
     before = (tmp_path / "last.pt").read_bytes()
@@ -233,7 +252,7 @@ def test_weights_of_other_sizes_are_no_start(tmp_path: Path) -> None:
     (first := tmp_path / "first").mkdir()
     run(first)
     section = CONFIG.model_copy(update={"start_from": str(first)})
-    with pytest.raises(DataError, match=r"2 x 64 and 64 tokens, this run 1 x 64"):
+    with pytest.raises(DataError, match=r"has a model of layers 2 and not 1: take"):
         Trainer(ModelConfig(64, 64, layers=1), section, SEED, make_corpus(), tmp_path, "cpu")
 
 

@@ -64,6 +64,19 @@ def test_replies_are_those_of_each_alone_also_when_engines_are_killed(served: Se
         assert together.result() == alone * 2
 
 
+def test_the_largest_states_fit_into_the_messages_of_a_full_batch(
+    tiny_store: Path, tmp_path: Path
+) -> None:
+    """All prompts of a batch are read in one turn, and give their states out."""
+    source = tiny_store / "tiny" / "1"
+    make_family_version(source, tmp_path, "hybrid", attention=192, window=320)
+    with serve(tmp_path) as served:
+        requests = [make_request(f"hello {n} times {n}", seed=n) for n in range(128)]
+        with ThreadPoolExecutor(64) as pool:
+            assert len([*pool.map(served.ask, requests)]) == len(requests)
+        assert not any(served.page().values("engine_restarts_total", "reason").values())
+
+
 def test_replies_are_kept_and_conversations_go_on_from_their_states(served: Served) -> None:
     requests = make_requests(pb.CACHE_MODE_UNSPECIFIED)
     first, second = ask_all(served, requests), ask_all(served, requests)

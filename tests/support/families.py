@@ -37,14 +37,15 @@ def make_network(family: str, num_tokens: int, **changes: object) -> StackedLstm
     return model.eval()
 
 
-def make_family_version(source: Path, store: Path, family: str) -> Path:
+def make_family_version(source: Path, store: Path, family: str, **changes: int) -> Path:
     """Put a version of a family into a store; it has the tokenizer and turns of the source."""
     folder = copy_version(source, store, family)
     bundle = open_bundle(folder)
     asked, *_, reply = bundle.template.render_prompt("")
     turns = {"pauses": (reply,), "resumes": (asked,)} if family == "attentive" else {}
+    changed: dict[str, object] = {**changes, **turns}
     sizes = bundle.manifest.sizes.model_dump()
-    module = quantize_model(make_network(family, sizes["vocabulary"], **turns), ())
+    module = quantize_model(make_network(family, sizes["vocabulary"], **changed), ())
     export(module, folder / MODEL_NAME)
     drop_file(folder, FINGERPRINT_NAME)
     sizes["state"] = int(module.initial_state(1).shape[1])

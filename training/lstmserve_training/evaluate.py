@@ -84,7 +84,8 @@ def evaluate(
         for name, stepper in steppers.items():
             say(f"measuring {name}")
             found = measure(stepper, held_out, tokenizer, recipe.seed)
-            found["torchscript_bytes"] = _torchscript_bytes(stepper)
+            if can_be_scripted(stepper):
+                found["torchscript_bytes"] = _torchscript_bytes(stepper)
             measures |= {f"{key}_{name}": value for key, value in found.items()}
         say("measuring what it writes by itself")
         written = originality(recipe, work, tokenizer, module)
@@ -202,13 +203,10 @@ def _speeds(steppers: Mapping[str, Stepper], seconds: float) -> Measures:
 
 
 def _torchscript_bytes(stepper: Stepper) -> int:
-    """Size as a TorchScript file; pickled, where a family has one as it is served only."""
+    """Size as a TorchScript file."""
     buffer = io.BytesIO()
     with known_deprecations():
-        if can_be_scripted(stepper):
-            torch.jit.save(torch.jit.script(stepper), buffer)
-        else:
-            torch.save(stepper, buffer)
+        torch.jit.save(torch.jit.script(stepper), buffer)
     return buffer.getbuffer().nbytes
 
 

@@ -78,8 +78,9 @@ class Int8Attention(nn.Module):
 class Int8AttentionLstm(nn.Module):
     """A stacked LSTM whose scores also depend on what attention finds.
 
-    A state row is that of the stacked LSTM, then the ring, the count of positions written, and
-    whether positions are written now. With ``pausing``, a token that pauses ends writing, and one
+    A state row is that of the stacked LSTM, then the ring, the count of positions written (exact up
+    to 2^24 of them, far above the limit of a prompt and a reply), and whether positions are written
+    now. With ``pausing``, a token that pauses ends writing, and one
     that resumes begins it anew: the ring then holds what was asked, and not the reply.
     """
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 ACTIVATION_SCALE = 1 / 64
 ACTIVATION_ZERO_POINT = 64
+MAX_INPUTS = (1 << 24) // (64 * 127)  # sums of so many products are exact as floats
 NO_ROWS = 1 << 30  # more rows than there can be
 
 
@@ -52,6 +53,8 @@ class Int8Linear(nn.Module):
     def __init__(self, weight: Tensor, exponents: Tensor, bias: Tensor) -> None:
         """Weight int8 [out, in], exponents of the scales int64 [out], bias float32 [out]."""
         super().__init__()
+        if weight.shape[1] > MAX_INPUTS:
+            raise ValueError(f"{weight.shape[1]} inputs: sums of more than {MAX_INPUTS} may round")
         zeros = torch.zeros(len(exponents), dtype=torch.int64)
         with known_deprecations():
             quantized = torch._make_per_channel_quantized_tensor(  # noqa: SLF001 - from whole numbers

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lstmserve_training.errors import ExportError
 from lstmserve_training.int8_lstm import Int8Cell, Int8Linear, Int8Lstm
 from lstmserve_training.projection import ProjectedLstm
 from lstmserve_training.quantize import (
@@ -19,7 +20,7 @@ from lstmserve_training.quantize import (
     served_gates,
 )
 
-LARGEST_SIGMAS = 4.0  # standard deviations; values that are larger become the largest
+LARGEST = 4.0  # times the root mean square in training; larger values become the largest
 
 
 class ProjectedCell(Int8Cell):
@@ -45,7 +46,9 @@ class ProjectedCell(Int8Cell):
 def quantize_projected(model: ProjectedLstm, never: Sequence[int]) -> Int8Lstm:
     """The served module of a trained model; it never writes the tokens in ``never``."""
     config = model.config
-    largest = model.mean_squares.sqrt() * LARGEST_SIGMAS
+    if not model.mean_squares.any():
+        raise ExportError("nobody knows how large projected values are: the model never trained")
+    largest = model.mean_squares.sqrt() * LARGEST
     scales = torch.exp2(torch.ceil(torch.log2(largest.clamp(min=2.0**-16))))  # [layers, width]
     layers = [dict(lstm.named_parameters()) for lstm in model.lstm]
     biases = [served_gates(p["bias_ih_l0"] + p["bias_hh_l0"]) for p in layers]

@@ -39,6 +39,8 @@ class ModelConfig:
     resumes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.projection and self.weight_drop:
+            raise DataError("weight_drop is for networks without projection")
         for name, length in (
             ("vocabulary", self.num_tokens),
             ("hidden", self.hidden),

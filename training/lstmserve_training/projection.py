@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lstmserve_training.model import ModelConfig, StackedLstm, State
 
-MOMENTUM = 0.01  # of the mean squares: they are those of the last few hundred segments
+MOMENTUM = 0.01  # of the mean squares: they are those of the last hundred segments or so
 
 
 class ProjectedLstm(StackedLstm):
@@ -48,7 +48,10 @@ class ProjectedLstm(StackedLstm):
         return inputs, (torch.cat([h for h, _ in after]), torch.cat([c for _, c in after]))
 
     def _note(self, layer: int, values: Tensor) -> None:
-        """Remember how large values [rows, steps, projection] are: they are served by scale."""
+        """Remember how large values [rows, steps, projection] are, padding included.
+
+        When they are served, each is divided by a power of two that follows from it.
+        """
         found = values.float().square().mean(dim=(0, 1))
         known = self.mean_squares[layer]
         known.copy_(torch.where(known > 0, known.lerp(found, MOMENTUM), found))

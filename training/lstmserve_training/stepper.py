@@ -19,7 +19,7 @@ class Stepper(Protocol):
     """The part of the served contract that measuring needs (`model.pt` satisfies it)."""
 
     def initial_state(self, rows: int) -> Tensor:
-        """Zeros [rows, state]."""
+        """Before the first token, [rows, state]."""
 
     def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Read one token per row, int64 [rows] -> logits [rows, tokens], state.
@@ -82,6 +82,7 @@ class FloatNetwork(nn.Module):
         super().__init__()
         self.model = model
         self.output = _output_layer(model, never)
+        self._shapes = [(len(part), part.shape[2]) for part in model.zero_state(1)]
 
     def initial_state(self, rows: int) -> Tensor:
         """Before the first token, [rows, state], where the model is."""
@@ -90,9 +91,9 @@ class FloatNetwork(nn.Module):
     def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Read one token per row, int64 [rows] -> logits [rows, tokens], state."""
         rows, parts = len(state), []
-        for like in self.model.zero_state(1):
-            part, state = state[:, : like.numel()], state[:, like.numel() :]
-            parts.append(part.view(rows, len(like), -1).transpose(0, 1).contiguous())
+        for count, width in self._shapes:
+            part, state = state[:, : count * width], state[:, count * width :]
+            parts.append(part.view(rows, count, width).transpose(0, 1).contiguous())
         hidden, after = self.model.read(tokens.unsqueeze(1), tuple(parts))
         return self.output(hidden.squeeze(1)), self._to_row(after)
 

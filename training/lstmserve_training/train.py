@@ -286,12 +286,17 @@ class Trainer:
     def _start_from(self, folder: Path) -> None:
         first = read_model(folder)
         sizes, other = self._model.config, first.config
-        is_same = all(getattr(sizes, name) == getattr(other, name) for name in OF_SHAPE)
-        if not is_same or other.num_tokens > sizes.num_tokens:
+        others = [
+            f"{name} {getattr(other, name)} and not {getattr(sizes, name)}"
+            for name in OF_SHAPE
+            if getattr(other, name) != getattr(sizes, name)
+        ]
+        if other.num_tokens > sizes.num_tokens:
+            others.append(f"{other.num_tokens} tokens and not {sizes.num_tokens}")
+        if others:
             raise DataError(
-                f"training.start_from: {folder} has a model of {other.layers} x {other.hidden} and "
-                f"{other.num_tokens} tokens, this run {sizes.layers} x {sizes.hidden} and "
-                f'{sizes.num_tokens}: take its sizes, and its tokenizer (tokenizer.kind = "file")'
+                f"training.start_from: {folder} has a model of {', '.join(others)}: take its "
+                'sizes, and its tokenizer (tokenizer.kind = "file")'
             )
         self._model.load_state_dict(_with_new_tokens(self._model, first))
 

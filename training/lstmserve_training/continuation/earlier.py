@@ -99,4 +99,10 @@ def _trained_config(earlier: Path) -> ModelConfig:
             f"continuation.model: the weights of {earlier} were imported, and no text came with "
             "them that could be kept in mind"
         )
-    return read_model(earlier).config
+    config = read_model(earlier).config
+    if config.family != "stacked":
+        raise DataError(
+            f"continuation.model: {earlier} is of the family {config.family!r}; only models of the "
+            "family 'stacked' can be continued"
+        )
+    return config

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from lstmserve_bundle.manifest import MAX_EXAMPLE_PROMPTS, ROW_STEP, ExamplePrompt
+from lstmserve_bundle.manifest import MAX_EXAMPLE_PROMPTS, MAX_STATE, ROW_STEP, ExamplePrompt
 
 Kind = Literal["replies", "conversations", "lines", "text"]
 Mask = Literal["numbers", "emails", "links"]
@@ -258,7 +258,7 @@ class WeightsSection(Section):
 
 
 class ModelSection(Section):
-    """The network: an embedding, stacked LSTM layers, and an output layer.
+    """The network: an embedding, LSTM layers, and an output layer.
 
     Families differ in what the layers hand on, and in what the output layer reads.
     """
@@ -322,19 +322,30 @@ class ModelSection(Section):
 
     @model_validator(mode="after")
     def _keys_are_those_of_the_family(self) -> ModelSection:
-        for name in OF_FAMILIES - OF_FAMILY[self.family]:
-            if getattr(self, name):
-                raise ValueError(f"{name} is no key of the family {self.family!r}")
-        for name in sorted(OF_FAMILY[self.family]):
-            if not getattr(self, name):
-                raise ValueError(f"{name} is missing: the family {self.family!r} needs it")
+        own = OF_FAMILY[self.family]
+        for name in sorted(OF_FAMILIES):
+            if bool(getattr(self, name)) != (name in own):
+                what = "is missing: it is a key" if name in own else "is no key"
+                raise ValueError(f"{name} {what} of the family {self.family!r}")
         if self.projection >= self.hidden:
-            raise ValueError("projection must be below hidden")
-        if self.heads and self.attention % self.heads:
-            raise ValueError(f"attention must be a multiple of heads, {self.heads}")
+            raise ValueError(f"projection must be below hidden, {self.hidden}")
         if self.projection and self.weight_drop:
             raise ValueError("weight_drop is no key of the family 'projected'")
+        if self.heads:
+            self._check_attention()
         return self
+
+    def _check_attention(self) -> None:
+        if self.attention % self.heads:
+            raise ValueError(f"attention must be a multiple of heads, {self.heads}")
+        if self.hidden + self.attention > MAX_HIDDEN:
+            raise ValueError(f"hidden and attention together must be at most {MAX_HIDDEN}")
+        state = 2 * self.layers * self.hidden + 2 * self.attention * self.window + ROW_STEP
+        if state > MAX_STATE:
+            raise ValueError(
+                f"a state would have {state} values, of which {MAX_STATE} are allowed: lower "
+                "window or attention, on whose product it depends"
+            )
 
     def own_keys(self) -> dict[str, Any]:
         """Return what decides the network, without the keys of other families."""

@@ -49,7 +49,8 @@ def find_difference(loop: torch.jit.ScriptModule, bundle: Bundle, max_rows: int)
     torch's threads for a moment.
     """
     try:
-        _Proof(loop, bundle, make_proof_text(bundle, max_rows)).run()
+        window = getattr(loop.model, "window", 0)
+        _Proof(loop, bundle, make_proof_text(bundle, max_rows, window)).run()
     except _DifferenceError as difference:
         return str(difference)
     return ""

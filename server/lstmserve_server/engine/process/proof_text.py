@@ -17,6 +17,7 @@ ROW_COUNTS = (*range(1, 10), 12, 15, 16, 17, 24, 32, 33, 63, 64)
 FEW_ROW_COUNTS = (1, 2, 3, 16, 17, 63, 64)  # of a model with many parameters
 MANY_PARAMETERS = 1 << 24
 MANY_ROWS = max(ROW_COUNTS)  # sequences that there are; more rows read them again
+MORE_THAN_WINDOW = 64
 LONG_TOKENS = 128
 SEED = 2
 
@@ -46,8 +47,11 @@ class ProofText:
         return rows.remainder(MANY_ROWS)
 
 
-def make_proof_text(bundle: Bundle, max_rows: int) -> ProofText:
-    """That of one version, for a server that runs up to so many rows."""
+def make_proof_text(bundle: Bundle, max_rows: int, window: int = 0) -> ProofText:
+    """That of one version, for a server that runs up to so many rows.
+
+    ``window`` is how many tokens a model with attention sees: its long prompt has more.
+    """
     sizes, limits = bundle.manifest.sizes, bundle.manifest.limits
     some = FEW_ROW_COUNTS if sizes.parameters > MANY_PARAMETERS else ROW_COUNTS
     more = {1 << power for power in range(7, max_rows.bit_length())} | {max_rows}
@@ -63,6 +67,12 @@ def make_proof_text(bundle: Bundle, max_rows: int) -> ProofText:
     for number, tokens in enumerate(([bundle.template.end_id], order[:1], order[:2]), start=1):
         sequences[number] = tuple(tokens * lengths[number])[: lengths[number]]
     num_long = min(LONG_TOKENS, limits.max_prompt_tokens)
+    if window:  # a prompt and its reply may pass it, whatever the limit of a prompt
+        num_long = max(num_long, window + MORE_THAN_WINDOW)
     half = num_long // 2
     long = [order[-1]] * (num_long - half) + [order[n % len(order)] for n in range(half)]
+    # where turns begin, which some models look at
+    turns = bundle.template.render_prompt("")
+    for number, place in enumerate(range(half // 3, num_long, half // 3)):
+        long[place] = turns[number % len(turns)]
     return ProofText(counts, tuple(sequences), tuple(long))

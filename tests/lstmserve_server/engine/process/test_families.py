@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from lstmserve_bundle import open_bundle
 from lstmserve_bundle.manifest import read_manifest
@@ -15,6 +17,7 @@ from support.engines import LoadedModel, load, run_together
 from support.families import SIZES, make_family_version
 from support.random_requests import random_request
 from support.reference import ReferenceDecoder
+from support.stores import accept_files
 from support.torch_threads import torch_threads
 
 OTHERS = sorted(SIZES.keys() - {"stacked"})  # which all other tests are about
@@ -50,6 +53,45 @@ def test_any_schedule_computes_what_the_reference_does(
         replies = run_together(model, [request for request, _ in pool], config)
     for reply, expected in zip(replies, pool, strict=True):
         assert_as_computed(reply, expected)
+
+
+class Forgetful(nn.Module):
+    """Reads prompts that are longer than its window wrongly, and all others right."""
+
+    def __init__(self, model: torch.jit.ScriptModule) -> None:
+        super().__init__()
+        self.model = model
+        self.window: int = model.window
+
+    @torch.jit.export
+    def initial_state(self, rows: int) -> Tensor:
+        state: Tensor = self.model.initial_state(rows)
+        return state
+
+    @torch.jit.export
+    def step(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        found: tuple[Tensor, Tensor] = self.model.step(state, tokens)
+        return found
+
+    @torch.jit.export
+    def prefill(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
+        if tokens.shape[1] > self.window:
+            tokens = tokens.clone()
+            tokens[:, 0] = 7
+        after: Tensor = self.model.prefill(state, tokens, lengths)
+        return after
+
+
+@pytest.mark.parametrize("window", [64, 256])
+def test_the_proof_reads_more_than_attention_sees(
+    tiny_store: Path, tmp_path: Path, window: int
+) -> None:
+    source = tiny_store / "tiny" / "1"
+    folder = make_family_version(source, tmp_path, "hybrid", window=window)
+    path = folder / "model.pt"
+    torch.jit.save(torch.jit.script(Forgetful(torch.jit.load(str(path)))), str(path))  # type: ignore[no-untyped-call]
+    accept_files(folder)
+    assert "read in pieces, and not at once" in load(folder, max_rows=4).difference
 
 
 def test_a_state_holds_what_the_manifest_says(model: LoadedModel) -> None:
