@@ -89,7 +89,8 @@ def test_the_same_command_makes_a_version_of_any_family(
     )
     card = (recipe.parent / "model_store" / "faq" / "README.md").read_text(encoding="utf-8")
     assert f"{family}-lstm" in card
-    assert call(monkeypatch, "continue", recipe, "--from", recipe.parent / "runs" / "faq") == 1
+    run, other = recipe.parent / "runs" / "faq", recipe.parent / "runs" / "more"
+    assert call(monkeypatch, "continue", recipe, "--from", run, "--work", other) == 1
     assert f"is of the family '{family}'; only models" in capsys.readouterr().err
     for model in ("fp32", "stock_int8", "int8"):
         assert float(manifest.evaluation[f"reply_perplexity_{model}"]) > 1
