@@ -12,30 +12,44 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.families.costs import measure_costs
-from benchmarks.families.recall import NETWORKS, NUM_NAMES, recall
+from benchmarks.families.recall import NETWORKS, NUM_NAMES, TASKS, recall
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
 
 mpl.use("agg")  # a file, not a window
 app = typer.Typer(add_completion=False, help=__doc__)
+SIZES = {
+    "distance": "words between the name and the question",
+    "facts": "pairs of a key and a name",
+}
 Kept = Annotated[Path | None, typer.Option("--json", help="Keep the figures here.")]
 
 
 @app.command("recall")
 def run_recall(
-    longest: Annotated[int, typer.Option(min=2, max=256, help="Words in between, at most.")] = 256,
+    task: Annotated[
+        list[str] | None, typer.Option(help="distance or facts; may be given again. Both.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 1000,
-    rows: Annotated[int, typer.Option(min=1, help="Texts that are measured, by distance.")] = 512,
+    rows: Annotated[int, typer.Option(min=1, help="Texts that are measured, by size.")] = 512,
     plot: Annotated[Path | None, typer.Option(help="Draw the curves here.")] = None,
     json: Kept = None,
 ) -> None:
-    """Train a network of each family to recall a name, and count what it recalls when served."""
+    """Train a network of each family to recall names, and count what it recalls when served."""
     console = Console()
-    found = {name: recall(name, longest, steps, rows, console.print) for name in NETWORKS}
-    _show(console, {name: {str(n): s for n, s in each.items()} for name, each in found.items()})
+    unknown = set(task or ()) - TASKS.keys()
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: tasks are {', '.join(TASKS)}")
+    found = {
+        each: {name: recall(name, each, steps, rows, console.print) for name in NETWORKS}
+        for each in task or TASKS
+    }
+    for each, shares in found.items():
+        console.print(f"{each}: share of right names")
+        _show(console, {n: {str(size): x for size, x in s.items()} for n, s in shares.items()})
     if plot is not None:
         _draw(plot, found)
-    write_json(json, describe_run(), {"longest": longest, "steps": steps, "recall": found})
+    write_json(json, describe_run(), {"steps": steps, "recall": found})
 
 
 @app.command("costs")
@@ -57,17 +71,19 @@ def _show(console: Console, found: dict[str, dict[str, float]]) -> None:
     console.print(table)
 
 
-def _draw(path: Path, found: dict[str, dict[int, float]]) -> None:
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    for name, shares in found.items():
-        axes.plot([*shares], [100 * share for share in shares.values()], marker="o", label=name)
-    axes.axhline(100 / NUM_NAMES, color="gray", linestyle=":", label="guessing")
-    axes.set_xscale("log", base=2)
-    axes.set_xlabel("words between the name and the question")
-    axes.set_ylabel("right names, %")
-    axes.grid(alpha=0.3)
-    axes.legend()
+def _draw(path: Path, found: dict[str, dict[str, dict[int, float]]]) -> None:
+    figure = Figure(figsize=(5 * len(found), 4), layout="constrained")
+    for axes, (task, shares) in zip(
+        figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True
+    ):
+        for name, by_size in shares.items():
+            axes.plot([*by_size], [100 * x for x in by_size.values()], marker="o", label=name)
+        axes.axhline(100 / NUM_NAMES, color="gray", linestyle=":", label="guessing")
+        axes.set_xscale("log", base=2)
+        axes.set_xlabel(SIZES[task])
+        axes.set_ylabel("right names, %")
+        axes.grid(alpha=0.3)
+        axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 

@@ -1,8 +1,11 @@
-"""What a network can still say of a name that it read so many tokens ago.
+"""What a network can still say of what it read: a name from far back, or one of many.
 
-A text is random words, among which a mark and a name stand somewhere; after the last word a token
-asks, and the name must follow. The share of right names, by the number of words in between, is
-what the state holds: guessing has one in ``NUM_NAMES``.
+- Task `distance`: a text is random words, among which a mark and a name stand somewhere; after the
+  last word a token asks, and the name must follow. Counted by the number of words in between.
+- Task `facts`: a text is pairs of a key and a name; a token and a key ask, and the name that the
+  key had must follow. Counted by the number of pairs.
+
+Guessing has one in ``NUM_NAMES``.
 """
 
 from __future__ import annotations
@@ -19,12 +22,15 @@ from lstmserve_training.stepper import Served
 
 MARK, ASK, FIRST_NAME = 0, 1, 2
 NUM_NAMES = 32
+FIRST_KEY = FIRST_NAME + NUM_NAMES
+NUM_KEYS = 32
 NUM_TOKENS = 128
-FIRST_WORD = FIRST_NAME + NUM_NAMES
+FIRST_WORD = FIRST_KEY + NUM_KEYS
 ROWS = 64
 LEARNING_RATE = 2e-3
 WARM_UP_STEPS = 50
-# of about the same number of weights
+Texts = tuple[Tensor, Tensor]  # int64 [rows, length], and the name that must follow, [rows]
+Task = Callable[[Sequence[int], torch.Generator], Texts]
 # the window of attention is longer than any text
 NETWORKS = {
     "stacked": ModelConfig(NUM_TOKENS, 128),
@@ -36,35 +42,49 @@ NETWORKS = {
 }
 
 
-def draw_texts(rows: int, between: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Return texts [rows, length], each with so many words between its name and the question."""
-    length = max(between) + 4
+def draw_distances(between: Sequence[int], generator: torch.Generator) -> Texts:
+    """Return texts that have so many words between their name and the question."""
+    rows, length = len(between), max(between) + 4
     texts = torch.randint(FIRST_WORD, NUM_TOKENS, (rows, length), generator=generator)
     names = torch.randint(NUM_NAMES, (rows,), generator=generator) + FIRST_NAME
-    place = length - 2 - torch.tensor(between)
-    row = torch.arange(rows)
+    place, row = length - 2 - torch.tensor(between), torch.arange(rows)
     texts[row, place - 1], texts[row, place], texts[:, -1] = MARK, names, ASK
-    return texts
+    return texts, names
 
 
-def name_of(texts: Tensor) -> Tensor:
-    """Return the name in each text, [rows]."""
-    place = (texts == MARK).int().argmax(dim=1) + 1
-    return texts.gather(1, place.unsqueeze(1)).squeeze(1)
+def draw_facts(counts: Sequence[int], generator: torch.Generator) -> Texts:
+    """Return texts that have so many pairs of a key and a name, behind words where fewer."""
+    rows, most = len(counts), max(counts)
+    keys = torch.rand(rows, NUM_KEYS, generator=generator).argsort(dim=1)[:, :most] + FIRST_KEY
+    names = torch.randint(NUM_NAMES, (rows, most), generator=generator) + FIRST_NAME
+    pairs = torch.stack([keys, names], dim=2).flatten(1)
+    words = torch.randint(FIRST_WORD, NUM_TOKENS, pairs.shape, generator=generator)
+    is_word = torch.arange(2 * most) < 2 * (most - torch.tensor(counts)).unsqueeze(1)
+    pairs = torch.where(is_word, words, pairs)
+    back = (torch.rand(rows, generator=generator) * torch.tensor(counts)).long()
+    row, asked = torch.arange(rows), most - 1 - back
+    question = torch.stack([torch.full((rows,), ASK), keys[row, asked]], dim=1)
+    return torch.cat([pairs, question], dim=1), names[row, asked]
 
 
-def train(config: ModelConfig, longest: int, steps: int, say: Callable[[str], None]) -> StackedLstm:
-    """Return a network that was shown texts of any distance up to the longest."""
+TASKS: dict[str, Task] = {"distance": draw_distances, "facts": draw_facts}
+LONGEST = {"distance": 128, "facts": NUM_KEYS}
+
+
+def train(
+    config: ModelConfig, task: Task, longest: int, steps: int, say: Callable[[str], None]
+) -> StackedLstm:
+    """Return a network that was shown texts of all sizes up to the longest."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     model = make_model(config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
     for step in range(steps):
-        # as many short distances as long ones, and at first no long ones at all
+        # as many small sizes as large ones, and at first no large ones at all
         reach = 1 + (longest - 1) * min(1.0, 2 * (step + 1) / steps)
         drawn = torch.rand(ROWS, generator=generator) * math.log(reach)
-        texts = draw_texts(ROWS, drawn.exp().round().int().tolist(), generator)
-        loss = nn.functional.cross_entropy(model(texts, None)[0][:, -1], name_of(texts))
+        texts, names = task(drawn.exp().round().int().tolist(), generator)
+        loss = nn.functional.cross_entropy(model(texts, None)[0][:, -1], names)
         done = (step + 1) / steps
         rate = LEARNING_RATE * min(1.0, (step + 1) / WARM_UP_STEPS) * (1.02 - done)
         for group in optimizer.param_groups:
@@ -79,23 +99,24 @@ def train(config: ModelConfig, longest: int, steps: int, say: Callable[[str], No
 
 
 @torch.no_grad()
-def measure(served: Served, distances: Sequence[int], rows: int) -> dict[int, float]:
-    """Return the share of right names of a served module, by distance."""
+def measure(served: Served, task: Task, sizes: Sequence[int], rows: int) -> dict[int, float]:
+    """Return the share of right names of a served module, by the size of a text."""
     generator = torch.Generator().manual_seed(1)
     found = {}
-    for distance in distances:
-        texts = draw_texts(rows, [distance] * rows, generator)
+    for size in sizes:
+        texts, names = task([size] * rows, generator)
         lengths = torch.full((rows,), texts.shape[1] - 1)
         state = served.prefill(served.initial_state(rows), texts[:, :-1], lengths)
         scores, _ = served.step(state, texts[:, -1])
-        found[distance] = float((scores.argmax(dim=1) == name_of(texts)).float().mean())
+        found[size] = float((scores.argmax(dim=1) == names).float().mean())
     return found
 
 
 def recall(
-    family: str, longest: int, steps: int, rows: int, say: Callable[[str], None]
+    family: str, task: str, steps: int, rows: int, say: Callable[[str], None]
 ) -> dict[int, float]:
-    """Train a network of a family and return the share of right names, by distance."""
-    model = train(NETWORKS[family], longest, steps, say)
-    distances = [2**power for power in range(int(math.log2(longest)) + 1)]
-    return measure(quantize_model(model, ()), distances, rows)
+    """Train a network of a family for a task, and return the share of right names by size."""
+    longest = LONGEST[task]
+    model = train(NETWORKS[family], TASKS[task], longest, steps, say)
+    sizes = [1 << power for power in range(longest.bit_length())]
+    return measure(quantize_model(model, ()), TASKS[task], sizes, rows)
