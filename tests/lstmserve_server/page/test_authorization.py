@@ -103,6 +103,7 @@ def test_a_person_gives_a_token_and_a_reload_forgets_it(
         page.get_by_label("Token", exact=True).fill(callers.tokens["shop"])
         page.get_by_label("Token", exact=True).press("Enter")
         expect(page.get_by_role("article")).to_be_visible()
+        page.get_by_label("Prompt", exact=True).fill("hello")
         page.get_by_role("button", name="Send").click()
         expect(page.locator("#facts")).to_contain_text("Ended by")
         kept = page.evaluate("[document.cookie, localStorage.length, sessionStorage.length]")

@@ -82,20 +82,24 @@ def test_a_coalesced_stream_goes_on_after_any_token(rare: Served, uncached: Serv
     request = make_request("coalesced?", seed=8, max_tokens=300, min_tokens=300, logprobs=1)
     whole = receive(uncached.generation.Generate(request))
 
-    def cut_and_resume(cut: int) -> None:
+    def cut_and_resume(cut: int) -> int:
         stream = rare.generation.Generate(request)
         received = receive(islice(stream, cut))
         stream.cancel()
         had = len(received.token_ids)
         assert received.token_ids == whole.token_ids[:had]
+        if had == len(whole.token_ids):  # on a busy machine so few messages may carry all of it
+            return had
         rest = receive(rare.generation.Generate(resume(request, received.token_ids, 8)))
         assert received.token_ids + rest.token_ids == whole.token_ids
         assert received.text + rest.text == whole.text
         assert received.logprobs + rest.logprobs == whole.logprobs
         assert rest.end == whole.end
+        return had
 
     with ThreadPoolExecutor(16) as pool:
-        assert [*pool.map(cut_and_resume, range(2, 18))] == [None] * 16
+        cuts = {*pool.map(cut_and_resume, range(2, 18))} - {len(whole.token_ids)}
+    assert cuts
 
 
 def test_tokens_of_another_reply_get_what_follows_them_and_leave_no_trace(
