@@ -31,7 +31,7 @@ from lstmserve_training.errors import PublishError
 from lstmserve_training.export import load_module
 from lstmserve_training.families import FAMILIES
 from lstmserve_training.int8_lstm import ACTIVATION_SCALE, ACTIVATION_ZERO_POINT
-from lstmserve_training.recipe.sections import OF_FAMILY
+from lstmserve_training.recipe.network import OF_FAMILY
 from lstmserve_training.recipe.toml import flatten, write_toml
 from lstmserve_training.work import (
     BEST_NAME,

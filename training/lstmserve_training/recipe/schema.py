@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from lstmserve_bundle.manifest import Name
 from lstmserve_training.recipe.classifier import ClassifierSection
+from lstmserve_training.recipe.network import ModelSection
 from lstmserve_training.recipe.sections import (
     Augmentation,
     Cleaning,
@@ -14,7 +15,6 @@ from lstmserve_training.recipe.sections import (
     EvaluationSection,
     Kind,
     LimitsSection,
-    ModelSection,
     Publishing,
     SamplingSection,
     Section,

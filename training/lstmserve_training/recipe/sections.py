@@ -10,21 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from lstmserve_bundle.manifest import MAX_EXAMPLE_PROMPTS, MAX_STATE, ROW_STEP, ExamplePrompt
+from lstmserve_bundle.manifest import MAX_EXAMPLE_PROMPTS, ROW_STEP, ExamplePrompt
 
 Kind = Literal["replies", "conversations", "lines", "text"]
 Mask = Literal["numbers", "emails", "links"]
 
-# keys that a family needs, and others do not have
-OF_FAMILY: dict[str, frozenset[str]] = {
-    "stacked": frozenset(),
-    "projected": frozenset({"projection"}),
-    "hybrid": frozenset({"attention", "heads", "window"}),
-    "attentive": frozenset({"attention", "heads", "window"}),
-}
-OF_FAMILIES = frozenset().union(*OF_FAMILY.values())
-MAX_WINDOW = 1024  # 255 * 64 * window, the largest sum, stays below 2^24, too
-MAX_HIDDEN = 2048  # 64 * 127 * hidden, the largest sum, stays below 2^24: exact as a float
 MIN_VOCABULARY = 320  # every byte is a token, and the special ones are
 
 
@@ -255,104 +245,6 @@ class WeightsSection(Section):
         default="",
     )
     unknown: str = key("the token of what is in no vocabulary; empty: a usual one", default="")
-
-
-class ModelSection(Section):
-    """The network: an embedding, LSTM layers, and an output layer.
-
-    Families differ in what the layers hand on, and in what the output layer reads.
-    """
-
-    family: Literal["stacked", "projected", "hybrid", "attentive"] = key(
-        "`stacked`: LSTM layers; `projected`: layers of many cells that hand on few values; "
-        "`hybrid`: layers, and attention over the last tokens; `attentive`: layers, and attention "
-        "over what was asked",
-        default="stacked",
-    )
-    hidden: int = key(
-        f"values per layer, a multiple of {ROW_STEP}",
-        ge=ROW_STEP,
-        le=MAX_HIDDEN,
-        multiple_of=ROW_STEP,
-        default=256,
-    )
-    layers: int = key("LSTM layers", ge=1, le=8, default=2)
-    projection: int = key(
-        f"`projected` only: values that leave a layer, a multiple of {ROW_STEP}, below `hidden`",
-        ge=0,
-        le=MAX_HIDDEN,
-        multiple_of=ROW_STEP,
-        default=0,
-    )
-    attention: int = key(
-        f"`hybrid` and `attentive` only: values of a key, a multiple of {ROW_STEP}",
-        ge=0,
-        le=MAX_HIDDEN,
-        multiple_of=ROW_STEP,
-        default=0,
-    )
-    heads: int = key(
-        "`hybrid` and `attentive` only: heads, which share `attention` evenly",
-        ge=0,
-        le=32,
-        default=0,
-    )
-    window: int = key(
-        f"`hybrid` and `attentive` only: tokens that attention sees, a multiple of {ROW_STEP}",
-        ge=0,
-        le=MAX_WINDOW,
-        multiple_of=ROW_STEP,
-        default=0,
-    )
-    embedding: int = key(
-        "values of an embedding beside an output layer of its own; 0: one table is both, as wide "
-        "as a layer",
-        ge=0,
-        le=MAX_HIDDEN,
-        default=0,
-    )
-    dropout: float = key("dropout between layers", ge=0, le=0.9, default=0.2)
-    locked_dropout: bool = key(
-        "whether embeddings and outputs lose the same values at all steps of a document's segment",
-        default=False,
-    )
-    weight_drop: float = key(
-        "share of recurrent weights left out of each training step", ge=0, le=0.9, default=0.0
-    )
-
-    @model_validator(mode="after")
-    def _keys_are_those_of_the_family(self) -> ModelSection:
-        own = OF_FAMILY[self.family]
-        for name in sorted(OF_FAMILIES):
-            if bool(getattr(self, name)) != (name in own):
-                what = "is missing: it is a key" if name in own else "is no key"
-                raise ValueError(f"{name} {what} of the family {self.family!r}")
-        if self.projection >= self.hidden:
-            raise ValueError(f"projection must be below hidden, {self.hidden}")
-        if self.projection and self.weight_drop:
-            raise ValueError("weight_drop is no key of the family 'projected'")
-        if self.heads:
-            self._check_attention()
-        return self
-
-    def _check_attention(self) -> None:
-        if self.attention % self.heads:
-            raise ValueError(f"attention must be a multiple of heads, {self.heads}")
-        if self.hidden + self.attention > MAX_HIDDEN:
-            raise ValueError(f"hidden and attention together must be at most {MAX_HIDDEN}")
-        state = 2 * self.layers * self.hidden + 2 * self.attention * self.window + ROW_STEP
-        if state > MAX_STATE:
-            raise ValueError(
-                f"a state would have {state} values, of which {MAX_STATE} are allowed: lower "
-                "window or attention, on whose product it depends"
-            )
-
-    def own_keys(self) -> dict[str, Any]:
-        """Return what decides the network, without the keys of other families."""
-        others = OF_FAMILIES - OF_FAMILY[self.family]
-        # a run that began when there was one family is still the same run
-        is_first = self.family == "stacked"
-        return self.model_dump(exclude=set(others | ({"family"} if is_first else set())))
 
 
 class TrainingSection(Section):
