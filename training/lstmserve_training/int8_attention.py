@@ -80,8 +80,8 @@ class Int8AttentionLstm(nn.Module):
 
     A state row is that of the stacked LSTM, then the ring, the count of positions written (exact up
     to 2^24 of them, far above the limit of a prompt and a reply), and whether positions are written
-    now. With ``pausing``, a token that pauses ends writing, and one
-    that resumes begins it anew: the ring then holds what was asked, and not the reply.
+    now. A token that pauses ends writing, and one that resumes begins it again: the ring then
+    holds what was asked, and not the reply. Where no token does either, all positions are written.
     """
 
     pauses: Tensor
@@ -144,7 +144,7 @@ class Int8AttentionLstm(nn.Module):
         return read[:, self.width :].view(-1, 2 * self.heads, self.part)
 
     def turn(self, writing: Tensor, tokens: Tensor) -> None:
-        """Let the tokens say whether positions are written from now on."""
+        """Update whether positions are written, by the tokens that are read."""
         writing.masked_fill_(self.pauses.index_select(0, tokens), 0.0)
         writing.masked_fill_(self.resumes.index_select(0, tokens), 1.0)
 
@@ -159,7 +159,8 @@ class Int8AttentionLstm(nn.Module):
         recurrent, ring, count, writing = self.parts(state)
         top, row, column = self.lstm.read(recurrent, tokens, lengths)
         is_read = torch.arange(tokens.shape[1]) < lengths.unsqueeze(1)
-        written = self.written(tokens, writing) & is_read
+        is_writing = self.is_writing(tokens, writing)
+        written = is_writing & is_read
         order = written.cumsum(dim=1)  # of the positions of a row, from 1
         # of what would be overwritten at once nothing is written: no place is written twice
         is_last = written & (order > order[:, -1:] - self.window)
@@ -170,12 +171,15 @@ class Int8AttentionLstm(nn.Module):
         ring[row, :, slots] = entries[chosen]
         count.add_(order[:, -1])
         last = (lengths - 1).clamp(min=0).unsqueeze(1)
-        turned = self.written(tokens, writing).gather(1, last).squeeze(1).to(writing.dtype)
+        turned = is_writing.gather(1, last).squeeze(1).to(writing.dtype)
         writing.copy_(torch.where(lengths > 0, turned, writing))
         return state
 
-    def written(self, tokens: Tensor, writing: Tensor) -> Tensor:
-        """Which positions are written; tokens int64 [rows, T], writing [rows] -> bool [rows, T]."""
+    def is_writing(self, tokens: Tensor, writing: Tensor) -> Tensor:
+        """Which positions are written; tokens int64 [rows, T], writing [rows] -> bool [rows, T].
+
+        As in training (``AttentionLstm``), and as `turn` does token by token.
+        """
         pauses = self.pauses[tokens]
         is_turn = pauses | self.resumes[tokens]
         number = torch.arange(tokens.shape[1]).expand_as(tokens)
@@ -206,4 +210,5 @@ def quantize_attention(model: AttentionLstm, never: Sequence[int]) -> Int8Attent
 
 
 def _doubled(layer: nn.Linear) -> Int8Linear:
+    """Return twice a layer's product, for the sigmoid that stands for its tanh."""
     return quantized_linear(2 * layer.weight.float(), 2 * layer.bias.float())
