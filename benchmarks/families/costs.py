@@ -7,7 +7,7 @@ import time
 import torch
 
 from lstmserve_training.families import make_model, quantize_model
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import LanguageModel, ModelConfig
 from lstmserve_training.speed import one_thread, tokens_per_second
 from lstmserve_training.stepper import Served
 
@@ -20,6 +20,9 @@ NETWORKS = {
     "hybrid": ModelConfig(NUM_TOKENS, 512, family="hybrid", attention=64, heads=2, window=256),
     "attentive": ModelConfig(
         NUM_TOKENS, 512, family="attentive", attention=64, heads=2, window=256
+    ),
+    "transformer": ModelConfig(
+        NUM_TOKENS, 384, 4, family="transformer", attention=64, heads=2, window=192
     ),
 }
 
@@ -43,7 +46,7 @@ def measure_costs(seconds: float, rounds: int) -> dict[str, dict[str, float]]:
 
 
 @torch.no_grad()
-def _make(config: ModelConfig) -> StackedLstm:
+def _make(config: ModelConfig) -> LanguageModel:
     model = make_model(config)
     model.train()(torch.randint(NUM_TOKENS, (8, 8)), None)  # how large projected values are
     return model.eval()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmserve_training.families import make_model, quantize_model
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import LanguageModel, ModelConfig
 from lstmserve_training.stepper import Served
 
 MARK, ASK, FIRST_NAME = 0, 1, 2
@@ -38,6 +38,9 @@ NETWORKS = {
     "hybrid": ModelConfig(NUM_TOKENS, 128, 1, family="hybrid", attention=64, heads=2, window=320),
     "attentive": ModelConfig(
         NUM_TOKENS, 128, 1, family="attentive", attention=64, heads=2, window=320, pauses=(ASK,)
+    ),
+    "transformer": ModelConfig(
+        NUM_TOKENS, 128, 2, family="transformer", attention=64, heads=2, window=320
     ),
 }
 
@@ -73,7 +76,7 @@ LONGEST = {"distance": 128, "facts": NUM_KEYS}
 
 def train(
     config: ModelConfig, task: Task, longest: int, steps: int, say: Callable[[str], None]
-) -> StackedLstm:
+) -> LanguageModel:
     """Return a network that was shown texts of all sizes up to the longest."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)

@@ -32,7 +32,6 @@ ROW_STEP = 64
 
 ROLES = frozenset({"user", "agent"})
 
-FamilyName = Literal["stacked-lstm", "projected-lstm", "hybrid-lstm", "attentive-lstm"]
 PositiveInt = Annotated[int, Field(gt=0)]
 RowLength = Annotated[int, Field(gt=0, multiple_of=ROW_STEP)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -155,7 +154,7 @@ class Manifest(StrictModel):
     schema_version: Literal[1]
     name: Name
     version: Annotated[int, Field(gt=0, le=MAX_VERSION)]
-    family: FamilyName
+    family: Name  # of networks: to be told; all have one contract
     description: str
     license: str
     sizes: SizesManifest

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import ModelConfig
 from lstmserve_training.proving import check_bits
 from lstmserve_training.speed import one_thread
+from lstmserve_training.stacked import StackedLstm
 from support.tiny_checkpoint import write_tiny_data
 
 NUM_TOKENS = 128

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.testbed.process import run_program
 from lstmserve_bundle import open_bundle
 from lstmserve_training import cli
+from lstmserve_training.families import FAMILIES
 from support.small_run import write_small_run
 
 STEPS = ["prepare", "train", "quantize", "evaluate", "publish"]
@@ -69,6 +70,7 @@ def test_one_command_leads_from_text_to_a_version(
         ("projected", ["model.hidden=128", "model.projection=64"]),
         ("hybrid", ["model.attention=64", "model.heads=2", "model.window=64"]),
         ("attentive", ["model.attention=64", "model.heads=1", "model.window=128"]),
+        ("transformer", ["model.attention=64", "model.heads=2", "model.window=128"]),
     ],
 )
 def test_the_same_command_makes_a_version_of_any_family(
@@ -82,13 +84,13 @@ def test_the_same_command_makes_a_version_of_any_family(
     assert call(monkeypatch, "run", recipe, *keys) == 0
     assert capsys.readouterr().err == ""
     manifest = open_bundle(recipe.parent / "model_store" / "faq" / "1").manifest
-    assert manifest.family == f"{family}-lstm"
+    assert manifest.family == FAMILIES[family].name
     own = dict(key.split("=") for key in sizes if "hidden" not in key)
     assert (
         own.items() <= {key: str(value) for key, value in manifest.training.facts.items()}.items()
     )
     card = (recipe.parent / "model_store" / "faq" / "README.md").read_text(encoding="utf-8")
-    assert f"{family}-lstm" in card
+    assert FAMILIES[family].name in card
     run, other = recipe.parent / "runs" / "faq", recipe.parent / "runs" / "more"
     assert call(monkeypatch, "continue", recipe, "--from", run, "--work", other) == 1
     assert f"is of the family '{family}'; only models" in capsys.readouterr().err

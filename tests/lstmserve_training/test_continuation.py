@@ -24,11 +24,12 @@ from lstmserve_training.continuation.consolidation import (
 )
 from lstmserve_training.continuation.text import add_earlier_text
 from lstmserve_training.documents import Corpus, Document, Documents, Part, load_corpus, save_corpus
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import ModelConfig
 from lstmserve_training.perplexity import perplexity
 from lstmserve_training.recipe.reading import read_recipe
 from lstmserve_training.recipe.sections import Continuation, TrainingSection
 from lstmserve_training.run import Run
+from lstmserve_training.stacked import StackedLstm
 from lstmserve_training.stepper import FloatLstm
 from lstmserve_training.train import Trainer
 from lstmserve_training.work import read_tokenizer

@@ -13,10 +13,10 @@ from lstmserve_training.checkpoint import load_best
 from lstmserve_training.distillation import Teacher
 from lstmserve_training.documents import collate, load_corpus
 from lstmserve_training.errors import TrainingError
-from lstmserve_training.model import StackedLstm
 from lstmserve_training.recipe.reading import read_recipe
 from lstmserve_training.recipe.sections import Distillation
 from lstmserve_training.run import Run
+from lstmserve_training.stacked import StackedLstm
 from lstmserve_training.work import CORPUS_NAME
 from support.families import make_network
 from support.small_run import write_small_run

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lstmserve_training.families import quantize_model
-from lstmserve_training.model import StackedLstm
+from lstmserve_training.model import LanguageModel
 from lstmserve_training.stepper import Served, Stepper, make_stepper, stock_int8
 from support.families import SIZES, make_network
 
@@ -17,13 +17,13 @@ LONG = 150  # more than the window
 
 
 @pytest.fixture(scope="module", params=SIZES)
-def model(request: pytest.FixtureRequest) -> StackedLstm:
+def model(request: pytest.FixtureRequest) -> LanguageModel:
     turns = {"pauses": (REPLY,), "resumes": (ASK,)} if request.param == "attentive" else {}
     return make_network(request.param, NUM_TOKENS, **turns)
 
 
 @pytest.fixture(scope="module")
-def served(model: StackedLstm) -> Served:
+def served(model: LanguageModel) -> Served:
     return quantize_model(model, [1])
 
 
@@ -42,7 +42,7 @@ def read(stepper: Stepper, tokens: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def test_a_network_reads_in_segments_and_steps_what_it_reads_at_once(model: StackedLstm) -> None:
+def test_a_network_reads_in_segments_and_steps_what_it_reads_at_once(model: LanguageModel) -> None:
     tokens = draw_tokens(3, LONG)
     tokens[:, 40], tokens[1:, 90] = REPLY, ASK
     whole, _ = model(tokens, None)
@@ -54,7 +54,7 @@ def test_a_network_reads_in_segments_and_steps_what_it_reads_at_once(model: Stac
 
 @torch.no_grad()
 def test_the_served_module_is_the_network_to_within_its_rounding(
-    model: StackedLstm, served: Served
+    model: LanguageModel, served: Served
 ) -> None:
     tokens = draw_tokens(4, 40)
     expected, found = model(tokens, None)[0], read(served, tokens)
@@ -76,7 +76,7 @@ def test_prompts_of_any_length_are_read_side_by_side_bit_for_bit(served: Served)
 
 
 @torch.no_grad()
-def test_stock_quantization_runs_beside_it(model: StackedLstm) -> None:
+def test_stock_quantization_runs_beside_it(model: LanguageModel) -> None:
     tokens = draw_tokens(2, 12)
     found, expected = read(stock_int8(model, ()), tokens), model(tokens, None)[0]
     assert (found - expected).square().mean() < 0.05 * expected.var()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from lstmserve_training.model import LockedDropout, ModelConfig, StackedLstm
+from lstmserve_training.model import LockedDropout, ModelConfig
+from lstmserve_training.stacked import StackedLstm
 
 
 def make(**keys: float) -> StackedLstm:

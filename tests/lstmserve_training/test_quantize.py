@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from lstmserve_training.errors import DataError, ExportError
 from lstmserve_training.export import check_same_bits, export, load_module
 from lstmserve_training.int8_lstm import Int8Linear, Int8Lstm
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import ModelConfig
 from lstmserve_training.quantize import quantize, quantize_channels, use_quantized_engine
+from lstmserve_training.stacked import StackedLstm
 from lstmserve_training.stepper import FloatLstm, stock_int8
 
 NEVER = [0, 1]

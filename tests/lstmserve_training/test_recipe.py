@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmserve_training.errors import MissingInputError, RecipeError
+from lstmserve_training.families import FAMILIES
+from lstmserve_training.recipe.network import OF_FAMILY
 from lstmserve_training.recipe.reading import check, known_keys, read_recipe
 from lstmserve_training.recipe.shipped import find_recipe, list_recipes
 from lstmserve_training.recipe.toml import differences, flatten, write_toml, write_value
@@ -70,7 +72,7 @@ def test_keys_are_overridden_in_order(path: Path) -> None:
         ("model.hidden=100", r"model\.hidden: .*multiple of 64 \(found 100\)"),
         ("model.window=64", r"window is no key of the family 'stacked'"),
         ("model.family=hybrid", r"attention is missing: it is a key of the family 'hybrid'"),
-        ("model.family=linear", r"model\.family: .*'attentive' \(found 'linear'\)"),
+        ("model.family=linear", r"model\.family: .*'transformer' \(found 'linear'\)"),
         ("model.hidden=4096", r"model\.hidden: .*less than or equal to 2048"),
         ("kind=poems", r"kind: .*'replies', 'conversations', 'lines' or 'text' \(found 'poems'\)"),
         ("license=", r"license: .*at least 1 character"),
@@ -98,6 +100,27 @@ def test_everything_that_is_wrong_is_told_at_once(path: Path) -> None:
         read_recipe(path, ["training.epoch=3", "model.hidden=7", "colour=blue"])
     for word in ("training.epoch:", "model.hidden:", "colour:"):
         assert f"{path}: {word}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("model.heads=3", "attention must be a multiple of heads, 3"),
+        ("model.hidden=1088", "twice hidden must be at most 2048"),
+        ("model.layers=8", "a state would have 262208 values, of which 131072 are allowed"),
+        ("model.weight_drop=0.5", "weight_drop is no key of the family 'transformer'"),
+    ],
+)
+def test_what_a_transformer_cannot_be_is_named(path: Path, override: str, said: str) -> None:
+    sizes = ["family=transformer", "attention=128", "heads=2", "window=128"]
+    overrides = [f"model.{size}" for size in sizes]
+    assert read_recipe(path, overrides).model.window == 128
+    with pytest.raises(RecipeError, match=said):
+        read_recipe(path, [*overrides, override])
+
+
+def test_every_family_of_recipes_can_be_made() -> None:
+    assert FAMILIES.keys() == OF_FAMILY.keys()
 
 
 @pytest.mark.parametrize("text", ["name = \nkind", "[a]\n[a]\n", "= 1"])

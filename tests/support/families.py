@@ -12,7 +12,7 @@ from lstmserve_bundle.bundle import MODEL_NAME
 from lstmserve_bundle.fingerprint import FINGERPRINT_NAME
 from lstmserve_training.export import export
 from lstmserve_training.families import FAMILIES, make_model, quantize_model
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import LanguageModel, ModelConfig
 from support.stores import accept_files, copy_version, drop_file, edit_manifest
 
 SIZES = {
@@ -20,17 +20,18 @@ SIZES = {
     "projected": ModelConfig(0, 128, projection=64),
     "hybrid": ModelConfig(0, 64, attention=64, heads=2, window=64),
     "attentive": ModelConfig(0, 64, layers=1, attention=128, heads=4, window=64),
+    "transformer": ModelConfig(0, 64, layers=2, attention=64, heads=2, window=64),
 }
 
 
-def make_network(family: str, num_tokens: int, **changes: object) -> StackedLstm:
+def make_network(family: str, num_tokens: int, **changes: object) -> LanguageModel:
     """Return a network whose weights are random, and large enough for its replies to vary."""
     torch.manual_seed(5)
     config = replace(SIZES[family], num_tokens=num_tokens, family=family, dropout=0.0, **changes)  # type: ignore[arg-type]
     model = make_model(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "slopes" not in name:
+            if "slopes" not in name and "steepness" not in name:
                 parameter.mul_(2)
         # what it projects is served by how large that was while it trained
         model.train()(torch.randint(num_tokens, (8, 32)), None)

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import torch
 
 from lstmserve_server.engine.output import FinishReason, TokenLogprobs
 from lstmserve_server.engine.request import GenerationRequest
 from support.engines import LoadedModel
 from support.reference_form import ReferenceForm, ReferenceGrammar
-from support.reference_model import Floats, ReferenceModel, read_parameters
+from support.reference_model import Floats, ReferenceLstm
 from support.reference_sampler import choose, log_probabilities
+from support.reference_transformer import ReferenceTransformer
 
 
 @dataclass
@@ -25,11 +29,32 @@ class ReferenceReply:
     logprobs: list[TokenLogprobs] = field(default_factory=list)
 
 
+State = TypeVar("State")
+
+
+class ReferenceModel(Protocol[State]):
+    """Reads tokens and says what may follow; what it remembers is its own affair."""
+
+    def initial_state(self) -> State:
+        """Nothing read."""
+
+    def read(self, state: State, token_id: int) -> State:
+        """The state after one more token."""
+
+    def logits(self, state: State) -> Floats:
+        """Of the next token: [tokens]."""
+
+
+def _read_model(model: LoadedModel) -> ReferenceModel[Any]:
+    module = torch.jit.load(str(model.bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
+    return ReferenceTransformer(module) if hasattr(module, "blocks") else ReferenceLstm(module)
+
+
 class ReferenceDecoder:
     """Answers requests to one model."""
 
     def __init__(self, model: LoadedModel) -> None:
-        self._model = ReferenceModel(read_parameters(model))
+        self._model = _read_model(model)
         self._end_id = model.bundle.template.end_id
 
     def reply(

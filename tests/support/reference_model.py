@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from support.engines import LoadedModel
-
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
 
@@ -30,13 +28,19 @@ class Product:
 
 @dataclass(frozen=True)
 class AttentionParameters:
-    """What attention multiplies by, and which tokens end and begin the writing of positions."""
+    """What attention multiplies by."""
 
     reading: Product  # of queries, keys and values
-    output: Product
     slopes: Floats  # [heads]
     window: int
     scale: np.float32
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How what attention finds is read, and which tokens end and begin the writing of positions."""
+
+    combine: Product
     pauses: npt.NDArray[np.bool_]
     resumes: npt.NDArray[np.bool_]
 
@@ -52,39 +56,42 @@ class Parameters:
     projections: tuple[Product, ...]  # of what leaves each layer; none where all of it does
     output: Product
     attention: AttentionParameters | None
+    turns: Turns | None
 
 
-def read_parameters(model: LoadedModel) -> Parameters:
+def _read_parameters(whole: torch.jit.ScriptModule) -> Parameters:
     """The numbers in a version's `model.pt`, however that file packs them."""
-    whole = torch.jit.load(str(model.bundle.model_path), map_location="cpu")  # type: ignore[no-untyped-call]
     module = whole.lstm if hasattr(whole, "lstm") else whole
     cells = [cell for _, cell in module.cells.named_children()]
     (_, tokens), *inputs = module.inputs.named_children()
     return Parameters(
         tokens.rows.numpy().astype(np.float32),
         tokens.scales.numpy(),
-        tuple(_unpack(product) for _, product in inputs),
-        tuple(_unpack(cell.product) for cell in cells),
-        tuple(_unpack(cell.projection) for cell in cells if hasattr(cell, "projection")),
-        _unpack(module.output),
-        _read_attention(whole) if hasattr(whole, "attention") else None,
+        tuple(unpack(product) for _, product in inputs),
+        tuple(unpack(cell.product) for cell in cells),
+        tuple(unpack(cell.projection) for cell in cells if hasattr(cell, "projection")),
+        unpack(module.output),
+        read_attention(whole.attention) if hasattr(whole, "attention") else None,
+        _read_turns(whole) if hasattr(whole, "attention") else None,
     )
 
 
-def _read_attention(module: torch.jit.ScriptModule) -> AttentionParameters:
-    attention = module.attention
+def read_attention(attention: torch.jit.ScriptModule) -> AttentionParameters:
+    """The numbers of one layer of attention."""
     return AttentionParameters(
-        _unpack(attention.reading.product),
-        _unpack(attention.output.product),
-        attention.slopes.numpy(),
+        unpack(attention.reading.product),
+        attention.slopes.numpy().ravel(),
         attention.window,
         np.float32(attention.scale),
-        module.pauses.numpy(),
-        module.resumes.numpy(),
     )
 
 
-def _unpack(linear: torch.jit.ScriptModule) -> Product:
+def _read_turns(module: torch.jit.ScriptModule) -> Turns:
+    return Turns(unpack(module.combine.product), module.pauses.numpy(), module.resumes.numpy())
+
+
+def unpack(linear: torch.jit.ScriptModule) -> Product:
+    """The numbers of one product."""
     weights, bias = torch.ops.quantized.linear_unpack(linear.packed)
     return Product(
         weights.int_repr().numpy().astype(np.int32),
@@ -103,11 +110,12 @@ class State:
     is_writing: bool = True
 
 
-class ReferenceModel:
+class ReferenceLstm:
     """Reads tokens and says what may follow."""
 
-    def __init__(self, parameters: Parameters) -> None:
-        self._parameters = parameters
+    def __init__(self, module: torch.jit.ScriptModule) -> None:
+        """The module as it lies in a version."""
+        self._parameters = _read_parameters(module)
 
     def initial_state(self) -> State:
         """Nothing read."""
@@ -125,43 +133,43 @@ class ReferenceModel:
         added = p.token_rows[token_id] * p.token_scales[token_id]
         for layer, recurrent in enumerate(p.recurrent):
             if layer > 0:
-                added = _multiply(p.inputs[layer - 1], hidden[-1])
-            gates = _multiply(recurrent, state.hidden[layer]) + added
+                added = multiply(p.inputs[layer - 1], hidden[-1])
+            gates = multiply(recurrent, state.hidden[layer]) + added
             h, c = _lstm_cell(gates, state.cells[layer])
             if p.projections:
-                values = np.rint(_multiply(p.projections[layer], h))
+                values = np.rint(multiply(p.projections[layer], h))
                 h = values.clip(-64, 64).astype(np.int32)
             hidden.append(h)
             cells.append(c)
         after = State(tuple(hidden), tuple(cells), state.positions, state.is_writing)
-        return after if p.attention is None else _write(p.attention, after, token_id)
+        if p.attention is None or p.turns is None:
+            return after
+        return _write(p.attention, p.turns, after, token_id)
 
     def logits(self, state: State) -> Floats:
         """Of the next token: [tokens]."""
-        top, attention = state.hidden[-1], self._parameters.attention
-        if attention is not None:
-            found = _attend(attention, top, state.positions)
-            top = _bounded(attention.output, np.concatenate([top, found]))
-        return _multiply(self._parameters.output, top)
+        p, top = self._parameters, state.hidden[-1]
+        if p.attention is not None and p.turns is not None:
+            query = np.split(bounded(multiply(p.attention.reading, top)), 3)[0]
+            found = attend(p.attention, query, state.positions)
+            top = bounded(multiply(p.turns.combine, np.concatenate([top, found])))
+        return multiply(p.output, top)
 
 
-def _write(attention: AttentionParameters, state: State, token_id: int) -> State:
+def _write(attention: AttentionParameters, turns: Turns, state: State, token_id: int) -> State:
     """Keep the key and the value of a token that was read, if positions are written now."""
-    is_writing = (state.is_writing and not attention.pauses[token_id]) or attention.resumes[
-        token_id
-    ]
+    is_writing = (state.is_writing and not turns.pauses[token_id]) or turns.resumes[token_id]
     positions = state.positions
     if is_writing:
-        read = _bounded(attention.reading, state.hidden[-1])
+        read = bounded(multiply(attention.reading, state.hidden[-1]))
         positions = (*positions, read[len(read) // 3 :])[-attention.window :]
     return State(state.hidden, state.cells, positions, bool(is_writing))
 
 
-def _attend(
-    attention: AttentionParameters, top: Integers, positions: tuple[Integers, ...]
+def attend(
+    attention: AttentionParameters, query: Integers, positions: tuple[Integers, ...]
 ) -> Integers:
-    """What the top layer's values find among the positions, in 64ths."""
-    query = np.split(_bounded(attention.reading, top), 3)[0]
+    """What a query finds among the keys and values of positions, in 64ths."""
     if not positions:
         return np.zeros_like(query)
     heads, found = len(attention.slopes), []
@@ -180,13 +188,12 @@ def _attend(
     return np.concatenate(found)
 
 
-def _bounded(product: Product, source: Integers) -> Integers:
-    """64 times the tanh of half of what the product gives, rounded."""
-    sigmoid = _sigmoid(_multiply(product, source))
-    return np.rint(sigmoid * np.float32(128) - np.float32(64)).astype(np.int32)
+def bounded(values: Floats) -> Integers:
+    """64 times the tanh of half of the values, rounded."""
+    return np.rint(sigmoid(values) * np.float32(128) - np.float32(64)).astype(np.int32)
 
 
-def _multiply(product: Product, source: Integers) -> Floats:
+def multiply(product: Product, source: Integers) -> Floats:
     """The sums are exact, and so are their products with a power of two: one rounding."""
     sums = product.weights @ source
     return sums.astype(np.float32) * product.scales + product.bias
@@ -198,13 +205,14 @@ def _lstm_cell(gates: Floats, cell: Floats) -> tuple[Integers, Floats]:
     The module keeps its cells doubled: a factor of two rounds nothing, and changes no bit here.
     """
     two = np.float32(2)
-    i, f, o, g = np.split(_sigmoid(gates), 4)
+    i, f, o, g = np.split(sigmoid(gates), 4)
     cell = cell * f + two * (g * i) - i
-    hidden = two * (_sigmoid(two * cell) * o) - o
+    hidden = two * (sigmoid(two * cell) * o) - o
     return np.rint(np.float32(64) * hidden).astype(np.int32), cell
 
 
-def _sigmoid(x: Floats) -> Floats:
+def sigmoid(x: Floats) -> Floats:
+    """Of a whole row."""
     values: Floats = torch.sigmoid(torch.from_numpy(x)).numpy()
     return values
 

@@ -15,7 +15,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lstmserve_training.model import ModelConfig, StackedLstm, State
+from lstmserve_training.model import ModelConfig, State
+from lstmserve_training.stacked import StackedLstm
 
 FAR = -1e9  # a score that leaves no weight
 
@@ -26,7 +27,6 @@ class Attention(nn.Module):
     def __init__(self, hidden: int, width: int, heads: int) -> None:
         super().__init__()
         self.reading = nn.Linear(hidden, 3 * width)
-        self.output = nn.Linear(hidden + width, hidden)
         # the first heads look near, the last ones far
         self.log_slopes = nn.Parameter(-torch.arange(heads, dtype=torch.float32) - 2.0)
         self.heads, self.width = heads, width
@@ -77,6 +77,7 @@ class AttentionLstm(StackedLstm):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.attention = Attention(config.hidden, config.attention, config.heads)
+        self.combine = nn.Linear(config.hidden + config.attention, config.hidden)
         for name, tokens in (("pauses", config.pauses), ("resumes", config.resumes)):
             flags = torch.zeros(config.num_tokens, dtype=torch.bool)
             flags[list(tokens)] = True
@@ -94,7 +95,7 @@ class AttentionLstm(StackedLstm):
         order = is_written.cumsum(dim=1)  # of the positions written
         distance, is_seen = self._see(order, is_written, token_ids.shape[1])
         found = self.attention.find(query, entries, distance, is_seen)
-        output = self.attention.output(torch.cat([hidden, self.dropout(found)], dim=-1)).tanh()
+        output = self.combine(torch.cat([hidden, self.dropout(found)], dim=-1)).tanh()
         # the last positions written are the last of a stable order
         last = is_written.int().argsort(dim=1, stable=True)[:, -self.config.window :]
         kept = entries.gather(1, last.unsqueeze(2).expand(-1, -1, entries.shape[2]))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lstmserve_training.errors import DataError
 from lstmserve_training.families import make_model
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import LanguageModel, ModelConfig
 from lstmserve_training.work import BEST_NAME, require
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ class Progress:
 class Checkpoint:
     """A trained model, ready for use, with the settings that made it."""
 
-    model: StackedLstm
+    model: LanguageModel
     settings: dict[str, Any]
     progress: Progress
 
 
 def save_model(
-    path: Path, model: StackedLstm, settings: dict[str, Any], progress: Progress
+    path: Path, model: LanguageModel, settings: dict[str, Any], progress: Progress
 ) -> None:
     """Write a model that no further training is to go on with."""
     saved = {"model": model.state_dict(), "config": asdict(model.config), "train": settings}
@@ -53,7 +53,7 @@ def save_model(
 
 def save_checkpoint(
     path: Path,
-    model: StackedLstm,
+    model: LanguageModel,
     optimizer: torch.optim.Optimizer,
     settings: dict[str, Any],
     progress: Progress,

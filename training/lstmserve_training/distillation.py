@@ -18,14 +18,14 @@ from lstmserve_training.work import TOKENIZER_NAME, require
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lstmserve_training.model import StackedLstm, State
+    from lstmserve_training.model import LanguageModel, State
     from lstmserve_training.recipe.sections import Distillation
 
 
 class Teacher:
     """A trained model that reads along, segment by segment."""
 
-    def __init__(self, model: StackedLstm, section: Distillation, device: torch.device) -> None:
+    def __init__(self, model: LanguageModel, section: Distillation, device: torch.device) -> None:
         self.section = section
         self._model = model.to(device).eval().requires_grad_(requires_grad=False)
         self._state: State | None = None

@@ -15,23 +15,28 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lstmserve_training.attention import AttentionLstm
-from lstmserve_training.int8_lstm import Int8Linear, Int8Lstm
+from lstmserve_training.attention import Attention, AttentionLstm
+from lstmserve_training.int8_lstm import Int8Lstm
 from lstmserve_training.quantize import quantize, quantized_linear
+
+
+def bounded(values: Tensor) -> Tensor:
+    """Twice what a tanh is of -> whole numbers, 64 times the tanh, in place."""
+    found: Tensor = values.sigmoid_().mul_(128).sub_(64).round_()  # tanh(x) = 2 sigmoid(2x) - 1
+    return found
 
 
 class Bounded(nn.Module):
     """A product whose results are whole numbers: 64 times their tanh, rounded."""
 
-    def __init__(self, product: Int8Linear) -> None:
-        """The product gives twice what the tanh is of: tanh(x) = 2 sigmoid(2x) - 1."""
+    def __init__(self, layer: nn.Linear) -> None:
+        """The layer as it was trained."""
         super().__init__()
-        self.product = product
+        self.product = quantized_linear(2 * layer.weight.float(), 2 * layer.bias.float())
 
     def forward(self, x: Tensor) -> Tensor:
         """Whole numbers float32 [rows, in] -> whole numbers float32 [rows, out]."""
-        values: Tensor = self.product(x).sigmoid_().mul_(128).sub_(64).round_()
-        return values
+        return bounded(self.product(x))
 
 
 class Int8Attention(nn.Module):
@@ -44,35 +49,53 @@ class Int8Attention(nn.Module):
     slopes: Tensor
     places: Tensor
 
-    def __init__(
-        self, reading: Bounded, output: Bounded, slopes: Tensor, window: int, scale: float
-    ) -> None:
-        """Slopes float32 [heads] are what a position of distance loses, in bits."""
+    def __init__(self, attention: Attention, window: int) -> None:
+        """Attention as it was trained."""
         super().__init__()
-        self.reading = reading
-        self.output = output
-        self.register_buffer("slopes", slopes)
+        self.reading = Bounded(attention.reading)
+        # what a position of distance loses, in bits
+        slopes = attention.slopes.detach() / math.log(2)
+        self.register_buffer("slopes", slopes.view(-1, 1, 1))
         self.register_buffer("places", torch.arange(window, dtype=torch.float32))
         self.window = window
-        self.heads = len(slopes)
-        self.scale = scale
+        self.width = attention.width
+        self.heads = attention.heads
+        self.part = attention.width // attention.heads
+        # of products of whole numbers, which are 64 times the trained values, in bits
+        self.scale = attention.scale / 64**2 / math.log(2)
+
+    def by_head(self, read: Tensor) -> Tensor:
+        """Keys and values of what was read, [rows, 3 * width] -> [rows, 2 * heads, part]."""
+        return read[:, self.width :].view(-1, 2 * self.heads, self.part)
 
     def forward(self, query: Tensor, ring: Tensor, count: Tensor) -> Tensor:
         """Query [rows, width], ring, count of positions ever written [rows, 1] -> [rows, width]."""
         # the newest position has distance 0; those never written are as far as they can be
-        distance = torch.remainder(count - 1 - self.places, self.window)
-        is_there = distance < count
+        distance = torch.remainder(count - 1 - self.places, self.window).view(-1, 1, 1, self.window)
+        is_there = distance < count.view(-1, 1, 1, 1)
+        queries = query.view(-1, self.heads, 1, self.part)
         parts = ring.unbind(1)  # keys of every head, then values of every head
-        found: list[Tensor] = []
-        for head, part in enumerate(query.unsqueeze(1).chunk(self.heads, dim=2)):
-            scores = torch.bmm(part, parts[head].transpose(1, 2)).squeeze(1)  # exact
-            scores = scores * self.scale - self.slopes[head] * distance
-            scores = scores.masked_fill_(~is_there, -1e30)
-            scores = scores.sub_(scores.amax(dim=1, keepdim=True))
-            weights = torch.exp2(scores).mul_(255).round_().mul_(is_there)  # [rows, window]
-            sums = torch.bmm(weights.unsqueeze(1), parts[self.heads + head]).squeeze(1)  # exact
-            found.append(sums / weights.sum(dim=1, keepdim=True).clamp_(min=1.0))
-        return torch.cat(found, dim=1).round_()
+        # batches of all heads would have to be copied together first; the sums are exact
+        scores = [
+            torch.bmm(queries[:, head], parts[head].transpose(1, 2)) for head in range(self.heads)
+        ]
+        weights = self.weigh(torch.stack(scores, dim=1), distance, is_there)
+        sums = [torch.bmm(weights[:, head], parts[self.heads + head]) for head in range(self.heads)]
+        return self.mean(torch.stack(sums, dim=1), weights).flatten(1)
+
+    def weigh(self, scores: Tensor, distance: Tensor, is_seen: Tensor) -> Tensor:
+        """Products of queries and keys [rows, heads, T, P] -> weights, whole numbers up to 255.
+
+        Distance and what is seen are [rows, 1, T, P]; P is a multiple of 64.
+        """
+        scores = scores * self.scale - self.slopes * distance
+        scores = scores.masked_fill_(~is_seen, -1e30)
+        scores = scores.sub_(scores.amax(dim=3, keepdim=True))
+        return torch.exp2(scores).mul_(255).round_().mul_(is_seen)
+
+    def mean(self, sums: Tensor, weights: Tensor) -> Tensor:
+        """Weighted sums [rows, heads, T, part] -> whole numbers; 0 where nothing is seen."""
+        return sums.div_(weights.sum(dim=3, keepdim=True).clamp_(min=1.0)).round_()
 
 
 class Int8AttentionLstm(nn.Module):
@@ -88,16 +111,19 @@ class Int8AttentionLstm(nn.Module):
     resumes: Tensor
 
     def __init__(
-        self, lstm: Int8Lstm, attention: Int8Attention, width: int, flags: tuple[Tensor, Tensor]
+        self,
+        lstm: Int8Lstm,
+        attention: Int8Attention,
+        combine: Bounded,
+        flags: tuple[Tensor, Tensor],
     ) -> None:
         """Flags are bool [tokens]: which pause writing, and which resume it."""
         super().__init__()
         self.lstm = lstm
         self.attention = attention
-        self.width = width
+        self.combine = combine
+        self.width = attention.width
         self.window = attention.window
-        self.heads = attention.heads
-        self.part = width // attention.heads
         self.num_tokens = lstm.num_tokens
         self.recurrent = lstm.layers * (lstm.width + lstm.hidden)
         self.top = (lstm.layers - 1) * lstm.width  # where the top layer's hidden values begin
@@ -115,7 +141,9 @@ class Int8AttentionLstm(nn.Module):
     def parts(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Views: the LSTM's part, the ring, count and writing [rows]."""
         end = self.recurrent + self.window * 2 * self.width
-        ring = state[:, self.recurrent : end].view(-1, 2 * self.heads, self.window, self.part)
+        ring = state[:, self.recurrent : end].view(
+            -1, 2 * self.attention.heads, self.window, self.attention.part
+        )
         return state[:, : self.recurrent], ring, state[:, -2], state[:, -1]
 
     @torch.jit.export
@@ -128,7 +156,7 @@ class Int8AttentionLstm(nn.Module):
         self.lstm.advance(recurrent, tokens)
         top = recurrent[:, self.top : self.top + self.lstm.width].contiguous()
         read = self.attention.reading(top)
-        query, entry = read[:, : self.width].contiguous(), self.by_head(read)
+        query, entry = read[:, : self.width].contiguous(), self.attention.by_head(read)
         self.turn(writing, tokens)
         rows = torch.arange(tokens.shape[0])
         slots = torch.remainder(count, self.window).long()
@@ -136,12 +164,8 @@ class Int8AttentionLstm(nn.Module):
         ring[rows, :, slots] = torch.where(writing.view(-1, 1, 1) > 0, entry, kept)
         count.add_(writing)
         found = self.attention(query, ring, count.unsqueeze(1))
-        hidden = self.attention.output(torch.cat([top, found], dim=1))
+        hidden = self.combine(torch.cat([top, found], dim=1))
         return self.lstm.output(hidden), state
-
-    def by_head(self, read: Tensor) -> Tensor:
-        """Keys and values of what was read, [rows, 3 * width] -> [rows, 2 * heads, part]."""
-        return read[:, self.width :].view(-1, 2 * self.heads, self.part)
 
     def turn(self, writing: Tensor, tokens: Tensor) -> None:
         """Update whether positions are written, by the tokens that are read."""
@@ -164,7 +188,7 @@ class Int8AttentionLstm(nn.Module):
         order = written.cumsum(dim=1)  # of the positions of a row, from 1
         # of what would be overwritten at once nothing is written: no place is written twice
         is_last = written & (order > order[:, -1:] - self.window)
-        entries = self.by_head(self.attention.reading(top))
+        entries = self.attention.by_head(self.attention.reading(top))
         chosen = is_last[row, column]
         row, column = row[chosen], column[chosen]
         slots = torch.remainder(count[row].long() + order[row, column] - 1, self.window)
@@ -192,23 +216,12 @@ class Int8AttentionLstm(nn.Module):
         """Multiply by oneDNN from this many rows on; the bits are the same."""
         self.lstm.widen(rows)
         self.attention.reading.product.widen(rows)
-        self.attention.output.product.widen(rows)
+        self.combine.product.widen(rows)
 
 
 @torch.no_grad()
 def quantize_attention(model: AttentionLstm, never: Sequence[int]) -> Int8AttentionLstm:
     """The served module of a trained model; it never writes the tokens in ``never``."""
-    attention = model.attention
-    reading = Bounded(_doubled(attention.reading))
-    output = Bounded(_doubled(attention.output))
-    # of products of whole numbers, which are 64 times the trained values, in bits
-    scale = attention.scale / 64**2 / math.log(2)
-    slopes = attention.slopes.detach() / math.log(2)
-    served = Int8Attention(reading, output, slopes, model.config.window, scale)
+    attention = Int8Attention(model.attention, model.config.window)
     flags = (model.pauses.clone(), model.resumes.clone())
-    return Int8AttentionLstm(quantize(model, never), served, attention.width, flags)
-
-
-def _doubled(layer: nn.Linear) -> Int8Linear:
-    """Return twice a layer's product, for the sigmoid that stands for its tanh."""
-    return quantized_linear(2 * layer.weight.float(), 2 * layer.bias.float())
+    return Int8AttentionLstm(quantize(model, never), attention, Bounded(model.combine), flags)

@@ -1,4 +1,4 @@
-"""The stacked LSTM as it is trained, in floating point."""
+"""What every network has as it is trained, in floating point: sizes, embedding, output layer."""
 
 from __future__ import annotations
 
@@ -85,12 +85,11 @@ class LockedDropout(nn.Module):
         return values * mask / (1 - self.share)
 
 
-class StackedLstm(nn.Module):
-    """Embedding, stacked LSTM, and an output layer that may share the embedding's weights.
+class LanguageModel(nn.Module):
+    """Embedding, layers that read it, and an output layer that may share the embedding's weights.
 
-    Weight tying (Press and Wolf, 2017) halves the parameters that a small corpus can
-    overfit; dropout stands only between layers (Zaremba et al., 2014), and with
-    ``weight_drop`` on the recurrent weights as well (Merity et al., 2018).
+    Weight tying (Press and Wolf, 2017) halves the parameters that a small corpus can overfit. A
+    family says what the layers are: ``_make_layers``, ``_read`` and ``zero_state``.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -98,7 +97,7 @@ class StackedLstm(nn.Module):
         self.config = config
         width = config.embedding or config.width
         self.embedding = nn.Embedding(config.num_tokens, width)
-        self.lstm = self._make_lstm(width)
+        self._make_layers(width)
         dropout = LockedDropout if config.locked_dropout else nn.Dropout
         self.dropout = dropout(config.dropout)
         self.output_bias = nn.Parameter(torch.zeros(config.num_tokens))
@@ -106,26 +105,14 @@ class StackedLstm(nn.Module):
             self.output_weight = nn.Parameter(torch.empty(config.num_tokens, config.width))
         self._initialize()
 
-    def _make_lstm(self, width: int) -> nn.Module:
-        """Return the layers, of which the first reads so many values."""
-        config = self.config
-        return nn.LSTM(
-            width, config.hidden, config.layers, batch_first=True, dropout=config.between
-        )
+    def _make_layers(self, width: int) -> None:
+        """Set the layers, of which the first reads so many values."""
+        raise NotImplementedError
 
     def _initialize(self) -> None:
-        hidden = self.config.hidden
         nn.init.normal_(self.embedding.weight, std=1 / self.config.embedding_scale)
         if not self.config.is_tied:
             nn.init.normal_(self.output_weight, std=1 / math.sqrt(self.config.width))
-        for name, parameter in self.lstm.named_parameters():
-            own = name.rpartition(".")[2]
-            if own.startswith("bias_ih"):
-                # forget gates start open (Jozefowicz et al., 2015); order: i, f, g, o
-                nn.init.zeros_(parameter)
-                nn.init.ones_(parameter[hidden : 2 * hidden])
-            elif own.startswith("bias"):
-                nn.init.zeros_(parameter)
 
     @property
     def output_weights(self) -> Tensor:
@@ -144,26 +131,9 @@ class StackedLstm(nn.Module):
         return self._read(self.dropout(embedded), state)
 
     def _read(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """The LSTM; while it trains, without a share of its recurrent weights."""
-        share = self.config.weight_drop
-        if not self.training or not share or state is None:
-            found: tuple[Tensor, State] = self.lstm(inputs, state)
-            return found
-        weights = [
-            nn.functional.dropout(weight, share) if name.startswith("weight_hh") else weight
-            for name, weight in self.lstm.named_parameters()
-        ]
-        # what nn.LSTM itself calls, with the weights that it has
-        hidden, h, c = torch._VF.lstm(  # noqa: SLF001
-            inputs, state, weights, True, len(state[0]), self.config.between, True, False, True
-        )
-        return hidden, (h, c)
+        """Embeddings [rows, steps, width] -> what the output layer reads, and the state."""
+        raise NotImplementedError
 
     def zero_state(self, rows: int) -> State:
-        """Zeros for h [layers, rows, width] and c [layers, rows, hidden] of every layer."""
-        config, device = self.config, self.output_bias.device
-        h, c = (
-            torch.zeros(config.layers, rows, each, device=device)
-            for each in (config.width, config.hidden)
-        )
-        return h, c
+        """Return the state before the first token, of so many rows, where the model is."""
+        raise NotImplementedError

@@ -11,7 +11,8 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from lstmserve_training.model import ModelConfig, StackedLstm, State
+from lstmserve_training.model import ModelConfig, State
+from lstmserve_training.stacked import StackedLstm
 
 MOMENTUM = 0.01  # of the mean squares: they are those of the last hundred segments or so
 
@@ -26,10 +27,10 @@ class ProjectedLstm(StackedLstm):
         super().__init__(config)
         self.register_buffer("mean_squares", torch.zeros(config.layers, config.projection))
 
-    def _make_lstm(self, width: int) -> nn.Module:
+    def _make_layers(self, width: int) -> None:
         config = self.config
         widths = [width] + [config.projection] * (config.layers - 1)
-        return nn.ModuleList(
+        self.lstm = nn.ModuleList(
             nn.LSTM(each, config.hidden, batch_first=True, proj_size=config.projection)
             for each in widths
         )

@@ -14,7 +14,8 @@ from lstmserve_training.int8_lstm import (
     Int8Lstm,
     TokenRows,
 )
-from lstmserve_training.model import StackedLstm
+from lstmserve_training.model import LanguageModel
+from lstmserve_training.stacked import StackedLstm
 
 WEIGHT_LIMIT = 127
 # exp() of such a logit is exactly 0: the token can never be chosen
@@ -57,7 +58,7 @@ def quantize(model: StackedLstm, never: Sequence[int]) -> Int8Lstm:
     return Int8Lstm(tokens, products, cells, output)
 
 
-def output_bias_without(model: StackedLstm, never: Sequence[int]) -> Tensor:
+def output_bias_without(model: LanguageModel, never: Sequence[int]) -> Tensor:
     """Return the bias of the output layer [tokens], by which some tokens are never written."""
     bias = model.output_bias.detach().clone()
     bias[list(never)] = NEVER

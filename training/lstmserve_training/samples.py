@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lstmserve_bundle.tokenizer import Tokenizer
-    from lstmserve_training.model import StackedLstm
+    from lstmserve_training.model import LanguageModel
     from lstmserve_training.recipe.schema import Recipe
     from lstmserve_training.recipe.sections import SamplingSection
 
 NUM_PROMPTS = 3
 
 
-def make_sampler(recipe: Recipe, work: Path) -> Callable[[StackedLstm], list[tuple[str, str]]]:
+def make_sampler(recipe: Recipe, work: Path) -> Callable[[LanguageModel], list[tuple[str, str]]]:
     """What shows, after each epoch, what a model replies to the recipe's prompts."""
     tokenizer = read_tokenizer(work)
     manifest = read_template(work)
@@ -33,7 +33,7 @@ def make_sampler(recipe: Recipe, work: Path) -> Callable[[StackedLstm], list[tup
     never = never_tokens(manifest, tokenizer)
     prompts = choose_prompts(recipe, work, template)
 
-    def sample(model: StackedLstm) -> list[tuple[str, str]]:
+    def sample(model: LanguageModel) -> list[tuple[str, str]]:
         stepper = make_stepper(model, never)
         speaker = Speaker(stepper, tokenizer, template, recipe.sampling)
         tokens = recipe.evaluation.sample_tokens

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from lstmserve_training.int8_lstm import known_deprecations
-from lstmserve_training.model import StackedLstm, State
+from lstmserve_training.model import LanguageModel, State
 from lstmserve_training.quantize import output_bias_without, use_quantized_engine
+from lstmserve_training.stacked import StackedLstm
 
 
 class Stepper(Protocol):
@@ -77,7 +78,7 @@ class FloatLstm(nn.Module):
 class FloatNetwork(nn.Module):
     """Any other trained model, likewise; its state is one row of all that it remembers."""
 
-    def __init__(self, model: StackedLstm, never: Sequence[int] = ()) -> None:
+    def __init__(self, model: LanguageModel, never: Sequence[int] = ()) -> None:
         """Tokens in ``never`` are given no probability, as in the served module."""
         super().__init__()
         self.model = model
@@ -101,10 +102,11 @@ class FloatNetwork(nn.Module):
         return torch.cat([part.transpose(0, 1).flatten(1) for part in state], dim=1)
 
 
-def make_stepper(model: StackedLstm, never: Sequence[int] = ()) -> FloatLstm | FloatNetwork:
+def make_stepper(model: LanguageModel, never: Sequence[int] = ()) -> FloatLstm | FloatNetwork:
     """Return a trained model behind the served contract, in evaluation mode."""
-    kind = FloatLstm if model.config.family == "stacked" else FloatNetwork
-    return kind(model, never).eval()
+    if isinstance(model, StackedLstm) and model.config.family == "stacked":
+        return FloatLstm(model, never).eval()
+    return FloatNetwork(model, never).eval()
 
 
 def can_be_scripted(stepper: Stepper) -> bool:
@@ -112,7 +114,7 @@ def can_be_scripted(stepper: Stepper) -> bool:
     return not isinstance(stepper, FloatNetwork)
 
 
-def _output_layer(model: StackedLstm, never: Sequence[int]) -> nn.Linear:
+def _output_layer(model: LanguageModel, never: Sequence[int]) -> nn.Linear:
     """Return the output layer, with the model's own weights, that never writes these tokens."""
     config = model.config
     # "meta": no memory, and no random numbers drawn in the middle of a training run
@@ -122,7 +124,7 @@ def _output_layer(model: StackedLstm, never: Sequence[int]) -> nn.Linear:
     return output
 
 
-def stock_int8(model: StackedLstm, never: Sequence[int]) -> Stepper:
+def stock_int8(model: LanguageModel, never: Sequence[int]) -> Stepper:
     """What ``torch.ao.quantization.quantize_dynamic`` makes of the model.
 
     Of a stacked LSTM it is TorchScript; others run as they are.

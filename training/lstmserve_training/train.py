@@ -28,7 +28,7 @@ from lstmserve_training.documents import Corpus, Places, collate, make_batches, 
 from lstmserve_training.errors import DataError, TrainingError
 from lstmserve_training.families import make_model
 from lstmserve_training.importing.published import read_model
-from lstmserve_training.model import OF_SHAPE, ModelConfig, StackedLstm, State
+from lstmserve_training.model import OF_SHAPE, LanguageModel, ModelConfig, State
 from lstmserve_training.perplexity import perplexity
 from lstmserve_training.recipe.toml import flatten
 from lstmserve_training.reporting import StepFacts
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 # keys that change no weight
 UNRELATED = {"checkpoint_minutes", "tensorboard", "label_weight"}
 Samples = list[tuple[str, str]]
-Sampler = Callable[[StackedLstm], Samples]
+Sampler = Callable[[LanguageModel], Samples]
 
 
 def learning_rate(step: int, total: int, section: TrainingSection) -> float:
@@ -96,7 +96,7 @@ class Trainer:
         device: str | None = None,
         *,
         special_ids: Sequence[int] = (),
-        first: StackedLstm | None = None,
+        first: LanguageModel | None = None,
         consolidation: Consolidation | None = None,
         teacher: Teacher | None = None,
         sampler: Sampler = lambda _model: [],
@@ -301,7 +301,7 @@ class Trainer:
         self._model.load_state_dict(_with_new_tokens(self._model, first))
 
 
-def _with_new_tokens(model: StackedLstm, first: StackedLstm) -> dict[str, Tensor]:
+def _with_new_tokens(model: LanguageModel, first: LanguageModel) -> dict[str, Tensor]:
     """The weights of ``first``; tokens that it has not keep what ``model`` begins with."""
     found = first.state_dict()
     for name, fresh in model.state_dict().items():

@@ -14,7 +14,7 @@ from lstmserve_training.devices import pick_device
 from lstmserve_training.distillation import Teacher, find_teacher
 from lstmserve_training.documents import load_corpus
 from lstmserve_training.importing.published import read_model
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import LanguageModel, ModelConfig
 from lstmserve_training.reporting import (
     LogReporter,
     Reporter,
@@ -106,7 +106,7 @@ def _turn_tokens(
 
 def _begin(
     recipe: Recipe, model: ModelConfig, folder: Path, work: Path
-) -> tuple[StackedLstm | None, Consolidation | None]:
+) -> tuple[LanguageModel | None, Consolidation | None]:
     """The weights to start from, and what keeps them; nothing of both in a run of its own."""
     section = recipe.continuation
     if section is None:

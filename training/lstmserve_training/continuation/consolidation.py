@@ -17,7 +17,8 @@ from torch import Tensor
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.documents import Corpus, load_corpus
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import LanguageModel, ModelConfig
+from lstmserve_training.stacked import StackedLstm
 from lstmserve_training.work import BEST_NAME, CORPUS_NAME, FISHER_NAME, require
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Consolidation:
     weights: Weights
     fisher: Weights
 
-    def penalty(self, model: StackedLstm) -> Tensor:
+    def penalty(self, model: LanguageModel) -> Tensor:
         """What the distance from the earlier weights costs, in nats per token."""
         costs = [
             (self.fisher[name] * (weight - self.weights[name]).square()).sum()
@@ -55,7 +56,7 @@ class Consolidation:
         return Consolidation(self.strength, *moved)
 
 
-def widen(model: StackedLstm, config: ModelConfig) -> StackedLstm:
+def widen(model: LanguageModel, config: ModelConfig) -> LanguageModel:
     """The model with more tokens, each as unlikely at first as the least likely there was."""
     wider = StackedLstm(config)
     known = model.config.num_tokens
@@ -71,7 +72,7 @@ def widen(model: StackedLstm, config: ModelConfig) -> StackedLstm:
 
 
 def consolidate(
-    section: Continuation, earlier: Path, first: StackedLstm, work: Path, seed: int
+    section: Continuation, earlier: Path, first: LanguageModel, work: Path, seed: int
 ) -> Consolidation | None:
     """Of the weights that training starts from; None where it is switched off.
 
@@ -93,7 +94,7 @@ def consolidate(
     return Consolidation(section.consolidation, weights, _pad(fisher, weights))
 
 
-def fisher_information(model: StackedLstm, documents: list[Document], seed: int) -> Weights:
+def fisher_information(model: LanguageModel, documents: list[Document], seed: int) -> Weights:
     """The mean, per token, of the squared derivative of its log-likelihood by each weight.
 
     The tokens are the model's own choices after the text as it stands: what it would say is what

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from lstmserve_training.errors import DataError
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import ModelConfig
 from lstmserve_training.recipe.network import MAX_HIDDEN
+from lstmserve_training.stacked import StackedLstm
 from lstmserve_training.tokenizer import round_up
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lstmserve_training.importing.network import Original
     from lstmserve_training.int8_lstm import Int8Lstm
-    from lstmserve_training.model import StackedLstm
+    from lstmserve_training.stacked import StackedLstm
 
 ROWS = 16
 MAX_DOCUMENTS = 200

@@ -20,8 +20,9 @@ from lstmserve_training.checkpoint import load_best
 from lstmserve_training.errors import DataError
 from lstmserve_training.export import load_module
 from lstmserve_training.int8_lstm import ACTIVATION_SCALE
-from lstmserve_training.model import ModelConfig, StackedLstm
+from lstmserve_training.model import LanguageModel, ModelConfig
 from lstmserve_training.quantize import NEVER, use_quantized_engine
+from lstmserve_training.stacked import StackedLstm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def is_published(folder: Path) -> bool:
     return (folder / MANIFEST_NAME).is_file()
 
 
-def read_model(folder: Path) -> StackedLstm:
+def read_model(folder: Path) -> LanguageModel:
     """The model of a run, or of a published version; raises DataError."""
     return read_published(folder) if is_published(folder) else load_best(folder).model
 

@@ -9,12 +9,13 @@ from pydantic import model_validator
 from lstmserve_bundle.manifest import MAX_STATE, ROW_STEP
 from lstmserve_training.recipe.sections import Section, key
 
-# keys that a family needs, and others do not have
+# every family of networks, and the keys that it needs and others do not have
 OF_FAMILY: dict[str, frozenset[str]] = {
     "stacked": frozenset(),
     "projected": frozenset({"projection"}),
     "hybrid": frozenset({"attention", "heads", "window"}),
     "attentive": frozenset({"attention", "heads", "window"}),
+    "transformer": frozenset({"attention", "heads", "window"}),
 }
 OF_FAMILIES = frozenset().union(*OF_FAMILY.values())
 MAX_WINDOW = 1024  # 255 * 64 * window, the largest sum, stays below 2^24, too
@@ -32,10 +33,10 @@ class ModelSection(Section):
     Families differ in what the layers hand on, and in what the output layer reads.
     """
 
-    family: Literal["stacked", "projected", "hybrid", "attentive"] = key(
+    family: Literal["stacked", "projected", "hybrid", "attentive", "transformer"] = key(
         "`stacked`: LSTM layers; `projected`: layers of many cells that hand on few values; "
         "`hybrid`: layers, and attention over the last tokens; `attentive`: layers, and attention "
-        "over what was asked",
+        "over what was asked; `transformer`: layers of attention, and none that recur",
         default="stacked",
     )
     hidden: int = key(
@@ -50,16 +51,16 @@ class ModelSection(Section):
         f"`projected` only: values that leave a layer, a multiple of {ROW_STEP}, below `hidden`"
     )
     attention: int = _optional_width(
-        f"`hybrid` and `attentive` only: values of a key, a multiple of {ROW_STEP}"
+        f"`hybrid`, `attentive`, `transformer`: values of a key, a multiple of {ROW_STEP}"
     )
     heads: int = key(
-        "`hybrid` and `attentive` only: heads, which share `attention` evenly",
+        "`hybrid`, `attentive`, `transformer`: heads, which share `attention` evenly",
         ge=0,
         le=32,
         default=0,
     )
     window: int = _optional_width(
-        f"`hybrid` and `attentive` only: tokens that attention sees, a multiple of {ROW_STEP}",
+        f"`hybrid`, `attentive`, `transformer`: tokens it looks back on, a multiple of {ROW_STEP}",
         MAX_WINDOW,
     )
     embedding: int = key(
@@ -87,8 +88,8 @@ class ModelSection(Section):
                 raise ValueError(f"{name} {what} of the family {self.family!r}")
         if self.projection >= self.hidden:
             raise ValueError(f"projection must be below hidden, {self.hidden}")
-        if self.projection and self.weight_drop:
-            raise ValueError("weight_drop is no key of the family 'projected'")
+        if self.weight_drop and self.family in {"projected", "transformer"}:
+            raise ValueError(f"weight_drop is no key of the family {self.family!r}")
         if self.heads:
             self._check_attention()
         return self
@@ -96,14 +97,25 @@ class ModelSection(Section):
     def _check_attention(self) -> None:
         if self.attention % self.heads:
             raise ValueError(f"attention must be a multiple of heads, {self.heads}")
-        if self.hidden + self.attention > MAX_HIDDEN:
-            raise ValueError(f"hidden and attention together must be at most {MAX_HIDDEN}")
-        state = 2 * self.layers * self.hidden + 2 * self.attention * self.window + ROW_STEP
+        if self.family == "transformer":
+            inputs, what = 2 * self.hidden, "twice hidden"  # of a feed-forward layer
+        else:
+            inputs, what = self.hidden + self.attention, "hidden and attention together"
+        if inputs > MAX_HIDDEN:
+            raise ValueError(f"{what} must be at most {MAX_HIDDEN}")
+        state = self._state_with_attention()
         if state > MAX_STATE:
             raise ValueError(
                 f"a state would have {state} values, of which {MAX_STATE} are allowed: lower "
                 "window or attention, on whose product it depends"
             )
+
+    def _state_with_attention(self) -> int:
+        """Return how many values a state has: recurrent ones, a ring of entries, and a count."""
+        ring = 2 * self.attention * self.window
+        if self.family == "transformer":
+            return self.layers * ring + ROW_STEP
+        return 2 * self.layers * self.hidden + ring + ROW_STEP
 
     def own_keys(self) -> dict[str, Any]:
         """Return what decides the network, without the keys of other families."""
