@@ -98,6 +98,21 @@ def test_the_same_command_makes_a_version_of_any_family(
         assert float(manifest.evaluation[f"reply_perplexity_{model}"]) > 1
 
 
+def test_a_teacher_is_named_on_the_command_line(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "run", recipe, "training.epochs=1") == 0
+    student = ["training.epochs=1", "--teacher", "faq/1", "--work", recipe.parent / "student"]
+    for step in ("prepare", "train"):
+        assert call(monkeypatch, step, recipe, *student) == 0
+    capsys.readouterr()
+    assert call(monkeypatch, "train", recipe, *student, "--print-config") == 0
+    document = tomllib.loads(capsys.readouterr().out)
+    assert document["distillation"]["teacher"] == "faq/1"
+    assert call(monkeypatch, "train", recipe, "--teacher", "faq/9") == 1
+    assert "'faq/9' is neither NAME/VERSION in the store" in capsys.readouterr().err
+
+
 def test_each_verb_takes_one_step(
     recipe: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

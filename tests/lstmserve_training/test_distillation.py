@@ -92,7 +92,7 @@ def far_from_teacher(folder: Path, made: Run) -> float:
         return float(judge.cost(batch.token_ids, logits, batch.weights))
 
 
-@pytest.mark.parametrize("teacher", ["runs/faq", "model_store/faq/1"])
+@pytest.mark.parametrize("teacher", ["runs/faq", "model_store/faq/1", "faq/1"])
 def test_a_student_of_another_family_comes_nearer_to_its_teacher(
     folder: Path, teacher: str
 ) -> None:

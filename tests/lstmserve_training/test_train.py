@@ -187,7 +187,9 @@ def test_training_learns_and_keeps_the_best(tmp_path: Path) -> None:
 def test_a_run_that_was_cut_off_ends_with_the_same_weights(
     tmp_path: Path, cuts: tuple[int, ...], clock: Callable[[], float]
 ) -> None:
-    config = CONFIG.model_copy(update={"token_noise": 0.2, "label_smoothing": 0.1})
+    config = CONFIG.model_copy(
+        update={"token_noise": 0.2, "label_smoothing": 0.1, "scheduled_sampling": 0.5}
+    )
     (whole := tmp_path / "whole").mkdir()
     (cut := tmp_path / "cut").mkdir()
     total = run(whole, config).steps[-1]
@@ -260,6 +262,20 @@ def test_other_settings_do_not_continue_a_run(tmp_path: Path) -> None:
     run(tmp_path)
     with pytest.raises(DataError, match=r"last\.pt was made with other settings"):
         run(tmp_path, TrainingSection(epochs=5))
+
+
+def test_scheduled_sampling_changes_what_is_learned_and_who_has_none_goes_on(
+    tmp_path: Path,
+) -> None:
+    without, some = CONFIG, CONFIG.model_copy(update={"scheduled_sampling": 0.5})
+    assert "scheduled_sampling" not in without.own_keys()
+    assert some.own_keys()["scheduled_sampling"] == 0.5
+    found = []
+    for name, config in (("without", without), ("some", some)):
+        (tmp_path / name).mkdir()
+        run(tmp_path / name, config)
+        found.append(read_checkpoint(tmp_path / name / "last.pt")["model"]["embedding.weight"])
+    assert not torch.equal(*found)
 
 
 def test_noise_spares_special_tokens_and_hits_its_share_of_the_rest() -> None:

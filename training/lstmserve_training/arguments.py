@@ -29,6 +29,15 @@ Resume = Annotated[
         help="Go on where the run stopped, or set its weights aside and train anew.",
     ),
 ]
+TeacherName = Annotated[
+    str | None,
+    typer.Option(
+        "--teacher",
+        metavar="MODEL",
+        help="Learn from a model with the same tokens, too: NAME/VERSION in the store, or a "
+        "folder; the key distillation.teacher.",
+    ),
+]
 PrintConfig = Annotated[
     bool, typer.Option("--print-config", help="Print what is in force as a recipe, and end.")
 ]
@@ -38,6 +47,11 @@ def read(path: Path, overrides: Sequence[str] | None) -> Recipe:
     from lstmserve_training.recipe.reading import read_recipe
 
     return read_recipe(path, overrides or ())
+
+
+def with_teacher(teacher: str | None, overrides: Sequence[str] | None) -> list[str]:
+    """The keys put in force, of which a teacher that was named is one."""
+    return [*([f"distillation.teacher={teacher}"] if teacher else ()), *(overrides or ())]
 
 
 def make_run(

@@ -16,11 +16,13 @@ from lstmserve_training.arguments import (
     PrintConfig,
     RecipePath,
     Resume,
+    TeacherName,
     Work,
     in_force,
     make_run,
     read,
     where_of,
+    with_teacher,
 )
 from lstmserve_training.classifying.cli import classifier
 from lstmserve_training.errors import TrainingError
@@ -77,9 +79,11 @@ def run(
     work: Work = None,
     device: Device = None,
     resume: Resume = True,
+    teacher: TeacherName = None,
     print_config: PrintConfig = False,
 ) -> None:
     """Do everything the recipe says; what has not changed since the last time is skipped."""
+    overrides = with_teacher(teacher, overrides)
     _run(recipe, overrides, work, device, resume=resume, print_config=print_config)
 
 
@@ -135,8 +139,10 @@ def _step(name: str, text: str) -> None:
         work: Work = None,
         device: Device = None,
         resume: Resume = True,
+        teacher: TeacherName = None,
         print_config: PrintConfig = False,
     ) -> None:
+        overrides = with_teacher(teacher, overrides)
         given = read(recipe, overrides)
         if print_config:
             _print(in_force(given, recipe, where_of(given, recipe, work)))

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lstmserve_training.errors import DataError
-from lstmserve_training.importing.published import read_model
+from lstmserve_training.errors import DataError, TrainingError
+from lstmserve_training.importing.published import find_model, read_model
 from lstmserve_training.work import TOKENIZER_NAME, require
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lstmserve_training.model import LanguageModel, State
+    from lstmserve_training.recipe.schema import Recipe
     from lstmserve_training.recipe.sections import Distillation
 
 
@@ -52,13 +53,26 @@ class Teacher:
         return (divergence * weights).sum() / weights.sum().clamp(min=1.0) / scale**2
 
 
-def find_teacher(section: Distillation, folder: Path, work: Path, device: torch.device) -> Teacher:
-    """Return the teacher of a run in ``work``; raises DataError where it has other tokens."""
-    where = folder / section.teacher
+def find_teacher(recipe: Recipe, folder: Path) -> Path:
+    """Return the folder of the model that a recipe learns from; raises MissingInputError."""
+    if recipe.distillation is None:
+        raise TrainingError("the recipe has no section [distillation]: give --teacher NAME/VERSION")
+    store = folder / recipe.publish.store
+    return find_model(recipe.distillation.teacher, folder, store, "distillation.teacher")
+
+
+def make_teacher(recipe: Recipe, folder: Path, work: Path, device: torch.device) -> Teacher | None:
+    """Return the teacher of a run in ``work``, if it has one.
+
+    Raises DataError where that has other tokens.
+    """
+    if recipe.distillation is None:
+        return None
+    where = find_teacher(recipe, folder)
     own = require(work, TOKENIZER_NAME).read_bytes()
     if require(where, TOKENIZER_NAME).read_bytes() != own:
         raise DataError(
             f"distillation.teacher: {where} has other tokens than this run: take its tokenizer, "
-            'tokenizer.kind = "file"'
+            f"tokenizer.kind=file tokenizer.file={where}"
         )
-    return Teacher(read_model(where), section, device)
+    return Teacher(read_model(where), recipe.distillation, device)

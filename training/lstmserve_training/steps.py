@@ -13,10 +13,10 @@ from lstmserve_bundle.classifier_file import CLASSIFIER_NAME
 from lstmserve_bundle.manifest import MANIFEST_NAME
 from lstmserve_training.continuation.earlier import find_earlier
 from lstmserve_training.data.files import find_files
+from lstmserve_training.distillation import find_teacher
 from lstmserve_training.errors import DataError
 from lstmserve_training.importing.published import is_published
 from lstmserve_training.recipe.toml import Flat, differences, flatten
-from lstmserve_training.train import UNRELATED
 from lstmserve_training.work import (
     BEST_NAME,
     CLASSIFICATION_NAME,
@@ -72,7 +72,7 @@ def _import_keys(recipe: Recipe) -> dict[str, Any]:
 
 
 def _train_keys(recipe: Recipe) -> dict[str, Any]:
-    training = recipe.training.model_dump(exclude=UNRELATED)
+    training = recipe.training.own_keys()
     found = {"seed": recipe.seed, "model": recipe.model.own_keys(), "training": training}
     if recipe.distillation is not None:
         found["distillation"] = recipe.distillation.model_dump()
@@ -237,7 +237,8 @@ def make_record(step: Step, recipe: Recipe, folder: Path, work: Path) -> Record:
     elif step is TRAIN and recipe.continuation is not None:
         inputs |= _earlier_digests(recipe, folder, (BEST_NAME, CORPUS_NAME))
     elif step is TRAIN and recipe.training.start_from:
-        inputs |= _model_digest(folder, recipe.training.start_from)
+        start = recipe.training.start_from
+        inputs |= _model_digest(folder / start, start)
     elif step is CLASSIFY and recipe.classifier is not None:
         inputs = _digests_of(recipe.classifier.sources, folder)
     elif step is PUBLISH:
@@ -246,14 +247,15 @@ def make_record(step: Step, recipe: Recipe, folder: Path, work: Path) -> Record:
     elif step is IMPORT and recipe.weights is not None:
         inputs[recipe.weights.file] = _digest(folder / recipe.weights.file)
     if step is TRAIN and recipe.distillation is not None:
-        inputs |= _model_digest(folder, recipe.distillation.teacher)
+        teacher = find_teacher(recipe, folder)
+        inputs |= _model_digest(teacher, recipe.distillation.teacher)
     return Record(flatten(step.keys(recipe)), inputs)
 
 
 def _model_digest(folder: Path, model: str) -> dict[str, str]:
     """The weights of a run, or of a published version, that training reads."""
-    name = MODEL_NAME if is_published(folder / model) else BEST_NAME
-    return {f"{model}/{name}": _digest(folder / model / name)}
+    name = MODEL_NAME if is_published(folder) else BEST_NAME
+    return {f"{model}/{name}": _digest(folder / name)}
 
 
 def changes(before: Record, now: Record) -> list[str]:

@@ -32,6 +32,7 @@ from lstmserve_training.model import OF_SHAPE, LanguageModel, ModelConfig, State
 from lstmserve_training.perplexity import perplexity
 from lstmserve_training.recipe.toml import flatten
 from lstmserve_training.reporting import StepFacts
+from lstmserve_training.scheduled_sampling import put_own_words
 from lstmserve_training.speed import one_thread
 from lstmserve_training.stepper import make_stepper
 from lstmserve_training.work import BEST_NAME, LAST_NAME
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from lstmserve_training.recipe.sections import TrainingSection
     from lstmserve_training.reporting import Reporter
 
-# keys that change no weight
-UNRELATED = {"checkpoint_minutes", "tensorboard", "label_weight"}
 Samples = list[tuple[str, str]]
 Sampler = Callable[[LanguageModel], Samples]
 
@@ -184,11 +183,12 @@ class Trainer:
     ) -> tuple[Tensor, Tensor, State]:
         section = self._section
         noisy = add_noise(inputs, section.token_noise, self._spared, self._model.config.num_tokens)
+        noisy, targets, weights = (x.to(self._device) for x in (noisy, targets, weights))
         with torch.autocast(
             self._device.type, torch.bfloat16, enabled=self._precision is torch.bfloat16
         ):
-            logits, state = self._model(noisy.to(self._device), state)
-        targets, weights = targets.to(self._device), weights.to(self._device)
+            read = self._put_own_words(noisy, weights, state)
+            logits, state = self._model(read, state)
         loss = weighted_loss(logits, targets, weights, section.label_smoothing)
         self._optimizer.zero_grad()
         cost = self._add_costs(loss, inputs.to(self._device), logits, weights)
@@ -197,6 +197,13 @@ class Trainer:
         self._optimizer.step()
         self._progress.step += 1
         return loss.detach(), norm.detach(), tuple(part.float().detach() for part in state)
+
+    def _put_own_words(self, inputs: Tensor, weights: Tensor, state: State) -> Tensor:
+        """More of them from step to step: at first the model has no words of its own."""
+        done = min(1.0, self._progress.step / self._total_steps)
+        share = self._section.scheduled_sampling * done
+        spared = self._spared.to(self._device)
+        return put_own_words(self._model, inputs, weights, state, share, spared)
 
     def _add_costs(self, loss: Tensor, inputs: Tensor, logits: Tensor, weights: Tensor) -> Tensor:
         """Return what is made small: the loss, a teacher's part, and what keeps earlier weights."""
@@ -250,7 +257,7 @@ class Trainer:
     @property
     def _settings(self) -> dict[str, Any]:
         """What decides the weights, beside the corpus, the sizes and the first weights."""
-        found = {"seed": self._seed, **self._section.model_dump(exclude=UNRELATED)}
+        found = {"seed": self._seed, **self._section.own_keys()}
         if self._consolidation is not None:
             found["consolidation"] = self._consolidation.strength
         if self._teacher is not None:

@@ -11,7 +11,7 @@ from lstmserve_training.continuation.consolidation import Consolidation, consoli
 from lstmserve_training.continuation.earlier import find_earlier
 from lstmserve_training.continuation.keeping import write_measures
 from lstmserve_training.devices import pick_device
-from lstmserve_training.distillation import Teacher, find_teacher
+from lstmserve_training.distillation import make_teacher
 from lstmserve_training.documents import load_corpus
 from lstmserve_training.importing.published import read_model
 from lstmserve_training.model import LanguageModel, ModelConfig
@@ -80,16 +80,11 @@ def train(recipe: Recipe, folder: Path, work: Path, console: Console, device: st
             special_ids=sorted(tokenizer.special_ids),
             first=first,
             consolidation=consolidation,
-            teacher=_find_teacher(recipe, folder, work, device),
+            teacher=make_teacher(recipe, folder, work, pick_device(device)),
             sampler=make_sampler(recipe, work),
         )
         trainer.run(Reporters(reporters))
     return trainer.seconds
-
-
-def _find_teacher(recipe: Recipe, folder: Path, work: Path, device: str | None) -> Teacher | None:
-    section = recipe.distillation
-    return find_teacher(section, folder, work, pick_device(device)) if section else None
 
 
 def _turn_tokens(

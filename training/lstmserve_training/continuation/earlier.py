@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from lstmserve_bundle.bundle import describe_file
 from lstmserve_bundle.errors import BundleError
 from lstmserve_bundle.manifest import MANIFEST_NAME, parse_manifest
-from lstmserve_training.errors import DataError, MissingInputError, TrainingError
-from lstmserve_training.importing.published import is_published, read_model
+from lstmserve_training.errors import DataError, TrainingError
+from lstmserve_training.importing.published import find_model, is_published, read_model
 from lstmserve_training.model import OF_SHAPE
 from lstmserve_training.recipe.sections import TokenizerSection
 from lstmserve_training.recipe.toml import differences, flatten
@@ -31,16 +31,9 @@ def find_earlier(recipe: Recipe, folder: Path) -> Path:
     """
     if recipe.continuation is None:
         raise TrainingError("the recipe has no section [continuation]: give --from NAME/VERSION")
-    wanted = recipe.continuation.model
-    for found in (folder / recipe.publish.store / wanted, folder / wanted):
-        if is_published(found):
-            return _run_of(found, folder) or found
-        if (found / BEST_NAME).is_file():
-            return found
-    raise MissingInputError(
-        f"continuation.model: {wanted!r} is neither NAME/VERSION in the store "
-        f"{folder / recipe.publish.store} nor the folder of a version, or of a run that was trained"
-    )
+    store = folder / recipe.publish.store
+    found = find_model(recipe.continuation.model, folder, store, "continuation.model")
+    return (_run_of(found, folder) or found) if is_published(found) else found
 
 
 def adopt(recipe: Recipe, folder: Path, work: Path) -> tuple[Recipe, list[str]]:

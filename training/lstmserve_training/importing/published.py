@@ -17,12 +17,13 @@ from lstmserve_bundle.bundle import MODEL_NAME, open_bundle
 from lstmserve_bundle.errors import BundleError
 from lstmserve_bundle.manifest import MANIFEST_NAME
 from lstmserve_training.checkpoint import load_best
-from lstmserve_training.errors import DataError
+from lstmserve_training.errors import DataError, MissingInputError
 from lstmserve_training.export import load_module
 from lstmserve_training.int8_lstm import ACTIVATION_SCALE
 from lstmserve_training.model import LanguageModel, ModelConfig
 from lstmserve_training.quantize import NEVER, use_quantized_engine
 from lstmserve_training.stacked import StackedLstm
+from lstmserve_training.work import BEST_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,20 @@ if TYPE_CHECKING:
 def is_published(folder: Path) -> bool:
     """Whether a folder is a version, and not a run."""
     return (folder / MANIFEST_NAME).is_file()
+
+
+def find_model(wanted: str, folder: Path, store: Path, key: str) -> Path:
+    """Return the folder of a model that a recipe's key names: of a version, or of a run.
+
+    It is NAME/VERSION in the store, or a folder as the recipe sees it. Raises MissingInputError.
+    """
+    for found in (store / wanted, folder / wanted):
+        if is_published(found) or (found / BEST_NAME).is_file():
+            return found
+    raise MissingInputError(
+        f"{key}: {wanted!r} is neither NAME/VERSION in the store {store} nor the folder of a "
+        "version, or of a run that was trained"
+    )
 
 
 def read_model(folder: Path) -> LanguageModel:

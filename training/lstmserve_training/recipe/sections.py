@@ -267,6 +267,13 @@ class TrainingSection(Section):
     token_noise: float = key(
         "share of input tokens replaced by random ones", ge=0, lt=1, default=0.0
     )
+    scheduled_sampling: float = key(
+        "share of a reply's input tokens that the model drew itself, at the end of training; it "
+        "grows from 0",
+        ge=0,
+        le=1,
+        default=0.0,
+    )
     label_weight: float = key(
         "loss weight of a label's token; one of text has 1", ge=0, default=3.0
     )
@@ -278,12 +285,21 @@ class TrainingSection(Section):
     checkpoint_minutes: float = key("time between checkpoints within an epoch", gt=0, default=2.0)
     tensorboard: bool = key("write TensorBoard files into the run's folder", default=False)
 
+    def own_keys(self) -> dict[str, Any]:
+        """Return what decides the weights."""
+        unrelated = {"checkpoint_minutes", "tensorboard", "label_weight"}
+        if not self.scheduled_sampling:
+            # a run that began before there was this key is still the same run
+            unrelated.add("scheduled_sampling")
+        return self.model_dump(exclude=unrelated)
+
 
 class Distillation(Section):
     """A model that exists, which shows this one how likely it finds each token."""
 
     teacher: str = key(
-        "the folder of a run, or of a published version, with the same tokens", min_length=1
+        "`NAME/VERSION` in the store, or the folder of a run or of a version, with the same tokens",
+        min_length=1,
     )
     share: float = key("of what is learned that is learned from it", gt=0, le=1, default=0.5)
     temperature: float = key(
