@@ -22,7 +22,7 @@ class DecodeAheadLoop(DecodeLoop):
     def decode_alone(
         self,
         pool: Tensor,
-        slot: int,
+        place: int,
         recent: list[int],
         position: int,
         params: RowParams,
@@ -39,7 +39,7 @@ class DecodeAheadLoop(DecodeLoop):
         and how many of them were right.
         """
         num_arrivals = int(arrivals)
-        state = pool[slot : slot + 1]
+        state = pool[place : place + 1]
         random = self._draw_numbers(torch.tensor([position]), params, steps)
         is_too_early = torch.arange(position, position + steps) < params.min_tokens
         made: list[int] = []
@@ -64,7 +64,7 @@ class DecodeAheadLoop(DecodeLoop):
                 break
             if len(made) >= least_steps and int(arrivals) != num_arrivals:
                 break
-        pool[slot : slot + 1] = state
+        pool[place : place + 1] = state
         return [[token] for token in made], scores, (num_guessed, num_kept)
 
     def _choose_steps(

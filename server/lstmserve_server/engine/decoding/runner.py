@@ -19,6 +19,7 @@ from lstmserve_server.engine.decoding.drafts import CONTEXT, Drafts
 from lstmserve_server.engine.decoding.following import Biases, Following
 from lstmserve_server.engine.decoding.row_params import RowParams
 from lstmserve_server.engine.decoding.sampler import Scores
+from lstmserve_server.engine.decoding.state_pool import StatePool
 from lstmserve_server.engine.decoding.taught import Taught
 from lstmserve_server.engine.output import TokenLogprobs
 from lstmserve_server.errors import LstmserveError
@@ -52,8 +53,10 @@ class Runner:
         self.arrivals: Tensor = torch.zeros((), dtype=torch.int64)  # may be others' memory
         self._loop = loop
         self._num_tokens = num_tokens
-        self._pool: Tensor = loop.initial_state(max_rows + 1)
+        with torch.inference_mode():  # as everything that is done to it
+            self._pool = StatePool(loop.initial_state(max_rows + 1))
         self._params: RowParams | None = None
+        self._order: list[int] = []  # in which the last rows lie
         self.taught = Taught(num_tokens)
         self._first_states: dict[int, int] = {}  # of the rows that keep a form
         self._biases = Biases(num_tokens)
@@ -69,32 +72,32 @@ class Runner:
 
     @property
     def state_bytes(self) -> int:
-        return self._pool.nbytes
+        return self._pool.states.nbytes
 
     @property
     def spare_slot(self) -> int:
         """One slot more than there are rows, for what is tried."""
-        return len(self._pool) - 1
+        return len(self._pool.states) - 1
 
     @property
     def row_bytes(self) -> int:
         """The size of one state as bytes."""
-        return self._pool[0].nbytes
+        return self._pool.states[0].nbytes
 
     @torch.inference_mode()
     def clear(self, slots: list[int]) -> None:
         """Put slots into the state before the first token."""
-        self._loop.clear(self._pool, slots)
+        self._loop.clear(self._pool.states, [self._pool.place_of(slot) for slot in slots])
 
     @torch.inference_mode()
     def take(self, slot: int) -> State:
         """Return a copy of a slot's state."""
-        return self._pool[slot : slot + 1].clone()
+        return self._pool.of(slot).clone()
 
     @torch.inference_mode()
     def put(self, slot: int, state: State) -> None:
         """Give a slot a state that was taken."""
-        self._pool[slot : slot + 1] = state
+        self._pool.of(slot).copy_(state)
 
     def to_bytes(self, state: State) -> bytes:
         """Return a state as bytes, which ``to_state`` takes."""
@@ -107,7 +110,8 @@ class Runner:
     @torch.inference_mode()
     def prefill(self, slots: list[int], chunks: Sequence[Sequence[int]]) -> None:
         """Prefill one chunk of tokens, of at least one, into each slot."""
-        self._loop.prefill(self._pool, slots, [list(chunk) for chunk in chunks])
+        places = [self._pool.place_of(slot) for slot in slots]
+        self._loop.prefill(self._pool.states, places, [list(chunk) for chunk in chunks])
 
     @torch.inference_mode()
     def decode(
@@ -124,21 +128,14 @@ class Runner:
         ``least_steps`` when ``arrivals`` has changed meanwhile. ``same_rows`` says that the rows
         are those of the last call, in the same order, continued.
         """
-        if self._params is None or not same_rows:
-            self._params = self._prepare(rows)
+        order = self._pool.bring_together([row.slot for row in rows])
+        arranged = [rows[number] for number in order]  # as their states lie
+        if self._params is None or not same_rows or order != self._order:
+            self._params, self._order = self._prepare(arranged), order
         least_steps = steps if least_steps is None else least_steps
-        steps_taken, scores = self._decode(rows, self._params, steps, least_steps)
-        logprobs = _read_logprobs(scores, rows)
-        states = self._form_states(self._params)
-        return [
-            Decoded(
-                list(token_ids),
-                logprobs.get(row, []),
-                states.get(row, 0),
-                self._following.error_of(row),
-            )
-            for row, token_ids in enumerate(zip(*steps_taken, strict=True))
-        ]
+        decoded = self._decode(arranged, self._params, steps, least_steps)
+        by_number = dict(zip(order, decoded, strict=True))
+        return [by_number[number] for number in range(len(rows))]
 
     def _prepare(self, rows: Sequence[DecodeRow]) -> RowParams:
         place_of = self.taught.place_of
@@ -165,13 +162,31 @@ class Runner:
 
     def _decode(
         self, rows: Sequence[DecodeRow], params: RowParams, steps: int, least_steps: int
+    ) -> list[Decoded]:
+        """Decode rows in the order in which their states lie."""
+        steps_taken, scores = self._run(rows, params, steps, least_steps)
+        logprobs = _read_logprobs(scores, rows)
+        states = self._form_states(params)
+        return [
+            Decoded(
+                list(token_ids),
+                logprobs.get(row, []),
+                states.get(row, 0),
+                self._following.error_of(row),
+            )
+            for row, token_ids in enumerate(zip(*steps_taken, strict=True))
+        ]
+
+    def _run(
+        self, rows: Sequence[DecodeRow], params: RowParams, steps: int, least_steps: int
     ) -> tuple[list[list[int]], list[Scores]]:
         self.drafted = (0, 0)
+        first = self._pool.place_of(rows[0].slot)
         if self._max_drafts and may_read_ahead(rows):
             (row,) = rows
             steps_taken, scores, self.drafted = self._loop.decode_alone(
-                self._pool,
-                row.slot,
+                self._pool.states,
+                first,
                 row.recent_ids,
                 row.position,
                 params,
@@ -183,8 +198,8 @@ class Runner:
             )
         else:
             steps_taken, scores = self._loop(
-                self._pool,
-                [row.slot for row in rows],
+                self._pool.states,
+                first,
                 [row.token_id for row in rows],
                 [row.position for row in rows],
                 params,
