@@ -69,7 +69,7 @@ def test_the_largest_states_fit_into_the_messages_of_a_full_batch(
 ) -> None:
     """All prompts of a batch are read in one turn, and give their states out."""
     source = tiny_store / "tiny" / "1"
-    make_family_version(source, tmp_path, "hybrid", attention=192, window=320)
+    make_family_version(source, tmp_path, "hybrid", attention=384, window=320)
     with serve(tmp_path) as served:
         requests = [make_request(f"hello {n} times {n}", seed=n) for n in range(128)]
         with ThreadPoolExecutor(64) as pool:

@@ -100,6 +100,8 @@ class Int8AttentionLstm(nn.Module):
         self.part = width // attention.heads
         self.num_tokens = lstm.num_tokens
         self.recurrent = lstm.layers * (lstm.width + lstm.hidden)
+        ring = (self.recurrent, self.recurrent + self.window * 2 * width)
+        self.int8_columns = [*lstm.int8_columns, ring]
         self.top = (lstm.layers - 1) * lstm.width  # where the top layer's hidden values begin
         self.register_buffer("pauses", flags[0])
         self.register_buffer("resumes", flags[1])

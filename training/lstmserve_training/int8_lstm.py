@@ -165,6 +165,7 @@ class Int8Lstm(nn.Module):
         self.width = width or self.hidden
         self.widths = [self.width] * self.layers + [self.hidden] * self.layers
         self.num_tokens = tokens.rows.shape[0]
+        self.int8_columns = [(0, self.layers * self.width)]  # the hidden values
 
     @torch.jit.export
     def initial_state(self, rows: int) -> Tensor:

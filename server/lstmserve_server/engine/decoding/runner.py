@@ -1,7 +1,6 @@
 """Everything torch does for the engine: one model, the states of its sequences, its arithmetic.
 
-States lie in slots; one that is taken out is an opaque handle: float32 [1, S]. Outside the
-engine a state is bytes, little-endian. One thread uses a runner.
+States lie in slots; one that is taken out is bytes. One thread uses a runner.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,13 +17,12 @@ from lstmserve_server.engine.decoding.drafts import CONTEXT, Drafts
 from lstmserve_server.engine.decoding.following import Biases, Following
 from lstmserve_server.engine.decoding.row_params import RowParams
 from lstmserve_server.engine.decoding.sampler import Scores
+from lstmserve_server.engine.decoding.state_format import Columns, StateFormat
 from lstmserve_server.engine.decoding.state_pool import StatePool
 from lstmserve_server.engine.decoding.taught import Taught
 from lstmserve_server.engine.output import TokenLogprobs
 from lstmserve_server.errors import LstmserveError
 
-State = Tensor
-FORMAT = "<f4"  # of a state as bytes
 MAX_DRAFTS = 11  # tokens guessed at a time; see docs/adr/0012-drafts.md
 
 
@@ -48,13 +45,18 @@ class Runner:
         max_rows: int,
         num_tokens: int,
         max_drafts: int = MAX_DRAFTS,
+        int8_columns: Columns = (),
     ) -> None:
-        """Guess up to so many tokens at a time while there is one row."""
+        """Guess up to so many tokens at a time while there is one row.
+
+        Of states that are taken out these columns are int8.
+        """
         self.arrivals: Tensor = torch.zeros((), dtype=torch.int64)  # may be others' memory
         self._loop = loop
         self._num_tokens = num_tokens
         with torch.inference_mode():  # as everything that is done to it
             self._pool = StatePool(loop.initial_state(max_rows + 1))
+        self._format = StateFormat(self._pool.states.shape[1], int8_columns)
         self._params: RowParams | None = None
         self._order: list[int] = []  # in which the last rows lie
         self.taught = Taught(num_tokens)
@@ -81,8 +83,8 @@ class Runner:
 
     @property
     def row_bytes(self) -> int:
-        """The size of one state as bytes."""
-        return self._pool.states[0].nbytes
+        """The size of one state that is taken out."""
+        return self._format.num_bytes
 
     @torch.inference_mode()
     def clear(self, slots: list[int]) -> None:
@@ -90,22 +92,14 @@ class Runner:
         self._loop.clear(self._pool.states, [self._pool.place_of(slot) for slot in slots])
 
     @torch.inference_mode()
-    def take(self, slot: int) -> State:
-        """Return a copy of a slot's state."""
-        return self._pool.of(slot).clone()
+    def take(self, slot: int) -> bytes:
+        """Return a slot's state."""
+        return self._format.to_bytes(self._pool.of(slot))
 
     @torch.inference_mode()
-    def put(self, slot: int, state: State) -> None:
-        """Give a slot a state that was taken."""
-        self._pool.of(slot).copy_(state)
-
-    def to_bytes(self, state: State) -> bytes:
-        """Return a state as bytes, which ``to_state`` takes."""
-        return state.numpy().astype(FORMAT, copy=False).tobytes()
-
-    def to_state(self, data: bytes) -> State:
-        """Return the state that these bytes were made of, of which there are ``row_bytes``."""
-        return torch.from_numpy(np.frombuffer(data, FORMAT).astype(np.float32)).unsqueeze(0)
+    def put(self, slot: int, state: bytes) -> None:
+        """Give a slot a state that was taken; it has ``row_bytes``."""
+        self._pool.of(slot).copy_(self._format.to_state(state))
 
     @torch.inference_mode()
     def prefill(self, slots: list[int], chunks: Sequence[Sequence[int]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -72,7 +73,8 @@ def test_each_row_goes_on_with_its_own_state(
             for found in reply.token_ids:
                 token = sums[slot] = (sums[slot] + token + 1) % 64
                 assert found == token
-    assert [int(runner.take(slot)[0, 0]) for slot in range(NUM_SLOTS)] == sums
+    taken = [np.frombuffer(runner.take(slot), np.float32) for slot in range(NUM_SLOTS)]
+    assert [int(state[0]) for state in taken] == sums
 
 
 @given(st.lists(slots, max_size=12))

@@ -96,5 +96,15 @@ def test_the_proof_reads_more_than_attention_sees(
 
 def test_a_state_holds_what_the_manifest_says(model: LoadedModel) -> None:
     sizes = read_manifest(model.bundle.folder).sizes
-    assert model.runner.row_bytes == 4 * sizes.state
+    slots = model.runner.spare_slot + 1
+    assert model.runner.state_bytes == 4 * sizes.state * slots
     assert open_bundle(model.bundle.folder).manifest.family != "stacked-lstm"
+
+
+def test_whole_numbers_of_a_state_are_kept_as_bytes(model: LoadedModel) -> None:
+    values = read_manifest(model.bundle.folder).sizes.state
+    module = torch.jit.load(str(model.bundle.model_path))  # type: ignore[no-untyped-call]
+    num_whole = sum(end - begin for begin, end in module.int8_columns)
+    assert model.runner.row_bytes == 4 * values - 3 * num_whole
+    if hasattr(module, "window"):  # all that it remembers of it
+        assert num_whole > values / 2
