@@ -190,6 +190,30 @@ class Int8AttentionLstm(nn.Module):
         return torch.where(latest >= 0, after, writing.unsqueeze(1) > 0)
 
     @torch.jit.export
+    def read_ahead(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Read several tokens of one row by the arithmetic of `step`, and tell all that came of it.
+
+        state [1, S] and tokens int64 [T] -> logits [T, tokens] and states [T, S], after each of
+        them. The state given is left as it is.
+        """
+        states = state.repeat(tokens.shape[0], 1)
+        recurrent, ring, count, writing = self.parts(states)
+        top, after = self.lstm.read_each(recurrent[:1], tokens)
+        recurrent.copy_(after)
+        read = self.attention.reading(top)
+        query, entries = read[:, : self.width].contiguous(), self.by_head(read)
+        is_writing = self.is_writing(tokens.unsqueeze(0), writing[:1]).squeeze(0)
+        count.add_(is_writing.cumsum(dim=0))
+        slots: list[int] = torch.remainder(count - 1, self.window).long().tolist()
+        written: list[int] = is_writing.nonzero().flatten().tolist()
+        for number in written:  # what one token writes, all later ones see
+            ring[number:, :, slots[number]] = entries[number]
+        writing.copy_(is_writing)
+        found = self.attention(query, ring, count.unsqueeze(1))
+        hidden = self.attention.output(torch.cat([top, found], dim=1))
+        return self.lstm.output(hidden), states
+
+    @torch.jit.export
     def widen(self, rows: int) -> None:
         """Multiply by oneDNN from this many rows on; the bits are the same."""
         self.lstm.widen(rows)

@@ -200,9 +200,23 @@ class _Proof:
         starts = range(0, len(tokens), PIECE_TOKENS)
         *pieces, last = (tokens[start : start + PIECE_TOKENS] for start in starts)
         state = self._prefill([*pieces, last[:-STEPPED_TOKENS]])
+        before = state.clone()
         for token in last[-STEPPED_TOKENS:]:
             _, state = self._model.step(state, torch.tensor([token]))
         _compare(what, "state", state, whole)
+        self._check_ahead_of(before, last[-STEPPED_TOKENS:])
+
+    def _check_ahead_of(self, state: Tensor, tokens: Sequence[int]) -> None:
+        """Of a state after more tokens than attention sees; it must be left as it is."""
+        if not hasattr(self._model, "read_ahead"):
+            return
+        ahead_scores, ahead_states = self._model.read_ahead(state, torch.tensor(tokens))
+        what = "a reply to a long prompt that is read ahead, and not token by token,"
+        after = state
+        for number, token in enumerate(tokens):
+            scores, after = self._model.step(after, torch.tensor([token]))
+            _compare(what, "scores", ahead_scores[number : number + 1], scores)
+            _compare(what, "state", ahead_states[number : number + 1], after)
 
     def _prefill(self, pieces: Sequence[Sequence[int]]) -> Tensor:
         state: Tensor = self._model.initial_state(1)
