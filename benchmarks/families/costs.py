@@ -6,6 +6,7 @@ import time
 
 import torch
 
+from lstmserve_server.engine.decoding.state_format import StateFormat
 from lstmserve_training.families import make_model, quantize_model
 from lstmserve_training.model import LanguageModel, ModelConfig
 from lstmserve_training.speed import one_thread, tokens_per_second
@@ -37,8 +38,7 @@ def measure_costs(seconds: float, rounds: int) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for family, model in models.items():
         weights = sum(parameter.numel() for parameter in model.parameters())
-        state = 4 * served[family].initial_state(1).shape[1]
-        found[family] = {"parameters": weights, "state_bytes": state}
+        found[family] = {"parameters": weights, **_sizes(served[family])}
     for _ in range(rounds):
         for family, module in served.items():
             _note(found[family], module, seconds / rounds)
@@ -50,6 +50,13 @@ def _make(config: ModelConfig) -> LanguageModel:
     model = make_model(config)
     model.train()(torch.randint(NUM_TOKENS, (8, 8)), None)  # how large projected values are
     return model.eval()
+
+
+def _sizes(module: Served) -> dict[str, float]:
+    """The bytes of a state, in a row that runs and where it is kept."""
+    values = module.initial_state(1).shape[1]
+    kept = StateFormat(values, getattr(module, "int8_columns", ()))
+    return {"state_bytes": 4 * values, "kept_state_bytes": kept.num_bytes}
 
 
 def _note(best: dict[str, float], module: Served, seconds: float) -> None:

@@ -59,3 +59,4 @@ def test_costs_are_measured_of_every_family() -> None:
     assert found.keys() == NETWORKS.keys()
     assert all(value > 0 for costs in found.values() for value in costs.values())
     assert found["hybrid"]["state_bytes"] > 10 * found["stacked"]["state_bytes"]
+    assert all(costs["kept_state_bytes"] < costs["state_bytes"] for costs in found.values())

@@ -27,7 +27,7 @@ class FakeProcess:
         self.pid = 1
         self.page = map_page()
         self.engine = Engine(runner, END_ID, config, self.page, time.monotonic)  # type: ignore[arg-type]
-        self.received: list[Command] = []
+        self.messages: list[list[Command]] = []
         self.is_stopped = False  # it hears and says nothing
         self.is_hanging = False
         self._is_dead = False
@@ -36,10 +36,15 @@ class FakeProcess:
 
     def send(self, commands: Sequence[Command]) -> None:
         decoded = COMMANDS.decode(bytes(frame(list(commands)))[LENGTH_BYTES:])
-        self.received += decoded
+        self.messages.append(decoded)
         for command in decoded:
             self.engine.run(command)
         self._schedule()
+
+    @property
+    def received(self) -> list[Command]:
+        """What all messages said."""
+        return [command for message in self.messages for command in message]
 
     @property
     def is_lost(self) -> bool:

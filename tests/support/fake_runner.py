@@ -43,17 +43,11 @@ class FakeRunner:
         assert len(set(slots)) == len(slots)
         self.slots.update(dict.fromkeys(slots, 1))
 
-    def take(self, slot: int) -> int:
-        return self.slots[slot]
+    def take(self, slot: int) -> bytes:
+        return self.slots[slot].to_bytes(self.row_bytes, "little")
 
-    def put(self, slot: int, state: int) -> None:
-        self.slots[slot] = state
-
-    def to_bytes(self, state: int) -> bytes:
-        return state.to_bytes(self.row_bytes, "little")
-
-    def to_state(self, data: bytes) -> int:
-        return int.from_bytes(data, "little")
+    def put(self, slot: int, state: bytes) -> None:
+        self.slots[slot] = int.from_bytes(state, "little")
 
     def prefill(self, slots: list[int], pieces: Sequence[Sequence[int]]) -> None:
         assert len(set(slots)) == len(slots)

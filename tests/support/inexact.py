@@ -128,6 +128,14 @@ class Mutant(nn.Module):
         return scores
 
 
+class Claimant(Mutant):
+    """A good model that says something of its states."""
+
+    def __init__(self, model: torch.jit.ScriptModule, int8_columns: object) -> None:
+        super().__init__(model, "")
+        self.int8_columns = int8_columns
+
+
 class StockModel(nn.Module):
     """What people serve: an embedding, ``nn.LSTM`` and a linear layer, with a model's methods."""
 
@@ -166,6 +174,12 @@ def publish_mutant(version: Path, deed: str) -> None:
     """Spoil a good version's model, in its place."""
     model = torch.jit.load(str(version / "model.pt"))  # type: ignore[no-untyped-call]
     _publish(Mutant(model, deed), version)
+
+
+def publish_claim(version: Path, int8_columns: object) -> None:
+    """Have a good version's model say that these columns of its states are small whole numbers."""
+    model = torch.jit.load(str(version / "model.pt"))  # type: ignore[no-untyped-call]
+    _publish(Claimant(model, int8_columns), version)
 
 
 def publish_stock(version: Path) -> None:

@@ -126,6 +126,8 @@ class Int8AttentionLstm(nn.Module):
         self.window = attention.window
         self.num_tokens = lstm.num_tokens
         self.recurrent = lstm.layers * (lstm.width + lstm.hidden)
+        ring = (self.recurrent, self.recurrent + self.window * 2 * width)
+        self.int8_columns = [*lstm.int8_columns, ring]
         self.top = (lstm.layers - 1) * lstm.width  # where the top layer's hidden values begin
         self.register_buffer("pauses", flags[0])
         self.register_buffer("resumes", flags[1])
@@ -210,6 +212,30 @@ class Int8AttentionLstm(nn.Module):
         latest = torch.where(is_turn, number, -torch.ones_like(number)).cummax(dim=1)[0]
         after = ~pauses.gather(1, latest.clamp(min=0))
         return torch.where(latest >= 0, after, writing.unsqueeze(1) > 0)
+
+    @torch.jit.export
+    def read_ahead(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Read several tokens of one row by the arithmetic of `step`, and tell all that came of it.
+
+        state [1, S] and tokens int64 [T] -> logits [T, tokens] and states [T, S], after each of
+        them. The state given is left as it is.
+        """
+        states = state.repeat(tokens.shape[0], 1)
+        recurrent, ring, count, writing = self.parts(states)
+        top, after = self.lstm.read_each(recurrent[:1], tokens)
+        recurrent.copy_(after)
+        read = self.attention.reading(top)
+        query, entries = read[:, : self.width].contiguous(), self.by_head(read)
+        is_writing = self.is_writing(tokens.unsqueeze(0), writing[:1]).squeeze(0)
+        count.add_(is_writing.cumsum(dim=0))
+        slots: list[int] = torch.remainder(count - 1, self.window).long().tolist()
+        written: list[int] = is_writing.nonzero().flatten().tolist()
+        for number in written:  # what one token writes, all later ones see
+            ring[number:, :, slots[number]] = entries[number]
+        writing.copy_(is_writing)
+        found = self.attention(query, ring, count.unsqueeze(1))
+        hidden = self.attention.output(torch.cat([top, found], dim=1))
+        return self.lstm.output(hidden), states
 
     @torch.jit.export
     def widen(self, rows: int) -> None:

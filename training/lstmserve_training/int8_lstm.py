@@ -165,6 +165,7 @@ class Int8Lstm(nn.Module):
         self.width = width or self.hidden
         self.widths = [self.width] * self.layers + [self.hidden] * self.layers
         self.num_tokens = tokens.rows.shape[0]
+        self.int8_columns = [(0, self.layers * self.width)]  # the hidden values
 
     @torch.jit.export
     def initial_state(self, rows: int) -> Tensor:
@@ -230,7 +231,16 @@ class Int8Lstm(nn.Module):
         """Read several tokens of one row by the arithmetic of `step`, and tell all that came of it.
 
         state [1, S] and tokens int64 [T] -> logits [T, tokens] and states [T, S], after each of
-        them. The state given is left as it is. One layer reads all tokens before the next does.
+        them. The state given is left as it is.
+        """
+        top, states = self.read_each(state, tokens)
+        return self.output(top), states
+
+    def read_each(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Read several tokens of one row, as `read_ahead` does, without the output layer.
+
+        -> the top layer's hidden values [T, width], and states [T, S]. One layer reads all tokens
+        before the next does.
         """
         parts = state.split(self.widths, dim=1)
         hidden: list[Tensor] = []
@@ -247,7 +257,7 @@ class Int8Lstm(nn.Module):
             source = torch.cat(after)
             hidden.append(source)
             cells.append(torch.cat(cells_after))
-        return self.output(source), torch.cat(hidden + cells, dim=1)
+        return source, torch.cat(hidden + cells, dim=1)
 
     @torch.jit.export
     def widen(self, rows: int) -> None:

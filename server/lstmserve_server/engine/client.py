@@ -181,7 +181,10 @@ class EngineClient:
         if self._keeper.is_up:
             if reply.form is not None:
                 self._teach(reply.form)
-            self._send(reply.to_submit())
+            submit = reply.to_submit()
+            self._send(submit)
+            if submit.known is not None:  # a state may be large: a message has one
+                self._flush()
 
     def _teach(self, form: Form) -> None:
         """Tell the process of a form; each in a message of its own, as they may be large."""

@@ -122,7 +122,7 @@ class Loaded(Message, frozen=True, tag=1):
     digest: str  # of what was loaded
     difference: str  # what replies depend on besides their requests; empty: nothing
     state_bytes: int  # of all states in the pool
-    row_bytes: int  # of one state
+    row_bytes: int  # of one state that is kept
     warnings: tuple[str, ...]  # what was done without
 
 

@@ -1,7 +1,7 @@
 """What is known of a prompt before it is prefilled, and which of its states are wanted.
 
-A state is what the model keeps of the tokens so far: one row of floats. It decides nothing
-about a reply that its tokens do not, so none of this is part of a request.
+A state is what the model keeps of the tokens so far: one row of floats, as bytes. It decides
+nothing about a reply that its tokens do not, so none of this is part of a request.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class KnownState:
     """The state after the first tokens of a prompt."""
 
     num_tokens: int
-    data: bytes  # float32, little-endian
+    data: bytes  # see engine/decoding/state_format.py
 
 
 @dataclass(frozen=True, slots=True)

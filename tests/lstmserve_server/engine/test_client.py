@@ -333,6 +333,19 @@ async def test_a_state_of_another_model_is_refused_and_harms_nobody() -> None:
         assert not run.engine._replies
 
 
+async def test_a_message_has_one_state_whoever_submits_how_many() -> None:
+    async with running() as run:
+        known = PromptStates(KnownState(2, bytes(FakeRunner.row_bytes)))
+        streams = [run.engine.generate(make_request(n), states=known) for n in range(4)]
+        run.process.die()
+        replies = [await read_all(stream) for stream in streams]
+        assert all(replies)
+        messages = [message for process in run.launcher.launched for message in process.messages]
+        with_state = [[bool(getattr(each, "known", None)) for each in one] for one in messages]
+        assert sum(map(sum, with_state)) > len(streams)
+        assert max(map(sum, with_state)) == 1
+
+
 async def test_refusals_reach_the_caller() -> None:
     async with running(replace(PATIENT, max_waiting=0)) as run:
         stream = await begin(run)

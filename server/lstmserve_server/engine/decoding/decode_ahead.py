@@ -22,7 +22,7 @@ class DecodeAheadLoop(DecodeLoop):
     def decode_alone(
         self,
         pool: Tensor,
-        slot: int,
+        place: int,
         recent: list[int],
         position: int,
         params: RowParams,
@@ -39,7 +39,8 @@ class DecodeAheadLoop(DecodeLoop):
         and how many of them were right.
         """
         num_arrivals = int(arrivals)
-        state = pool[slot : slot + 1]
+        own = pool[place : place + 1]
+        state = own
         random = self._draw_numbers(torch.tensor([position]), params, steps)
         is_too_early = torch.arange(position, position + steps) < params.min_tokens
         made: list[int] = []
@@ -50,7 +51,7 @@ class DecodeAheadLoop(DecodeLoop):
             most = min(max_drafts, steps - begin - 1)
             read = recent[-1:] + guess(drafts, recent, most, self.end_id)
             end = begin + len(read)
-            logits, states = self.model.read_ahead(state, torch.tensor(read))
+            logits, states = self._read(state, torch.tensor(read))
             early, u = is_too_early[begin:end], random[:, begin:end].flatten(0, 1)
             chosen, some = self._choose_steps(logits, early, u, params)
             kept = num_confirmed(read, chosen)
@@ -64,8 +65,17 @@ class DecodeAheadLoop(DecodeLoop):
                 break
             if len(made) >= least_steps and int(arrivals) != num_arrivals:
                 break
-        pool[slot : slot + 1] = state
+        if not state.is_set_to(own):
+            own.copy_(state)
         return [[token] for token in made], scores, (num_guessed, num_kept)
+
+    def _read(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Read tokens of one row, int64 [T] -> logits [T, tokens], states [T, S]."""
+        if tokens.shape[0] > 1:
+            ahead: tuple[Tensor, Tensor] = self.model.read_ahead(state, tokens)
+            return ahead
+        step: tuple[Tensor, Tensor] = self.model.step(state, tokens)  # which copies no state
+        return step
 
     def _choose_steps(
         self, logits: Tensor, early: Tensor, u: Tensor, params: RowParams

@@ -28,7 +28,7 @@ from lstmserve_server.engine.decoding.sampler import (
 
 
 class DecodeLoop(nn.Module):
-    """Prefills prompts and decodes rows whose states lie in a pool [slots, S]."""
+    """Prefills prompts and decodes rows whose states lie in a pool [places, S]."""
 
     def __init__(
         self, model: torch.jit.ScriptModule, end_id: int, num_tokens: int, num_top: int
@@ -43,7 +43,7 @@ class DecodeLoop(nn.Module):
     def forward(
         self,
         pool: Tensor,
-        slots: list[int],
+        first: int,
         tokens: list[int],
         positions: list[int],
         params: RowParams,
@@ -53,12 +53,13 @@ class DecodeLoop(nn.Module):
     ) -> tuple[list[list[int]], list[Scores]]:
         """Decode up to so many tokens for each row, whose next input token is given.
 
+        The states of the rows lie side by side in the pool, from the place ``first`` on.
         ``arrivals``, int64 [], grows when something has come: then the least steps are enough.
         -> the tokens of every step taken, and per step the scored rows' scores if any.
         """
         num_arrivals = int(arrivals)
-        where = torch.tensor(slots)
-        state = pool.index_select(0, where)
+        states = pool[first : first + len(tokens)]
+        state = states
         last, position = torch.tensor(tokens), torch.tensor(positions)
         ended = torch.zeros_like(last, dtype=torch.bool)
         # of all steps at once: the random numbers [k, steps, draws, 2], and [rows, steps]
@@ -78,7 +79,8 @@ class DecodeLoop(nn.Module):
                 break
             if number + 1 >= least_steps and int(arrivals) != num_arrivals:
                 break
-        pool.index_copy_(0, where, state)
+        if not state.is_set_to(states):  # a model need not overwrite the state that it is given
+            states.copy_(state)
         found: list[list[int]] = torch.stack(chosen).tolist()
         return found, scores
 
@@ -122,21 +124,21 @@ class DecodeLoop(nn.Module):
         return to_params(settings, self.num_tokens, automata, grammars)
 
     @torch.jit.export
-    def prefill(self, pool: Tensor, slots: list[int], chunks: list[list[int]]) -> None:
-        """Prefill a chunk of tokens, at least one, into each slot without choosing any."""
+    def prefill(self, pool: Tensor, places: list[int], chunks: list[list[int]]) -> None:
+        """Prefill a chunk of tokens, at least one, at each place without choosing any."""
         lengths = [len(chunk) for chunk in chunks]
         longest = max(lengths)
         padded = [chunk + [0] * (longest - len(chunk)) for chunk in chunks]
-        where = torch.tensor(slots)
+        where = torch.tensor(places)
         after = self.model.prefill(
             pool.index_select(0, where), torch.tensor(padded), torch.tensor(lengths)
         )
         pool.index_copy_(0, where, after)
 
     @torch.jit.export
-    def clear(self, pool: Tensor, slots: list[int]) -> None:
-        """Put slots into the state before the first token."""
-        pool.index_copy_(0, torch.tensor(slots), self.model.initial_state(len(slots)))
+    def clear(self, pool: Tensor, places: list[int]) -> None:
+        """Put the state before the first token at these places."""
+        pool.index_copy_(0, torch.tensor(places), self.model.initial_state(len(places)))
 
     @torch.jit.export
     def logits_after(self, state: Tensor, tokens: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Everything torch does for the engine: one model, the states of its sequences, its arithmetic.
 
-States lie in slots; one that is taken out is an opaque handle: float32 [1, S]. Outside the
-engine a state is bytes, little-endian. One thread uses a runner.
+States lie in slots; one that is taken out is bytes. One thread uses a runner.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,12 +17,12 @@ from lstmserve_server.engine.decoding.drafts import CONTEXT, Drafts
 from lstmserve_server.engine.decoding.following import Biases, Following
 from lstmserve_server.engine.decoding.row_params import RowParams
 from lstmserve_server.engine.decoding.sampler import Scores
+from lstmserve_server.engine.decoding.state_format import Columns, StateFormat
+from lstmserve_server.engine.decoding.state_pool import StatePool
 from lstmserve_server.engine.decoding.taught import Taught
 from lstmserve_server.engine.output import TokenLogprobs
 from lstmserve_server.errors import LstmserveError
 
-State = Tensor
-FORMAT = "<f4"  # of a state as bytes
 MAX_DRAFTS = 11  # tokens guessed at a time; see docs/adr/0012-drafts.md
 
 
@@ -47,13 +45,20 @@ class Runner:
         max_rows: int,
         num_tokens: int,
         max_drafts: int = MAX_DRAFTS,
+        int8_columns: Columns = (),
     ) -> None:
-        """Guess up to so many tokens at a time while there is one row."""
+        """Guess up to so many tokens at a time while there is one row.
+
+        Of states that are taken out these columns are int8.
+        """
         self.arrivals: Tensor = torch.zeros((), dtype=torch.int64)  # may be others' memory
         self._loop = loop
         self._num_tokens = num_tokens
-        self._pool: Tensor = loop.initial_state(max_rows + 1)
+        with torch.inference_mode():  # as everything that is done to it
+            self._pool = StatePool(loop.initial_state(max_rows + 1))
+        self._format = StateFormat(self._pool.states.shape[1], int8_columns)
         self._params: RowParams | None = None
+        self._order: list[int] = []  # in which the last rows lie
         self.taught = Taught(num_tokens)
         self._first_states: dict[int, int] = {}  # of the rows that keep a form
         self._biases = Biases(num_tokens)
@@ -69,45 +74,38 @@ class Runner:
 
     @property
     def state_bytes(self) -> int:
-        return self._pool.nbytes
+        return self._pool.states.nbytes
 
     @property
     def spare_slot(self) -> int:
         """One slot more than there are rows, for what is tried."""
-        return len(self._pool) - 1
+        return len(self._pool.states) - 1
 
     @property
     def row_bytes(self) -> int:
-        """The size of one state as bytes."""
-        return self._pool[0].nbytes
+        """The size of one state that is taken out."""
+        return self._format.num_bytes
 
     @torch.inference_mode()
     def clear(self, slots: list[int]) -> None:
         """Put slots into the state before the first token."""
-        self._loop.clear(self._pool, slots)
+        self._loop.clear(self._pool.states, [self._pool.place_of(slot) for slot in slots])
 
     @torch.inference_mode()
-    def take(self, slot: int) -> State:
-        """Return a copy of a slot's state."""
-        return self._pool[slot : slot + 1].clone()
+    def take(self, slot: int) -> bytes:
+        """Return a slot's state."""
+        return self._format.to_bytes(self._pool.of(slot))
 
     @torch.inference_mode()
-    def put(self, slot: int, state: State) -> None:
-        """Give a slot a state that was taken."""
-        self._pool[slot : slot + 1] = state
-
-    def to_bytes(self, state: State) -> bytes:
-        """Return a state as bytes, which ``to_state`` takes."""
-        return state.numpy().astype(FORMAT, copy=False).tobytes()
-
-    def to_state(self, data: bytes) -> State:
-        """Return the state that these bytes were made of, of which there are ``row_bytes``."""
-        return torch.from_numpy(np.frombuffer(data, FORMAT).astype(np.float32)).unsqueeze(0)
+    def put(self, slot: int, state: bytes) -> None:
+        """Give a slot a state that was taken; it has ``row_bytes``."""
+        self._pool.of(slot).copy_(self._format.to_state(state))
 
     @torch.inference_mode()
     def prefill(self, slots: list[int], chunks: Sequence[Sequence[int]]) -> None:
         """Prefill one chunk of tokens, of at least one, into each slot."""
-        self._loop.prefill(self._pool, slots, [list(chunk) for chunk in chunks])
+        places = [self._pool.place_of(slot) for slot in slots]
+        self._loop.prefill(self._pool.states, places, [list(chunk) for chunk in chunks])
 
     @torch.inference_mode()
     def decode(
@@ -124,21 +122,14 @@ class Runner:
         ``least_steps`` when ``arrivals`` has changed meanwhile. ``same_rows`` says that the rows
         are those of the last call, in the same order, continued.
         """
-        if self._params is None or not same_rows:
-            self._params = self._prepare(rows)
+        order = self._pool.bring_together([row.slot for row in rows])
+        arranged = [rows[number] for number in order]  # as their states lie
+        if self._params is None or not same_rows or order != self._order:
+            self._params, self._order = self._prepare(arranged), order
         least_steps = steps if least_steps is None else least_steps
-        steps_taken, scores = self._decode(rows, self._params, steps, least_steps)
-        logprobs = _read_logprobs(scores, rows)
-        states = self._form_states(self._params)
-        return [
-            Decoded(
-                list(token_ids),
-                logprobs.get(row, []),
-                states.get(row, 0),
-                self._following.error_of(row),
-            )
-            for row, token_ids in enumerate(zip(*steps_taken, strict=True))
-        ]
+        decoded = self._decode(arranged, self._params, steps, least_steps)
+        by_number = dict(zip(order, decoded, strict=True))
+        return [by_number[number] for number in range(len(rows))]
 
     def _prepare(self, rows: Sequence[DecodeRow]) -> RowParams:
         place_of = self.taught.place_of
@@ -165,13 +156,31 @@ class Runner:
 
     def _decode(
         self, rows: Sequence[DecodeRow], params: RowParams, steps: int, least_steps: int
+    ) -> list[Decoded]:
+        """Decode rows in the order in which their states lie."""
+        steps_taken, scores = self._run(rows, params, steps, least_steps)
+        logprobs = _read_logprobs(scores, rows)
+        states = self._form_states(params)
+        return [
+            Decoded(
+                list(token_ids),
+                logprobs.get(row, []),
+                states.get(row, 0),
+                self._following.error_of(row),
+            )
+            for row, token_ids in enumerate(zip(*steps_taken, strict=True))
+        ]
+
+    def _run(
+        self, rows: Sequence[DecodeRow], params: RowParams, steps: int, least_steps: int
     ) -> tuple[list[list[int]], list[Scores]]:
         self.drafted = (0, 0)
+        first = self._pool.place_of(rows[0].slot)
         if self._max_drafts and may_read_ahead(rows):
             (row,) = rows
             steps_taken, scores, self.drafted = self._loop.decode_alone(
-                self._pool,
-                row.slot,
+                self._pool.states,
+                first,
                 row.recent_ids,
                 row.position,
                 params,
@@ -183,8 +192,8 @@ class Runner:
             )
         else:
             steps_taken, scores = self._loop(
-                self._pool,
-                [row.slot for row in rows],
+                self._pool.states,
+                first,
                 [row.token_id for row in rows],
                 [row.position for row in rows],
                 params,

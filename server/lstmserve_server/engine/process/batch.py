@@ -7,7 +7,7 @@ from collections.abc import Sequence as List
 from lstmserve_server.engine.constraints.automaton import Automaton
 from lstmserve_server.engine.constraints.grammar import Grammar
 from lstmserve_server.engine.decoding.decode_row import DecodeRow, FormRow
-from lstmserve_server.engine.decoding.runner import Decoded, Runner, State
+from lstmserve_server.engine.decoding.runner import Decoded, Runner
 from lstmserve_server.engine.prefix import KnownState
 from lstmserve_server.engine.process.grammars import Grammars
 from lstmserve_server.engine.scheduling.prefill import PromptChunk
@@ -26,7 +26,7 @@ class Batch:
         self._runner = runner
         self._page = page
         self._slots = Slots()
-        self._aside: dict[Sequence, State] = {}  # of those that have begun and hold no slot
+        self._aside: dict[Sequence, bytes] = {}  # of those that have begun and hold no slot
         self._last_rows: List[Sequence] = ()
         # of those that keep a form: after how many tokens of the reply, and where it is then
         self._form_states: dict[Sequence, tuple[int, int]] = {}
@@ -50,7 +50,7 @@ class Batch:
 
     def begin(self, sequence: Sequence, known: KnownState) -> None:
         """Give a sequence a state before any token is prefilled."""
-        self._aside[sequence] = self._runner.to_state(known.data)
+        self._aside[sequence] = known.data
 
     def prefill(self, chunks: List[PromptChunk]) -> list[tuple[int, KnownState]]:
         """Prefill a chunk of each sequence; return the wanted states by sequence id."""
@@ -114,7 +114,7 @@ class Batch:
         if known is None:
             self._runner.clear([slot])
         else:
-            self._runner.put(slot, self._runner.to_state(known.data))
+            self._runner.put(slot, known.data)
         token_ids = sequence.next_to_prefill(sequence.num_to_prefill)
         if token_ids:
             self._runner.prefill([slot], [token_ids])
@@ -135,8 +135,7 @@ class Batch:
                 self._runner.put(slot, self._aside.pop(sequence))
 
     def _give_out(self, sequence: Sequence) -> KnownState:
-        state = self._runner.take(self._slots[sequence])
-        return KnownState(sequence.num_prefilled, self._runner.to_bytes(state))
+        return KnownState(sequence.num_prefilled, self._runner.take(self._slots[sequence]))
 
     def _to_row(self, sequence: Sequence, slot: int) -> DecodeRow:
         request = sequence.request

@@ -19,6 +19,11 @@ from lstmserve_server.engine.decoding.decode_ahead import DecodeAheadLoop
 from lstmserve_server.engine.decoding.decode_loop import DecodeLoop
 from lstmserve_server.engine.decoding.decode_row import DecodeRow, FormRow
 from lstmserve_server.engine.decoding.runner import Runner
+from lstmserve_server.engine.decoding.state_format import (
+    MAX_STATE_BYTES,
+    format_of,
+    int8_columns_of,
+)
 from lstmserve_server.engine.process.memory import keep_buffers
 from lstmserve_server.engine.process.proof import find_difference
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
@@ -123,7 +128,9 @@ def _warmed_up(
     loop: torch.jit.ScriptModule, facts: Facts, max_rows: int, difference: str
 ) -> LoadedModel:
     num_rows = 1 if difference else max_rows
-    runner = Runner(loop, num_rows, facts.vocabulary)
+    # what is not proved is not relied on
+    int8_columns = () if difference else int8_columns_of(loop.model)
+    runner = Runner(loop, num_rows, facts.vocabulary, int8_columns=int8_columns)
     _warm_up(runner, num_rows)
     return LoadedModel(facts, runner, difference)
 
@@ -165,6 +172,12 @@ def _check_shapes(loop: torch.jit.ScriptModule, bundle: Bundle) -> None:
                 f"{bundle.model_path}: its {name} are {found.dtype} {list(found.shape)}, but by "
                 f"the manifest float32 [1, {expected}]"
             )
+    kept = format_of(loop.model, sizes.state).num_bytes
+    if kept > MAX_STATE_BYTES:
+        raise ModelLoadError(
+            f"{bundle.model_path}: a state that is kept has {kept} bytes, and at most "
+            f"{MAX_STATE_BYTES} are allowed; whole numbers need a quarter (int8_columns)"
+        )
 
 
 def _reason(error: Exception) -> str:

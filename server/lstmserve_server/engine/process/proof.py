@@ -8,6 +8,7 @@ rows, never from a clock, so a version is judged alike wherever it is served.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -18,6 +19,7 @@ from lstmserve_bundle import Bundle
 from lstmserve_bundle.fingerprint import SCHEMA_VERSION, take_fingerprint
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.runner import Decoded, Runner
+from lstmserve_server.engine.decoding.state_format import FLOAT, format_of
 from lstmserve_server.engine.process.proof_text import MANY_ROWS, ProofText, make_proof_text
 from lstmserve_server.engine.request import MAX_LOGPROBS, SamplingParams
 
@@ -65,6 +67,7 @@ class _Proof:
         self._bundle = bundle
         self._text = text
         self._runner = Runner(loop, len(REPLIES), bundle.manifest.sizes.vocabulary)
+        self._format = format_of(loop.model, bundle.manifest.sizes.state)
         # by the number of tokens before: of those sequences that have one more, in order
         self._scores: list[Tensor] = []
         self._states: list[Tensor] = []
@@ -74,6 +77,7 @@ class _Proof:
         self._check_start()
         self._read_alone()
         self._check_again()
+        self._check_kept()
         self._check_beside()
         self._check_read_beside()
         self._check_read_whole()
@@ -92,9 +96,9 @@ class _Proof:
             _compare("a reply that has not begun", "state", many, one.expand(count, -1))
 
     def _read_alone(self) -> None:
-        read = [list(self._step_through(tokens)) for tokens in self._text.sequences]
-        for position in range(len(self._text.row_counts)):
-            numbers = [each[position] for each in read if len(each) > position]
+        read = [deque(self._step_through(tokens)) for tokens in self._text.sequences]
+        for _ in self._text.row_counts:
+            numbers = [each.popleft() for each in read if each]  # large ones do not lie here twice
             self._scores.append(torch.cat([scores for scores, _ in numbers]))
             self._states.append(torch.cat([state for _, state in numbers]))
 
@@ -112,6 +116,17 @@ class _Proof:
             for position, (scores, state) in enumerate(self._step_through(tokens)):
                 _compare(what, "scores", scores, self._scores[position][number : number + 1])
                 _compare(what, "state", state, self._states[position][number : number + 1])
+
+    def _check_kept(self) -> None:
+        """The columns that the model calls int8 hold what it says."""
+        what = "a reply that goes on from a state that was kept"
+        for states in self._states:
+            for state in states:
+                _compare(what, "state", self._keep(state.unsqueeze(0)), state.unsqueeze(0))
+
+    def _keep(self, state: Tensor) -> Tensor:
+        """The state that is put back, after it was given out as bytes."""
+        return self._format.to_state(self._format.to_bytes(state))
 
     # --- beside others --------------------------------------------------------------------
 
@@ -185,15 +200,29 @@ class _Proof:
         starts = range(0, len(tokens), PIECE_TOKENS)
         *pieces, last = (tokens[start : start + PIECE_TOKENS] for start in starts)
         state = self._prefill([*pieces, last[:-STEPPED_TOKENS]])
+        before = state.clone()
         for token in last[-STEPPED_TOKENS:]:
             _, state = self._model.step(state, torch.tensor([token]))
         _compare(what, "state", state, whole)
+        self._check_ahead_of(before, last[-STEPPED_TOKENS:])
+
+    def _check_ahead_of(self, state: Tensor, tokens: Sequence[int]) -> None:
+        """Of a state after more tokens than attention sees; it must be left as it is."""
+        if not hasattr(self._model, "read_ahead"):
+            return
+        ahead_scores, ahead_states = self._model.read_ahead(state, torch.tensor(tokens))
+        what = "a reply to a long prompt that is read ahead, and not token by token,"
+        after = state
+        for number, token in enumerate(tokens):
+            scores, after = self._model.step(after, torch.tensor([token]))
+            _compare(what, "scores", ahead_scores[number : number + 1], scores)
+            _compare(what, "state", ahead_states[number : number + 1], after)
 
     def _prefill(self, pieces: Sequence[Sequence[int]]) -> Tensor:
         state: Tensor = self._model.initial_state(1)
         for piece in filter(None, pieces):
             self._loop.prefill(state, [0], [list(piece)])
-            state = self._runner.to_state(self._runner.to_bytes(state))
+            state = self._keep(state)
         return state
 
     # --- on another number of threads -----------------------------------------------------
@@ -265,8 +294,13 @@ class _Proof:
     def _to_bytes(self, tokens: Sequence[int]) -> Iterator[bytes]:
         state = self._model.initial_state(1)
         for scores, state in self._step_through(tokens):  # noqa: B007 - the last one is needed
-            yield self._runner.to_bytes(scores)
-        yield self._runner.to_bytes(state)
+            yield _floats(scores)
+        yield _floats(state)
+
+
+def _floats(numbers: Tensor) -> bytes:
+    """All of them, little-endian."""
+    return numbers.numpy().astype(FLOAT, copy=False).tobytes()
 
 
 def _beside(count: int) -> str:

@@ -14,8 +14,9 @@ from lstmserve_bundle.fingerprint import shuffled_vocabulary
 # Libraries compute by other code from 2 rows on, from 16 on, and for what is left of blocks of 4, 8
 # and 16 rows; elementwise work is shared between threads above 32,768 values.
 ROW_COUNTS = (*range(1, 10), 12, 15, 16, 17, 24, 32, 33, 63, 64)
-FEW_ROW_COUNTS = (1, 2, 3, 16, 17, 63, 64)  # of a model with many parameters
+FEW_ROW_COUNTS = (1, 2, 3, 16, 17, 63, 64)  # of a model with many parameters, or large states
 MANY_PARAMETERS = 1 << 24
+MANY_VALUES = 1 << 17  # a proof remembers the states of all sequences after each token
 MANY_ROWS = max(ROW_COUNTS)  # sequences that there are; more rows read them again
 MORE_THAN_WINDOW = 64
 LONG_TOKENS = 128
@@ -53,7 +54,8 @@ def make_proof_text(bundle: Bundle, max_rows: int, window: int = 0) -> ProofText
     ``window`` is how many tokens a model with attention sees: its long prompt has more.
     """
     sizes, limits = bundle.manifest.sizes, bundle.manifest.limits
-    some = FEW_ROW_COUNTS if sizes.parameters > MANY_PARAMETERS else ROW_COUNTS
+    is_large = sizes.parameters > MANY_PARAMETERS or sizes.state > MANY_VALUES
+    some = FEW_ROW_COUNTS if is_large else ROW_COUNTS
     more = {1 << power for power in range(7, max_rows.bit_length())} | {max_rows}
     counts = tuple(sorted({*some, *more}, reverse=True))
     lengths = [sum(count > row for count in counts) for row in range(MANY_ROWS)]

@@ -13,7 +13,7 @@ from lstmserve_bundle import open_bundle
 from lstmserve_bundle.manifest import read_manifest
 from lstmserve_server.config import EngineConfig
 from support.comparison import Expected, assert_as_computed, expect
-from support.engines import LoadedModel, load, run_together
+from support.engines import Bench, LoadedModel, load, run_together
 from support.families import SIZES, make_family_version
 from support.random_requests import random_request
 from support.reference import ReferenceDecoder
@@ -55,8 +55,20 @@ def test_any_schedule_computes_what_the_reference_does(
         assert_as_computed(reply, expected)
 
 
-class Forgetful(nn.Module):
-    """Reads prompts that are longer than its window wrongly, and all others right."""
+def test_replies_that_were_guessed_are_those_of_the_reference(
+    model: LoadedModel, pool: list[Expected]
+) -> None:
+    guessable = [each for each in pool if not each[0].sampling.is_adjusted]
+    bench = Bench(model, EngineConfig(max_running=1))
+    for number, expected in enumerate(each for each in guessable for _ in range(3)):
+        bench.submit(number, expected[0])
+        assert_as_computed(bench.run()[number], expected)
+    guessed, right = bench.recorder.drafted
+    assert 0 < right <= guessed
+
+
+class Spoiled(nn.Module):
+    """A model in whose place a worse one stands."""
 
     def __init__(self, model: torch.jit.ScriptModule) -> None:
         super().__init__()
@@ -75,26 +87,64 @@ class Forgetful(nn.Module):
 
     @torch.jit.export
     def prefill(self, state: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
+        after: Tensor = self.model.prefill(state, self.tokens_read(tokens), lengths)
+        return after
+
+    def tokens_read(self, tokens: Tensor) -> Tensor:
+        return tokens
+
+
+class Forgetful(Spoiled):
+    """Reads prompts that are longer than its window wrongly, and all others right."""
+
+    def tokens_read(self, tokens: Tensor) -> Tensor:
         if tokens.shape[1] > self.window:
             tokens = tokens.clone()
             tokens[:, 0] = 7
-        after: Tensor = self.model.prefill(state, tokens, lengths)
-        return after
+        return tokens
 
 
-@pytest.mark.parametrize("window", [64, 256])
+class Hasty(Spoiled):
+    """Reads ahead wrongly, but only where its window was full before."""
+
+    @torch.jit.export
+    def read_ahead(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        scores, states = self.model.read_ahead(state, tokens)
+        if int(state[0, -2]) > self.window:
+            scores[-1, 0] += 1
+        return scores, states
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "window", "said"),
+    [
+        (Forgetful, 64, "read in pieces, and not at once"),
+        (Forgetful, 256, "read in pieces, and not at once"),
+        (Hasty, 64, "a reply to a long prompt that is read ahead"),
+    ],
+)
 def test_the_proof_reads_more_than_attention_sees(
-    tiny_store: Path, tmp_path: Path, window: int
+    tiny_store: Path, tmp_path: Path, spoiled: type[nn.Module], window: int, said: str
 ) -> None:
     source = tiny_store / "tiny" / "1"
     folder = make_family_version(source, tmp_path, "hybrid", window=window)
     path = folder / "model.pt"
-    torch.jit.save(torch.jit.script(Forgetful(torch.jit.load(str(path)))), str(path))  # type: ignore[no-untyped-call]
+    torch.jit.save(torch.jit.script(spoiled(torch.jit.load(str(path)))), str(path))  # type: ignore[no-untyped-call]
     accept_files(folder)
-    assert "read in pieces, and not at once" in load(folder, max_rows=4).difference
+    assert said in load(folder, max_rows=4).difference
 
 
 def test_a_state_holds_what_the_manifest_says(model: LoadedModel) -> None:
     sizes = read_manifest(model.bundle.folder).sizes
-    assert model.runner.row_bytes == 4 * sizes.state
+    slots = model.runner.spare_slot + 1
+    assert model.runner.state_bytes == 4 * sizes.state * slots
     assert open_bundle(model.bundle.folder).manifest.family != "stacked-lstm"
+
+
+def test_whole_numbers_of_a_state_are_kept_as_bytes(model: LoadedModel) -> None:
+    values = read_manifest(model.bundle.folder).sizes.state
+    module = torch.jit.load(str(model.bundle.model_path))  # type: ignore[no-untyped-call]
+    num_whole = sum(end - begin for begin, end in module.int8_columns)
+    assert model.runner.row_bytes == 4 * values - 3 * num_whole
+    if hasattr(module, "window"):  # all that it remembers of it
+        assert num_whole > values / 2

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from lstmserve_bundle.manifest import MAX_STATE, read_manifest
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.request import SamplingParams
 from lstmserve_server.errors import ModelLoadError
 from support.engines import load
+from support.inexact import publish_claim
 from support.stores import accept_files, copy_version, edit_manifest
 
 
@@ -147,3 +149,22 @@ def test_a_module_of_other_sizes_than_the_manifests_is_refused(
     torch.jit.script(_Wrong(state, tokens)).save(str(version / "model.pt"))
     accept_files(version)
     assert f"its {said} are" in refused(version)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [([(0, 257)], "of a state of 256 values"), ([0, 64], "no list of pairs"), (1, "no list")],
+)
+def test_columns_that_are_none_of_a_state_are_refused(
+    version: Path, columns: object, said: str
+) -> None:
+    publish_claim(version, columns)
+    assert said in refused(version)
+
+
+def test_a_model_whose_kept_states_are_too_large_is_refused(version: Path) -> None:
+    sizes = read_manifest(version).sizes.model_dump()
+    edit_manifest(version, sizes={**sizes, "state": MAX_STATE})
+    torch.jit.script(_Wrong(MAX_STATE, sizes["vocabulary"])).save(str(version / "model.pt"))
+    accept_files(version)
+    assert f"a state that is kept has {4 * MAX_STATE} bytes" in refused(version)

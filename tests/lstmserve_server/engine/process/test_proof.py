@@ -13,9 +13,10 @@ from lstmserve_bundle.fingerprint import (
     Fingerprint,
     write_fingerprint,
 )
+from lstmserve_bundle.manifest import read_manifest
 from lstmserve_server.errors import ModelLoadError
 from support.engines import load
-from support.inexact import DEEDS, publish_mutant, publish_stock
+from support.inexact import DEEDS, publish_claim, publish_mutant, publish_stock
 from support.stores import accept_files, copy_version, drop_file
 
 MAX_ROWS = 2
@@ -43,6 +44,19 @@ def test_each_way_to_be_inexact_is_found(version: Path, deed: str, said: str) ->
     publish_mutant(version, deed)
     assert said in difference(version)
     assert torch.get_num_threads() == 1
+
+
+def test_a_state_is_kept_as_its_model_says_where_that_is_true(version: Path) -> None:
+    sizes = read_manifest(version).sizes
+    num_whole = sizes.layers * sizes.hidden
+    publish_claim(version, [(0, num_whole)])
+    true = load(version, MAX_ROWS)
+    assert true.difference == ""
+    assert true.runner.row_bytes == 4 * sizes.state - 3 * num_whole
+    publish_claim(version, [(0, num_whole + 1)])
+    false = load(version, MAX_ROWS)
+    assert "a reply that goes on from a state that was kept has other state" in false.difference
+    assert false.runner.row_bytes == 4 * sizes.state
 
 
 def test_a_stock_module_differs_beside_others(version: Path) -> None:

@@ -34,7 +34,7 @@ def state_after(num_tokens: int) -> bytes:
     runner = FakeRunner()
     runner.clear([0])
     runner.prefill([0], [make_request(0, num_tokens).prompt_ids])
-    return runner.to_bytes(runner.take(0))
+    return runner.take(0)
 
 
 class Storm(RuleBasedStateMachine):
