@@ -107,7 +107,7 @@ def test_everything_that_is_wrong_is_told_at_once(path: Path) -> None:
     [
         ("model.heads=3", "attention must be a multiple of heads, 3"),
         ("model.hidden=1088", "twice hidden must be at most 2048"),
-        ("model.layers=8", "a state would have 262208 values, of which 131072 are allowed"),
+        ("model.layers=8", "a state would have 262208 values, of which 262144 are allowed"),
         ("model.weight_drop=0.5", "weight_drop is no key of the family 'transformer'"),
     ],
 )

@@ -126,7 +126,7 @@ class Int8AttentionLstm(nn.Module):
         self.window = attention.window
         self.num_tokens = lstm.num_tokens
         self.recurrent = lstm.layers * (lstm.width + lstm.hidden)
-        ring = (self.recurrent, self.recurrent + self.window * 2 * width)
+        ring = (self.recurrent, self.recurrent + self.window * 2 * self.width)
         self.int8_columns = [*lstm.int8_columns, ring]
         self.top = (lstm.layers - 1) * lstm.width  # where the top layer's hidden values begin
         self.register_buffer("pauses", flags[0])
@@ -225,7 +225,7 @@ class Int8AttentionLstm(nn.Module):
         top, after = self.lstm.read_each(recurrent[:1], tokens)
         recurrent.copy_(after)
         read = self.attention.reading(top)
-        query, entries = read[:, : self.width].contiguous(), self.by_head(read)
+        query, entries = read[:, : self.width].contiguous(), self.attention.by_head(read)
         is_writing = self.is_writing(tokens.unsqueeze(0), writing[:1]).squeeze(0)
         count.add_(is_writing.cumsum(dim=0))
         slots: list[int] = torch.remainder(count - 1, self.window).long().tolist()
@@ -234,7 +234,7 @@ class Int8AttentionLstm(nn.Module):
             ring[number:, :, slots[number]] = entries[number]
         writing.copy_(is_writing)
         found = self.attention(query, ring, count.unsqueeze(1))
-        hidden = self.attention.output(torch.cat([top, found], dim=1))
+        hidden = self.combine(torch.cat([top, found], dim=1))
         return self.lstm.output(hidden), states
 
     @torch.jit.export

@@ -130,15 +130,19 @@ class Int8Transformer(nn.Module):
         self.part = attention.part
         self.width = attention.width
         self.layers = len(blocks)
+        self.remembered = self.layers * 2 * self.width * self.window
+        self.int8_columns = [(0, self.remembered)]
 
     @torch.jit.export
     def initial_state(self, rows: int) -> Tensor:
         """Zeros [rows, S]; the last 64 hold one number: rows stay multiples of 64."""
-        return torch.zeros(rows, self.layers * 2 * self.width * self.window + 64)
+        return torch.zeros(rows, self.remembered + 64)
 
     def parts(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """Views: the rings [rows, layers, 2 * heads, window, part], and the count [rows]."""
-        rings = state[:, :-64].view(-1, self.layers, 2 * self.heads, self.window, self.part)
+        rings = state[:, : self.remembered].view(
+            -1, self.layers, 2 * self.heads, self.window, self.part
+        )
         return rings, state[:, -1]
 
     @torch.jit.export
@@ -170,25 +174,56 @@ class Int8Transformer(nn.Module):
         """
         rings, count = self.parts(state)
         values = self.tokens(tokens.flatten())
-        # what there is of the window before the first of them, and of what is read
-        order = torch.arange(self.window)
-        slots = torch.remainder(count.long().unsqueeze(1) + order, self.window)
-        known = order >= self.window - count.unsqueeze(1)
-        is_read = torch.arange(tokens.shape[1]) < lengths.unsqueeze(1)
+        order, known = self.look_around(count)
         # of what would be overwritten at once nothing is written: no place is written twice
         number = torch.arange(tokens.shape[1])
-        is_last = is_read & (number >= lengths.unsqueeze(1) - self.window)
-        row, column = is_last.nonzero().unbind(1)
-        written = torch.remainder(count[row].long() + column, self.window)
+        after = lengths.unsqueeze(1)
+        row, column = ((number < after) & (number >= after - self.window)).nonzero().unbind(1)
+        slots = torch.remainder(count[row].long() + column, self.window)
         for layer, block in enumerate(self.blocks):
             ring = rings[:, layer]
             read = block.read(values).view(tokens.shape[0], tokens.shape[1], -1)
             if layer + 1 < self.layers:
-                earlier = ring.gather(2, slots.view(-1, 1, self.window, 1).expand_as(ring))
+                earlier = ring.gather(2, order.expand_as(ring))
                 values = block.add(values, block.look_back(read, earlier, known))
-            ring[row, :, written] = block.attention.by_head(read[row, column])
+            ring[row, :, slots] = block.attention.by_head(read[row, column])
         count.add_(lengths)
         return state
+
+    def look_around(self, count: Tensor) -> tuple[Tensor, Tensor]:
+        """Of rings that have been written so often, float32 [rows], which slots follow each other.
+
+        -> int64 [rows, 1, window, 1], from the oldest to the newest, and bool [rows, window],
+        which of them were ever written.
+        """
+        number = torch.arange(self.window)
+        order = torch.remainder(count.long().unsqueeze(1) + number, self.window)
+        return order.view(-1, 1, self.window, 1), number >= self.window - count.unsqueeze(1)
+
+    @torch.jit.export
+    def read_ahead(self, state: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Read several tokens of one row by the arithmetic of `step`, and tell all that came of it.
+
+        state [1, S] and tokens int64 [T] -> logits [T, tokens] and states [T, S], after each of
+        them. The state given is left as it is.
+        """
+        states = state.repeat(tokens.shape[0], 1)
+        rings, count = self.parts(states)
+        order, known = self.look_around(count[:1])
+        slots: list[int] = (
+            torch.remainder(count + torch.arange(tokens.shape[0]), self.window).long().tolist()
+        )
+        values = self.tokens(tokens)
+        for layer, block in enumerate(self.blocks):
+            ring = rings[:, layer]
+            read = block.read(values)
+            earlier = ring[:1].gather(2, order.expand_as(ring[:1]))
+            entries = block.attention.by_head(read)
+            for number, slot in enumerate(slots):  # what one token writes, all later ones see
+                ring[number:, :, slot] = entries[number]
+            values = block.add(values, block.look_back(read.unsqueeze(0), earlier, known))
+        count.add_(torch.arange(1, tokens.shape[0] + 1))
+        return self.output(self.after(values)), states
 
     @torch.jit.export
     def widen(self, rows: int) -> None:
