@@ -33,6 +33,8 @@ YARDSTICKS = (
     "products, fbgemm",
     "products, as served",
     "fp32 eager, inverse CDF",
+    "ONNX Runtime fp32, inverse CDF",
+    "ONNX Runtime INT8, inverse CDF",
     "stock INT8, multinomial",
     "stock INT8, inverse CDF",
 )

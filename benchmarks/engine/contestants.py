@@ -19,6 +19,7 @@ from benchmarks.compare.servers.stock import (
     sample_multinomial,
     zero_state,
 )
+from benchmarks.engine.onnx_model import OnnxLstm, quantized, to_onnx
 from lstmserve_server.engine.archive import make_archive
 from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.runner import Runner
@@ -74,8 +75,12 @@ def make_contestants(model: LoadedModel) -> dict[str, Contestant]:
         "products, as served": _products(wide_rows=WIDE_ROWS if has_amx() else None),
     }
     stock = make_stock_model()
+    eager = StockLstm().eval()
+    exported = to_onnx(eager)
     others = {
-        "fp32 eager, inverse CDF": _loop(StockLstm().eval(), sample_inverse_cdf),
+        "fp32 eager, inverse CDF": _loop(eager, sample_inverse_cdf),
+        "ONNX Runtime fp32, inverse CDF": _loop(OnnxLstm(exported), sample_inverse_cdf),
+        "ONNX Runtime INT8, inverse CDF": _loop(OnnxLstm(quantized(exported)), sample_inverse_cdf),
         "stock INT8, multinomial": _loop(stock, sample_multinomial),
         "stock INT8, inverse CDF": _loop(stock, sample_inverse_cdf),
     }
