@@ -40,6 +40,8 @@ def draw_latencies(path: Path, found: Mapping[float, Sequence[float]]) -> None:
         style = "--" if number % 2 else "-"
         axes.plot([*found], values, style, marker="o", color=f"C{number // 2}", label=name)
     axes.set(yscale="log", xlabel="utilization of the fullest part", ylabel="milliseconds")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     _save(figure, path)
@@ -48,7 +50,8 @@ def draw_latencies(path: Path, found: Mapping[float, Sequence[float]]) -> None:
 def draw_scenarios(path: Path, found: Mapping[str, Sequence[Second]], at: float) -> None:
     """Draw the first token's p99 and what is generated, second by second."""
     figure = Figure(figsize=(10, 4.8), layout="constrained")
-    for axes, (name, seconds) in zip(figure.subplots(2, 3).flat, found.items(), strict=True):
+    places = figure.subplots(2, 3, sharey=True).flat
+    for axes, (name, seconds) in zip(places, found.items(), strict=True):
         moments = [one.second for one in seconds]
         axes.plot(moments, [one.first_p99 for one in seconds], label="first token p99, ms")
         axes.plot(moments, [one.first_p50 for one in seconds], label="p50, ms")
@@ -59,6 +62,7 @@ def draw_scenarios(path: Path, found: Mapping[str, Sequence[Second]], at: float)
         axes.axvline(at, color="gray", alpha=0.5)
         axes.set_title(name, fontsize="small")
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     handles, labels = axes.get_legend_handles_labels()
     others = shares.get_legend_handles_labels()
     figure.legend(
