@@ -1,24 +1,33 @@
-"""``python -m benchmarks.families``: what each family of networks remembers, and what it costs."""
+"""``python -m benchmarks.families``: what families of networks remember, cost, and promise."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import matplotlib as mpl
 import typer
+import uvloop
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.families.costs import measure_costs
 from benchmarks.families.recall import NETWORKS, NUM_NAMES, TASKS, recall
+from benchmarks.families.replaying import (
+    Work,
+    make_family_requests,
+    replay_families,
+    serve_families,
+)
+from benchmarks.load.options import NOT_EXACT, errors_told
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
 
 mpl.use("agg")  # a file, not a window
 app = typer.Typer(add_completion=False, help=__doc__)
-SIZES = {
+LABELS = {
     "distance": "words between the name and the question",
     "facts": "pairs of a key and a name",
 }
@@ -64,6 +73,33 @@ def run_costs(
     write_json(json, describe_run(), {"costs": found})
 
 
+@app.command("replay")
+def run_replay(
+    replies: Annotated[int, typer.Option(min=1, help="Replies to compare.")] = 10_000,
+    distinct: Annotated[int, typer.Option(min=1, help="Different requests.")] = 500,
+    streams: Annotated[int, typer.Option(min=1, help="Asked at the same time.")] = 64,
+    seed: Annotated[int, typer.Option(help="Decides the requests and their order.")] = 0,
+    model_store: Annotated[Path, typer.Option(help="Store of the tokenizer.")] = Path(
+        "model_store"
+    ),
+    json: Kept = None,
+) -> None:
+    """Replay requests to all families under load; exit 1 if a reply differs from the same alone.
+
+    The networks have random weights, made on the spot.
+    """
+    requests = make_family_requests(distinct, seed)
+    with errors_told(), serve_families(model_store) as server:
+        outcome = uvloop.run(replay_families(server.target, requests, replies, streams, seed))
+        work = Work.of(server)
+    for line in (*outcome.describe(), work.describe()):
+        typer.echo(line)
+    plan = {"distinct": distinct, "streams": streams, "seed": seed}
+    write_json(json, describe_run(), {"plan": plan, **asdict(outcome), **asdict(work)})
+    if not outcome.is_exact:
+        raise typer.Exit(NOT_EXACT)
+
+
 def _show(console: Console, found: dict[str, dict[str, float]]) -> None:
     table = Table("family", *next(iter(found.values())))
     for name, figures in found.items():
@@ -80,7 +116,7 @@ def _draw(path: Path, found: dict[str, dict[str, dict[int, float]]]) -> None:
             axes.plot([*by_size], [100 * x for x in by_size.values()], marker="o", label=name)
         axes.axhline(100 / NUM_NAMES, color="gray", linestyle=":", label="guessing")
         axes.set_xscale("log", base=2)
-        axes.set_xlabel(SIZES[task])
+        axes.set_xlabel(LABELS[task])
         axes.set_ylabel("right names, %")
         axes.grid(alpha=0.3)
         axes.legend()

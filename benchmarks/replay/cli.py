@@ -11,8 +11,8 @@ import uvloop
 from benchmarks.load.measure import ClientKind, Generator
 from benchmarks.load.options import NOT_EXACT, Json, ServerArguments, Start, Target, open_server
 from benchmarks.load.provenance import describe_run
-from benchmarks.load.report import show_progress, write_json
-from benchmarks.replay.replay import Outcome, Replay
+from benchmarks.load.report import write_json
+from benchmarks.replay.replay import Outcome, replay
 from benchmarks.replay.requests import make_requests
 
 
@@ -50,7 +50,8 @@ def run(
     plan = _Plan(generator, requests, distinct, streams, penalties, constraints, seed)
     with open_server(target, start=start, arguments=server_arg) as server:
         outcome = uvloop.run(_replay(plan, server.target))
-    _print(outcome)
+    for line in outcome.describe():
+        typer.echo(line)
     write_json(json, describe_run(), {"plan": asdict(plan), **asdict(outcome)})
     if not outcome.is_exact:
         raise typer.Exit(NOT_EXACT)
@@ -64,26 +65,7 @@ async def _replay(plan: _Plan, target: str) -> Outcome:
         with_forms=plan.with_forms,
     )
     transport = plan.generator.connect(target)
-    replay = Replay(transport, pool)
-    with show_progress("alone", plan.distinct) as on_progress:
-        await replay.ask_alone(on_progress)
-    with show_progress("together", plan.requests) as on_progress:
-        await replay.ask_together(plan.requests, plan.streams, plan.seed, on_progress)
-    await transport.close()
-    return replay.outcome
-
-
-def _print(outcome: Outcome) -> None:
-    rate = outcome.tokens / outcome.seconds
-    typer.echo(
-        f"{outcome.compared:,} replies ({outcome.tokens:,} tokens) compared in "
-        f"{outcome.seconds:,.0f} s ({rate:,.0f} tokens/s), "
-        f"beside {outcome.cancelled:,} cancelled: "
-        f"{outcome.different} different, {outcome.unkept} that left their form, "
-        f"{outcome.num_failed} failed"
-    )
-    for example in outcome.examples:
-        typer.echo(example)
+    return await replay(transport, pool, plan.requests, plan.streams, plan.seed)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from time import monotonic
 
 from benchmarks.load.dialect import STREAMED
 from benchmarks.load.reply import BrokenReplyError, assemble, describe_difference
+from benchmarks.load.report import show_progress
 from benchmarks.load.transport import Status, Transport
 from benchmarks.load.usage import MeasureError
 from benchmarks.replay.forms import is_kept
@@ -43,6 +44,34 @@ class Outcome:
     def is_exact(self) -> bool:
         """Every reply came, kept its form, and was as it was alone."""
         return not (self.different or self.unkept or self.failed)
+
+    def describe(self) -> Iterator[str]:
+        """Say it, and give some examples of what is wrong."""
+        yield (
+            f"{self.compared:,} replies ({self.tokens:,} tokens) compared in "
+            f"{self.seconds:,.0f} s ({self.tokens / self.seconds:,.0f} tokens/s), "
+            f"beside {self.cancelled:,} cancelled: "
+            f"{self.different} different, {self.unkept} that left their form, "
+            f"{self.num_failed} failed"
+        )
+        yield from self.examples
+
+
+async def replay(
+    transport: Transport,
+    requests: Sequence[pb.GenerateRequest],
+    count: int,
+    streams: int,
+    seed: int,
+) -> Outcome:
+    """Ask each alone, then so many together, and show how far it is."""
+    asked = Replay(transport, requests)
+    with show_progress("alone", len(requests)) as on_progress:
+        await asked.ask_alone(on_progress)
+    with show_progress("together", count) as on_progress:
+        await asked.ask_together(count, streams, seed, on_progress)
+    await transport.close()
+    return asked.outcome
 
 
 class Replay:

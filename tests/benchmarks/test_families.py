@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -17,6 +21,10 @@ from benchmarks.families.recall import (
     draw_facts,
     recall,
 )
+from benchmarks.testbed.process import run_program
+from lstmserve_training.families import FAMILIES
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_name_stands_so_many_words_before_the_question() -> None:
@@ -51,6 +59,20 @@ def test_what_is_recalled_is_a_share_for_each_size(task: str) -> None:
     assert [*found] == [1 << power for power in range(len(found))]
     assert all(0 <= share <= 1 for share in found.values())
     assert len(said) == 4
+
+
+@pytest.mark.benchmark
+def test_replies_of_all_families_are_those_of_each_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "families.json"
+    command = [sys.executable, "-m", "benchmarks.families", "replay", "--json", str(kept)]
+    command += ["--replies", "100", "--distinct", "20", "--streams", "16"]
+    done = run_program(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(kept.read_text("utf-8"))
+    assert (found["compared"], found["different"], found["failed"]) == (100, 0, {})
+    assert found["generated_tokens"].keys() == FAMILIES.keys()
+    assert all(found["generated_tokens"].values())
+    assert found["states_used"] > 0
 
 
 @pytest.mark.benchmark

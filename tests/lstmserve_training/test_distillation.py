@@ -8,6 +8,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from benchmarks.families.versions import make_network
 from lstmserve_bundle import open_bundle
 from lstmserve_training.checkpoint import load_best
 from lstmserve_training.distillation import Teacher
@@ -18,7 +19,6 @@ from lstmserve_training.recipe.sections import Distillation
 from lstmserve_training.run import Run
 from lstmserve_training.stacked import StackedLstm
 from lstmserve_training.work import CORPUS_NAME
-from support.families import make_network
 from support.small_run import write_small_run
 
 NUM_TOKENS = 64

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.families.versions import SIZES, make_network
 from lstmserve_training.families import quantize_model
 from lstmserve_training.model import LanguageModel
 from lstmserve_training.stepper import Served, Stepper, make_stepper, stock_int8
-from support.families import SIZES, make_network
 
 NUM_TOKENS = 128
 ASK, REPLY = 3, 4

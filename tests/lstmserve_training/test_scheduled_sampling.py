@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from benchmarks.families.versions import make_network
 from lstmserve_training.scheduled_sampling import put_own_words
-from support.families import make_network
 
 NUM_TOKENS = 64
 SPARED = torch.tensor([0, 1])

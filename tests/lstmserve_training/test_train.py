@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.families.versions import SIZES
 from lstmserve_training import train
 from lstmserve_training.checkpoint import load_best, read_checkpoint
 from lstmserve_training.devices import pick_device, pick_precision
@@ -20,7 +21,6 @@ from lstmserve_training.model import ModelConfig
 from lstmserve_training.recipe.sections import TrainingSection
 from lstmserve_training.reporting import LogReporter, Reporters, StepFacts
 from lstmserve_training.train import Trainer, add_noise, learning_rate, weighted_loss
-from support.families import SIZES
 
 MODEL = ModelConfig(64, 64, layers=2, dropout=0.1, locked_dropout=True, weight_drop=0.05)
 SEED = 1

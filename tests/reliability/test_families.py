@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.families.versions import SIZES, make_family_version
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support.calls import LONG, connect, read_all, text_of
 from support.engine_processes import engines_of
-from support.families import SIZES, make_family_version
 from support.live_server import LiveServer, serve_live
 from support.served import Served, serve
 from support.swap_load import SwapLoad

@@ -19,7 +19,7 @@ from torch import Tensor
 FLOAT, INT8 = np.dtype("<f4"), np.dtype("i1")
 NEGATIVE_ZERO = -128  # another float than zero, and no number from -127 to 127
 NEGATIVE_ZERO_BITS = -(1 << 31)
-# so that the states that a batch of 64 gives out in one turn fit into one message
+# a batch of 64 may give out as many in one turn (docs/adr/0015-attention.md)
 MAX_STATE_BYTES = 1 << 19
 
 Columns = Sequence[tuple[int, int]]

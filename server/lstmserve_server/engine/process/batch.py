@@ -14,6 +14,8 @@ from lstmserve_server.engine.scheduling.prefill import PromptChunk
 from lstmserve_server.engine.scheduling.sequence import Sequence
 from lstmserve_server.engine.shared_page import SharedPage
 
+MAX_GIVEN_BYTES = 32 << 20  # of states in one turn: half of what a message may have
+
 
 class Batch:
     """Keeps the runner's slots and the scheduler's sequences together.
@@ -53,7 +55,10 @@ class Batch:
         self._aside[sequence] = known.data
 
     def prefill(self, chunks: List[PromptChunk]) -> list[tuple[int, KnownState]]:
-        """Prefill a chunk of each sequence; return the wanted states by sequence id."""
+        """Prefill a chunk of each sequence; return the wanted states by sequence id.
+
+        It leaves out those that would make a message too long.
+        """
         self.place([chunk.sequence for chunk in chunks])
         slots = [self._slots[chunk.sequence] for chunk in chunks]
         self._page.take_in_hand(chunk.sequence.id for chunk in chunks)
@@ -62,7 +67,8 @@ class Batch:
         for chunk in chunks:
             chunk.sequence.num_prefilled += len(chunk.token_ids)
         wanted = [chunk.sequence for chunk in chunks if chunk.sequence.is_state_wanted]
-        return [(sequence.id, self._give_out(sequence)) for sequence in wanted]
+        room = MAX_GIVEN_BYTES // self._runner.row_bytes  # for others, who can do without, none
+        return [(sequence.id, self._give_out(sequence)) for sequence in wanted[:room]]
 
     def set_aside(self, sequence: Sequence) -> None:
         """Free the slot of a sequence, if it has one, and keep its state."""

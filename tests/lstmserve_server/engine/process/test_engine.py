@@ -11,9 +11,10 @@ import torch
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.messages import Amend, Load, Submit
 from lstmserve_server.engine.output import FinishReason
+from lstmserve_server.engine.process import batch
 from lstmserve_server.engine.request import Claim, GenerationRequest, SamplingParams
 from lstmserve_server.errors import DeadlineError, QueueFullError, ResumeMismatchError
-from support.engines import Bench, LoadedModel, prompt_ids, run_together
+from support.engines import Bench, LoadedModel, Reply, prompt_ids, run_together
 
 GREEDY = SamplingParams(temperature=0.0)
 
@@ -29,6 +30,20 @@ def test_the_first_token_comes_with_the_first_step(tiny: LoadedModel) -> None:
     bench.submit(0, long_request(tiny))
     bench.step()
     assert len(bench.replies[0].token_ids) == 1
+
+
+def test_states_beyond_what_a_message_may_have_are_left_out(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> list[Reply]:
+        return run_together(tiny, [long_request(tiny)] * 5, with_states=True)
+
+    everything = run()
+    monkeypatch.setattr(batch, "MAX_GIVEN_BYTES", 2 * tiny.runner.row_bytes)
+    some = run()
+    assert [reply.essence for reply in some] == [reply.essence for reply in everything]
+    assert [len(reply.states) for reply in everything] == [len(everything[0].states)] * 5
+    assert sum(len(reply.states) for reply in some) == 2 * len(everything[0].states)
 
 
 def test_a_long_prompt_of_one_does_not_stall_another(tiny: LoadedModel) -> None:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.families.versions import SIZES, make_family_version
 from lstmserve_bundle import open_bundle
 from lstmserve_bundle.manifest import read_manifest
 from lstmserve_server.config import EngineConfig
 from support.comparison import Expected, assert_as_computed, expect
 from support.engines import Bench, LoadedModel, load, run_together
-from support.families import SIZES, make_family_version
 from support.random_requests import random_request
 from support.reference import ReferenceDecoder
 from support.stores import accept_files

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from lstmserve_bundle import open_bundle
-from lstmserve_bundle.bundle import MODEL_NAME
-from lstmserve_bundle.fingerprint import FINGERPRINT_NAME
+from lstmserve_bundle.bundle import MODEL_NAME, TOKENIZER_NAME, describe_file, open_bundle
+from lstmserve_bundle.manifest import write_manifest
 from lstmserve_training.export import export
 from lstmserve_training.families import FAMILIES, make_model, quantize_model
 from lstmserve_training.model import LanguageModel, ModelConfig
-from support.stores import accept_files, copy_version, drop_file, edit_manifest
 
 SIZES = {
     "stacked": ModelConfig(0, 64),
@@ -39,17 +38,27 @@ def make_network(family: str, num_tokens: int, **changes: object) -> LanguageMod
 
 
 def make_family_version(source: Path, store: Path, family: str, **changes: int) -> Path:
-    """Put a version of a family into a store; it has the tokenizer and turns of the source."""
-    folder = copy_version(source, store, family)
-    bundle = open_bundle(folder)
+    """Put a version of a family into a store; it has the tokenizer and turns of the source.
+
+    It has nothing else of it: no classifier and no words of its own.
+    """
+    bundle = open_bundle(source)
+    folder = store / family / "1"
+    folder.mkdir(parents=True)
     asked, *_, reply = bundle.template.render_prompt("")
     turns = {"pauses": (reply,), "resumes": (asked,)} if family == "attentive" else {}
     changed: dict[str, object] = {**changes, **turns}
-    sizes = bundle.manifest.sizes.model_dump()
-    module = quantize_model(make_network(family, sizes["vocabulary"], **changed), ())
+    sizes = bundle.manifest.sizes
+    module = quantize_model(make_network(family, sizes.vocabulary, **changed), ())
     export(module, folder / MODEL_NAME)
-    drop_file(folder, FINGERPRINT_NAME)
-    sizes["state"] = int(module.initial_state(1).shape[1])
-    edit_manifest(folder, family=FAMILIES[family].name, sizes=sizes)
-    accept_files(folder)
+    shutil.copy(source / TOKENIZER_NAME, folder)
+    state = int(module.initial_state(1).shape[1])
+    updated = {
+        "name": family,
+        "version": 1,
+        "family": FAMILIES[family].name,
+        "sizes": sizes.model_copy(update={"state": state}),
+        "files": {name: describe_file(folder / name) for name in (MODEL_NAME, TOKENIZER_NAME)},
+    }
+    write_manifest(folder, bundle.manifest.model_copy(update=updated))
     return folder
