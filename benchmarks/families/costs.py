@@ -23,7 +23,7 @@ NETWORKS = {
         NUM_TOKENS, 512, family="attentive", attention=64, heads=2, window=256
     ),
     "transformer": ModelConfig(
-        NUM_TOKENS, 384, 4, family="transformer", attention=64, heads=2, window=256
+        NUM_TOKENS, 384, 5, family="transformer", attention=64, heads=2, window=256
     ),
 }
 
