@@ -363,6 +363,24 @@ def test_a_cpu_trains_whatever_numbers_it_computes_in(
 
 
 @pytest.mark.parametrize(
+    ("known", "precision"),
+    [
+        ((), torch.float32),
+        (("_is_avx512_bf16_supported",), torch.bfloat16),
+        (("_is_amx_tile_supported",), torch.bfloat16),
+    ],
+)
+def test_a_cpu_that_would_imitate_bfloat16_trains_in_float32(
+    known: tuple[str, ...], precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in known)
+
+    assert pick_precision(torch.device("cpu")) is precision
+
+
+@pytest.mark.parametrize(
     ("device", "said"),
     [
         ("gpu", "--device gpu: not a device"),
