@@ -99,9 +99,11 @@ def run_quality(
 
 @app.command("tasks")
 def run_tasks(
-    english: Annotated[Path, typer.Option(help="Debian's Translation-en.xz.")],
+    english: Annotated[
+        Path | None, typer.Option(help="Debian's Translation-en.xz, for summaries.")
+    ] = None,
     french: Annotated[
-        Path | None, typer.Option(help="Its Translation-fr.bz2; without, nothing is translated.")
+        Path | None, typer.Option(help="Its Translation-fr.bz2, for translations into English.")
     ] = None,
     held_out: Annotated[int, typer.Option(min=1, help="Pairs that are held out.")] = 1200,
     family: Family = None,
@@ -109,7 +111,7 @@ def run_tasks(
     work: Work = Path("runs/families"),
     json: Kept = None,
 ) -> None:
-    """Train networks with and without attention on summaries and translations, and score them."""
+    """Train networks with and without attention to answer from the question, and score them."""
     from benchmarks.families.tasks import compare_on_task
 
     _check("families", family, DIALOGUE_NETWORKS)

@@ -10,10 +10,12 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.families.debian import pair_synopses, pair_translations, read_descriptions
+from benchmarks.families.numerals import draw_numbers
 from benchmarks.families.splitting import split_pairs, write_pairs
 from lstmserve_training.recipe.shipped import find_recipe
 
 NUM_WORDS = 8000
+NUM_MADE_UP = 26_000  # pairs of the task that needs no text
 RARE = "¤"  # one token, which no text has otherwise
 UNKNOWN = "<unk>"  # what WikiText-2 has for words that are rare in all of it
 HELD_OUT_WORDS = 80_000  # of its test text
@@ -42,11 +44,15 @@ def put_code(folder: Path) -> None:
     subprocess.run([sys.executable, str(script), str(folder)], check=True)  # noqa: S603 - our own
 
 
-def put_pairs(english: Path, french: Path | None, num_held_out: int, work: Path) -> list[str]:
+def put_pairs(
+    english: Path | None, french: Path | None, num_held_out: int, work: Path
+) -> list[str]:
     """Write the tables of each task that the files suffice for; return their names."""
-    descriptions = read_descriptions(english)
-    tasks = {"synopses": list(pair_synopses(descriptions))}
-    if french is not None:
+    tasks = {"numbers": list(draw_numbers(NUM_MADE_UP, seed=1))}
+    if english is not None:
+        descriptions = read_descriptions(english)
+        tasks["synopses"] = list(pair_synopses(descriptions))
+    if english is not None and french is not None:
         others = read_descriptions(french)
         tasks["translation"] = list(pair_translations(descriptions, others))
     for name, pairs in tasks.items():

@@ -17,6 +17,7 @@ from benchmarks.families.debian import (
     pair_translations,
     read_descriptions,
 )
+from benchmarks.families.numerals import draw_numbers, spell
 from benchmarks.families.splitting import group_pairs, split_pairs
 from benchmarks.families.texts import find_frequent, mark_rare, put_pairs, put_wikitext
 
@@ -91,10 +92,34 @@ def test_nothing_that_is_held_out_has_a_near_duplicate_that_is_trained_on() -> N
 def test_tables_are_written_for_what_is_given(tmp_path: Path) -> None:
     stanzas = (ENGLISH.replace("clock", f"clock{c}x").replace("time", c) for c in "abc")
     (tmp_path / "en").write_text("\n".join(stanzas), encoding="utf-8")
-    assert put_pairs(tmp_path / "en", None, 1, tmp_path) == ["synopses"]
+    assert put_pairs(tmp_path / "en", None, 1, tmp_path) == ["numbers", "synopses"]
     rows = (tmp_path / "synopses" / "held-out.csv").read_text(encoding="utf-8").splitlines()
     assert rows[0] == "prompt,reply,task"
     assert len(rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        (0, "zero"),
+        (19, "nineteen"),
+        (40, "forty"),
+        (99, "ninety-nine"),
+        (305, "three hundred and five"),
+        (12_000, "twelve thousand"),
+        (99_110, "ninety-nine thousand one hundred and ten"),
+    ],
+)
+def test_numbers_are_written_as_they_are_said(number: int, written: str) -> None:
+    assert spell(number) == written
+
+
+def test_made_up_answers_are_the_digits_of_what_is_asked() -> None:
+    spelled = {spell(number): number for number in range(100_000)}
+    for pair in draw_numbers(50, seed=3):
+        wanted = [spelled[text] for text in pair.prompt.split(", ")]
+        assert [int(text.replace(" ", "")) for text in pair.reply.split(", ")] == wanted
+        assert 2 <= len(wanted) <= 5
 
 
 def test_words_that_are_not_frequent_become_one_mark() -> None:
