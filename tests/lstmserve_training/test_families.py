@@ -104,6 +104,16 @@ def test_attention_sees_its_window_and_no_more(family: str) -> None:
     assert not torch.equal(last[0], last[1])
 
 
+@pytest.mark.parametrize("family", ["hybrid", "attentive"])
+@torch.no_grad()
+def test_before_it_learns_a_network_with_attention_says_what_its_layers_do(family: str) -> None:
+    """Otherwise it first has to learn what a stacked LSTM knows from the start."""
+    model = make_network(family, NUM_TOKENS).eval()
+    tokens = draw_tokens(4, 40)
+    own, found = StackedLstm.read(model, tokens, None)[0], model.read(tokens, None)[0]
+    assert float(torch.cosine_similarity(own, found, dim=2).mean()) > 0.7  # 0 of random weights
+
+
 @torch.no_grad()
 def test_the_attentive_network_looks_at_what_was_asked_and_not_at_its_reply() -> None:
     model = make_network("attentive", NUM_TOKENS, pauses=(REPLY,), resumes=(ASK,))
