@@ -84,7 +84,6 @@ def measure_network(trained: Trained, measure_name: str) -> Figures:
     int8 = _measure(module, trained, measure_name)
     return {
         "parameters": sum(each.numel() for each in checkpoint.model.parameters()),
-        "state_bytes": 4 * module.initial_state(1).shape[1],
         "tokens_seen": checkpoint.progress.tokens,
         "seconds": round(checkpoint.progress.seconds),
         "perplexity_fp32": fp32,
