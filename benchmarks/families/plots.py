@@ -8,6 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.families.networks import DIALOGUE_NETWORKS
 from benchmarks.families.quality import CORPORA
 from benchmarks.families.recall import NUM_NAMES
 
@@ -16,6 +17,7 @@ SIZES = {
     "distance": "words between the name and the question",
     "facts": "pairs of a key and a name",
 }
+COLORS = {family: f"C{number}" for number, family in enumerate(DIALOGUE_NETWORKS)}
 
 
 def draw_recall(path: Path, found: dict[str, dict[str, dict[int, float]]]) -> None:
@@ -38,8 +40,9 @@ def draw_quality(path: Path, found: dict[str, dict[str, dict[str, float]]]) -> N
     figure, panels = _make_panels(len(found))
     for axes, (name, families) in zip(panels, found.items(), strict=True):
         heights = [figures["perplexity_int8"] for figures in families.values()]
-        bars = axes.bar([*families], heights, color=[f"C{n}" for n in range(len(heights))])
+        bars = axes.bar([*families], heights, color=[COLORS[family] for family in families])
         axes.bar_label(bars, fmt="%.4g")
+        axes.margins(y=0.1)  # for the numbers
         axes.set_title(name)
         axes.set_ylabel(f"perplexity per {CORPORA[name].unit}, INT8")
     _save(figure, path)
