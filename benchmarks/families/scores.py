@@ -28,7 +28,8 @@ def score(replies: Sequence[str], wanted: Sequence[str]) -> dict[str, Interval]:
 
 def _sacrebleu(metric: BLEU | CHRF, replies: Sequence[str], wanted: Sequence[str]) -> Interval:
     found = metric.corpus_score(replies, [wanted], n_bootstrap=RESAMPLES)
-    return found.score, found._mean - found._ci, found._mean + found._ci  # noqa: SLF001 - told nowhere else
+    mean, half = float(found._mean), float(found._ci)  # noqa: SLF001 - told nowhere else
+    return found.score, mean - half, mean + half
 
 
 def _rouge(replies: Sequence[str], wanted: Sequence[str]) -> Interval:

@@ -48,6 +48,12 @@ def test_what_was_measured_lies_in_its_interval() -> None:
     assert score(replies, wanted)["same"][0] == 75
 
 
+def test_scores_can_be_kept_as_json() -> None:
+    wanted = ["the clock shows the time", "the bell rings at noon"]
+    found = score(wanted[::-1], wanted)
+    assert json.loads(json.dumps(found)) == {name: [*each] for name, each in found.items()}
+
+
 @pytest.mark.benchmark
 def test_perplexities_are_those_of_networks_that_are_trained_once(tmp_path: Path) -> None:
     folder = tmp_path / "chats"
