@@ -1,36 +1,41 @@
-"""``python -m benchmarks.families``: what families of networks remember, cost, and promise."""
+"""``python -m benchmarks.families``: what families of networks remember, foretell and cost.
+
+And whether replies of all of them stay exact beside each other.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import matplotlib as mpl
 import typer
-import uvloop
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.families.costs import measure_costs
-from benchmarks.families.recall import NETWORKS, NUM_NAMES, TASKS, recall
-from benchmarks.families.replaying import (
-    Work,
-    make_family_requests,
-    replay_families,
-    serve_families,
-)
-from benchmarks.load.options import NOT_EXACT, errors_told
+from benchmarks.families.networks import DIALOGUE_NETWORKS
+from benchmarks.families.plots import draw_quality, draw_recall
+from benchmarks.families.quality import CORPORA, compare_families
+from benchmarks.families.recall import NETWORKS, TASKS, recall
+from benchmarks.families.replay_cli import run_replay
+from benchmarks.families.texts import put_chats, put_code, put_pairs, put_wikitext
 from benchmarks.load.provenance import describe_run
 from benchmarks.load.report import write_json
 
-mpl.use("agg")  # a file, not a window
+if TYPE_CHECKING:
+    from benchmarks.families.tasks import Outcome
+
 app = typer.Typer(add_completion=False, help=__doc__)
-LABELS = {
-    "distance": "words between the name and the question",
-    "facts": "pairs of a key and a name",
-}
+Work = Annotated[Path, typer.Option(help="Folder of the runs; what is done is not done again.")]
+Family = Annotated[
+    list[str] | None, typer.Option(help="One that is trained; may be given again. All.")
+]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A key of all recipes, for all networks."),
+]
 Kept = Annotated[Path | None, typer.Option("--json", help="Keep the figures here.")]
 
 
@@ -46,9 +51,7 @@ def run_recall(
 ) -> None:
     """Train a network of each family to recall names, and count what it recalls when served."""
     console = Console()
-    unknown = set(task or ()) - TASKS.keys()
-    if unknown:
-        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: tasks are {', '.join(TASKS)}")
+    _check("tasks", task, TASKS)
     found = {
         each: {name: recall(name, each, steps, rows, console.print) for name in NETWORKS}
         for each in task or TASKS
@@ -57,8 +60,75 @@ def run_recall(
         console.print(f"{each}: share of right names")
         _show(console, {n: {str(size): x for size, x in s.items()} for n, s in shares.items()})
     if plot is not None:
-        _draw(plot, found)
+        draw_recall(plot, found)
     write_json(json, describe_run(), {"steps": steps, "recall": found})
+
+
+@app.command("quality")
+def run_quality(
+    chats: Annotated[
+        Path | None, typer.Option(help="Conversations, JSON lines packed by gzip.")
+    ] = None,
+    wikitext: Annotated[
+        Path | None, typer.Option(help="Folder with train.txt.gz and test.txt.gz of WikiText-2.")
+    ] = None,
+    code: Annotated[bool, typer.Option(help="Whether Python's standard library is read.")] = True,
+    family: Family = None,
+    keys: Keys = None,
+    work: Work = Path("runs/families"),
+    plot: Annotated[Path | None, typer.Option(help="Draw the perplexities here.")] = None,
+    json: Kept = None,
+) -> None:
+    """Train a network of each family on texts, and measure what it foretells when served."""
+    _check("families", family, DIALOGUE_NETWORKS)
+    if chats is not None:
+        put_chats(chats, _make_folder(work, "chats"))
+    if wikitext is not None:
+        put_wikitext(wikitext, _make_folder(work, "wikitext-2"))
+    if code:
+        put_code(_make_folder(work, "code"))
+    is_given = {"chats": chats is not None, "wikitext-2": wikitext is not None, "code": code}
+    found = {
+        name: compare_families(name, work / name, family or (), keys or ())
+        for name in CORPORA
+        if is_given[name]
+    }
+    for name, figures in found.items():
+        Console().print(f"{name}: perplexity per {CORPORA[name].unit}")
+        _show(Console(), figures)
+    if plot is not None:
+        draw_quality(plot, found)
+    write_json(json, describe_run(), {"quality": found})
+
+
+@app.command("tasks")
+def run_tasks(
+    english: Annotated[
+        Path | None, typer.Option(help="Debian's Translation-en.xz, for summaries.")
+    ] = None,
+    french: Annotated[
+        Path | None, typer.Option(help="Its Translation-fr.bz2, for translations into English.")
+    ] = None,
+    held_out: Annotated[int, typer.Option(min=1, help="Pairs that are held out.")] = 1200,
+    family: Family = None,
+    keys: Keys = None,
+    work: Work = Path("runs/families"),
+    json: Kept = None,
+) -> None:
+    """Train networks with and without attention to answer from the question, and score them."""
+    from benchmarks.families.tasks import compare_on_task
+
+    _check("families", family, DIALOGUE_NETWORKS)
+    names = put_pairs(english, french, held_out, work)
+    found = {name: compare_on_task(name, work / name, family or (), keys or ()) for name in names}
+    for name, outcomes in found.items():
+        Console().print(f"{name}: of 100, and between what that lies (95 %)")
+        _show(Console(), {each: _say(outcome) for each, outcome in outcomes.items()})
+    write_json(
+        json,
+        describe_run(),
+        {"tasks": {n: {f: asdict(o) for f, o in each.items()} for n, each in found.items()}},
+    )
 
 
 @app.command("costs")
@@ -73,55 +143,37 @@ def run_costs(
     write_json(json, describe_run(), {"costs": found})
 
 
-@app.command("replay")
-def run_replay(
-    replies: Annotated[int, typer.Option(min=1, help="Replies to compare.")] = 10_000,
-    distinct: Annotated[int, typer.Option(min=1, help="Different requests.")] = 500,
-    streams: Annotated[int, typer.Option(min=1, help="Asked at the same time.")] = 64,
-    seed: Annotated[int, typer.Option(help="Decides the requests and their order.")] = 0,
-    model_store: Annotated[Path, typer.Option(help="Store of the tokenizer.")] = Path(
-        "model_store"
-    ),
-    json: Kept = None,
-) -> None:
-    """Replay requests to all families under load; exit 1 if a reply differs from the same alone.
-
-    The networks have random weights, made on the spot.
-    """
-    requests = make_family_requests(distinct, seed)
-    with errors_told(), serve_families(model_store) as server:
-        outcome = uvloop.run(replay_families(server.target, requests, replies, streams, seed))
-        work = Work.of(server)
-    for line in (*outcome.describe(), work.describe()):
-        typer.echo(line)
-    plan = {"distinct": distinct, "streams": streams, "seed": seed}
-    write_json(json, describe_run(), {"plan": plan, **asdict(outcome), **asdict(work)})
-    if not outcome.is_exact:
-        raise typer.Exit(NOT_EXACT)
+def _check(what: str, given: Sequence[str] | None, known: Iterable[str]) -> None:
+    unknown = set(given or ()) - set(known)
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: {what} are {', '.join(known)}")
 
 
-def _show(console: Console, found: dict[str, dict[str, float]]) -> None:
+def _make_folder(work: Path, name: str) -> Path:
+    folder = work / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _say(outcome: Outcome) -> dict[str, str]:
+    """What a table shows of a network's replies."""
+    facts = {"parameters": outcome.parameters, "tokens seen": outcome.tokens_seen}
+    scores = {
+        name: f"{value:.1f} ({low:.1f} to {high:.1f})"
+        for name, (value, low, high) in outcome.scores.items()
+    }
+    return {name: f"{value:,}" for name, value in facts.items()} | scores
+
+
+def _show(console: Console, found: Mapping[str, Mapping[str, float | str]]) -> None:
     table = Table("family", *next(iter(found.values())))
     for name, figures in found.items():
-        table.add_row(name, *(f"{value:,.4g}" for value in figures.values()))
+        shown = (f if isinstance(f, str) else f"{f:,.4g}" for f in figures.values())
+        table.add_row(name, *shown)
     console.print(table)
 
 
-def _draw(path: Path, found: dict[str, dict[str, dict[int, float]]]) -> None:
-    figure = Figure(figsize=(5 * len(found), 4), layout="constrained")
-    for axes, (task, shares) in zip(
-        figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True
-    ):
-        for name, by_size in shares.items():
-            axes.plot([*by_size], [100 * x for x in by_size.values()], marker="o", label=name)
-        axes.axhline(100 / NUM_NAMES, color="gray", linestyle=":", label="guessing")
-        axes.set_xscale("log", base=2)
-        axes.set_xlabel(LABELS[task])
-        axes.set_ylabel("right names, %")
-        axes.grid(alpha=0.3)
-        axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+app.command("replay")(run_replay)
 
 
 def main() -> None:

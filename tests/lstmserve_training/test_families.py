@@ -9,6 +9,7 @@ from torch import Tensor
 from benchmarks.families.versions import SIZES, make_network
 from lstmserve_training.families import quantize_model
 from lstmserve_training.model import LanguageModel
+from lstmserve_training.stacked import StackedLstm
 from lstmserve_training.stepper import Served, Stepper, make_stepper, stock_int8
 
 NUM_TOKENS = 128
@@ -102,6 +103,16 @@ def test_attention_sees_its_window_and_no_more(family: str) -> None:
     tokens[1, LONG - window] = (tokens[0, 0] + 1) % NUM_TOKENS
     last = read(quantize_model(model, ()), tokens)[:, -1]
     assert not torch.equal(last[0], last[1])
+
+
+@pytest.mark.parametrize("family", ["hybrid", "attentive"])
+@torch.no_grad()
+def test_before_it_learns_a_network_with_attention_says_what_its_layers_do(family: str) -> None:
+    """Otherwise it first has to learn what a stacked LSTM knows from the start."""
+    model = make_network(family, NUM_TOKENS).eval()
+    tokens = draw_tokens(4, 40)
+    own, found = StackedLstm.read(model, tokens, None)[0], model.read(tokens, None)[0]
+    assert float(torch.cosine_similarity(own, found, dim=2).mean()) > 0.7  # 0 of random weights
 
 
 @torch.no_grad()
