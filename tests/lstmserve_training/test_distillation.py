@@ -18,7 +18,7 @@ from lstmserve_training.recipe.reading import read_recipe
 from lstmserve_training.recipe.sections import Distillation
 from lstmserve_training.run import Run
 from lstmserve_training.stacked import StackedLstm
-from lstmserve_training.work import CORPUS_NAME
+from lstmserve_training.work import BEST_NAME, CORPUS_NAME
 from support.small_run import write_small_run
 
 NUM_TOKENS = 64
@@ -120,3 +120,34 @@ def test_a_teacher_that_cannot_be_is_named(
 ) -> None:
     with pytest.raises(TrainingError, match=said):
         run(folder, "refused", f"distillation.teacher={teacher}", *keys)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (["distillation.teacher=runs/kept"], "distillation.teacher: .* is this run itself"),
+        (["training.start_from=runs/kept"], "training.start_from: .* is this run itself"),
+        (["distillation.teacher=runs/other"], "has other tokens than this run"),
+        (["distillation.teacher=projected/1"], "name the folder of the run that made it"),
+    ],
+)
+def test_who_names_a_model_that_cannot_be_keeps_the_weights_in_place(
+    folder: Path, others: None, keys: list[str], said: str, *, resume: bool
+) -> None:
+    run(folder, "kept", "training.epochs=1")
+    recipe = read_recipe(folder / "faq.toml", keys)
+    again = Run(recipe, folder, folder / "runs/kept", Console(quiet=True))
+    before = (again.work / BEST_NAME).read_bytes()
+    with pytest.raises(TrainingError, match=said):
+        again.run_all() if resume else again.set_weights_aside()
+    assert (again.work / BEST_NAME).read_bytes() == before
+    assert not [*again.work.glob("old-*")]
+
+
+@pytest.fixture(scope="module")
+def others(folder: Path) -> None:
+    """A run with other tokens, and a version that does not hold its weights as trained."""
+    run(folder, "other", "name=other", "training.epochs=1", "tokenizer.vocabulary=384")
+    of_family = ["model.family=projected", "model.hidden=128", "model.projection=64"]
+    run(folder, "projected", "name=projected", "training.epochs=1", *of_family)

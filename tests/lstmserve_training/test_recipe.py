@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lstmserve_training.errors import MissingInputError, RecipeError
 from lstmserve_training.families import FAMILIES
-from lstmserve_training.recipe.network import OF_FAMILY
+from lstmserve_training.recipe.network import OF_FAMILY, SUCH_AS
 from lstmserve_training.recipe.reading import check, known_keys, read_recipe
 from lstmserve_training.recipe.shipped import find_recipe, list_recipes
 from lstmserve_training.recipe.toml import differences, flatten, write_toml, write_value
@@ -70,8 +70,11 @@ def test_keys_are_overridden_in_order(path: Path) -> None:
         ("training.epochs=0", r"training\.epochs: .*greater than 0 \(found 0\)"),
         ("training.epochs=2.5", r"training\.epochs: .*integer \(found 2.5\)"),
         ("model.hidden=100", r"model\.hidden: .*multiple of 64 \(found 100\)"),
-        ("model.window=64", r"window is no key of the family 'stacked'"),
-        ("model.family=hybrid", r"attention is missing: it is a key of the family 'hybrid'"),
+        ("model.window=64", r"the family 'stacked' has no window: leave it out"),
+        (
+            "model.family=hybrid",
+            r"'hybrid' needs more keys, such as attention = 64, heads = 2, window = 256",
+        ),
         ("model.family=linear", r"model\.family: .*'transformer' \(found 'linear'\)"),
         ("model.hidden=4096", r"model\.hidden: .*less than or equal to 2048"),
         ("kind=poems", r"kind: .*'replies', 'conversations', 'lines' or 'text' \(found 'poems'\)"),
@@ -106,7 +109,7 @@ def test_everything_that_is_wrong_is_told_at_once(path: Path) -> None:
     ("override", "said"),
     [
         ("model.heads=3", "attention must be a multiple of heads, 3"),
-        ("model.hidden=1088", "twice hidden must be at most 2048"),
+        ("model.hidden=1088", "hidden must be at most 1024 in the family 'transformer'"),
         ("model.layers=8", "a state would have 262208 values, of which 262144 are allowed"),
         ("model.weight_drop=0.5", "weight_drop is no key of the family 'transformer'"),
     ],
@@ -121,6 +124,12 @@ def test_what_a_transformer_cannot_be_is_named(path: Path, override: str, said: 
 
 def test_every_family_of_recipes_can_be_made() -> None:
     assert FAMILIES.keys() == OF_FAMILY.keys()
+
+
+@pytest.mark.parametrize("family", OF_FAMILY)
+def test_the_keys_that_a_family_is_told_to_need_are_enough(path: Path, family: str) -> None:
+    keys = [f"model.{name}={SUCH_AS[name]}" for name in OF_FAMILY[family]]
+    assert read_recipe(path, [f"model.family={family}", *keys]).model.family == family
 
 
 @pytest.mark.parametrize("text", ["name = \nkind", "[a]\n[a]\n", "= 1"])

@@ -49,6 +49,8 @@ MOST = 12  # tokens of a reply
 class InventedEngine:
     """Its replies are functions of version, prompt and seed, as an engine's are."""
 
+    row_bytes = 64
+
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self.num_asked = 0

@@ -16,6 +16,7 @@ import torch
 
 from lstmserve_training.devices import describe_device, pick_device
 from lstmserve_training.errors import TrainingError
+from lstmserve_training.other_models import check_other_models
 from lstmserve_training.recipe.toml import write_toml
 from lstmserve_training.steps import (
     CLASSIFY,
@@ -117,10 +118,14 @@ class Run:
                 )
 
     def set_weights_aside(self) -> None:
-        """Move what was trained into a folder of its own: nothing is lost by another recipe."""
+        """Move what was trained into a folder of its own: nothing is lost by another recipe.
+
+        Raises TrainingError, and moves nothing, where the recipe could not train after it.
+        """
         found = [name for name in OF_WEIGHTS if (self.work / name).exists()]
         if not found:
             return
+        check_other_models(self.recipe, self.folder, self.work)
         number = 1 + sum(1 for _ in self.work.glob("old-*"))
         aside = self.work / f"old-{number}"
         aside.mkdir()

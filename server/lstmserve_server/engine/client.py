@@ -113,6 +113,11 @@ class EngineClient:
         """The process that runs now; None while there is none."""
         return self._keeper.pid
 
+    @property
+    def row_bytes(self) -> int:
+        """The size of one state that is kept."""
+        return self._row_bytes
+
     # --- what callers want -------------------------------------------------------------
 
     def generate(

@@ -53,7 +53,11 @@ class ReplyOpener:
         prompt_ids = candidate.generation.prompt_ids
         reply_starts = model.bundle.template.reply_starts(prompt_ids)
         states, keep = await self._states.prepare(
-            candidate.key.owner, prompt_ids, reply_starts, is_far_asked=is_far_asked
+            candidate.key.owner,
+            prompt_ids,
+            reply_starts,
+            model.engine.row_bytes,
+            is_far_asked=is_far_asked,
         )
         outputs = model.engine.generate(candidate.generation, claim(), states, keep, candidate.form)
         seconds = time.perf_counter() - began_at

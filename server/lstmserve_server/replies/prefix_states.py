@@ -19,7 +19,8 @@ from lstmserve_server.cache.stores import Codec, Tiers
 from lstmserve_server.engine.prefix import KnownState, PromptStates
 from lstmserve_server.engine.request import REVISION
 
-SCHEMA = "lstmserve state 1"
+# of what a state is made of: servers that make it of other bytes read none of these
+SCHEMA = "lstmserve state 2"
 DIGEST_BYTES = 32
 WORD = "I"  # 32 bits, little-endian on all that AVX2 runs on
 # the first turn's marker and a token: what all beginnings of one prompt have in common
@@ -44,18 +45,21 @@ class PrefixStates:
         owner: Owner,
         prompt_ids: Sequence[int],
         reply_starts: Sequence[int],
+        state_bytes: int,
         *,
         is_far_asked: bool = True,
     ) -> tuple[PromptStates, Keep]:
         """Return where to start a prompt's prefill, which states to give out, and what keeps them.
 
-        Replies start after so many tokens each.
+        Replies start after so many tokens each. A state of another size than the engine's is none.
         """
         strides = range(self._stride_tokens, len(prompt_ids), self._stride_tokens)
         lengths = sorted(n for n in {*reply_starts, *strides} if n >= SHARD_TOKENS)
         lengths = lengths[-MOST_PREFIXES:]
         keys = dict(_prefix_keys(owner, prompt_ids, lengths))
         known = await self._find(keys, lengths, is_far_asked=is_far_asked)
+        if known is not None and len(known.data) != state_bytes:
+            known = None  # it is written anew
         start = known.num_tokens if known else 0
         # an earlier reply's start would cost a step of the engine, and whoever had it kept it
         useful = {*reply_starts[-1:], *strides}

@@ -40,7 +40,9 @@ class Reader:
         """The greedy reply to a conversation, with log-probabilities."""
         template = self._tiny.bundle.template
         ids = tuple(template.render_conversation(turns))
-        states, keep = await self._states.prepare(owner, ids, template.reply_starts(ids))
+        states, keep = await self._states.prepare(
+            owner, ids, template.reply_starts(ids), self._tiny.runner.row_bytes
+        )
         self.lengths.append(len(ids))
         self.known.append(states.num_known)
         self.wanted.append(states.wanted)
@@ -146,7 +148,29 @@ async def test_who_has_waited_for_redis_in_vain_does_not_ask_it_again(
     template = tiny.bundle.template
     ids = tuple(template.render_conversation(THIRD))
     states = make_states(store)
-    await states.prepare(OWNER, ids, template.reply_starts(ids), is_far_asked=False)
+    starts, size = template.reply_starts(ids), tiny.runner.row_bytes
+    await states.prepare(OWNER, ids, starts, size, is_far_asked=False)
     assert not events.lookups
-    await states.prepare(OWNER, ids, template.reply_starts(ids))
+    await states.prepare(OWNER, ids, starts, size)
     assert events.lookups
+
+
+@pytest.mark.parametrize("near", [True, False])
+@pytest.mark.parametrize("more", [-1, 1, 1000])
+async def test_a_state_of_another_size_is_a_miss_and_is_written_anew(
+    tiny: LoadedModel, store: RedisStore, events: CacheEvents, near: bool, more: int
+) -> None:
+    template, size = tiny.bundle.template, tiny.runner.row_bytes
+    ids = tuple(template.render_conversation(SECOND))
+    starts = template.reply_starts(ids)
+    states = make_states(None if near else store, near=near)
+    wanted, keep = await states.prepare(OWNER, ids, starts, size)
+    for length in wanted.wanted:
+        keep(length, bytes(size + more))
+    if not near:
+        await events.wait_for(lambda: events.stored[Kind.STATE] >= len(wanted.wanted))
+    assert (await states.prepare(OWNER, ids, starts, size + more))[0].num_known
+    assert (await states.prepare(OWNER, ids, starts, size))[0] == wanted
+    reader = Reader(tiny, states)
+    assert await reader.read(SECOND) == alone(tiny, SECOND)
+    assert reader.known == [0]

@@ -63,8 +63,8 @@ def read_published(folder: Path) -> StackedLstm:
     sizes = bundle.manifest.sizes
     if bundle.manifest.family != "stacked-lstm":
         raise DataError(
-            f"training cannot begin with {folder}: of the family {bundle.manifest.family} it takes "
-            "the folder of the run that made it"
+            f"training cannot begin with {folder}, or learn from it: of the family "
+            f"{bundle.manifest.family} name the folder of the run that made it"
         )
     model = StackedLstm(ModelConfig(sizes.vocabulary, sizes.hidden, sizes.layers))
     if sizes.parameters != sum(parameter.numel() for parameter in model.parameters()):

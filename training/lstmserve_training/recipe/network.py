@@ -18,6 +18,7 @@ OF_FAMILY: dict[str, frozenset[str]] = {
     "transformer": frozenset({"attention", "heads", "window"}),
 }
 OF_FAMILIES = frozenset().union(*OF_FAMILY.values())
+SUCH_AS = {"projection": 64, "attention": 64, "heads": 2, "window": 256}
 MAX_WINDOW = 1024  # 255 * 64 * window, the largest sum, stays below 2^24, too
 MAX_HIDDEN = 2048  # 64 * 127 * hidden, the largest sum, stays below 2^24: exact as a float
 
@@ -28,7 +29,7 @@ def _optional_width(help_text: str, highest: int = MAX_HIDDEN) -> Any:  # noqa: 
 
 
 class ModelSection(Section):
-    """The network: an embedding, LSTM layers, and an output layer.
+    """The network: an embedding, layers, and an output layer.
 
     Families differ in what the layers hand on, and in what the output layer reads.
     """
@@ -40,13 +41,13 @@ class ModelSection(Section):
         default="stacked",
     )
     hidden: int = key(
-        f"values per layer, a multiple of {ROW_STEP}",
+        f"values per layer, a multiple of {ROW_STEP}; of a `transformer` at most {MAX_HIDDEN // 2}",
         ge=ROW_STEP,
         le=MAX_HIDDEN,
         multiple_of=ROW_STEP,
         default=256,
     )
-    layers: int = key("LSTM layers", ge=1, le=8, default=2)
+    layers: int = key("layers of LSTMs; of a `transformer`, blocks", ge=1, le=8, default=2)
     projection: int = _optional_width(
         f"`projected` only: values that leave a layer, a multiple of {ROW_STEP}, below `hidden`"
     )
@@ -82,10 +83,13 @@ class ModelSection(Section):
     @model_validator(mode="after")
     def _keys_are_those_of_the_family(self) -> ModelSection:
         own = OF_FAMILY[self.family]
-        for name in sorted(OF_FAMILIES):
-            if bool(getattr(self, name)) != (name in own):
-                what = "is missing: it is a key" if name in own else "is no key"
-                raise ValueError(f"{name} {what} of the family {self.family!r}")
+        given = {name for name in OF_FAMILIES if getattr(self, name)}
+        if given - own:
+            names = ", ".join(sorted(given - own))
+            raise ValueError(f"the family {self.family!r} has no {names}: leave it out")
+        if own - given:
+            such = ", ".join(f"{name} = {SUCH_AS[name]}" for name in sorted(own - given))
+            raise ValueError(f"the family {self.family!r} needs more keys, such as {such}")
         if self.projection >= self.hidden:
             raise ValueError(f"projection must be below hidden, {self.hidden}")
         if self.weight_drop and self.family in {"projected", "transformer"}:
@@ -97,12 +101,13 @@ class ModelSection(Section):
     def _check_attention(self) -> None:
         if self.attention % self.heads:
             raise ValueError(f"attention must be a multiple of heads, {self.heads}")
-        if self.family == "transformer":
-            inputs, what = 2 * self.hidden, "twice hidden"  # of a feed-forward layer
+        if self.family == "transformer":  # whose feed-forward layers are twice as wide
+            inputs, what = 2 * self.hidden, f"hidden must be at most {MAX_HIDDEN // 2}"
         else:
-            inputs, what = self.hidden + self.attention, "hidden and attention together"
+            inputs = self.hidden + self.attention
+            what = f"hidden and attention together must be at most {MAX_HIDDEN}"
         if inputs > MAX_HIDDEN:
-            raise ValueError(f"{what} must be at most {MAX_HIDDEN}")
+            raise ValueError(f"{what} in the family {self.family!r}")
         state = self._state_with_attention()
         if state > MAX_STATE:
             raise ValueError(
