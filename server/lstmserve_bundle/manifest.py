@@ -36,7 +36,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 RowLength = Annotated[int, Field(gt=0, multiple_of=ROW_STEP)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 # 1 MiB: a batch of 64 works on 64 MiB of states; whoever loads a version bounds what is kept of one
-MAX_STATE = 1 << 18
+MAX_STATE = (1 << 18) + ROW_STEP  # with what families with attention count
 # a plain name: a manifest must not reach out of its folder
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 # what a page offers at a click; longer ones would hide the rest of it

@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmarks.families.versions import make_network
 from lstmserve_bundle import open_bundle
 from lstmserve_training.checkpoint import load_best
-from lstmserve_training.distillation import Teacher
+from lstmserve_training.distillation import Teacher, find_teacher
 from lstmserve_training.documents import collate, load_corpus
 from lstmserve_training.errors import TrainingError
 from lstmserve_training.recipe.reading import read_recipe
@@ -106,6 +106,16 @@ def test_a_student_of_another_family_comes_nearer_to_its_teacher(
     facts = open_bundle(latest).manifest.training.facts
     assert facts["distillation.share"] == 1
     assert facts["distillation.teacher"] == teacher
+
+
+def test_a_version_of_any_family_teaches_by_the_run_that_made_it(folder: Path) -> None:
+    small = ["model.family=projected", "model.hidden=128", "model.projection=64"]
+    run(folder, "shown", *small, "training.epochs=1")
+    latest = max(int(path.name) for path in (folder / "model_store/faq").glob("[0-9]*"))
+    recipe = read_recipe(folder / "faq.toml", [f"distillation.teacher=faq/{latest}"])
+    assert find_teacher(recipe, folder) == folder / "runs/shown"
+    run(folder, "learned", f"distillation.teacher=faq/{latest}", "training.epochs=1")
+    assert (folder / "runs/learned" / BEST_NAME).is_file()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.families.versions import SIZES
 from lstmserve_training.errors import MissingInputError, RecipeError
 from lstmserve_training.families import FAMILIES
 from lstmserve_training.recipe.network import OF_FAMILY, SUCH_AS
@@ -110,20 +111,20 @@ def test_everything_that_is_wrong_is_told_at_once(path: Path) -> None:
     [
         ("model.heads=3", "attention must be a multiple of heads, 3"),
         ("model.hidden=1088", "hidden must be at most 1024 in the family 'transformer'"),
-        ("model.layers=8", "a state would have 262208 values, of which 262144 are allowed"),
+        ("model.window=576", "a state would have 294976 values, of which 262208 are allowed"),
         ("model.weight_drop=0.5", "weight_drop is no key of the family 'transformer'"),
     ],
 )
 def test_what_a_transformer_cannot_be_is_named(path: Path, override: str, said: str) -> None:
     sizes = ["family=transformer", "attention=128", "heads=2", "window=128"]
     overrides = [f"model.{size}" for size in sizes]
-    assert read_recipe(path, overrides).model.window == 128
+    assert read_recipe(path, [*overrides, "model.layers=8"]).model.window == 128  # the most
     with pytest.raises(RecipeError, match=said):
         read_recipe(path, [*overrides, override])
 
 
 def test_every_family_of_recipes_can_be_made() -> None:
-    assert FAMILIES.keys() == OF_FAMILY.keys()
+    assert FAMILIES.keys() == OF_FAMILY.keys() == SIZES.keys()  # and the last are tried
 
 
 @pytest.mark.parametrize("family", OF_FAMILY)

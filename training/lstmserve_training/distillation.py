@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmserve_training.errors import DataError, TrainingError
-from lstmserve_training.importing.published import find_model, read_model
+from lstmserve_training.importing.published import find_origin, read_model
 from lstmserve_training.work import TOKENIZER_NAME, require
 
 if TYPE_CHECKING:
@@ -54,11 +54,14 @@ class Teacher:
 
 
 def find_teacher(recipe: Recipe, folder: Path) -> Path:
-    """Return the folder of the model that a recipe learns from; raises MissingInputError."""
+    """Return the folder of the model that a recipe learns from; raises MissingInputError.
+
+    Of a version it is the run that made it, where that is there.
+    """
     if recipe.distillation is None:
         raise TrainingError("the recipe has no section [distillation]: give --teacher NAME/VERSION")
     store = folder / recipe.publish.store
-    return find_model(recipe.distillation.teacher, folder, store, "distillation.teacher")
+    return find_origin(recipe.distillation.teacher, folder, store, "distillation.teacher")
 
 
 def make_teacher(recipe: Recipe, folder: Path, work: Path, device: torch.device) -> Teacher | None:

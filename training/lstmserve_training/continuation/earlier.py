@@ -5,21 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lstmserve_bundle.bundle import describe_file
-from lstmserve_bundle.errors import BundleError
-from lstmserve_bundle.manifest import MANIFEST_NAME, parse_manifest
 from lstmserve_training.errors import DataError, TrainingError
-from lstmserve_training.importing.published import find_model, is_published, read_model
+from lstmserve_training.importing.published import RUNS, find_origin, is_published, read_model
 from lstmserve_training.model import OF_SHAPE
 from lstmserve_training.recipe.sections import TokenizerSection
 from lstmserve_training.recipe.toml import differences, flatten
-from lstmserve_training.work import BEST_NAME, IMPORT_NAME, MODEL_NAME
+from lstmserve_training.work import IMPORT_NAME
 
 if TYPE_CHECKING:
     from lstmserve_training.model import ModelConfig
     from lstmserve_training.recipe.schema import Recipe
 
-RUNS = "runs"
 WITHOUT_TEXT = {"replay": 0.0, "consolidation": 0.0}
 
 
@@ -32,8 +28,7 @@ def find_earlier(recipe: Recipe, folder: Path) -> Path:
     if recipe.continuation is None:
         raise TrainingError("the recipe has no section [continuation]: give --from NAME/VERSION")
     store = folder / recipe.publish.store
-    found = find_model(recipe.continuation.model, folder, store, "continuation.model")
-    return (_run_of(found, folder) or found) if is_published(found) else found
+    return find_origin(recipe.continuation.model, folder, store, "continuation.model")
 
 
 def adopt(recipe: Recipe, folder: Path, work: Path) -> tuple[Recipe, list[str]]:
@@ -70,20 +65,6 @@ def adopt(recipe: Recipe, folder: Path, work: Path) -> tuple[Recipe, list[str]]:
         "continuation": continuation,
     }
     return recipe.model_copy(update=taken), lines
-
-
-def _run_of(version: Path, folder: Path) -> Path | None:
-    """The run that made a version, among those beside the recipe."""
-    path = version / MANIFEST_NAME
-    try:
-        manifest = parse_manifest(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, BundleError) as error:
-        raise DataError(f"continuation.model: {error}") from None
-    digest = manifest.files[MODEL_NAME].sha256
-    for model in sorted((folder / RUNS).glob(f"*/{MODEL_NAME}")):
-        if (model.parent / BEST_NAME).is_file() and describe_file(model).sha256 == digest:
-            return model.parent
-    return None
 
 
 def _trained_config(earlier: Path) -> ModelConfig:

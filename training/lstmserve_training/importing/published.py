@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lstmserve_bundle.bundle import MODEL_NAME, open_bundle
+from lstmserve_bundle.bundle import MODEL_NAME, describe_file, open_bundle
 from lstmserve_bundle.errors import BundleError
 from lstmserve_bundle.manifest import MANIFEST_NAME
 from lstmserve_training.checkpoint import load_best
@@ -27,6 +27,8 @@ from lstmserve_training.work import BEST_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+RUNS = "runs"  # beside a recipe
 
 
 def is_published(folder: Path) -> bool:
@@ -46,6 +48,24 @@ def find_model(wanted: str, folder: Path, store: Path, key: str) -> Path:
         f"{key}: {wanted!r} is neither NAME/VERSION in the store {store} nor the folder of a "
         "version, or of a run that was trained"
     )
+
+
+def find_origin(wanted: str, folder: Path, store: Path, key: str) -> Path:
+    """Return what ``find_model`` does; of a version the run that made it, where that is there.
+
+    A version is INT8, and of most families it cannot be made floats again.
+    """
+    found = find_model(wanted, folder, store, key)
+    if not is_published(found):
+        return found
+    try:
+        digest = open_bundle(found).manifest.files[MODEL_NAME].sha256
+    except BundleError as error:
+        raise DataError(f"{key}: {error}") from None
+    for model in sorted((folder / RUNS).glob(f"*/{MODEL_NAME}")):
+        if (model.parent / BEST_NAME).is_file() and describe_file(model).sha256 == digest:
+            return model.parent
+    return found
 
 
 def read_model(folder: Path) -> LanguageModel:

@@ -21,6 +21,7 @@ NEGATIVE_ZERO = -128  # another float than zero, and no number from -127 to 127
 NEGATIVE_ZERO_BITS = -(1 << 31)
 # a batch of 64 may give out as many in one turn (docs/adr/0015-attention.md)
 MAX_STATE_BYTES = 1 << 19
+TOLD = 200  # characters of what a model says wrongly
 
 Columns = Sequence[tuple[int, int]]
 Values = NDArray[np.float32]
@@ -38,7 +39,8 @@ class StateFormat:
         bounds = [0, *chain.from_iterable(int8_columns), num_values]
         is_ordered = all(begin <= end for begin, end in pairwise(bounds))
         if not is_ordered or any(begin == end for begin, end in int8_columns):
-            raise ValueError(f"int8_columns {[*int8_columns]} of a state of {num_values} values")
+            told = str([*int8_columns])[:TOLD]
+            raise ValueError(f"int8_columns {told} of a state of {num_values} values")
         self._num_values = num_values
         self._int8 = [slice(begin, end) for begin, end in int8_columns]
         self._floats = [slice(*rest) for rest in zip(bounds[::2], bounds[1::2], strict=True)]
