@@ -25,7 +25,7 @@ from lstmserve_training.work import MODEL_NAME, PROMPTS_NAME, read_template, rea
 
 REPLIES_NAME = "replies.json"
 REPLY_TOKENS = 48
-FAMILIES = ("stacked", "attentive")  # without attention, and with it
+FAMILIES = ("stacked", "attentive", "transformer")  # without attention, with it, of it alone
 
 
 @dataclass(frozen=True)
