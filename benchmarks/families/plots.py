@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.families.networks import DIALOGUE_NETWORKS
 from benchmarks.families.quality import CORPORA
-from benchmarks.families.recall import NUM_NAMES
+from benchmarks.families.recall import LONGEST_SHOWN, NUM_NAMES
 
 mpl.use("agg")  # a file, not a window
 SIZES = {
@@ -27,6 +27,7 @@ def draw_recall(path: Path, found: dict[str, dict[str, dict[int, float]]]) -> No
         for name, by_size in shares.items():
             axes.plot([*by_size], [100 * x for x in by_size.values()], marker="o", label=name)
         axes.axhline(100 / NUM_NAMES, color="gray", linestyle=":", label="guessing")
+        axes.axvline(LONGEST_SHOWN[task], color="gray", alpha=0.5, label="longest in training")
         axes.set_xscale("log", base=2)
         axes.set_xlabel(SIZES[task])
         axes.set_ylabel("right names, %")

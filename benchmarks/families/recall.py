@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -31,16 +32,16 @@ LEARNING_RATE = 2e-3
 WARM_UP_STEPS = 50
 Texts = tuple[Tensor, Tensor]  # int64 [rows, length], and the name that must follow, [rows]
 Task = Callable[[Sequence[int], torch.Generator], Texts]
-# the window of attention is longer than any text
+# of attention the window is longer than any text that is shown, and LONG_WINDOW when it is served
 NETWORKS = {
     "stacked": ModelConfig(NUM_TOKENS, 128),
     "projected": ModelConfig(NUM_TOKENS, 192, family="projected", projection=64),
-    "hybrid": ModelConfig(NUM_TOKENS, 128, 1, family="hybrid", attention=64, heads=2, window=320),
+    "hybrid": ModelConfig(NUM_TOKENS, 128, 1, family="hybrid", attention=64, heads=2, window=192),
     "attentive": ModelConfig(
-        NUM_TOKENS, 128, 1, family="attentive", attention=64, heads=2, window=320, pauses=(ASK,)
+        NUM_TOKENS, 128, 1, family="attentive", attention=64, heads=2, window=192, pauses=(ASK,)
     ),
     "transformer": ModelConfig(
-        NUM_TOKENS, 128, 2, family="transformer", attention=64, heads=2, window=320
+        NUM_TOKENS, 128, 2, family="transformer", attention=64, heads=2, window=192
     ),
 }
 
@@ -71,7 +72,9 @@ def draw_facts(counts: Sequence[int], generator: torch.Generator) -> Texts:
 
 
 TASKS: dict[str, Task] = {"distance": draw_distances, "facts": draw_facts}
-LONGEST = {"distance": 128, "facts": NUM_KEYS}
+LONGEST_SHOWN = {"distance": 128, "facts": NUM_KEYS}
+LONGEST_ASKED = {"distance": 1024, "facts": NUM_KEYS}
+LONG_WINDOW = 1024
 
 
 def train(
@@ -105,21 +108,37 @@ def train(
 def measure(served: Served, task: Task, sizes: Sequence[int], rows: int) -> dict[int, float]:
     """Return the share of right names of a served module, by the size of a text."""
     generator = torch.Generator().manual_seed(1)
-    found = {}
-    for size in sizes:
-        texts, names = task([size] * rows, generator)
-        lengths = torch.full((rows,), texts.shape[1] - 1)
-        state = served.prefill(served.initial_state(rows), texts[:, :-1], lengths)
+    return {size: _share(served, task([size] * rows, generator)) for size in sizes}
+
+
+def _share(served: Served, drawn: Texts) -> float:
+    """Return the share of texts whose name is found, a batch at a time: states are large."""
+    num_right = 0
+    for begin in range(0, len(drawn[0]), ROWS):
+        texts, names = (part[begin : begin + ROWS] for part in drawn)
+        lengths = torch.full((len(texts),), texts.shape[1] - 1)
+        state = served.prefill(served.initial_state(len(texts)), texts[:, :-1], lengths)
         scores, _ = served.step(state, texts[:, -1])
-        found[size] = float((scores.argmax(dim=1) == names).float().mean())
-    return found
+        num_right += int((scores.argmax(dim=1) == names).sum())
+    return num_right / len(drawn[0])
 
 
 def recall(
     family: str, task: str, steps: int, rows: int, say: Callable[[str], None]
 ) -> dict[int, float]:
-    """Train a network of a family for a task, and return the share of right names by size."""
-    longest = LONGEST[task]
-    model = train(NETWORKS[family], TASKS[task], longest, steps, say)
-    sizes = [1 << power for power in range(longest.bit_length())]
-    return measure(quantize_model(model, ()), TASKS[task], sizes, rows)
+    """Train a network of a family for a task, and return the share of right names by size.
+
+    It is shown sizes up to ``LONGEST_SHOWN``, and asked for those up to ``LONGEST_ASKED``.
+    """
+    model = train(NETWORKS[family], TASKS[task], LONGEST_SHOWN[task], steps, say)
+    sizes = [1 << power for power in range(LONGEST_ASKED[task].bit_length())]
+    return measure(quantize_model(_with_long_window(model), ()), TASKS[task], sizes, rows)
+
+
+def _with_long_window(model: LanguageModel) -> LanguageModel:
+    """Return the network that looks back further; its weights are the same."""
+    if not model.config.window:
+        return model
+    longer = make_model(replace(model.config, window=LONG_WINDOW))
+    longer.load_state_dict(model.state_dict())
+    return longer.eval()

@@ -15,6 +15,7 @@ from benchmarks.families.recall import (
     FIRST_KEY,
     FIRST_NAME,
     FIRST_WORD,
+    LONGEST_ASKED,
     MARK,
     TASKS,
     draw_distances,
@@ -57,6 +58,7 @@ def test_what_is_recalled_is_a_share_for_each_size(task: str) -> None:
     said: list[str] = []
     found = recall("hybrid", task, steps=4, rows=8, say=said.append)
     assert [*found] == [1 << power for power in range(len(found))]
+    assert max(found) == LONGEST_ASKED[task]
     assert all(0 <= share <= 1 for share in found.values())
     assert len(said) == 4
 
