@@ -14,7 +14,7 @@ from lstmserve_client import CacheMode, GenerateOptions, SamplingParams, Stoppin
 PROMPTS = ("where is my parcel", "你好", "thanks 👍", "i love order 7")
 NUM_QUESTIONS = 12
 # so long that whatever happens, happens in the middle of most of them
-TOKENS = StoppingCriteria(min_tokens=256, max_tokens=256)
+TOKENS = StoppingCriteria(min_tokens=512, max_tokens=512)
 
 
 @pytest.fixture(scope="session")
