@@ -18,7 +18,7 @@ def _projected(hidden: int) -> Keys:
 
 
 def _transformer(layers: int, window: int) -> Keys:
-    """Blocks of 192 values; the more there are, the fewer tokens fit into a state of 512 KiB."""
+    """Blocks of 192 values; the more, the fewer tokens they see: states stay below 512 KiB."""
     attention = ("model.attention=64", "model.heads=2", f"model.window={window}")
     return ("model.family=transformer", "model.hidden=192", f"model.layers={layers}", *attention)
 

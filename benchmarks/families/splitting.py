@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import networkx as nx
+
 from benchmarks.families.debian import Pair
 
 
@@ -26,21 +28,13 @@ def split_pairs(pairs: Sequence[Pair], num_held_out: int) -> tuple[list[Pair], l
 
 def group_pairs(pairs: Sequence[Pair]) -> list[list[Pair]]:
     """Return groups of pairs that have a key in common, also over others in between."""
-    parents: dict[str, str] = {}
-
-    def find(key: str) -> str:
-        parents.setdefault(key, key)
-        while parents[key] != key:
-            parents[key] = parents[parents[key]]  # so that the way is shorter the next time
-            key = parents[key]
-        return key
-
+    graph: nx.Graph[str] = nx.Graph()
     for pair in pairs:
-        for key in pair.keys[1:]:
-            parents[find(key)] = find(pair.keys[0])
-    groups: dict[str, list[Pair]] = defaultdict(list)
+        nx.add_path(graph, pair.keys)
+    numbers = {key: n for n, keys in enumerate(nx.connected_components(graph)) for key in keys}
+    groups: dict[int, list[Pair]] = defaultdict(list)
     for pair in pairs:
-        groups[find(pair.keys[0])].append(pair)
+        groups[numbers[pair.keys[0]]].append(pair)
     return list(groups.values())
 
 

@@ -104,7 +104,7 @@ class FloatNetwork(nn.Module):
 
 def make_stepper(model: LanguageModel, never: Sequence[int] = ()) -> FloatLstm | FloatNetwork:
     """Return a trained model behind the served contract, in evaluation mode."""
-    if isinstance(model, StackedLstm) and model.config.family == "stacked":
+    if type(model) is StackedLstm:  # and none of the families that are built on it
         return FloatLstm(model, never).eval()
     return FloatNetwork(model, never).eval()
 
