@@ -205,7 +205,21 @@ def test_every_verb_explains_itself(
 ) -> None:
     assert call(monkeypatch, verb, "--help") == 0
     said = capsys.readouterr().out
-    assert all(word in said for word in ("RECIPE", "--work", "--restart", "--print-config"))
+    assert all(word in said for word in ("RECIPE", "--work", "--teacher", "--print-config"))
+    assert all((word in said) == (verb in ("run", "train")) for word in ("--restart", "--device"))
+
+
+@pytest.mark.parametrize("option", ["--restart", "--device=cpu"])
+@pytest.mark.parametrize("verb", [verb for verb in STEPS if verb != "train"])
+def test_what_only_training_has_is_refused_elsewhere(
+    option: str,
+    verb: str,
+    recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(monkeypatch, verb, recipe, option) == 2
+    assert "No such option" in capsys.readouterr().err
 
 
 def test_help_needs_no_torch() -> None:

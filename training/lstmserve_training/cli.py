@@ -130,43 +130,77 @@ def _run(
             typer.echo("already finished: nothing has changed since")
 
 
+def _take(
+    name: str,
+    recipe: Path,
+    overrides: list[str],
+    work: Path | None,
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    print_config: bool,
+) -> None:
+    """Take one step alone."""
+    given = read(recipe, overrides)
+    if print_config:
+        _print(in_force(given, recipe, where_of(given, recipe, work)))
+        return
+    from lstmserve_training.run import locked
+    from lstmserve_training.steps import steps_of
+
+    whole = make_run(given, recipe, overrides, work, device)
+    step = next((step for step in steps_of(given) if step.name == name), None)
+    if step is None:
+        raise TrainingError(f"{recipe}: {WITHOUT.get(name, WITHOUT_TRAINING)}")
+    with locked(whole.work):
+        whole.warn_of_changes(step)
+        if not resume:
+            whole.set_weights_aside()
+        if not whole.take(step):
+            typer.echo("already finished: nothing has changed since")
+
+
 def _step(name: str, text: str) -> None:
-    """Define the verb that takes one step alone."""
+    """Define the verb that takes one step alone, which is not training."""
 
     def take(
         recipe: RecipePath,
         overrides: Overrides = None,
         work: Work = None,
-        device: Device = None,
-        resume: Resume = True,
         teacher: TeacherName = None,
         print_config: PrintConfig = False,
     ) -> None:
-        overrides = with_teacher(teacher, overrides)
-        given = read(recipe, overrides)
-        if print_config:
-            _print(in_force(given, recipe, where_of(given, recipe, work)))
-            return
-        from lstmserve_training.run import locked
-        from lstmserve_training.steps import steps_of
-
-        whole = make_run(given, recipe, overrides, work, device)
-        step = next((step for step in steps_of(given) if step.name == name), None)
-        if step is None:
-            raise TrainingError(f"{recipe}: {WITHOUT.get(name, WITHOUT_TRAINING)}")
-        with locked(whole.work):
-            whole.warn_of_changes(step)
-            if name == "train" and not resume:
-                whole.set_weights_aside()
-            if not whole.take(step):
-                typer.echo("already finished: nothing has changed since")
+        _take(name, recipe, with_teacher(teacher, overrides), work, print_config=print_config)
 
     take.__doc__ = text
     app.command(name)(take)
 
 
 _step("prepare", "Read, clean and split the text, make the tokenizer, and report what was done.")
-_step("train", "Train, or go on with the run that was stopped.")
+
+
+@app.command()
+def train(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    work: Work = None,
+    device: Device = None,
+    resume: Resume = True,
+    teacher: TeacherName = None,
+    print_config: PrintConfig = False,
+) -> None:
+    """Train, or go on with the run that was stopped."""
+    _take(
+        "train",
+        recipe,
+        with_teacher(teacher, overrides),
+        work,
+        device=device,
+        resume=resume,
+        print_config=print_config,
+    )
+
+
 _step("quantize", "Write the best weights as an INT8 TorchScript module, checked bit by bit.")
 _step("classify", "Train what names questions before they are answered, and measure it.")
 _step("evaluate", "Compare fp32, stock INT8 and the exported module on held-out text.")
