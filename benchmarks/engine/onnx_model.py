@@ -68,11 +68,17 @@ def to_onnx(model: StockLstm) -> onnx.ModelProto:
 
 
 def quantized(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return it with INT8 weights, and activations that take their scale from the batch."""
+    """Return it with INT8 weights, and activations that take their scale from the batch.
+
+    Weights use seven bits: with eight, sums of 16 bits overflow on processors without VNNI, and the
+    outputs are off by 8 % instead of 1 %. It is as fast either way.
+    """
     with TemporaryDirectory() as folder:
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, source)
-        quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(
+            source, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True
+        )
         return onnx.load(target)
 
 
