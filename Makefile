@@ -29,7 +29,7 @@ VALKEY := .valkey
 REDIS_TESTS := $(addprefix tests/lstmserve_server/cache/,redis $(addprefix served/,test_cluster.py test_sentinel.py \
 	test_outages.py test_replicas.py))
 
-.PHONY: serve test test-system test-valkey test-benchmarks test-containers check check-protos install protos dashboards reference format clean
+.PHONY: serve test test-reliability test-system test-valkey test-benchmarks test-containers check check-protos install protos dashboards reference format clean
 
 serve: $(VENV)/serving
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
@@ -37,6 +37,10 @@ serve: $(VENV)/serving
 # needs nothing but Python: Redis comes in a wheel
 test: install
 	$(PYTEST)
+
+# what replies are worth when processes are killed, frozen, starved or flooded: minutes, and nothing but Python either
+test-reliability: install
+	$(PYTEST) -m "reliability and not system" tests/reliability
 
 # a browser, proxies, Prometheus, Helm, Ray, Go and Node: installs what is missing, or says how to
 test-system: install

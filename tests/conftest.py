@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,18 +17,35 @@ from benchmarks.testbed.server import ServerProcess
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 # files with few tests that take long: they go first, so that no core is left with them in the end
-LONG = ("reliability/", "lstmserve_server/test_workers.py", "lstmserve_server/cache/served/")
+LONG = (
+    "lstmserve_server/cache/served/",
+    "lstmserve_server/engine/process/test_families.py",
+    "lstmserve_server/test_workers.py",
+    "lstmserve_training/test_run.py",
+)
+RELIABILITY = "reliability/"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    tests = Path(__file__).parent
-    items.sort(key=lambda item: not item.path.relative_to(tests).as_posix().startswith(LONG))
+    for item in items:
+        if _lies_in(item, RELIABILITY):
+            item.add_marker(pytest.mark.reliability)
+    items.sort(key=lambda item: not _lies_in(item, *LONG))
+
+
+def _lies_in(item: pytest.Item, *beginnings: str) -> bool:
+    return item.path.relative_to(Path(__file__).parent).as_posix().startswith(beginnings)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def trials(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What one server of these tests has proved no other one proves again."""
-    preloaded.remember_trials(tmp_path_factory.mktemp("trials"))
+    run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each process has a folder in that of the run
+        run = run.parent
+    folder = run / "trials"
+    folder.mkdir(exist_ok=True)
+    preloaded.remember_trials(folder)
 
 
 def made_tiny(name: str, **options: int) -> Path:

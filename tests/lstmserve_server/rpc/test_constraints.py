@@ -6,7 +6,6 @@ import ast
 import json
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,8 +15,9 @@ import jsonschema
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
+from benchmarks.testbed import preloaded
 from benchmarks.testbed.process import run_program
-from benchmarks.testbed.server import ServerProcess
+from benchmarks.testbed.server import ServerProcess, command
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub as GenerationStub
@@ -407,8 +407,9 @@ def test_a_version_with_a_bad_form_is_refused(
     tiny_store: Path, tmp_path: Path, forms: str, reason: str
 ) -> None:
     version = with_forms(tiny_store, tmp_path, forms) / "tiny" / "1"
-    command = (sys.executable, "-m", "lstmserve_server", "verify", str(version))
-    found = run_program(command, capture_output=True, text=True)
+    found = run_program(
+        command("verify", str(version)), capture_output=True, text=True, start=preloaded.start
+    )
     assert found.returncode
     assert reason in found.stderr
 
