@@ -43,8 +43,10 @@ def test_the_proof_finds_no_difference(model: LoadedModel) -> None:
     assert model.difference == ""
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("rows", "steps", "piece"), [(1, 1, 1024), (7, 5, 3), (40, 8, 32)])
+@pytest.mark.parametrize(
+    ("rows", "steps", "piece", "threads"),
+    [(1, 1, 1024, 1), (7, 5, 3, 2), (40, 8, 32, 1), (40, 8, 32, 2)],
+)
 def test_any_schedule_computes_what_the_reference_does(
     model: LoadedModel, pool: list[Expected], rows: int, steps: int, piece: int, threads: int
 ) -> None:
