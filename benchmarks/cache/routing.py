@@ -1,7 +1,8 @@
 """Replicas behind a proxy: what calls find warm there, and how even the load is.
 
 The same requests go to one replica alone, to all without the metadata that tells what is warm, and
-to all with it. What counts does not depend on how fast the machine is.
+to all with it; once where each has its own cache alone, and once where they share one in Redis as
+well. What counts does not depend on how fast the machine is.
 """
 
 from __future__ import annotations
@@ -92,20 +93,29 @@ HOT = _Way("affinity and a hot caller", affinity=True, has_hot_caller=True)
 
 
 async def measure_routing(stage: Stage, sizes: Sizes) -> list[Finding]:
-    with stage.start_fleet(max(sizes.replicas)) as fleet:
-        alone = await _ask_all(fleet.first, ALONE, sizes)
-        talked = await _converse_all(fleet.first, ALONE, sizes)
-        findings = [*_describe(ALONE.name, alone), _describe_turns(ALONE.name, talked)]
-        for number in sizes.replicas:
-            for way in (FEWEST, WARM, HOT):
-                findings += await _measure(fleet, number, way, sizes, alone)
+    findings = []
+    for shared, arguments in (("", ()), (" and Redis", ("--redis-url", stage.redis.url))):
+        with stage.start_fleet(max(sizes.replicas), *arguments) as fleet:
+            findings += await _measure_fleet(fleet, shared, sizes)
+    return findings
+
+
+async def _measure_fleet(fleet: Fleet, shared: str, sizes: Sizes) -> list[Finding]:
+    """Measure every way; ``shared`` says in their names what the replicas share."""
+    name = f"{ALONE.name}{shared}"
+    alone = await _ask_all(fleet.first, ALONE, sizes)
+    talked = await _converse_all(fleet.first, ALONE, sizes)
+    findings = [*_describe(name, alone), _describe_turns(name, talked)]
+    for number in sizes.replicas:
+        for way in (FEWEST, WARM, HOT):
+            name = f"{number} replicas, {way.name}{shared}"
+            findings += await _measure(fleet, number, name, way, sizes, alone)
     return findings
 
 
 async def _measure(
-    fleet: Fleet, number: int, way: _Way, sizes: Sizes, alone: _Outcome
+    fleet: Fleet, number: int, name: str, way: _Way, sizes: Sizes, alone: _Outcome
 ) -> list[Finding]:
-    name = f"{number} replicas, {way.name}"
     async with _balanced(fleet, number) as (server, balancer):
         outcome = await _ask_all(server, way, sizes)
         outcome.calls, outcome.most_at_once = balancer.count_calls(), balancer.find_most_at_once()

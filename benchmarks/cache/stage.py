@@ -60,9 +60,9 @@ class Stage:
     def without_states(self) -> RunningServer:
         return self._keep("--state-cache-bytes", "0")
 
-    def start_fleet(self, count: int) -> AbstractContextManager[Fleet]:
+    def start_fleet(self, count: int, *arguments: str) -> AbstractContextManager[Fleet]:
         """So many servers that serve the same, with caches of their own."""
-        return open_fleet(count, self._arguments)
+        return open_fleet(count, (*self._arguments, *arguments))
 
     def start(self, *arguments: str) -> AbstractContextManager[RunningServer]:
         """A server that nobody else needs."""

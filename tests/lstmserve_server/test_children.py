@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -54,7 +55,7 @@ def zombies_of(process: psutil.Process) -> list[psutil.Process]:
 @pytest.mark.usefixtures("_descriptors")
 def test_one_that_has_ended_before_is_told_at_once_and_no_file_stays_open() -> None:
     me = psutil.Process()
-
+    gc.collect()  # what other tests have left
     before, others = me.num_fds(), set(zombies_of(me))
     for code in range(3):
         child = start(f"raise SystemExit({code})")

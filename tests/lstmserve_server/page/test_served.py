@@ -26,9 +26,10 @@ from support.wire_requests import make_request
 QUESTION = {
     "prompt": "where is my parcel",
     "sampling": {"seed": "7", "temperature": 0.7},
-    "stopping": {"max_tokens": 24},
+    # so long that it is not all there before its reader looks
+    "stopping": {"min_tokens": 128, "max_tokens": 128},
 }
-SAME_QUESTION = make_request(seed=7, temperature=0.7)
+SAME_QUESTION = make_request(seed=7, temperature=0.7, min_tokens=128, max_tokens=128)
 LONG = {
     **QUESTION,
     "sampling": {"logprobs": 20},
