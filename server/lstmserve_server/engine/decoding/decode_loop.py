@@ -11,12 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lstmserve_server.engine.decoding.constraining import Automata, constrain, follow
-from lstmserve_server.engine.decoding.decode_row import RowSettings
+from lstmserve_server.engine.decoding.constraining import constrain, follow
 from lstmserve_server.engine.decoding.drawing import uniform
 from lstmserve_server.engine.decoding.filters import max_draws
-from lstmserve_server.engine.decoding.following import Grammars
-from lstmserve_server.engine.decoding.row_params import RowParams, to_params
+from lstmserve_server.engine.decoding.row_params import RowParams
 from lstmserve_server.engine.decoding.sampler import (
     Scores,
     adjust,
@@ -54,7 +52,8 @@ class DecodeLoop(nn.Module):
         """Decode up to so many tokens for each row, whose next input token is given.
 
         The states of the rows lie side by side in the pool, from the place ``first`` on.
-        ``arrivals``, int64 [], grows when something has come: then the least steps are enough.
+        It keeps the parameters up to date. ``arrivals``, int64 [], grows when something has come:
+        then the least steps are enough.
         -> the tokens of every step taken, and per step the scored rows' scores if any.
         """
         num_arrivals = int(arrivals)
@@ -117,11 +116,6 @@ class DecodeLoop(nn.Module):
         if params.scored.shape[0] > 0:
             scores.append(score(raw, tokens[params.scored], self.num_top))
         return tokens, scores
-
-    @torch.jit.export
-    def prepare(self, settings: RowSettings, automata: Automata, grammars: Grammars) -> RowParams:
-        """Set the parameters of the rows of the next calls; those calls keep them up to date."""
-        return to_params(settings, self.num_tokens, automata, grammars)
 
     @torch.jit.export
     def prefill(self, pool: Tensor, places: list[int], chunks: list[list[int]]) -> None:

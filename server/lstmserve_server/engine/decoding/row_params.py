@@ -1,17 +1,25 @@
 """The sampling parameters of the running rows, as the tensors that the sampler reads.
 
-TorchScript reads the annotations of a NamedTuple as types, so this module does not
-import ``annotations`` from ``__future__``.
+They are made in Python and go to TorchScript: where it returns a NamedTuple, torch makes a new
+class for it in Python, which takes longer than all of these tensors. TorchScript reads the
+annotations of a NamedTuple as types, so this module does not import ``annotations`` from
+``__future__``.
 """
 
+import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lstmserve_server.engine.decoding.constraining import Automata, Forms
-from lstmserve_server.engine.decoding.decode_row import RowSettings
+from lstmserve_server.engine.decoding.constraining import Forms
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.following import Grammars
+from lstmserve_server.engine.decoding.taught import Taught
+
+LOG2_E = math.log2(math.e)
+NO_LIMIT = math.inf  # a share of the mass that nothing reaches
 
 
 class RowParams(NamedTuple):
@@ -61,23 +69,31 @@ class Adjustments(NamedTuple):
 
 
 def to_params(
-    settings: RowSettings, num_tokens: int, automata: Automata, grammars: Grammars
+    rows: Sequence[DecodeRow], num_tokens: int, taught: Taught, grammars: Grammars
 ) -> RowParams:
-    """Return the tensors of lists, for a model of so many tokens; TorchScript."""
-    if len(settings.adjusted) > 0:
-        changed = _adjustments(settings, num_tokens)
-    else:
-        changed = _no_adjustments(num_tokens)
+    """Return the parameters of rows, of which a model has this many tokens to choose from.
+
+    ``taught`` holds the automata of their forms.
+    """
+    asked = [row.sampling for row in rows]
+    sampled = [number for number, params in enumerate(asked) if params.temperature > 0]
+    drawn = [asked[row] for row in sampled]
+    filtered = [place for place, params in enumerate(drawn) if params.is_filtered]
+    kept = [drawn[place] for place in filtered]
+    adjusted = [number for number, params in enumerate(asked) if params.is_adjusted]
+    changed = _adjustments([rows[row] for row in adjusted], num_tokens)
+    # as float32, in which filters compare
+    shares = _column(params.top_p if params.top_p < 1 else NO_LIMIT for params in kept)
     return RowParams(
-        sampled=torch.tensor(settings.sampled, dtype=torch.int64),
-        stream=torch.tensor(settings.stream, dtype=torch.int64).unsqueeze(1),
-        sharpness=_column(settings.sharpness),
-        filtered=torch.tensor(settings.filtered, dtype=torch.int64),
-        top_k=torch.tensor(settings.top_k, dtype=torch.int64).unsqueeze(1),
-        top_p=torch.tensor(settings.top_p, dtype=torch.float32).to(torch.float64).unsqueeze(1),
-        min_p=_column(settings.min_p),
-        any_ranked=settings.any_ranked,
-        adjusted=torch.tensor(settings.adjusted, dtype=torch.int64),
+        sampled=_int64(sampled),
+        stream=_int64(_signed(rows[row].stream) for row in sampled).unsqueeze(1),
+        sharpness=_column(_sharpness(params.temperature) for params in drawn),
+        filtered=_int64(filtered),
+        top_k=_int64(params.top_k or num_tokens for params in kept).unsqueeze(1),
+        top_p=shares.to(torch.float64),
+        min_p=_column(params.min_p for params in kept),
+        any_ranked=any(params.top_k > 0 or params.top_p < 1 for params in kept),
+        adjusted=_int64(adjusted),
         bias=changed.bias,
         any_repetition=changed.any_repetition,
         repetition_of_seen=changed.repetition_of_seen,
@@ -87,17 +103,10 @@ def to_params(
         counts=changed.counts,
         presence_of_seen=changed.presence_of_seen,
         presence=changed.presence,
-        min_tokens=torch.tensor(settings.min_tokens, dtype=torch.int64),
-        any_min_tokens=settings.any_min_tokens,
-        scored=torch.tensor(settings.scored, dtype=torch.int64),
-        forms=Forms(
-            rows=torch.tensor(settings.constrained, dtype=torch.int64),
-            packed=torch.tensor(settings.packed, dtype=torch.int64),
-            number=torch.tensor(settings.form_numbers, dtype=torch.int64),
-            state=torch.tensor(settings.form_states, dtype=torch.int64),
-            max_tokens=torch.tensor(settings.form_max_tokens, dtype=torch.int64),
-            automata=automata,
-        ),
+        min_tokens=_int64(row.min_tokens for row in rows),
+        any_min_tokens=any(row.position < row.min_tokens for row in rows),
+        scored=_int64(number for number, row in enumerate(rows) if row.is_scored),
+        forms=_forms(rows, taught),
         grammars=grammars,
     )
 
@@ -136,50 +145,87 @@ def repeated(params: RowParams, count: int) -> RowParams:
     )
 
 
-def _adjustments(settings: RowSettings, num_tokens: int) -> Adjustments:
-    counts = _counts(settings.reply_ids, num_tokens)
-    seen = counts + _counts(settings.prompt_ids, num_tokens) > 0
-    repetition = _column(settings.repetition)
-    presence = _column(settings.presence)
-    counted = _column(settings.frequency + settings.presence)
+def _forms(rows: Sequence[DecodeRow], taught: Taught) -> Forms:
+    kept = {number: row.form for number, row in enumerate(rows) if row.form is not None}
+    places = [taught.place_of(form.digest) for form in kept.values()]
+    states = zip(places, kept.values(), strict=True)
+    return Forms(
+        rows=_int64(kept),
+        packed=_int64(number for number, place in enumerate(places) if place.is_packed),
+        number=_int64(place.number for place in places),
+        state=_int64(place.first_state + form.state for place, form in states),
+        max_tokens=_int64(form.max_tokens for form in kept.values()),
+        automata=taught.automata if kept else _NO_AUTOMATA,
+    )
+
+
+def _adjustments(rows: Sequence[DecodeRow], num_tokens: int) -> Adjustments:
+    """Return what rows have that all have penalties or a bias."""
+    if not rows:  # every tensor costs some microseconds
+        table = torch.zeros(0, num_tokens)
+        return Adjustments(
+            table, False, _NO_COLUMN, table, False, _NO_COLUMN, table, _NO_COLUMN, table
+        )
+    asked = [row.sampling for row in rows]
+    counts = _counts([row.reply_ids for row in rows], num_tokens)
+    seen = counts + _counts([row.prompt_ids for row in rows], num_tokens) > 0
+    repetition = _column(params.repetition_penalty for params in asked)
+    frequency = _column(params.frequency_penalty for params in asked)
+    presence = _column(params.presence_penalty for params in asked)
     return Adjustments(
-        bias=_biases(settings.bias_ids, settings.biases, num_tokens),
+        bias=_biases([params.logit_bias for params in asked], num_tokens),
         any_repetition=bool((repetition != 1).any()),
         repetition_of_seen=repetition,
         repetition=torch.where(seen, repetition, 1.0),
-        any_counted=bool((counted != 0).any()),
-        frequency=_column(settings.frequency),
+        any_counted=bool(((frequency != 0) | (presence != 0)).any()),
+        frequency=frequency,
         counts=counts,
         presence_of_seen=presence,
         presence=torch.where(counts > 0, presence, 0.0),
     )
 
 
-def _no_adjustments(num_tokens: int) -> Adjustments:
-    """Return those of no row: every tensor costs some microseconds, so few are made."""
-    column, table = torch.zeros(0, 1), torch.zeros(0, num_tokens)
-    return Adjustments(table, False, column, table, False, column, table, column, table)
+def _signed(value: int) -> int:
+    """Return an unsigned 64-bit number as the int64 of the same bits."""
+    return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def _column(values: list[float]) -> Tensor:
+def _sharpness(temperature: float) -> float:
+    return min(LOG2_E / temperature, 1e6)  # bounded: 0 times infinity would be no number
+
+
+def _int64(values: Iterable[int]) -> Tensor:
+    """-> int64 [n]."""
+    given = list(values)
+    return torch.tensor(given) if given else _NONE
+
+
+def _column(values: Iterable[float]) -> Tensor:
     """-> float32 [n, 1]."""
-    return torch.tensor(values, dtype=torch.float32).unsqueeze(1)
+    given = list(values)
+    return torch.tensor(given, dtype=torch.float32).unsqueeze(1) if given else _NO_COLUMN
 
 
-def _biases(token_ids: list[list[int]], biases: list[list[float]], num_tokens: int) -> Tensor:
+def _biases(biases: Sequence[Sequence[tuple[int, float]]], num_tokens: int) -> Tensor:
     """-> float32 [rows, tokens]."""
-    table = torch.zeros(len(token_ids), num_tokens)
-    for row, ids in enumerate(token_ids):
-        table[row].index_copy_(
-            0, torch.tensor(ids, dtype=torch.int64), torch.tensor(biases[row], dtype=torch.float32)
-        )
+    table = torch.zeros(len(biases), num_tokens)
+    for row, given in enumerate(biases):
+        if given:
+            ids, values = zip(*given, strict=True)
+            table[row].index_copy_(0, torch.tensor(ids), torch.tensor(values, dtype=torch.float32))
     return table
 
 
-def _counts(token_ids: list[list[int]], num_tokens: int) -> Tensor:
+def _counts(token_ids: Sequence[Sequence[int]], num_tokens: int) -> Tensor:
     """Count how often each token stands in each row; -> float32 [rows, tokens]."""
     counts = torch.zeros(len(token_ids), num_tokens)
     for row, ids in enumerate(token_ids):
-        where = torch.tensor(ids, dtype=torch.int64)
-        counts[row].index_add_(0, where, torch.ones(len(ids)))
+        if ids:
+            counts[row].index_add_(0, torch.tensor(ids), torch.ones(len(ids)))
     return counts
+
+
+# most groups of rows are empty, and nothing is ever written into these
+_NONE = torch.zeros(0, dtype=torch.int64)
+_NO_COLUMN = torch.zeros(0, 1)
+_NO_AUTOMATA = Taught(0).automata

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lstmserve_server.engine.decoding.decode_row import DecodeRow, gather_settings
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.drafts import CONTEXT, Drafts
 from lstmserve_server.engine.decoding.following import Biases, Following
-from lstmserve_server.engine.decoding.row_params import RowParams
+from lstmserve_server.engine.decoding.row_params import RowParams, to_params
 from lstmserve_server.engine.decoding.sampler import Scores
 from lstmserve_server.engine.decoding.state_format import Columns, StateFormat
 from lstmserve_server.engine.decoding.state_pool import StatePool
@@ -132,19 +132,14 @@ class Runner:
         return [by_number[number] for number in range(len(rows))]
 
     def _prepare(self, rows: Sequence[DecodeRow]) -> RowParams:
-        place_of = self.taught.place_of
-        settings = gather_settings(rows, self._num_tokens, place_of)
         self._first_states = {
-            number: place_of(row.form.digest).first_state
+            number: self.taught.place_of(row.form.digest).first_state
             for number, row in enumerate(rows)
             if row.form is not None
         }
         replies = {number: row.grammar for number, row in enumerate(rows) if row.grammar}
         self._following = Following(replies, self._biases, self._num_tokens)
-        params: RowParams = self._loop.prepare(
-            settings, self.taught.automata, self._following.grammars
-        )
-        return params
+        return to_params(rows, self._num_tokens, self.taught, self._following.grammars)
 
     def _form_states(self, params: RowParams) -> dict[int, int]:
         """Return where each row is that keeps a form."""

@@ -3,12 +3,7 @@
 `softmax`, `log_softmax` and sums along a row, whose order depends on the instruction set, are
 not used. Powers are `exp2`, not `exp`: torch computes `exp` with MKL,
 whose bits differ between AVX2 and AVX-512 machines (docs/adr/0001-exp2.md).
-
-TorchScript reads the annotations of a NamedTuple as types, so this module does not
-import ``annotations`` from ``__future__``.
 """
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,14 +12,13 @@ from lstmserve_server.engine.decoding.drawing import column_mass, columns, draw
 from lstmserve_server.engine.decoding.filters import keep_drawing
 from lstmserve_server.engine.decoding.row_params import RowParams
 
+Scores = tuple[Tensor, Tensor, Tensor, Tensor]
+"""What the log-probabilities of one step are made of, for l scored rows.
 
-class Scores(NamedTuple):
-    """What the log-probabilities of one step are made of, for the scored rows."""
-
-    total: Tensor  # float64 [l]: sum of exp(logit - highest logit)
-    chosen: Tensor  # float32 [l]: the chosen token's logit - highest logit
-    top_ids: Tensor  # int64 [l, num_top]
-    top: Tensor  # float32 [l, num_top]: logit - highest logit
+float64 [l], the sum of exp(logit - highest logit); float32 [l], the chosen token's logit - highest
+logit; int64 [l, num_top], the most likely tokens; float32 [l, num_top], theirs. No NamedTuple: for
+each that TorchScript returns, torch makes a class in Python.
+"""
 
 
 def adjust(logits: Tensor, params: RowParams) -> None:
@@ -95,4 +89,4 @@ def score(raw: Tensor, tokens: Tensor, num_top: int) -> Scores:
     total = torch.exp2(relative * 1.4426950408889634).cumsum(1, dtype=torch.float64)[:, -1]
     chosen = relative.gather(1, tokens.unsqueeze(1)).squeeze(1)
     top, top_ids = relative.topk(min(num_top, relative.shape[1]), dim=1)
-    return Scores(total, chosen, top_ids, top)
+    return total, chosen, top_ids, top

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lstmserve_server.engine.decoding.decode_row import DecodeRow, gather_settings
+from lstmserve_server.engine.decoding.decode_row import DecodeRow
 from lstmserve_server.engine.decoding.drawing import (
     column_mass,
     draw,
@@ -135,9 +135,8 @@ def test_a_draw_from_some_rows_is_that_from_a_copy_of_them(rows: list[int], seed
 
 def make_params(rows: list[DecodeRow], num_tokens: int) -> RowParams:
     taught = Taught(num_tokens)
-    settings = gather_settings(rows, num_tokens, taught.place_of)
     none = Following({}, Biases(num_tokens), num_tokens).grammars
-    return to_params(settings, num_tokens, taught.automata, none)
+    return to_params(rows, num_tokens, taught, none)
 
 
 def _row(stream: int = 0, **sampling: object) -> DecodeRow:
@@ -278,8 +277,8 @@ def test_only_the_rows_that_asked_are_adjusted() -> None:
 def test_equals_are_ranked_alike_whoever_else_is_scored() -> None:
     logits = torch.zeros(2, NUM_TOKENS)
     tokens = logits.argmax(dim=1)
-    alone = score(logits[:1], tokens[:1], MAX_LOGPROBS).top_ids[0]
-    beside = score(logits, tokens, MAX_LOGPROBS).top_ids[0]
+    _, _, (alone, *_), _ = score(logits[:1], tokens[:1], MAX_LOGPROBS)
+    _, _, (beside, *_), _ = score(logits, tokens, MAX_LOGPROBS)
     assert alone.tolist() == beside.tolist()
 
 
