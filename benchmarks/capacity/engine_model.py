@@ -117,13 +117,13 @@ class EngineModel:
         self._pace.on_read(lengths, elapsed, while_waiting=self._scheduler.has_queue)
 
     def _decode(self, turn: Turn) -> Generator[simpy.Event, Any, int]:
-        """Decode a quantum; few rows end it when a request comes."""
+        """Decode a quantum, which a request that comes ends after the least steps."""
         began = self._environment.now
         step = self._costs.step(len(turn.rows)) * self._costs.engine_factor
         turn_seconds = self._costs.turn_seconds * self._costs.engine_factor
         at_a_time = 1 if turn.least_steps < turn.steps else turn.steps
         steps = 0
-        while steps < turn.steps and not (steps and self._inbox):
+        while steps < turn.steps and not (steps >= turn.least_steps and self._inbox):
             beside = 0.0 if steps else turn_seconds
             yield from self._thread.run(at_a_time * step + beside)
             steps += at_a_time

@@ -29,6 +29,7 @@ class DecodeAheadLoop(DecodeLoop):
         steps: int,
         least_steps: int,
         arrivals: Tensor,
+        num_known: int,
         drafts: Tensor,
         max_drafts: int,
     ) -> tuple[list[list[int]], list[Scores], tuple[int, int]]:
@@ -38,7 +39,6 @@ class DecodeAheadLoop(DecodeLoop):
         stands in ``drafts``. -> the tokens and scores of ``forward``, how many tokens were guessed,
         and how many of them were right.
         """
-        num_arrivals = int(arrivals)
         own = pool[place : place + 1]
         state = own
         random = self._draw_numbers(torch.tensor([position]), params, steps)
@@ -63,7 +63,7 @@ class DecodeAheadLoop(DecodeLoop):
             state = states[kept - 1 : kept]
             if made[-1] == self.end_id:
                 break
-            if len(made) >= least_steps and int(arrivals) != num_arrivals:
+            if len(made) >= least_steps and int(arrivals) != num_known:
                 break
         if not state.is_set_to(own):
             own.copy_(state)

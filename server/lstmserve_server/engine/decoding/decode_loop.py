@@ -48,15 +48,15 @@ class DecodeLoop(nn.Module):
         steps: int,
         least_steps: int,
         arrivals: Tensor,
+        num_known: int,
     ) -> tuple[list[list[int]], list[Scores]]:
         """Decode up to so many tokens for each row, whose next input token is given.
 
         The states of the rows lie side by side in the pool, from the place ``first`` on.
-        It keeps the parameters up to date. ``arrivals``, int64 [], grows when something has come:
-        then the least steps are enough.
+        It keeps the parameters up to date. Once ``arrivals``, int64 [], is not ``num_known``
+        any more, something has come, and the least steps are enough.
         -> the tokens of every step taken, and per step the scored rows' scores if any.
         """
-        num_arrivals = int(arrivals)
         states = pool[first : first + len(tokens)]
         state = states
         last, position = torch.tensor(tokens), torch.tensor(positions)
@@ -76,7 +76,7 @@ class DecodeLoop(nn.Module):
             ended = ended | (last == self.end_id)
             if bool(ended.all()):
                 break
-            if number + 1 >= least_steps and int(arrivals) != num_arrivals:
+            if number + 1 >= least_steps and int(arrivals) != num_known:
                 break
         if not state.is_set_to(states):  # a model need not overwrite the state that it is given
             states.copy_(state)

@@ -52,6 +52,7 @@ class Runner:
         Of states that are taken out these columns are int8.
         """
         self.arrivals: Tensor = torch.zeros((), dtype=torch.int64)  # may be others' memory
+        self._num_known = 0  # of them
         self._loop = loop
         self._num_tokens = num_tokens
         with torch.inference_mode():  # as everything that is done to it
@@ -86,6 +87,13 @@ class Runner:
         """The size of one state that is taken out."""
         return self._format.num_bytes
 
+    def note_arrivals(self) -> None:
+        """Take what has come so far for known: whoever calls this reads it now.
+
+        What comes from then on, also before the next quantum begins, ends that quantum.
+        """
+        self._num_known = int(self.arrivals)
+
     @torch.inference_mode()
     def clear(self, slots: list[int]) -> None:
         """Put slots into the state before the first token."""
@@ -119,8 +127,8 @@ class Runner:
         """Decode up to ``steps`` tokens for every row.
 
         It takes fewer steps when every row has chosen the end token before that, or after the
-        ``least_steps`` when ``arrivals`` has changed meanwhile. ``same_rows`` says that the rows
-        are those of the last call, in the same order, continued.
+        ``least_steps`` when something has come since ``note_arrivals``. ``same_rows`` says that
+        the rows are those of the last call, in the same order, continued.
         """
         order = self._pool.bring_together([row.slot for row in rows])
         arranged = [rows[number] for number in order]  # as their states lie
@@ -182,6 +190,7 @@ class Runner:
                 steps,
                 least_steps,
                 self.arrivals,
+                self._num_known,
                 self._drafts.table,
                 self._max_drafts,
             )
@@ -195,6 +204,7 @@ class Runner:
                 steps,
                 least_steps,
                 self.arrivals,
+                self._num_known,
             )
         return steps_taken, scores
 

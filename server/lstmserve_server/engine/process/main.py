@@ -124,6 +124,7 @@ def _serve(model: LoadedModel, order: Order, channel: Channel, page: SharedPage)
     gc.freeze()  # what is loaded stays: no collection looks at it again
     give_back()
     while True:
+        model.runner.note_arrivals()
         for command in channel.commands(is_waiting=not engine.has_work):
             engine.run(command)
         if engine.has_work:

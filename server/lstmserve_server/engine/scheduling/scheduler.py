@@ -17,7 +17,11 @@ from lstmserve_server.engine.scheduling.prefill import PromptChunk, cut_chunks
 from lstmserve_server.engine.scheduling.ranking import Ranking
 from lstmserve_server.engine.scheduling.sequence import Sequence, Stage
 
-FEW_ROWS = 16  # so few end their quantum when something comes: to begin another costs a step
+FEW_ROWS = 16  # a step costs so few little more than it costs one of them
+# rows end their quantum when something comes, but the more there are, the later: to begin another
+# costs as much as a step of one row
+ROWS_PER_LEAST_STEP = 4
+MOST_FOR_NEW_OF_FEW = 4  # turns of one step in a row: who has begun goes on in between
 ALONE_QUANTA = 2  # that one row takes at a time: guesses come to more, and nobody waits for it
 
 
@@ -48,7 +52,7 @@ class Scheduler:
         self._pace = pace
         self._prefilling: dict[Sequence, None] = {}  # oldest first
         self._running: dict[Sequence, None] = {}
-        self._was_for_new = False  # the last turn
+        self._num_for_new = 0  # of the last turns, in a row
         self._returning: OrderedDict[Sequence, None] = OrderedDict()
 
     @property
@@ -167,23 +171,26 @@ class Scheduler:
     def next_turn(self) -> Turn:
         """Return which rows decode next, and how many tokens each.
 
-        Rows that have shown nothing yet take one step by themselves, so that first tokens go
-        out at once and cost the others little; but never two such turns in a row. Otherwise
-        all rows take a quantum, or less when no reply has that many tokens left. Few rows, for
-        which it costs little, stop when a request comes meanwhile.
+        Where rows have shown nothing yet, a turn is one step, so that first tokens go out at once.
+        Few rows all take it, as a step costs them little more than one of them; among many, the
+        new ones take it by themselves. Such turns in a row are bounded. Otherwise all rows take a
+        quantum, or less when no reply has that many tokens left, and stop after the least steps
+        when a request comes meanwhile.
         """
-        new = [sequence for sequence in self._running if not sequence.has_new_token]
-        if len(new) == len(self._running) or (new and not self._was_for_new):
-            self._was_for_new = True
-            return Turn(new, 1, 1)
-        self._was_for_new = False
         rows = list(self._running)
+        are_few = len(rows) <= FEW_ROWS
+        new = [sequence for sequence in rows if not sequence.has_new_token]
+        most_in_a_row = MOST_FOR_NEW_OF_FEW if are_few else 1
+        if len(new) == len(rows) or (new and self._num_for_new < most_in_a_row):
+            self._num_for_new += 1
+            return Turn(rows if are_few else new, 1, 1)
+        self._num_for_new = 0
         longest = max((sequence.num_remaining for sequence in rows), default=0)
         quantum = self._config.quantum_steps
         if len(rows) == 1 and quantum > 1:  # who wants single steps gets them
             quantum *= ALONE_QUANTA
         steps = min(quantum, longest)
-        return Turn(rows, steps, 1 if len(rows) <= FEW_ROWS else steps)
+        return Turn(rows, steps, min(steps, max(1, len(rows) // ROWS_PER_LEAST_STEP)))
 
     # --- places --------------------------------------------------------------------------
 

@@ -225,6 +225,24 @@ def test_a_prompt_of_4000_tokens_delays_neither_running_replies_nor_first_tokens
     assert num_steps >= 4000 // config.prefill_piece_tokens - 1
 
 
+def test_what_came_before_a_quantum_began_ends_it_too(tiny: LoadedModel) -> None:
+    """As a request does that comes while prompts are read: nobody has looked for it since."""
+    runner, bench = tiny.runner, Bench(tiny, EngineConfig(quantum_steps=64))
+    for number in range(2):
+        bench.submit(number, long_request(tiny, 512))
+    bench.step()  # the first tokens
+    before, runner.arrivals = runner.arrivals, torch.ones((), dtype=torch.int64)
+    try:
+        runner.note_arrivals()
+        bench.step()
+        runner.arrivals.add_(1)
+        bench.step()
+    finally:
+        runner.arrivals = before
+        runner.note_arrivals()
+    assert [len(reply.token_ids) for reply in bench.replies.values()] == [1 + 64 + 1] * 2
+
+
 def test_a_quantum_of_few_rows_ends_when_something_comes(tiny: LoadedModel) -> None:
     """And what was decoded by then is the same."""
     request = long_request(tiny, 512)

@@ -48,24 +48,30 @@ def test_a_place_that_becomes_free_is_given_away_at_once() -> None:
     submitted(scheduler, 1, first=2)  # the queue has room again
 
 
-def test_a_first_token_does_not_wait_for_a_whole_quantum() -> None:
-    scheduler = make_scheduler(quantum_steps=8)
-    old = submitted(scheduler, 4)
+@pytest.mark.parametrize(("rows", "most_in_a_row"), [(4, 4), (16, 1)])
+def test_a_first_token_does_not_wait_for_a_whole_quantum(rows: int, most_in_a_row: int) -> None:
+    """Few rows go on with those that are new, many wait for them; neither for ever."""
+    scheduler = make_scheduler(quantum_steps=8, max_running=64)
+    old = submitted(scheduler, rows)
     step(scheduler)
-    assert scheduler.next_turn() == Turn(old, 8, 1)
-    (new,) = submitted(scheduler, 1, first=4)
-    scheduler.take_ready()
-    assert scheduler.next_turn() == Turn([new], 1, 1)
+    running, least_steps = old, max(1, rows // 4)
+    assert scheduler.next_turn() == Turn(running, 8, least_steps)
+    for number in range(most_in_a_row):
+        (new,) = submitted(scheduler, 1, first=rows + number)
+        scheduler.take_ready()
+        running = [*running, new]
+        assert scheduler.next_turn() == Turn(running if rows < 16 else [new], 1, 1)
     # one that comes now cannot keep the others waiting: it takes part in their quantum
-    (newer,) = submitted(scheduler, 1, first=5)
+    (newer,) = submitted(scheduler, 1, first=rows + most_in_a_row)
     scheduler.take_ready()
-    assert scheduler.next_turn() == Turn([*old, new, newer], 8, 1)
+    assert scheduler.next_turn() == Turn([*running, newer], 8, (len(running) + 1) // 4)
 
 
 @pytest.mark.parametrize(
-    ("rows", "steps", "least_steps"), [(1, 16, 1), (2, 8, 1), (16, 8, 1), (17, 8, 8), (64, 8, 8)]
+    ("rows", "steps", "least_steps"),
+    [(1, 16, 1), (2, 8, 1), (7, 8, 1), (8, 8, 2), (16, 8, 4), (32, 8, 8), (64, 8, 8)],
 )
-def test_few_rows_end_their_quantum_for_who_comes_and_one_has_a_longer_one(
+def test_the_fewer_rows_the_sooner_they_end_for_who_comes_and_one_has_a_longer_quantum(
     rows: int, steps: int, least_steps: int
 ) -> None:
     scheduler = make_scheduler(quantum_steps=8, max_running=64, prefill_budget_tokens=1024)
