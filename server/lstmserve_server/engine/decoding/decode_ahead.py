@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lstmserve_server.engine.decoding.decode_loop import DecodeLoop
 from lstmserve_server.engine.decoding.drafts import guess
-from lstmserve_server.engine.decoding.row_params import RowParams, repeated
+from lstmserve_server.engine.decoding.row_params import RowParams
 from lstmserve_server.engine.decoding.sampler import Scores, choose, forbid_end, score
 
 
@@ -85,7 +85,7 @@ class DecodeAheadLoop(DecodeLoop):
         raw = logits.clone() if is_scored else logits  # before anything is done to them
         if params.any_min_tokens:
             forbid_end(logits, early, self.end_id)
-        tokens = choose(logits, u, repeated(params, logits.shape[0]))
+        tokens = choose(logits, u, _repeated(params, logits.shape[0]))
         scores: list[Scores] = []
         if is_scored:
             for step in range(tokens.shape[0]):
@@ -104,3 +104,37 @@ def num_confirmed(read: list[int], chosen: list[int]) -> int:
     while number < len(read) and read[number] == chosen[number - 1]:
         number += 1
     return number
+
+
+def _repeated(params: RowParams, count: int) -> RowParams:
+    """Return the parameters of one row, without adjustments or a form, for so many steps.
+
+    What broadcasts stays as it is. TorchScript.
+    """
+    steps = torch.arange(count)
+    is_filtered = params.filtered.shape[0] > 0
+    return RowParams(
+        sampled=steps if params.sampled.shape[0] > 0 else params.sampled,
+        stream=params.stream,
+        sharpness=params.sharpness,
+        filtered=steps if is_filtered else params.filtered,
+        top_k=params.top_k.expand(count, 1) if is_filtered else params.top_k,
+        top_p=params.top_p.expand(count, 1) if is_filtered else params.top_p,
+        min_p=params.min_p.expand(count, 1) if is_filtered else params.min_p,
+        any_ranked=params.any_ranked,
+        adjusted=params.adjusted,
+        bias=params.bias,
+        any_repetition=params.any_repetition,
+        repetition_of_seen=params.repetition_of_seen,
+        repetition=params.repetition,
+        any_counted=params.any_counted,
+        frequency=params.frequency,
+        counts=params.counts,
+        presence_of_seen=params.presence_of_seen,
+        presence=params.presence,
+        min_tokens=params.min_tokens,
+        any_min_tokens=params.any_min_tokens,
+        scored=params.scored,
+        forms=params.forms,
+        grammars=params.grammars,
+    )

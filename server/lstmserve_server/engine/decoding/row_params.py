@@ -111,40 +111,6 @@ def to_params(
     )
 
 
-def repeated(params: RowParams, count: int) -> RowParams:
-    """Return the parameters of one row, without adjustments or a form, for so many steps.
-
-    What broadcasts stays as it is. TorchScript.
-    """
-    steps = torch.arange(count)
-    is_filtered = params.filtered.shape[0] > 0
-    return RowParams(
-        sampled=steps if params.sampled.shape[0] > 0 else params.sampled,
-        stream=params.stream,
-        sharpness=params.sharpness,
-        filtered=steps if is_filtered else params.filtered,
-        top_k=params.top_k.expand(count, 1) if is_filtered else params.top_k,
-        top_p=params.top_p.expand(count, 1) if is_filtered else params.top_p,
-        min_p=params.min_p.expand(count, 1) if is_filtered else params.min_p,
-        any_ranked=params.any_ranked,
-        adjusted=params.adjusted,
-        bias=params.bias,
-        any_repetition=params.any_repetition,
-        repetition_of_seen=params.repetition_of_seen,
-        repetition=params.repetition,
-        any_counted=params.any_counted,
-        frequency=params.frequency,
-        counts=params.counts,
-        presence_of_seen=params.presence_of_seen,
-        presence=params.presence,
-        min_tokens=params.min_tokens,
-        any_min_tokens=params.any_min_tokens,
-        scored=params.scored,
-        forms=params.forms,
-        grammars=params.grammars,
-    )
-
-
 def _forms(rows: Sequence[DecodeRow], taught: Taught) -> Forms:
     kept = {number: row.form for number, row in enumerate(rows) if row.form is not None}
     places = [taught.place_of(form.digest) for form in kept.values()]
