@@ -1,7 +1,8 @@
 """Versions that were proved once, and need no second proof by another server of the same tests.
 
-A proof follows from a version's files, the number of rows and that of threads. A server loads what
-is remembered just as an engine that is started again loads what the first one has proved.
+A proof follows from a version's files, the number of rows and that of threads; a test of proofs
+with other instructions forks no servers. A server loads what is remembered just as an engine that
+is started again loads what the first one has proved.
 """
 
 from __future__ import annotations

@@ -90,7 +90,8 @@ class Runner:
     def note_arrivals(self) -> None:
         """Take what has come so far for known: whoever calls this reads it now.
 
-        What comes from then on, also before the next quantum begins, ends that quantum.
+        What is counted from then on, also before the next quantum begins, ends that quantum after
+        its least steps.
         """
         self._num_known = int(self.arrivals)
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from lstmserve_server.children import die_with
 from lstmserve_server.engine.messages import ORDERS, Loaded, Order, Refused
@@ -25,6 +25,8 @@ from lstmserve_server.engine.shared_page import SharedPage
 from lstmserve_server.errors import ModelLoadError, StartupError
 
 if TYPE_CHECKING:
+    from lstmserve_server.engine.decoding.runner import Runner
+    from lstmserve_server.engine.process.engine import Engine
     from lstmserve_server.engine.process.loader import LoadedModel
 
 EXIT_REFUSED = 2
@@ -123,8 +125,13 @@ def _serve(model: LoadedModel, order: Order, channel: Channel, page: SharedPage)
     gc.collect()
     gc.freeze()  # what is loaded stays: no collection looks at it again
     give_back()
+    run_turns(engine, model.runner, channel)
+
+
+def run_turns(engine: Engine, runner: Runner, channel: Channel) -> NoReturn:
+    """Do what the server says until it has gone; raises EOFError or ConnectionError then."""
     while True:
-        model.runner.note_arrivals()
+        runner.note_arrivals()  # before they are read: what comes after that is news to a quantum
         for command in channel.commands(is_waiting=not engine.has_work):
             engine.run(command)
         if engine.has_work:

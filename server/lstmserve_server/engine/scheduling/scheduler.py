@@ -182,7 +182,8 @@ class Scheduler:
         new = [sequence for sequence in rows if not sequence.has_new_token]
         most_in_a_row = MOST_FOR_NEW_OF_FEW if are_few else 1
         if len(new) == len(rows) or (new and self._num_for_new < most_in_a_row):
-            self._num_for_new += 1
+            # where nobody else waits for them, they may go on
+            self._num_for_new = self._num_for_new + 1 if len(new) < len(rows) else 0
             return Turn(rows if are_few else new, 1, 1)
         self._num_for_new = 0
         longest = max((sequence.num_remaining for sequence in rows), default=0)

@@ -48,7 +48,7 @@ def test_a_place_that_becomes_free_is_given_away_at_once() -> None:
     submitted(scheduler, 1, first=2)  # the queue has room again
 
 
-@pytest.mark.parametrize(("rows", "most_in_a_row"), [(4, 4), (16, 1)])
+@pytest.mark.parametrize(("rows", "most_in_a_row"), [(4, 4), (12, 4), (16, 1)])
 def test_a_first_token_does_not_wait_for_a_whole_quantum(rows: int, most_in_a_row: int) -> None:
     """Few rows go on with those that are new, many wait for them; neither for ever."""
     scheduler = make_scheduler(quantum_steps=8, max_running=64)
@@ -65,6 +65,21 @@ def test_a_first_token_does_not_wait_for_a_whole_quantum(rows: int, most_in_a_ro
     (newer,) = submitted(scheduler, 1, first=rows + most_in_a_row)
     scheduler.take_ready()
     assert scheduler.next_turn() == Turn([*running, newer], 8, (len(running) + 1) // 4)
+
+
+def test_turns_in_which_nobody_waited_for_new_rows_count_nothing() -> None:
+    scheduler = make_scheduler(quantum_steps=8)
+    assert scheduler.next_turn() == Turn([], 1, 1)
+    for number in range(6):
+        (alone,) = submitted(scheduler, 1, first=number)
+        scheduler.take_ready()
+        assert scheduler.next_turn() == Turn([alone], 1, 1)
+        scheduler.drop(alone, now=0.0)
+    old = submitted(scheduler, 1, first=6)
+    step(scheduler)
+    new = submitted(scheduler, 1, first=7)
+    scheduler.take_ready()
+    assert scheduler.next_turn() == Turn([*old, *new], 1, 1)
 
 
 @pytest.mark.parametrize(
