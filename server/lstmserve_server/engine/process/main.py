@@ -25,7 +25,6 @@ from lstmserve_server.engine.shared_page import SharedPage
 from lstmserve_server.errors import ModelLoadError, StartupError
 
 if TYPE_CHECKING:
-    from lstmserve_server.engine.decoding.runner import Runner
     from lstmserve_server.engine.process.engine import Engine
     from lstmserve_server.engine.process.loader import LoadedModel
 
@@ -125,13 +124,13 @@ def _serve(model: LoadedModel, order: Order, channel: Channel, page: SharedPage)
     gc.collect()
     gc.freeze()  # what is loaded stays: no collection looks at it again
     give_back()
-    run_turns(engine, model.runner, channel)
+    run_turns(engine, model, channel)
 
 
-def run_turns(engine: Engine, runner: Runner, channel: Channel) -> NoReturn:
+def run_turns(engine: Engine, model: LoadedModel, channel: Channel) -> NoReturn:
     """Do what the server says until it has gone; raises EOFError or ConnectionError then."""
     while True:
-        runner.note_arrivals()  # before they are read: what comes after that is news to a quantum
+        model.runner.note_arrivals()  # what comes after that is news to the next quantum
         for command in channel.commands(is_waiting=not engine.has_work):
             engine.run(command)
         if engine.has_work:

@@ -11,12 +11,13 @@ from lstmserve_server.engine.process.main import run_turns
 
 
 class Steps:
-    """Stands for the engine, its runner and its channel, and notes what is done to them."""
+    """Stands for the engine, its model and its channel, and notes what is done to them."""
 
     has_work = True
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.runner = self
 
     def note_arrivals(self) -> None:
         self.done.append("note")
