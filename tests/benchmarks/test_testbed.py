@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.testbed import process, server
+from benchmarks.testbed import process, redis, server
 from benchmarks.testbed.ports import find_free_port
 from benchmarks.testbed.process import ProgramError, read_line, run_program, spawn
 from benchmarks.testbed.server import ReadyProgram, ServerProcess
@@ -141,3 +141,16 @@ def test_only_an_exact_version_that_is_as_published_is_remembered(
     flip_byte(version / "model.pt")
     with pytest.raises(ModelLoadError, match=r"model\.pt"):
         rows_proved(1)
+
+
+def test_an_active_environment_does_not_hide_the_system_s_redis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, system = (tmp_path / name / "bin" / "redis-server" for name in ("environment", "system"))
+    for program in (own, system):
+        program.parent.mkdir(parents=True)
+        program.touch(mode=0o755)
+    monkeypatch.delenv("REDIS_SERVER", raising=False)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
+    monkeypatch.setenv("PATH", f"{own.parent}:{system.parent}")
+    assert redis.find_program() == str(system)
