@@ -32,6 +32,7 @@ from lstmserve_training.recipe.cli import recipes
 
 if TYPE_CHECKING:
     from lstmserve_training.recipe.schema import Recipe
+    from lstmserve_training.steps import Step
 
 WITHOUT = {"classify": "has no section [classifier]"}
 WITHOUT_TRAINING = "has weights that exist; take 'run' instead"
@@ -84,7 +85,7 @@ def run(
 ) -> None:
     """Do everything the recipe says; what has not changed since the last time is skipped."""
     overrides = with_teacher(teacher, overrides)
-    _run(recipe, overrides, work, device, resume=resume, print_config=print_config)
+    _carry_out(recipe, overrides, work, device, resume=resume, print_config=print_config)
 
 
 @app.command("continue")
@@ -104,60 +105,44 @@ def go_on(
 ) -> None:
     """Teach a model that exists the text of a recipe as well, so that it keeps what it knows."""
     added = [f"continuation.model={earlier}", *(overrides or ())]
-    _run(recipe, added, work, device, resume=resume, print_config=print_config)
+    _carry_out(recipe, added, work, device, resume=resume, print_config=print_config)
 
 
-def _run(
+def _carry_out(
     recipe: Path,
     overrides: list[str] | None,
     work: Path | None,
-    device: str | None,
-    *,
-    resume: bool,
-    print_config: bool,
-) -> None:
-    given = read(recipe, overrides)
-    if print_config:
-        _print(in_force(given, recipe, where_of(given, recipe, work)))
-        return
-    from lstmserve_training.run import locked
-
-    whole = make_run(given, recipe, overrides, work, device)
-    with locked(whole.work):
-        if not resume:
-            whole.set_weights_aside()
-        if not whole.run_all():
-            typer.echo("already finished: nothing has changed since")
-
-
-def _take(
-    name: str,
-    recipe: Path,
-    overrides: list[str],
-    work: Path | None,
-    *,
     device: str | None = None,
+    *,
+    only: str | None = None,
     resume: bool = True,
     print_config: bool,
 ) -> None:
-    """Take one step alone."""
+    """Take all steps of a recipe, or only the one of this name."""
     given = read(recipe, overrides)
     if print_config:
         _print(in_force(given, recipe, where_of(given, recipe, work)))
         return
     from lstmserve_training.run import locked
-    from lstmserve_training.steps import steps_of
 
     whole = make_run(given, recipe, overrides, work, device)
+    step = None if only is None else _find_step(given, recipe, only)
+    with locked(whole.work):
+        if step is not None:
+            whole.warn_of_changes(step)
+        if not resume:
+            whole.set_weights_aside()
+        if not (whole.run_all() if step is None else whole.take(step)):
+            typer.echo("already finished: nothing has changed since")
+
+
+def _find_step(given: Recipe, recipe: Path, name: str) -> Step:
+    from lstmserve_training.steps import steps_of
+
     step = next((step for step in steps_of(given) if step.name == name), None)
     if step is None:
         raise TrainingError(f"{recipe}: {WITHOUT.get(name, WITHOUT_TRAINING)}")
-    with locked(whole.work):
-        whole.warn_of_changes(step)
-        if not resume:
-            whole.set_weights_aside()
-        if not whole.take(step):
-            typer.echo("already finished: nothing has changed since")
+    return step
 
 
 def _step(name: str, text: str) -> None:
@@ -170,7 +155,8 @@ def _step(name: str, text: str) -> None:
         teacher: TeacherName = None,
         print_config: PrintConfig = False,
     ) -> None:
-        _take(name, recipe, with_teacher(teacher, overrides), work, print_config=print_config)
+        overrides = with_teacher(teacher, overrides)
+        _carry_out(recipe, overrides, work, only=name, print_config=print_config)
 
     take.__doc__ = text
     app.command(name)(take)
@@ -190,14 +176,9 @@ def train(
     print_config: PrintConfig = False,
 ) -> None:
     """Train, or go on with the run that was stopped."""
-    _take(
-        "train",
-        recipe,
-        with_teacher(teacher, overrides),
-        work,
-        device=device,
-        resume=resume,
-        print_config=print_config,
+    overrides = with_teacher(teacher, overrides)
+    _carry_out(
+        recipe, overrides, work, device, only="train", resume=resume, print_config=print_config
     )
 
 
