@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.testbed.waiting import until
 from lstmserve_server.config import EngineConfig
 from lstmserve_server.engine.messages import Amend, Load, Submit
 from lstmserve_server.engine.output import FinishReason
@@ -260,8 +261,7 @@ def test_a_quantum_of_few_rows_ends_when_something_comes(tiny: LoadedModel) -> N
     coming = threading.Thread(target=keep_coming)
     coming.start()
     try:
-        while not int(arrivals):  # before any quantum begins
-            pass
+        until(lambda: int(arrivals) > 0, "something comes before any quantum begins")
         while bench.has_work:
             num_before = len(bench.replies[0].token_ids)
             bench.step()
