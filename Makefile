@@ -29,7 +29,8 @@ VALKEY := .valkey
 REDIS_TESTS := $(addprefix tests/lstmserve_server/cache/,redis $(addprefix served/,test_cluster.py test_sentinel.py \
 	test_outages.py test_replicas.py))
 
-.PHONY: serve test test-reliability test-system test-valkey test-benchmarks test-containers check check-protos install protos dashboards reference format clean
+.PHONY: serve test test-reliability test-system test-valkey test-benchmarks test-containers check check-protos \
+	install protos dashboards reference format clean
 
 serve: $(VENV)/serving
 	exec $(BIN)/lstmserve-server $(SERVE_ARGS)
