@@ -61,8 +61,9 @@ class RayServe(ReadyProgram):
 
     @property
     def processes(self) -> list[psutil.Process]:
-        """All that this started, and what those did."""
-        return psutil.Process(self.pid).children(recursive=True)
+        """All that this started, and what those did; the oldest first."""
+        all_of_it = psutil.Process(self.pid).children(recursive=True)
+        return sorted(all_of_it, key=psutil.Process.create_time)
 
     @property
     def replicas(self) -> list[psutil.Process]:
