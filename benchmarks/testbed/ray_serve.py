@@ -20,6 +20,11 @@ PYTHON = ROOT / ".venv-ray/bin/python"
 EXAMPLE = ROOT / "docs/examples/ray/ray_serve.py"
 # that of a page says whose it is: gRPC is on the other
 METRICS_HOST = "127.0.0.2"
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # after Ray's 5 seconds a busy machine's proxy is started over and over
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+}
 REPLICA, SERVER = "ray::ServeReplica", "lstmserve-server"
 
 
@@ -52,7 +57,7 @@ class RayServe(ReadyProgram):
         # sockets have short names, and Ray a folder of its own at home
         self._files = TemporaryDirectory(prefix="ray-")
         own = {"HOME": self._files.name, "RAY_TMPDIR": self._files.name}
-        environment = {**os.environ, **own, "RAY_USAGE_STATS_ENABLED": "0"}
+        environment = {**os.environ, **SETTINGS, **own}
         super().__init__(command, environment=environment)
 
     def end(self) -> None:
