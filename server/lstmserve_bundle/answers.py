@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -92,6 +92,27 @@ class Fallback(StrictModel):
     """Labels less probable than this get the fallback answer, unless a request says otherwise."""
 
 
+class PhraseFinder:
+    """Finds phrases in texts, whatever their case is."""
+
+    def __init__(self, phrases: Sequence[str]) -> None:
+        self._phrases = phrases
+        self._pattern = re.compile("|".join(map(re.escape, phrases)), re.IGNORECASE)
+        # a pattern that minds no case takes thirty times as long, and letters that are not ASCII
+        # may be equal to some that are
+        are_plain = all(map(str.isascii, phrases))
+        self._lower = [phrase.lower() for phrase in phrases] if are_plain else None
+
+    def find(self, text: str) -> str | None:
+        """Return the first of them in a text, as it stands there."""
+        if self._lower is not None and text.isascii():
+            lower = text.lower()
+            if not any(phrase in lower for phrase in self._lower):
+                return None
+        found = self._pattern.search(text) if self._phrases else None
+        return None if found is None else found[0]
+
+
 class Answers(StrictModel):
     """The file."""
 
@@ -153,9 +174,12 @@ class Answers(StrictModel):
 
     def find_forbidden(self, text: str) -> str | None:
         """Return the first forbidden phrase in a text, as it stands there."""
-        pattern = self.forbidden_pattern
-        found = pattern.search(text) if pattern is not None else None
-        return None if found is None else found[0]
+        return self.finder.find(text)
+
+    @cached_property
+    def finder(self) -> PhraseFinder:
+        """Finds what is forbidden."""
+        return PhraseFinder(self.forbidden)
 
     @cached_property
     def spelled(self) -> dict[str, str]:
@@ -168,15 +192,6 @@ class Answers(StrictModel):
         """Finds gaps: what stands between brackets is group 1, unless it is another spelling."""
         spellings = sorted(map(re.escape, self.spelled), key=len, reverse=True)
         return re.compile("|".join((PLACEHOLDER.pattern, *spellings)), re.IGNORECASE)
-
-    @cached_property
-    def forbidden_pattern(self) -> re.Pattern[str] | None:
-        """Finds forbidden phrases; None where there are none."""
-        return (
-            re.compile("|".join(map(re.escape, self.forbidden)), re.IGNORECASE)
-            if self.forbidden
-            else None
-        )
 
     def check_questions(self, count: int) -> None:
         """Raise ManifestError unless the index of questions has as many as there are answers."""

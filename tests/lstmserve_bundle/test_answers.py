@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lstmserve_bundle import ManifestError
 from lstmserve_bundle.answers import Answers, parse_answers, read_answers, write_answers
+
+# long s and the sign for kelvin are equal to an s and a k where case does not count
+LETTERS = "sSkKi \u017f\u212a\u0130."
 
 GOOD: dict[str, Any] = {
     "schema_version": 1,
@@ -96,3 +102,17 @@ def test_answers_to_labels_that_there_are_not_are_refused() -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="cannot be read"):
         read_answers(tmp_path / "answers.json")
+
+
+@given(
+    st.lists(st.text("sSkKi.", min_size=2, max_size=4), max_size=3)
+    | st.lists(st.text(LETTERS, min_size=2, max_size=4), max_size=3),
+    st.text(LETTERS, max_size=12) | st.text("sSkKi .", max_size=12),
+)
+def test_the_first_forbidden_phrase_is_found_whatever_its_case(
+    phrases: list[str], text: str
+) -> None:
+    answers = Answers.model_construct(forbidden=phrases)
+    pattern = "|".join(map(re.escape, phrases))
+    found = re.search(pattern, text, re.IGNORECASE) if phrases else None
+    assert answers.find_forbidden(text) == (None if found is None else found[0])

@@ -68,7 +68,7 @@ class FillIn:
         """Own answers are not searched for what models write: spellings and forbidden phrases."""
         self._values = values
         self._gap = PLACEHOLDER if is_vetted else values.answers.gap_pattern
-        self._forbidden = None if is_vetted else values.answers.forbidden_pattern
+        self._is_vetted = is_vetted
         self._found: dict[str, str | None] = {}  # by placeholder: to search a long chat takes time
         self._held = ""
         self._searched = 0  # characters of the held text in which no sentence ends
@@ -145,9 +145,9 @@ class FillIn:
 
     def _fill(self, sentence: str, *, is_vetted: bool = False) -> str | None:
         """Return a sentence as it goes out; None if it does not."""
-        if not is_vetted and self._forbidden is not None and self._forbidden.search(sentence):
-            return None
         answers, parts, start = self._values.answers, list[str](), 0
+        if not (is_vetted or self._is_vetted) and answers.find_forbidden(sentence) is not None:
+            return None
         for found in (PLACEHOLDER if is_vetted else self._gap).finditer(sentence):
             name = answers.spelled.get(found[0].casefold()) or to_name(found[1] or "")
             value = self._find(name)
