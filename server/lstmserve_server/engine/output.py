@@ -1,9 +1,14 @@
-"""What the engine gives back."""
+"""What the engine gives back.
+
+Several are made for each message, and structs of msgspec in a tenth of a dataclass's time.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum, auto
+
+import msgspec
+from msgspec.structs import replace
 
 
 class FinishReason(Enum):
@@ -14,16 +19,14 @@ class FinishReason(Enum):
     STOP_SEQUENCE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class TokenLogprobs:
+class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
     """Log-probabilities in nats at one position, by the model's own distribution."""
 
     logprob: float
     top: tuple[tuple[int, float], ...]  # (token id, log-probability), most likely first
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(msgspec.Struct, frozen=True):
     """Seconds on the engine's clock, counted from the request's arrival where not said."""
 
     queue_seconds: float
@@ -47,8 +50,7 @@ class Timings:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """The end of a reply."""
 
     reason: FinishReason
@@ -57,8 +59,7 @@ class Finish:
     timings: Timings
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True):
     """A further part of one reply."""
 
     text: str

@@ -12,6 +12,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from lstmserve_bundle import Answers, Turn
 from lstmserve_bundle.answers import PLACEHOLDER, names_in, to_name
 from lstmserve_server.engine.output import FinishReason
@@ -180,5 +182,7 @@ async def fill_in(parts: AsyncGenerator[Part], filling: FillIn) -> AsyncGenerato
                 text, outcome = filling.fall_back(), ReplyOutcome.UNSURE
             elif finish is not None and finish.reason is FinishReason.END_OF_TEXT:
                 text += filling.mention()
-            output = replace(part.output, text=text)
-            yield replace(part, output=output, outcome=outcome, is_changed=filling.has_changed)
+            output = msgspec.structs.replace(part.output, text=text)
+            yield msgspec.structs.replace(
+                part, output=output, outcome=outcome, is_changed=filling.has_changed
+            )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from lstmserve_server.engine.output import Finish, Output, Timings
 from lstmserve_server.engine.request import GenerationRequest
@@ -23,7 +24,7 @@ class Outcome(Enum):
     @property
     def is_shared(self) -> bool:
         """Whether the model did not work on it for this request."""
-        return self not in {Outcome.BYPASS, Outcome.MISS}
+        return self is not Outcome.BYPASS and self is not Outcome.MISS
 
 
 class ReplyOutcome(Enum):
@@ -34,8 +35,7 @@ class ReplyOutcome(Enum):
     HANDOVER = "handover"  # the version wants a person to take over
 
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+class Provenance(msgspec.Struct, frozen=True):
     """Where a reply comes from, and what that took; the same in all of its parts."""
 
     outcome: Outcome
@@ -47,8 +47,7 @@ class Provenance:
 BYPASSED = Provenance(Outcome.BYPASS)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A further part of a reply; the last one's output has ``finish``."""
 
     output: Output  # with this request's own times

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from lstmserve_server.cache.entry_key import Kind, Owner
 from lstmserve_server.cache.observer import CacheObserver
 from lstmserve_server.cache.sketch import Sketch
@@ -263,8 +265,9 @@ def _owner(model: ServedModel, asked: ReplyRequest) -> Owner:
 
 def _seen_by(provenance: Provenance, *, is_first: bool) -> Provenance:
     """Return a reply's provenance as a request sees it: all but the first one joined it."""
-    is_shared = provenance.outcome is Outcome.MISS and not is_first
-    return replace(provenance, outcome=Outcome.COALESCED) if is_shared else provenance
+    if is_first or provenance.outcome is not Outcome.MISS:
+        return provenance
+    return msgspec.structs.replace(provenance, outcome=Outcome.COALESCED)
 
 
 def _spares(error: LstmserveError, first: Claim, other: Claim) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.engine.outbox import merge
