@@ -978,7 +978,8 @@ class Chunk(_message.Message):
     """Whole characters that these tokens complete. Empty when they complete none, or when
     what they complete may be the beginning of a stop sequence and is held back. Of versions with
     answers, whole sentences, their placeholders filled in; a sentence of which one stays unfilled,
-    or that holds a forbidden phrase, is left out.
+    or that holds a forbidden phrase, is left out. The first tokens are told at once; later ones
+    that bring no text wait for some, up to 32 of them.
     """
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:

@@ -20,6 +20,9 @@ from lstmserve_server.rpc.events import (
 )
 from lstmserve_server.store.served_model import ServedModel
 
+# tokens without text wait for their text, but so many are told: a broken stream goes on behind them
+MAX_HELD_TOKENS = 32
+
 
 class Exchange:
     """One request and its reply: counts what goes out, and turns it into messages."""
@@ -51,12 +54,17 @@ class Exchange:
         self._texts: list[str] = []  # to be logged
         self.num_tokens = 0
         self.last: Part | None = None
+        self._held: list[Part] = []  # they have no text
         self.parts = parts
 
     def to_events(self, part: Part) -> Iterator[pb.GenerateResponse]:
         """Yield a part's events: Started and what the request is about before the first, the
-        completion after the last.
+        completion after the last. One without text, but for the first, goes out with the next.
         """
+        self._held.append(part)
+        if self._waits_for_text(part):
+            return
+        part, self._held = _join(self._held), []
         is_first = self.last is None
         self._count(part)
         if is_first:
@@ -73,9 +81,7 @@ class Exchange:
 
         Of several replies to one request only the outcome of the best counts.
         """
-        whole = parts[-1]
-        if len(parts) > 1:
-            whole = replace(whole, output=merge([part.output for part in parts]))
+        whole = _join(parts)
         self._count(whole, is_best=is_best)
         chunk = to_chunk(whole.output, self.model.bundle.tokenizer)
         found = self._classification
@@ -87,6 +93,11 @@ class Exchange:
             completion=self._to_completion(whole),
             classification=None if found is None else to_classification(found),
         )
+
+    def discard_held(self) -> None:
+        """Count what waits for text that does not come any more, as ``discard`` does."""
+        self.discard(self._held)
+        self._held = []
 
     def discard(self, parts: Sequence[Part]) -> None:
         """Count these, which have come for a caller who gets nothing."""
@@ -111,6 +122,11 @@ class Exchange:
             transcript=None if prompt is None else Transcript(prompt, "".join(self._texts)),
         )
 
+    def _waits_for_text(self, part: Part) -> bool:
+        if self.last is None or part.output.text or part.output.finish is not None:
+            return False
+        return sum(len(each.output.token_ids) for each in self._held) < MAX_HELD_TOKENS
+
     def _count(self, part: Part, *, is_best: bool = True) -> None:
         output = part.output
         self.last = part
@@ -133,3 +149,10 @@ class Exchange:
 
     def _to_started(self, part: Part) -> pb.Started:
         return to_started(self.model, part, self._request_id, self._question)
+
+
+def _join(parts: Sequence[Part]) -> Part:
+    """Return consecutive parts of a reply, at least one, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    return replace(parts[-1], output=merge([part.output for part in parts]))

@@ -81,6 +81,7 @@ class Exchanges:
             try:
                 yield samples
             finally:
+                samples.close()
                 running.served = samples.sum_up()
 
     def _exchanges(
