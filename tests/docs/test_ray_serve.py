@@ -26,7 +26,7 @@ from lstmserve_client import (
 from support.metrics_page import MetricsPage
 from support.replica_callers import MAX_CUTS, ThreadedCallers
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 MIN_REPLICAS, MAX_REPLICAS = 2, 3
 PROMPTS = ("where is my parcel", "你好", "thanks 👍", "i love order 7")

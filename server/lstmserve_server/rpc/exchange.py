@@ -20,7 +20,7 @@ from lstmserve_server.rpc.events import (
 )
 from lstmserve_server.store.served_model import ServedModel
 
-# tokens without text wait for their text, but so many are told: a broken stream goes on behind them
+# so many that have no text are told without it: a stream that breaks goes on behind them
 MAX_HELD_TOKENS = 32
 
 
@@ -59,14 +59,15 @@ class Exchange:
 
     def to_events(self, part: Part) -> Iterator[pb.GenerateResponse]:
         """Yield a part's events: Started and what the request is about before the first, the
-        completion after the last. One without text, but for the first, goes out with the next.
+        completion after the last. Tokens without text wait until others bring some, or until
+        there are many; those of the first part do not.
         """
-        self._held.append(part)
-        if self._waits_for_text(part):
-            return
-        part, self._held = _join(self._held), []
         is_first = self.last is None
         self._count(part)
+        self._held.append(part)
+        if not is_first and self._waits_for_text(part):
+            return
+        part, self._held = _join(self._held), []
         if is_first:
             yield pb.GenerateResponse(started=self._to_started(part))
             if self._classification is not None:
@@ -94,11 +95,6 @@ class Exchange:
             classification=None if found is None else to_classification(found),
         )
 
-    def discard_held(self) -> None:
-        """Count what waits for text that does not come any more, as ``discard`` does."""
-        self.discard(self._held)
-        self._held = []
-
     def discard(self, parts: Sequence[Part]) -> None:
         """Count these, which have come for a caller who gets nothing."""
         if parts and not parts[-1].provenance.outcome.is_shared:  # nobody else gets them either
@@ -123,7 +119,7 @@ class Exchange:
         )
 
     def _waits_for_text(self, part: Part) -> bool:
-        if self.last is None or part.output.text or part.output.finish is not None:
+        if part.output.text or part.output.finish is not None:
             return False
         return sum(len(each.output.token_ids) for each in self._held) < MAX_HELD_TOKENS
 

@@ -81,7 +81,6 @@ class Exchanges:
             try:
                 yield samples
             finally:
-                samples.close()
                 running.served = samples.sum_up()
 
     def _exchanges(

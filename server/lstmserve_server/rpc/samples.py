@@ -73,11 +73,6 @@ class Samples:
         best.alternatives.extend(others[: count_wanted(request) - 1])
         return best
 
-    def close(self) -> None:
-        """Count what the caller got no more."""
-        for exchange in self.exchanges:
-            exchange.discard_held()
-
     def sum_up(self) -> Served:
         """Return what the caller got, with the tokens of all replies."""
         num_tokens = sum(exchange.num_tokens for exchange in self.exchanges)

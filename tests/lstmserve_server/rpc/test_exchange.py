@@ -28,14 +28,10 @@ class Counts:
 
     def __init__(self) -> None:
         self.tokens: list[int] = []
-        self.discarded = 0
         self.num_finished = 0
 
     def on_tokens(self, count: int, _: str) -> None:
         self.tokens.append(count)
-
-    def on_discarded(self, count: int) -> None:
-        self.discarded += count
 
     def on_finished(self, *_: object) -> None:
         self.num_finished += 1
@@ -65,18 +61,15 @@ def chunks_of(events: Sequence[pb.GenerateResponse]) -> list[tuple[str, list[int
 
 
 def test_tokens_without_text_wait_for_it_but_for_the_first(model: ServedModel) -> None:
-    exchange, counts = begin(model)
+    exchange, _ = begin(model)
     told = [
         chunks_of([*exchange.to_events(to_part(text, ids))])
         for text, ids in (("", [5]), ("", [6, 7]), ("", [8]), ("A sentence.", [9]), ("", [10]))
     ]
     assert told == [[("", [5])], [], [], [("A sentence.", [6, 7, 8, 9])], []]
-    assert (counts.tokens, exchange.num_tokens) == ([1, 4], 5)
     last = [*exchange.to_events(to_part("", [11], is_last=True))]
     assert chunks_of(last) == [("", [10, 11])]
     assert last[-1].HasField("completion")
-    exchange.discard_held()
-    assert (counts.tokens, counts.discarded, counts.num_finished) == ([1, 4, 2], 0, 1)
 
 
 def test_no_more_than_so_many_tokens_wait(model: ServedModel) -> None:
@@ -87,13 +80,13 @@ def test_no_more_than_so_many_tokens_wait(model: ServedModel) -> None:
     assert told == 2 * [*waiting, [("", [6] * MAX_HELD_TOKENS)]]
 
 
-def test_what_waits_when_the_caller_leaves_is_discarded(model: ServedModel) -> None:
+def test_tokens_are_counted_when_they_come(model: ServedModel) -> None:
     exchange, counts = begin(model)
     for text, ids in (("", [5]), ("", [6, 7]), ("", [8])):
         list(exchange.to_events(to_part(text, ids)))
-    exchange.discard_held()
-    exchange.discard_held()
-    assert (counts.tokens, counts.discarded) == ([1], 3)
+    assert (counts.tokens, exchange.num_tokens, counts.num_finished) == ([1, 2, 1], 4, 0)
+    list(exchange.to_events(to_part("", [9], is_last=True)))
+    assert (counts.tokens, exchange.num_tokens, counts.num_finished) == ([1, 2, 1, 1], 5, 1)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["", "a", "b "]), st.integers(0, 40)), min_size=1))
@@ -110,4 +103,4 @@ def test_text_and_tokens_are_those_of_the_parts(
             text, tokens = text + said, tokens + told
         assert text == "".join(piece for piece, _ in parts[: place + 1])
     assert tokens == [*range(number)]
-    assert (sum(counts.tokens), counts.discarded) == (number, 0)
+    assert sum(counts.tokens) == number

@@ -42,8 +42,10 @@ class ReplyWriter:
     def write_events(
         self, events: Iterable[pb.GenerateResponse]
     ) -> Iterator[wire.ModelStreamInferResponse]:
-        """Yield the responses to the events of one output: chunk, Started, Completion."""
+        """Yield the responses to the events of one output: chunk, Started, Completion; or none."""
         found = {str(event.WhichOneof("event")): event for event in events}
+        if not found:
+            return
         completion = found["completion"].completion if "completion" in found else None
         if "started" in found:
             self._started = found["started"].started

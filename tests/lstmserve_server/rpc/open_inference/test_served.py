@@ -21,7 +21,9 @@ from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from support import triton
 from support.fuzzing import bounded
 from support.metrics_page import MetricsPage, scrape_until
+from support.served import serve
 from support.triton import Answer, question, to_question
+from support.understanding import make_understanding_store
 from support.whole_reply import WholeReply, whole_of
 from support.wire_requests import random_requests, with_mode
 
@@ -109,6 +111,21 @@ def test_streams_at_once_give_the_replies_that_generate_streams(
         finals = [answer["parameters"]["triton_final_response"] for answer in answers]
         assert finals == [*[False] * (len(answers) - 1), True]
         assert (len(answers) == 1) or is_streamed
+
+
+def test_streams_of_a_version_that_fills_gaps_are_those_of_generate(
+    tiny_store: Path, tmp_path: Path, requests: list[pb.GenerateRequest]
+) -> None:
+    """Its text comes by the sentence, and tokens without text wait for some."""
+    questions = [
+        to_question(request, stream=True, request_id=str(number))
+        for number, request in enumerate(requests)
+    ]
+    with serve(make_understanding_store(tiny_store / "tiny" / "1", tmp_path)) as served:
+        replies = [whole_of(served.generation.Generate(request)) for request in requests]
+        answers = triton.call(served.process.target, "stream", questions)
+    for number, reply in enumerate(replies):
+        check_same([answer for answer in answers if answer["id"] == str(number)], reply)
 
 
 def test_the_end_comes_in_a_response_of_its_own_to_those_who_ask(server: ServerProcess) -> None:
