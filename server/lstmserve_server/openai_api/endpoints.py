@@ -97,8 +97,11 @@ class Endpoints:
                     group.create_task(self._ask(number, each, asked, metadata))
                     for number, each in enumerate(requests)
                 ]
-        except* ApiError as failed:
-            raise failed.exceptions[0] from None
+        except ExceptionGroup as failed:  # what `except*` raises is a group before Python 3.11.4
+            refused, others = failed.split(ApiError)
+            if refused is None or others is not None:
+                raise
+            raise refused.exceptions[0] from None
         return [task.result() for task in asking]
 
     async def _ask(

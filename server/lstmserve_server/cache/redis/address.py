@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -60,10 +61,7 @@ def describe(url: str) -> str:
 
 def parse_url(text: str) -> RedisAddress:
     """Read a URL; raises ValueError, without a word of the URL."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        raise ValueError(f"must be a URL like {FORMS}") from None
+    parts = _split(text)
     if parts.fragment or "#" in text:
         raise ValueError("must not contain '#': write %23 in a password")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -78,6 +76,18 @@ def parse_url(text: str) -> RedisAddress:
             return _parse_hosts(parts, options, Topology.CLUSTER)
         case _:
             raise ValueError(f"must be a URL like {FORMS}")
+
+
+def _split(text: str) -> SplitResult:
+    """Split a URL whose hosts may be several: of those, urlsplit refuses some that it does not know
+    by their brackets.
+    """
+    scheme, _, rest = text.partition("://")
+    hosts = re.split("[/?#]", rest, maxsplit=1)[0]
+    try:
+        return urlsplit(f"{scheme}://{rest.removeprefix(hosts)}")._replace(netloc=hosts)
+    except ValueError:
+        raise ValueError(f"must be a URL like {FORMS}") from None
 
 
 def _parse_socket(parts: SplitResult, options: dict[str, str]) -> RedisAddress:

@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from lstmserve_server.replies.order_numbers import other
 from lstmserve_server.replies.order_numbers.naming import any_of
 
+# no group is possessive: before Python 3.11.5 such groups take parts of what they repeat
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+")
 LINK = re.compile(
     r"(?:https?://|www\.)\S++"
     # shop.example/48213, but not no.po/48213
-    r"|(?<![\w.-])(?!(?:no|nr|num|number|order|ref|id)\.)(?:[a-z][\w-]*+\.)++[a-z]{2,}+/\S++",
+    r"|(?<![\w.-])(?!(?:no|nr|num|number|order|ref|id)\.)(?:[a-z][\w-]*+\.)+[a-z]{2,}+/\S++",
     re.IGNORECASE,
 )
 # runs of letters and digits, perhaps joined: 48213, ORD-20931, PO/8845/24, AB:304812, 4711.22.8
 RUN = re.compile(
     r"[A-Za-z0-9]++(?:(?:[-_/]|(?<=\d)\.(?=\d)|(?<=\d),(?=\d{1,3}(?!\d))|(?<=[A-Z\d]):(?=\d))"
-    r"[A-Za-z0-9]++)*+"
+    r"[A-Za-z0-9]++)*"
 )
 MAX_RUNS = 8  # with digits in them, the last ones of a text
 MAX_LENGTH = 40  # of a number

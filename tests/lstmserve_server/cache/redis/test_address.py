@@ -39,8 +39,9 @@ def test_reads_sentinels() -> None:
 
 
 def test_reads_a_cluster() -> None:
-    address = parse_url("redis+cluster://a,b:7000")
-    assert (address.topology, address.nodes) == (Topology.CLUSTER, (("a", 6379), ("b", 7000)))
+    address = parse_url("redis+cluster://a,b:7000,[::1]:7001")
+    assert address.topology is Topology.CLUSTER
+    assert address.nodes == (("a", 6379), ("b", 7000), ("::1", 7001))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,9 @@ def test_reads_a_cluster() -> None:
         ("unix://host/path", "absolute path"),
         ("unix://path", "absolute path"),
         ("redis://:pass#word@host", "%23"),
-        ("redis://[::1", "redis://host"),
+        ("redis://[::1", "hosts like"),
+        ("redis+cluster://a,[::1", "hosts like"),
+        ("//[::1", "redis://host"),
     ],
 )
 def test_refuses(url: str, word: str) -> None:
