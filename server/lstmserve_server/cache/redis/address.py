@@ -79,15 +79,12 @@ def parse_url(text: str) -> RedisAddress:
 
 
 def _split(text: str) -> SplitResult:
-    """Split a URL whose hosts may be several: of those, urlsplit refuses some that it does not know
-    by their brackets.
-    """
-    scheme, _, rest = text.partition("://")
-    hosts = re.split("[/?#]", rest, maxsplit=1)[0]
-    try:
-        return urlsplit(f"{scheme}://{rest.removeprefix(hosts)}")._replace(netloc=hosts)
-    except ValueError:
-        raise ValueError(f"must be a URL like {FORMS}") from None
+    """Split a URL that may have several hosts: urlsplit refuses some lists with brackets."""
+    hosts = re.match("(?:[^:/?#]*:)?//([^/?#]*)", text)
+    if hosts is None:
+        return urlsplit(text)
+    start, end = hosts.span(1)
+    return urlsplit(text[:start] + text[end:])._replace(netloc=hosts[1])
 
 
 def _parse_socket(parts: SplitResult, options: dict[str, str]) -> RedisAddress:

@@ -29,6 +29,8 @@ def test_reads_host_port_database_and_login() -> None:
 def test_reads_a_socket() -> None:
     address = parse_url("unix://:pw@/run/redis.sock?db=2")
     assert (address.path, address.password, address.db) == ("/run/redis.sock", "pw", 2)
+    address = parse_url("unix:/run//redis.sock?db=2")
+    assert (address.path, address.password, address.db) == ("/run//redis.sock", None, 2)
 
 
 def test_reads_sentinels() -> None:
