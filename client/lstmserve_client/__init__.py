@@ -53,6 +53,7 @@ from lstmserve_client.keywords import (
     WholeReplyOptions,
 )
 from lstmserve_client.policies import HedgePolicy, RetryPolicy
+from lstmserve_client.records import CallRecord
 from lstmserve_client.reply_stream import AsyncReplyStream, ReplyStream
 from lstmserve_client.tls import Tls
 from lstmserve_client.types import (
@@ -104,6 +105,7 @@ __all__ = [
     "CacheStoreStats",
     "CacheWarmed",
     "CallOptions",
+    "CallRecord",
     "Choices",
     "Chunk",
     "Classification",

@@ -29,6 +29,7 @@ from lstmserve_client.keywords import (
     WholeReplyOptions,
 )
 from lstmserve_client.latency import Exactness, Latencies
+from lstmserve_client.recording import Recording
 from lstmserve_client.reply_stream import AsyncReplyStream
 from lstmserve_client.resume import ResumableReply
 from lstmserve_client.signatures import spelled_out
@@ -194,7 +195,10 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
         self, asked: UnaryCall[Result], call: Call, latencies: Latencies | None = None
     ) -> Result:
         self._owner.claim()
-        with closing(Attempts(self._patience, call)) as attempts:
+        with (
+            closing(Attempts(self._patience, call)) as attempts,
+            Recording(attempts, asked.method) as recording,
+        ):
             while True:
                 try:
                     result = asked.read(await self._ask(asked, attempts, latencies))
@@ -202,6 +206,7 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
                     await self._clock.sleep(attempts.after(error))
                 else:
                     attempts.succeeded()
+                    recording.saw(result)
                     return result
 
     async def _ask(
@@ -226,10 +231,13 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
     async def _events(self, request: pb.GenerateRequest, call: Call) -> AsyncGenerator[Event, None]:
         self._owner.claim()
         reply = ResumableReply(request)
-        with closing(Attempts(self._patience, call)) as attempts:
+        with (
+            closing(Attempts(self._patience, call)) as attempts,
+            Recording(attempts, methods.GENERATE) as recording,
+        ):
             while not reply.is_complete:
                 try:
-                    async with aclosing(self._receive(reply, attempts)) as events:
+                    async with aclosing(self._receive(reply, attempts, recording)) as events:
                         async for event in events:
                             yield event
                 except LstmserveError as error:
@@ -243,13 +251,14 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
             attempts.succeeded()
 
     async def _receive(
-        self, reply: ResumableReply, attempts: Attempts
+        self, reply: ResumableReply, attempts: Attempts, recording: Recording
     ) -> AsyncGenerator[Event, None]:
         """What one connection brings of a reply."""
         stream = self._transport.stream(methods.GENERATE, reply.begin(), attempts.next())
         try:
             async for message in stream:
                 if (event := reply.accept(message)) is not None:
+                    recording.saw(event)
                     yield event
             reply.end()
         finally:

@@ -56,6 +56,7 @@ class Attempts:
     call: Call
     _began: float = field(init=False)
     _deadline: float = field(init=False)
+    num_begun: int = field(init=False, default=0)
     _target: int = field(init=False, default=0)  # of the latest attempt
     _is_checked: bool = field(init=False, default=False)
     _failures: int = 0  # in a row, none of which brought anything
@@ -73,6 +74,16 @@ class Attempts:
         self.patience.budget.earn()
         if self.call.affinity:
             self._preferred = rank_targets(self.call.affinity, self.call.config.targets)
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Since the call began."""
+        return self.patience.now() - self._began
+
+    @property
+    def target(self) -> str:
+        """The server of the latest attempt; empty before there was one."""
+        return self.call.config.targets[self._target] if self.num_begun else ""
 
     def close(self) -> None:
         """The call has ended, or runs nowhere for a while: its targets have room for others."""
@@ -176,6 +187,7 @@ class Attempts:
         self._is_checked = self.call.is_checked and not self.patience.targets.is_resting(
             target, now
         )
+        self.num_begun += 1
         return Attempt(
             target,
             None if remaining > _FOREVER_SECONDS else remaining,

@@ -35,6 +35,7 @@ from lstmserve_client.keywords import (
 )
 from lstmserve_client.latency import Exactness, Latencies
 from lstmserve_client.race import race
+from lstmserve_client.recording import Recording
 from lstmserve_client.reply_stream import ReplyStream
 from lstmserve_client.resume import ResumableReply
 from lstmserve_client.signatures import spelled_out
@@ -225,7 +226,10 @@ class Client(Batches, Administration):
         self, asked: UnaryCall[Result], call: Call, latencies: Latencies | None = None
     ) -> Result:
         self._owner.claim()
-        with closing(Attempts(self._patience, call)) as attempts:
+        with (
+            closing(Attempts(self._patience, call)) as attempts,
+            Recording(attempts, asked.method) as recording,
+        ):
             while True:
                 try:
                     result = asked.read(self._ask(asked, attempts, latencies))
@@ -233,6 +237,7 @@ class Client(Batches, Administration):
                     self._wait(attempts.after(error), call)
                 else:
                     attempts.succeeded()
+                    recording.saw(result)
                     return result
 
     def _ask(
@@ -257,10 +262,13 @@ class Client(Batches, Administration):
     def _events(self, request: pb.GenerateRequest, call: Call) -> Generator[Event, None, None]:
         self._owner.claim()
         reply = ResumableReply(request)
-        with closing(Attempts(self._patience, call)) as attempts:
+        with (
+            closing(Attempts(self._patience, call)) as attempts,
+            Recording(attempts, methods.GENERATE) as recording,
+        ):
             while not reply.is_complete:
                 try:
-                    yield from self._receive(reply, attempts)
+                    yield from self._receive(reply, attempts, recording)
                 except LstmserveError as error:
                     if reply.survives(error):
                         break
@@ -271,12 +279,15 @@ class Client(Batches, Administration):
                     self._wait(wait, call)
             attempts.succeeded()
 
-    def _receive(self, reply: ResumableReply, attempts: Attempts) -> Generator[Event, None, None]:
+    def _receive(
+        self, reply: ResumableReply, attempts: Attempts, recording: Recording
+    ) -> Generator[Event, None, None]:
         """What one connection brings of a reply."""
         stream = self._transport.stream(methods.GENERATE, reply.begin(), attempts.next())
         try:
             for message in stream:
                 if (event := reply.accept(message)) is not None:
+                    recording.saw(event)
                     yield event
             reply.end()
         finally:

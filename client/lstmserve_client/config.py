@@ -12,6 +12,7 @@ from lstmserve_client.keywords import ClientOptions, Token
 from lstmserve_client.merging import timeout_of
 from lstmserve_client.nearness import is_local
 from lstmserve_client.policies import HedgePolicy, RetryPolicy
+from lstmserve_client.records import Observer
 from lstmserve_client.tls import Tls
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -45,6 +46,7 @@ class ClientConfig:
     keepalive_seconds: float = 5.0
     keepalive_timeout_seconds: float = 3.0
     allow_clear_token: bool = False
+    on_call_end: Observer | None = None
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -84,6 +86,9 @@ class ClientConfig:
             check_type("tls", self.tls, Tls)
         if self.hedge is not None:
             check_type("hedge", self.hedge, HedgePolicy)
+        if self.on_call_end is not None and not callable(self.on_call_end):
+            kind = type(self.on_call_end).__name__
+            raise TypeError(f"on_call_end: must be a function of a CallRecord, not {kind}")
 
     def _check_token(self) -> None:
         if isinstance(self.token, str):

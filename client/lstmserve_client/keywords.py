@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias, TypedDict
 from lstmserve_client.affinity import Affinity
 from lstmserve_client.constraints import Constraint
 from lstmserve_client.policies import HedgePolicy, RetryPolicy
+from lstmserve_client.records import Observer
 from lstmserve_client.tls import Tls
 from lstmserve_client.types import CacheMode, Priority, SamplingParams, StoppingCriteria
 
@@ -32,6 +33,7 @@ class ClientOptions(TypedDict, total=False):
     keepalive_seconds: Annotated[float | None, "between signs of life of a silent server, 5"]
     keepalive_timeout_seconds: Annotated[float | None, "for such a sign to come, 3"]
     allow_clear_token: Annotated[bool | None, "the network is trusted with the token; False"]
+    on_call_end: Annotated[Observer | None, "is told of each call that has ended: a CallRecord"]
 
 
 class CallOptions(TypedDict, total=False):

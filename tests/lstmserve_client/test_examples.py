@@ -27,6 +27,7 @@ WITH_EXAMPLES = {
         "conversation",
         "errors",
         "policies",
+        "records",
         "reply_stream",
         "types",
     ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lstmserve_client import AsyncClient, Client, HedgePolicy, RetryPolicy
+from lstmserve_client import AsyncClient, CallRecord, Client, HedgePolicy, RetryPolicy
 from lstmserve_client.testing import FakeService
 from lstmserve_client.testing.models import make_model
 from lstmserve_client.testing.transports import FakeAsyncTransport, FakeTransport
@@ -60,11 +60,13 @@ class SlowAsyncTransport(FakeAsyncTransport):
 
 def test_the_second_server_answers_for_the_first() -> None:
     transport = SlowTransport(FakeService())
-    client = Client(TARGETS, transport=transport, hedge=SOON)
+    told: list[CallRecord] = []
+    client = Client(TARGETS, transport=transport, hedge=SOON, on_call_end=told.append)
     for _ in range(2):  # that tell how long calls take
         client.reply("hi")
     transport.slow = {0}
     assert client.reply("hi").text == "You said: hi"
+    assert [record.num_attempts for record in told] == [1, 1, 2]
     first, second = transport.asked
     assert (first.target, second.target) == (0, 1)
     assert first.request_id == second.request_id

@@ -12,7 +12,7 @@ from lstmserve_client import testing
 
 NAMES = """
 AsyncClient AsyncConversation AsyncReplyStream BrokenReplyError CacheEntryKind CacheMode
-CacheOutcome CachePurged CacheStats CacheStoreStats CacheWarmed CallOptions Choices Chunk
+CacheOutcome CachePurged CacheStats CacheStoreStats CacheWarmed CallOptions CallRecord Choices Chunk
 Classification ClassifyOptions Client ClientOptions Completion Constraint Conversation
 DeadlineExceededError Event FieldViolation FinishReason Form GenerateOptions Grammar HedgePolicy
 InvalidRequestError JsonSchema Label LogLevel LstmserveError Model ModelLimits ModelNotFoundError
