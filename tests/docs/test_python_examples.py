@@ -107,10 +107,27 @@ def test_the_back_end_talks_over_a_websocket(target: str, monkeypatch: pytest.Mo
             while not said[-1].keys() & {"end", "error"}:
                 said.append(json.loads(socket_.recv()))
             if last:
+                assert said[-1].pop("request_id")
                 assert said[-1] == last
                 assert "".join(each["text"] for each in said[:-1]) == "A person will call you."
             else:
                 assert said[-1]["error"].startswith("conversation.turns[2].text: ")
+
+
+def test_feedback_is_logged_by_the_request_id(
+    target: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = {"request_id": "mine", "is_helpful": False, "comment": "It is\nnot here."}
+    with serve_app(target, monkeypatch) as address:
+        url = f"http://{address}/feedback"
+        answers = [
+            httpx.post(url, json=each).status_code
+            for each in (good, {**good, "request_id": "not mine"}, {**good, "comment": "x" * 2001})
+        ]
+    assert answers == [204, 422, 422]
+    [line] = [each.getMessage() for each in caplog.records if each.name == "feedback"]
+    assert json.loads(line) == good
+    assert "\n" not in line
 
 
 @pytest.fixture

@@ -1,16 +1,19 @@
-"""A web back end: replies as server-sent events, and conversations over a websocket.
+"""A web back end: replies as server-sent events, conversations over a websocket, and feedback.
 
     pip install fastapi uvicorn websockets
     LSTMSERVE_TARGET=127.0.0.1:50051 uvicorn app:app
-    curl -N 'http://127.0.0.1:8000/reply?question=where+is+my+refund'
+    curl -N 'http://127.0.0.1:8000/reply?question=where+is+my+refund' -H 'x-request-id: demo-1'
+    curl 'http://127.0.0.1:8000/feedback' --json '{"request_id": "demo-1", "is_helpful": false}'
 
-When the browser goes, the generation is canceled on the server.
+When the browser goes, the generation is canceled on the server. Every reply has a request id, by
+which feedback is found again: the log lines of the server say which model and version it was.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import uuid
 from collections.abc import AsyncIterator
@@ -19,6 +22,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Header, Request, WebSocket
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, Field
 
 from lstmserve_client import (
     AsyncClient,
@@ -28,6 +32,9 @@ from lstmserve_client import (
     LstmserveError,
     OverloadedError,
 )
+
+REQUEST_ID = r"^[A-Za-z0-9._-]{1,64}$"
+FEEDBACK = logging.getLogger("feedback")
 
 
 @asynccontextmanager
@@ -46,7 +53,7 @@ app = FastAPI(lifespan=lifespan)
 async def reply(
     request: Request,
     question: str,
-    x_request_id: Annotated[str | None, Header(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = None,
+    x_request_id: Annotated[str | None, Header(pattern=REQUEST_ID)] = None,
 ) -> Response:
     """Stream the reply to one question; the request's id goes on to the server's logs."""
     request_id = x_request_id or uuid.uuid4().hex
@@ -83,6 +90,20 @@ def status_of(error: LstmserveError) -> int:
             return 502
 
 
+class Feedback(BaseModel):
+    """What somebody thinks of one reply."""
+
+    request_id: str = Field(pattern=REQUEST_ID)  # as the reply's header or last message told it
+    is_helpful: bool
+    comment: str = Field("", max_length=2000)
+
+
+@app.post("/feedback", status_code=204)
+async def take_feedback(feedback: Feedback) -> None:
+    """Log a line of JSON; joined with the server's by request id, it tells where replies fail."""
+    FEEDBACK.warning(feedback.model_dump_json())  # a level that is shown without any set-up
+
+
 @app.websocket("/chat")
 async def chat(websocket: WebSocket) -> None:
     """Each text that comes is the next turn; its reply goes back piece by piece.
@@ -99,11 +120,13 @@ async def chat(websocket: WebSocket) -> None:
 
 
 async def answer(websocket: WebSocket, conversation: AsyncConversation, question: str) -> None:
+    request_id = uuid.uuid4().hex
     try:
-        async with conversation.generate(question) as stream:
+        async with conversation.generate(question, request_id=request_id) as stream:
             async for piece in stream.text:
                 await websocket.send_json({"text": piece})
-            await websocket.send_json({"end": (await stream.reply()).completion.outcome})
+            outcome = (await stream.reply()).completion.outcome
+            await websocket.send_json({"end": outcome, "request_id": request_id})
     except LstmserveError as error:
         await websocket.send_json({"error": str(error)})
 
