@@ -22,7 +22,7 @@ from lstmserve_server.engine.constraints.messages import MAX_LEARNED, RefusedFor
 from lstmserve_server.engine.constraints.spec import FormSpec
 from lstmserve_server.errors import UnavailableError
 from support.engines import LoadedModel
-from support.forms import choices_form, grammar_form, regex_form, vocabulary_of
+from support.forms import choices_form, regex_form, vocabulary_of
 
 HOSTILE = "(([a-z]{100}){100}){100}"
 
@@ -191,5 +191,7 @@ def test_what_engines_would_compile_for_long_is_refused(
 ) -> None:
     seconds = itertools.count(step=grammar_builder.MAX_COMPILE_SECONDS + 0.1)
     monkeypatch.setattr(grammar_builder, "process_time", seconds.__next__)
+    vocabulary = vocabulary_of(tiny.bundle)
+    builder = GrammarBuilder(vocabulary.tokens, vocabulary.end_id)  # that knows no grammar yet
     with pytest.raises(RefusedFormError, match=r"longer than 0\.2 seconds to compile"):
-        grammar_form(tiny.bundle, 'start: "a"')
+        builder.build('start: "a"', "")
