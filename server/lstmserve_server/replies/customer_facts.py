@@ -6,6 +6,7 @@ The latest one counts. Takes time that grows with the text alone. Nothing here i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import SequenceMatcher
 
 from lstmserve_bundle import Turn
 from lstmserve_server.replies.order_numbers import (
@@ -20,6 +21,7 @@ from lstmserve_server.replies.order_numbers import (
 
 USER = "user"
 MAX_TURNS = 16  # the last ones, the agent's among them
+ALIKE = 0.8  # of two numbers: one digit in five may differ
 ASKED_LOOK_BACK = 300  # last characters of what the agent said, where its question is
 
 
@@ -42,7 +44,7 @@ def find_order_number(turns: Sequence[Turn]) -> str | None:
             asked = _what_is_asked(turn.text)
             continue
         best = _best(numbers_in(turn.text, asked, is_known=named is not None))
-        if best is not None and best.rank > Rank.PLAIN:
+        if best is not None and (best.rank > Rank.PLAIN or _is_corrected(named, best)):
             named = best
         else:
             plain = best or plain
@@ -60,6 +62,13 @@ def _what_is_asked(text: str) -> Asked:
 def _best(numbers: Sequence[Number]) -> Number | None:
     """Return the last of those that are the most surely the order's."""
     return max(reversed(numbers), key=lambda number: number.rank, default=None)
+
+
+def _is_corrected(known: Number | None, later: Number) -> bool:
+    """Return whether a number is nearly the known one: there was a slip in it."""
+    if known is None:
+        return False
+    return SequenceMatcher(None, known.text, later.text, autojunk=False).ratio() >= ALIKE
 
 
 FINDERS: Mapping[str, Callable[[Sequence[Turn]], str | None]] = {

@@ -81,6 +81,9 @@ def test_order_numbers(text: str, number: str | None) -> None:
         ("write to jo.lee+shop@mail.example.org.", "jo.lee+shop@mail.example.org"),
         ("a@b.de or better c@d.de!", "c@d.de"),
         ("@nobody, me@localhost", None),
+        ("it's o'brien.siobhan@mail.example", "o'brien.siobhan@mail.example"),
+        ("write to 'jo@mail.example'", "jo@mail.example"),
+        ("'" * 100_000 + "@mail.example", None),
     ],
 )
 def test_email_addresses(text: str, address: str | None) -> None:

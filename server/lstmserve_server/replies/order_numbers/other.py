@@ -16,7 +16,8 @@ NOUN = any_of(
     price costs? paid pay total amount worth charged? refund refunded discount vouchers? coupon
     promo model sku item article product serial version sizes? rooms? flat apartment apt suite unit
     house street address floor ext extension born birthday dob date dated quantity qty age error
-    tracking invoice tickets? case transaction receipt flight weighs? budget minimum maximum min max
+    tracking invoice tickets? case transaction receipt rma ean upc isbn imei locker pickup flight
+    weighs? budget minimum maximum min max
     value limit salary took live_at (?:call|ring|text|reach|phone|contact)_(?:me|us|him|her|back)"""
 )
 # my phone is 07911123456
@@ -57,8 +58,9 @@ ENDS = re.compile(
         shipped went got at by today yesterday tomorrow now again already also too just only hi
         hello since after before until placed ordered made delivered being instead right last
         earlier recently back twice first anymore ok okay gone so there here lost missing late
-        damaged broken over about u either then than number order wrong sir madam mate guys asap
-        urgently contains contained needs seems looks disappeared stuck failed"""
+        damaged broken over about u either then than number order wrong sir madam ma'am mate guys
+        asap cancel refund return track check change help urgently contains contained needs seems
+        looks disappeared stuck failed"""
     )
     + r"\b(?![-'])",
     FLAGS,

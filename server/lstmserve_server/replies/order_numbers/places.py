@@ -11,7 +11,8 @@ from lstmserve_server.replies.order_numbers import other
 from lstmserve_server.replies.order_numbers.naming import any_of
 
 # no group is possessive: before Python 3.11.5 such groups take parts of what they repeat
-EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+")
+# what is before the @ has 64 characters at most (RFC 5321), and may have an apostrophe within
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-][\w.+'-]{0,63}+@[\w-]++(?:\.[\w-]++)+")
 LINK = re.compile(
     r"(?:https?://|www\.)\S++"
     # shop.example/48213, but not no.po/48213
@@ -53,12 +54,13 @@ NO_PREFIX = re.compile(
     any_of(
         """I ID NO NR OK IS WAS AT ON IN TO OF BY MY THE AND FOR NOT NUM REF USD EUR GBP CHF AUD CAD
         INR UK US EU PM AM TV PC BOX ZIP TEL PIN QTY VAT JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV
-        DEC ASAP PLS"""
+        DEC ASAP PLS EAN UPC ISBN IMEI RMA SKU"""
     )
 )
 # order-48213, no48213: the word says what it is, and is no part of it
 WORD = re.compile(
-    r"(?:(?:orders?|number|num|no|nr|id|order(?:no|nr|id))[-_:]?|ref[_:]?)(?=\d)", re.IGNORECASE
+    r"(?:(?:orders?|number|num|no|nr|id|order(?:no|nr|num|number|id))[-_:]?|ref[_:]?)(?=\d)",
+    re.IGNORECASE,
 )
 
 
