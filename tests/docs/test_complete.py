@@ -9,10 +9,14 @@ import random
 import sys
 import textwrap
 import warnings
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+
+from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder
+from lstmserve_server.engine.constraints.growing import ReplyMaker
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "training" / "lstmserve_training" / "recipes" / "code-py"
@@ -90,6 +94,46 @@ def test_python_as_it_is_written_goes_on(text: str, completion: str, form: str) 
     assert accepts(text, completion, form)
 
 
+IN_FUNCTION = "def f(a, b):\n    x = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "form"),
+    [
+        ("x = 1\n\n\n", "def read_lines(path: str, *, n=3) -> None:\n    return 1\n", "statement"),
+        ("x = 1\n\n\n", "class A(B):\n    x = 1\n", "statement"),
+        ("@property\n", "async def f(self):\n    return await g()\n", "statement"),
+        (IN_FUNCTION + "    ", "if not a and b > 1:\n        y = 1\n", "statement"),
+        (IN_FUNCTION + "    ", "for a, b in range(10):\n        print(x)\n", "statement"),
+        (IN_FUNCTION + "    ", "with open(a) as f, g():\n        pass\n", "statement"),
+        (IN_FUNCTION + "    ", "x = a if b == 'c' else [d for d in e if d]\n", "statement"),
+        (IN_FUNCTION + "    ", "from os import path as p, sep\n", "statement"),
+        (
+            IN_FUNCTION,
+            "    while True:\n        if a:\n            break\n    return x\n\n",
+            "block",
+        ),
+        (
+            IN_FUNCTION,
+            "    try:\n        f()\n    except OSError as e:\n        raise\n\n",
+            "block",
+        ),
+        (IN_FUNCTION, "    for x in a:\n        yield x\n    else:\n        y = 2\n\n", "block"),
+        (IN_FUNCTION, "    x[a:b] = {c: d for c, d in e.items()}\n    del x, a.b\n\n", "block"),
+    ],
+)
+def test_a_reply_may_be_python_as_it_is_written(text: str, written: str, form: str) -> None:
+    """A token after which no completion is found gives way to another one."""
+    assert parses(text + written)
+    assert accepts(text, written, form)
+    place = read_place(text)
+    tokens = [*Bytes.tokens[:END], b""]
+    built = GrammarBuilder(tokens, END).build(grammar(place, form), place.tail)
+    reply = ReplyMaker(tokens, END).begin(built, 250)
+    taken = bytes(takewhile(lambda byte: reply.take(byte) == byte, written.encode()))
+    assert taken.decode() == written
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -103,6 +147,8 @@ def test_python_as_it_is_written_goes_on(text: str, completion: str, form: str) 
             "x = (",
             "del f()",
             "with a as f(): pass",
+            "@a\nfor b in c: pass",
+            "@a\nasync with b: pass",
         ),
     ],
 )

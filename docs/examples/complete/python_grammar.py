@@ -86,7 +86,8 @@ bare_I: (NL_I barehead suite_J)?
 finally_I: (NL_I finallyhead suite_J)?
 more_I: (NL_I excepthead suite_J)* bare_I elses_I finally_I
 suite_J: simples | (NL_J line_J)+
-one_I: simples | (DECORATOR named_f NL_I)* opener short_J | tryhead short_J oneexcept_I
+one_I: simples | opener short_J | tryhead short_J oneexcept_I
+     | (DECORATOR named_f NL_I)+ (ASYNC_f? defhead | classhead) short_J
 oneexcept_I: NL_I handler short_J
 short_J: simples | NL_J simples
 """

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 # Raise it whenever any reply to any request changes by a bit, in token or log-probability: what
 # other servers have kept, perhaps for days, is this engine's own only if their revision is.
-REVISION = 2
+REVISION = 3
 WORD = "I"  # 32 bits, little-endian on all that AVX2 runs on
 STREAM_BYTES = 8
 ANONYMOUS = ""  # the caller that all who give no name share

@@ -215,10 +215,10 @@ async def test_the_third_asking_is_known(front: Front) -> None:
 
 async def test_a_known_reply_tells_its_own_call_and_time(front: Front) -> None:
     await ask_often(front, ask(**SEEDED))
-    replies = [await front.ask(ask(**SEEDED), {"x-request-id": name}) for name in ("a", "b")]
-    assert [reply.started.request_id for reply in replies] == ["a", "b"]  # type: ignore[union-attr]
-    totals = [reply.completion.timings.total_seconds for reply in replies]  # type: ignore[union-attr]
-    assert totals[0] != totals[1]
+    replies = [await front.ask(ask(**SEEDED), {"x-request-id": name}) for name in "abcdefgh"]
+    assert "".join(reply.started.request_id for reply in replies) == "abcdefgh"  # type: ignore[union-attr]
+    totals = {reply.completion.timings.total_seconds for reply in replies}  # type: ignore[union-attr]
+    assert len(totals) > 1  # two of them may be the same by chance
 
 
 async def test_a_sampled_request_without_a_seed_keeps_getting_all_its_replies(

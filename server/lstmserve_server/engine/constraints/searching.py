@@ -8,7 +8,10 @@ are short. It is a function of the text alone, like the walk, and gives up after
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import count, islice
+from typing import NamedTuple
 
 import numpy as np
 from llguidance import LLMatcher
@@ -18,13 +21,25 @@ from lstmserve_server.engine.constraints.parsing import GrammarVocabulary, consu
 MAX_RUN = 16  # closing brackets that change nothing: they are text
 FEW = 16  # letters that may follow where only certain words may
 FREE = 95  # tokens that may follow inside of a text, where a quote ends it
-MEMORY = 4  # last tokens by which states are told apart, beside what they allow
+MEMORY = 4  # last tokens, white ones apart, that tell states apart beside what they allow
 CLOSING, QUOTES = b"}])", frozenset(b"\"'")
-COSTS = dict.fromkeys(b"\n: ", 1) | dict.fromkeys(b",;=", 3) | dict.fromkeys(QUOTES, 4)
-DIGIT_COST, WORD_COST, NAME_COST, OTHER_COST, LONGER_COST = 1, 1, 3, 5, 2
+# a line that ends has cost what is in it
+COSTS = {ord("\n"): 0} | dict.fromkeys(b": ", 1) | dict.fromkeys(b",;=", 3)
+QUOTE_COST = 4
+DIGIT_COST, WORD_COST, NAME_COST, OTHER_COST, LONGER_COST = 1, 1, 2, 5, 2
 BLANK, LINE_END, DIGIT, BEYOND_ASCII = ord(" "), ord("\n"), ord("0"), 0x80
 
 Path = tuple[int, ...]
+
+
+class Way(NamedTuple):
+    """A text that was come to, and a token to try behind it."""
+
+    cost: int
+    number: int  # of ways of the same cost the oldest comes first
+    path: Path
+    matcher: LLMatcher
+    token_id: int
 
 
 class Search:
@@ -39,33 +54,51 @@ class Search:
         self._closing = [
             n for n in self._ids if len(self._tokens[n]) == 1 and self._tokens[n] in CLOSING
         ]
+        self._white = frozenset(n for n in self._ids if self._tokens[n].isspace())
         self._options = lru_cache(maxsize=1024)(self._find_options)
+        self._numbers = count()
 
     def complete(self, matcher: LLMatcher, most: int, max_tried: int) -> list[int] | None:
-        """Return at most so many tokens that complete a text; None when none are soon found."""
+        """Return at most so many tokens that complete a text; None when none are soon found.
+
+        A token is tried when its way is the cheapest one left: most never are.
+        """
         path, matcher = self._close((), matcher, most)
         if matcher.is_accepting():
             return list(path) if len(path) <= most else None
-        heap: list[tuple[int, int, Path, LLMatcher]] = [(0, 0, path, matcher)]
         seen: set[tuple[bytes, Path]] = set()
-        tried = 0
-        while heap and tried < max_tried:
-            cost, _, path, matcher = heapq.heappop(heap)
-            for token_id, step in self._options(mask_of(matcher)):
-                tried += 1
-                after = matcher.deep_copy()
-                consume(after, [token_id])
-                longer, after = self._close((*path, token_id), after, most)
-                if len(longer) > most:
-                    continue
-                if after.is_accepting():
-                    return list(longer)
-                state = mask_of(after), longer[-MEMORY:]
-                if state not in seen:
-                    seen.add(state)
-                    spent = cost + step + self._goes_on(path, token_id)
-                    heapq.heappush(heap, (spent, tried, longer, after))
+        ways = list(self._branch(0, path, matcher))
+        heapq.heapify(ways)
+        for _ in range(max_tried):
+            if not ways:
+                break
+            way = heapq.heappop(ways)
+            path, matcher = self._try(way, most)
+            if len(path) > most:
+                continue
+            if matcher.is_accepting():
+                return list(path)
+            state = mask_of(matcher), self._remember(path)
+            if state not in seen:
+                seen.add(state)
+                for further in self._branch(way.cost, path, matcher):
+                    heapq.heappush(ways, further)
         return None
+
+    def _branch(self, cost: int, path: Path, matcher: LLMatcher) -> Iterator[Way]:
+        """Yield the ways that go on from here, by one token each."""
+        for token_id, step in self._options(mask_of(matcher)):
+            spent = cost + step + self._goes_on(path, token_id)
+            yield Way(spent, next(self._numbers), path, matcher, token_id)
+
+    def _try(self, way: Way, most: int) -> tuple[Path, LLMatcher]:
+        after = way.matcher.deep_copy()
+        consume(after, [way.token_id])
+        return self._close((*way.path, way.token_id), after, most)
+
+    def _remember(self, path: Path) -> Path:
+        """Return the last tokens that are no white space: where that may stand, it says nothing."""
+        return tuple(islice((n for n in reversed(path) if n not in self._white), MEMORY))
 
     def _close(self, path: Path, matcher: LLMatcher, most: int) -> tuple[Path, LLMatcher]:
         """Go on by closing brackets, and by what alone may follow."""
@@ -87,8 +120,13 @@ class Search:
     def _goes_on(self, path: Path, token_id: int) -> int:
         """What a token costs more where it makes a number, a name or a blank longer."""
         last, token = self._tokens[path[-1]] if path else b"", self._tokens[token_id]
-        is_longer = last[-1:].isalnum() if token.isdigit() else last == token
-        return LONGER_COST if is_longer and not token.isalpha() else 0
+        if token == b"\n":
+            is_longer = False  # it may end a block
+        elif token.isalpha():
+            is_longer = last[-1:].isdigit()
+        else:
+            is_longer = last[-1:].isalnum() if token.isdigit() else last == token
+        return LONGER_COST if is_longer else 0
 
     def _find_options(self, mask: bytes) -> list[tuple[int, int]]:
         """Return what to try where these tokens may follow, with what it costs."""
@@ -104,11 +142,15 @@ class Search:
         found = [(number, self._cost(kind, len(allowed))) for kind, number in others.items()]
         if not found and not letters:
             return [(number, OTHER_COST) for number in allowed]  # control characters are left
-        if len(letters) <= FEW:
+        # beside digits a letter is one of a number, or a name's: any is as good
+        if len(letters) <= FEW and DIGIT not in others:
             return found + [(number, WORD_COST) for number in letters]
-        return [*found, (letters[0], NAME_COST)]
+        return found + [(number, NAME_COST) for number in letters[:1]]
 
     def _cost(self, kind: int, num_allowed: int) -> int:
-        if kind in QUOTES and num_allowed >= FREE:
-            return 0
+        is_text = num_allowed >= FREE  # of which nothing but its end brings any further
+        if kind in QUOTES:
+            return 0 if is_text else QUOTE_COST
+        if is_text:
+            return OTHER_COST
         return DIGIT_COST if kind == DIGIT else COSTS.get(kind, OTHER_COST)
