@@ -18,7 +18,7 @@ from lstmserve_client import Client, Grammar, SamplingParams, StoppingCriteria
 
 CONTEXT = 400  # characters before the cursor that the model reads, at least
 STRIDE = 400  # characters typed until the context begins elsewhere
-MAX_TOKENS = {"statement": 120, "block": 250}
+MAX_TOKENS = {"statement": 250, "block": 250}
 SAMPLING = SamplingParams(temperature=0.0)
 
 
