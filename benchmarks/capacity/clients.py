@@ -66,7 +66,7 @@ class Clients:
         if not self.in_service:
             return (yield from self._pause(call, Source.REFUSED, self.policy.max_backoff_seconds))
         try:
-            yield from self._choose().answer(call)
+            yield from self._choose(call).answer(call)
         except QueueFullError as error:
             call.refusals += 1
             return (yield from self._pause(call, Source.REFUSED, error.retry_seconds))
@@ -79,7 +79,9 @@ class Clients:
             call.source = Source.REFUSED
         return True
 
-    def _choose(self) -> Replica:
+    def _choose(self, call: Call) -> Replica:
+        if self._balancer is Balancer.CALLER:
+            return self.in_service[int(call.question.caller) % len(self.in_service)]
         if self._balancer is Balancer.RANDOM:
             return self._source.choice(self.in_service)
         fewest = min(replica.num_calls for replica in self.in_service)

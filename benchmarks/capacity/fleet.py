@@ -7,8 +7,7 @@ taken for the whole fleet: operations of Redis' shards, and what Redis holds.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable
 
 import simpy
 
@@ -16,26 +15,35 @@ from benchmarks.capacity.clients import Clients
 from benchmarks.capacity.contents import ExactContents, LikelyContents, fill, likely_near
 from benchmarks.capacity.cores import Cores, Steps, Thread
 from benchmarks.capacity.costs import Costs
+from benchmarks.capacity.drawing import DrawnRequests
 from benchmarks.capacity.fleet_plan import FleetPlan
 from benchmarks.capacity.flight import Call
 from benchmarks.capacity.others import start_others
 from benchmarks.capacity.outcome import Use
 from benchmarks.capacity.redis_model import RedisModel
 from benchmarks.capacity.replica import Replica
-from benchmarks.capacity.traffic import Question, Traffic, draw_gaps, draw_requests
+from benchmarks.capacity.traffic import Request, Traffic
 
 
 class Fleet:
     """Replicas, Redis and clients in one simulation; scenarios change it while it runs."""
 
     def __init__(
-        self, plan: FleetPlan, traffic: Traffic, costs: Costs, seed: int, others: float = 0.0
+        self,
+        plan: FleetPlan,
+        traffic: Traffic,
+        costs: Costs,
+        seed: int,
+        others: float = 0.0,
+        requests: Iterable[Request] | None = None,
     ) -> None:
-        """``others``: threads of other programs that want a core, where one machine has all."""
+        """``others``: threads of other programs that want a core, where one machine has all.
+
+        ``requests`` come instead of what is drawn.
+        """
         self.environment = simpy.Environment()
         self.plan, self.traffic, self.costs = plan, traffic, costs
         self._seed, self._source = seed, random.Random(seed)
-        self.hot_share = 0.0  # of requests that ask one and the same question
         self._machine = self._share_machine(others) if plan.is_machine_shared else None
         self.redis = self._make_redis() if plan.redis_shards else None
         self.replicas = [self.make_replica(is_warm=plan.is_warm) for _ in range(plan.simulated)]
@@ -44,6 +52,9 @@ class Fleet:
             self.environment, self.replicas, plan.balancer, costs, self._source, generator
         )
         self.num_begun = 0
+        rate = traffic.rate / plan.scale
+        self.drawn = DrawnRequests(self.environment, traffic, rate, seed, self._source)
+        self._requests = self.drawn if requests is None else requests
         self._is_over = False
         self._all_ended = self.environment.event()
 
@@ -113,28 +124,16 @@ class Fleet:
         )
 
     def _come(self, seconds: float) -> Steps:
-        environment, traffic = self.environment, self.traffic
-        rate = traffic.rate / self.plan.scale
-        gaps = draw_gaps(rate, traffic.burst_factor, self._source, lambda: environment.now)
-        for question in self._draw_questions():
-            gap = next(gaps)
-            if environment.now + gap >= seconds:
+        for moment, question in self._requests:
+            if moment >= seconds:
                 break
-            yield environment.timeout(gap)
-            now = environment.now
-            call = Call(question, now, now + traffic.timeout_seconds)
+            yield self.environment.timeout(moment - self.environment.now)
+            now, patience = self.environment.now, self.traffic.timeout_seconds
+            call = Call(question, now, now + patience)
             self.num_begun += 1
-            environment.process(self.clients.ask(call, self._on_end))
+            self.environment.process(self.clients.ask(call, self._on_end))
         self._is_over = True
         self._on_end()
-
-    def _draw_questions(self) -> Iterator[Question]:
-        last, variants = self.traffic.questions - 1, self.traffic.variants  # hardly ever asked
-        for question in draw_requests(self.traffic, self._seed):
-            if self.hot_share and self._source.random() < self.hot_share:
-                yield replace(question, number=last, variant=self._source.randrange(variants))
-            else:
-                yield question
 
     def _on_end(self) -> None:
         is_done = self._is_over and len(self.clients.ended) == self.num_begun

@@ -16,6 +16,7 @@ class Balancer(StrEnum):
 
     RANDOM = "random"
     LEAST = "least"  # connections: the replica with the fewest calls
+    CALLER = "caller"  # a replica for each caller, who is a number
 
 
 @dataclass(frozen=True)

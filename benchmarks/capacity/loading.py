@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from os import getloadavg
 from pathlib import Path
 from time import monotonic
@@ -16,18 +15,16 @@ import psutil
 
 from benchmarks.cache.stage import VERSION
 from benchmarks.capacity.simulation import Timing
-from benchmarks.capacity.twin import EXPONENT, KEPT_TOKENS, MOST_TOKENS, Figures, Loaded
+from benchmarks.capacity.twin import Figures, Loaded, make_workloads
 from benchmarks.load.dialect import LstmserveDialect
 from benchmarks.load.driver import Open
 from benchmarks.load.measure import Generator, Measurement, Plan, measure, start_generators
 from benchmarks.load.usage import measure_usage
-from benchmarks.load.workload import CacheMode, Lengths, Workload
+from benchmarks.load.workload import Workload
 from benchmarks.testbed.redis import RedisProcess
 from benchmarks.testbed.server import RunningServer, start_server
 from lstmserve_client import Client
 
-GENERATED = Workload(max_tokens=MOST_TOKENS, lengths=Lengths.MIXED, cache_mode=CacheMode.BYPASS)
-KEPT = Workload(popularity=f"zipf:{EXPONENT}", request_seeds=False, max_tokens=KEPT_TOKENS)
 # one reply to a question, kept at once: a run of seconds has something to find
 ARGUMENTS = ("--cache-variants", "1", "--cache-threshold", "1")
 
@@ -84,9 +81,9 @@ def _load_once(
     *,
     is_kept: bool,
 ) -> Loaded:
-    workload = replace(KEPT if is_kept else GENERATED, seed=seed)
+    workloads = make_workloads(len(servers), seed, is_kept=is_kept)
     began, cpu = monotonic(), _look(servers)
-    found = _load(servers, pool, rate, workload, timing)
+    found = _load(servers, pool, rate, workloads, timing)
     elapsed, spent = monotonic() - began, [a - b for a, b in zip(_look(servers), cpu, strict=True)]
     sent = sum(one.generator_cpu_seconds for one in found) / timing.seconds
     ours, cores = spent[1] / elapsed + sent, psutil.cpu_count() or 1
@@ -117,7 +114,7 @@ def _load(
     servers: Sequence[RunningServer],
     pool: Executor,
     rate: float,
-    workload: Workload,
+    workloads: Sequence[Workload],
     timing: Timing,
 ) -> list[Measurement]:
     """Load all at once: a balancer that draws makes a Poisson stream for each."""
@@ -125,12 +122,12 @@ def _load(
         Plan(
             LstmserveDialect(),
             Generator(),
-            replace(workload, seed=workload.seed * len(servers) + number),
+            workload,
             Open(rate / len(servers)),
             timing.warm_up,
             timing.seconds,
         )
-        for number in range(len(servers))
+        for workload in workloads
     ]
     with ThreadPoolExecutor(len(servers)) as threads:
         return [*threads.map(measure, plans, servers, [pool] * len(servers))]

@@ -49,7 +49,7 @@ def flush(fleet: Fleet) -> Steps:
 def ask_hot(fleet: Fleet) -> Steps:
     """Let half of all requests be one question."""
     yield fleet.environment.timeout(AT_SECONDS)
-    fleet.hot_share = HOT_SHARE
+    fleet.drawn.hot_share = HOT_SHARE
 
 
 def lose_redis(fleet: Fleet) -> Steps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.capacity.cores import Steps
@@ -11,7 +11,7 @@ from benchmarks.capacity.fleet import Fleet
 from benchmarks.capacity.fleet_plan import FleetPlan
 from benchmarks.capacity.flight import Call
 from benchmarks.capacity.outcome import Outcome, Use, compute_outcome
-from benchmarks.capacity.traffic import Traffic
+from benchmarks.capacity.traffic import Request, Traffic
 
 Script = Callable[[Fleet], Steps]  # what happens to the fleet, and when
 
@@ -46,9 +46,13 @@ def simulate(
     seed: int = 0,
     script: Script | None = None,
     others: float = 0.0,
+    requests: Iterable[Request] | None = None,
 ) -> Run:
-    """Run a fleet; the same arguments give the same figures."""
-    fleet = Fleet(plan, traffic, costs, seed, others)
+    """Run a fleet; the same arguments give the same figures.
+
+    ``requests`` come instead of what is drawn.
+    """
+    fleet = Fleet(plan, traffic, costs, seed, others, requests)
     looks: list[Use] = []
     looked = fleet.environment.process(_look(fleet, timing, looks))
     if script is not None:

@@ -54,6 +54,9 @@ class Question:
     caller: str
 
 
+Request = tuple[float, Question]  # and when it comes
+
+
 def draw_requests(traffic: Traffic, seed: int) -> Iterator[Question]:
     """Yield what is asked; a variant of a question always has the same length."""
     source, (low, high) = random.Random(seed), traffic.tokens

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from math import nan
+from operator import itemgetter
 from typing import Any
 
 from benchmarks.capacity.costs import Costs
 from benchmarks.capacity.fleet_plan import Balancer, FleetPlan
+from benchmarks.capacity.same_load import draw_same, make_workload
 from benchmarks.capacity.simulation import Timing, simulate
-from benchmarks.capacity.traffic import Traffic
-from benchmarks.load.prompts import load_prompts
-
-EXPONENT = 1.2
-KEPT_TOKENS, MOST_TOKENS = 32, 64
+from benchmarks.capacity.traffic import Request, Traffic
+from benchmarks.load.measure import LEAD_SECONDS
+from benchmarks.load.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -52,29 +53,39 @@ class Loaded:
         return cls(**{**found, "measured": Figures(**measured)})
 
 
+def make_workloads(replicas: int, seed: int, *, is_kept: bool) -> list[Workload]:
+    """Return what each replica is asked."""
+    numbers = range(seed * replicas, (seed + 1) * replicas)
+    return [make_workload(number, is_kept=is_kept) for number in numbers]
+
+
 def simulate_same(loaded: Loaded, costs: Costs) -> Figures:
-    """Simulate the same load beside as many threads of other programs."""
+    """Simulate the same requests beside as many threads of other programs."""
     plan = FleetPlan(
         loaded.replicas,
         cores=loaded.cores,
-        balancer=Balancer.RANDOM,
+        balancer=Balancer.CALLER,
         threshold=1,
         is_warm=False,
         is_machine_shared=True,
     )
-    traffic = Traffic(
-        loaded.rate,
-        questions=len(load_prompts()),
-        exponent=EXPONENT,
-        variants=1,
-        fresh_share=0.0 if loaded.is_kept else 1.0,
-        tokens=(KEPT_TOKENS, KEPT_TOKENS) if loaded.is_kept else (MOST_TOKENS // 8, MOST_TOKENS),
-    )
-    timing = Timing(loaded.warm_up_seconds, loaded.seconds)
+    timing = Timing(LEAD_SECONDS + loaded.warm_up_seconds, loaded.seconds)
     # where others want more than there is, the load average knows how many they are
     wanting = max(loaded.others, loaded.load_average - loaded.utilization * loaded.cores)
-    run = simulate(plan, traffic, costs, timing, seed=loaded.seed, others=wanting)
+    requests = _draw_requests(loaded, timing.end)
+    traffic = Traffic(loaded.rate, questions=1, variants=1)
+    run = simulate(
+        plan, traffic, costs, timing, seed=loaded.seed, others=wanting, requests=requests
+    )
     outcome = run.outcome
     first, reply = outcome.first_token_ms, outcome.reply_ms
     rates = outcome.requests_per_second, outcome.tokens_per_second
     return Figures(*rates, first.p50, first.p99, reply.p50, reply.p99)
+
+
+def _draw_requests(loaded: Loaded, seconds: float) -> list[Request]:
+    """Return what all replicas are asked, each by a caller of its own."""
+    rate = loaded.rate / loaded.replicas
+    workloads = make_workloads(loaded.replicas, loaded.seed, is_kept=loaded.is_kept)
+    each = (draw_same(rate, seconds, one, str(number)) for number, one in enumerate(workloads))
+    return sorted(chain.from_iterable(each), key=itemgetter(0))
