@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from os import getloadavg
 from pathlib import Path
 from time import monotonic
@@ -117,7 +118,11 @@ def _load(
     workloads: Sequence[Workload],
     timing: Timing,
 ) -> list[Measurement]:
-    """Load all at once: a balancer that draws makes a Poisson stream for each."""
+    """Load all at once: a balancer that draws makes a Poisson stream for each.
+
+    Nobody reads metrics meanwhile: each page would take some milliseconds.
+    """
+    unread = [replace(server, metrics_url=None) for server in servers]
     plans = [
         Plan(
             LstmserveDialect(),
@@ -130,7 +135,7 @@ def _load(
         for workload in workloads
     ]
     with ThreadPoolExecutor(len(servers)) as threads:
-        return [*threads.map(measure, plans, servers, [pool] * len(servers))]
+        return [*threads.map(measure, plans, unread, [pool] * len(servers))]
 
 
 def _gather(found: Sequence[Measurement]) -> Figures:
