@@ -42,15 +42,16 @@ def measure(
 
     from benchmarks.cache.stage import open_stage
     from benchmarks.capacity.measure_engine import measure_engine
+    from benchmarks.capacity.measure_pauses import measure_pauses
     from benchmarks.capacity.measure_server import measure_server
     from benchmarks.load.measure import Generator, start_generators
 
     with errors_told():
         engine = measure_engine(model_store, seconds / 4)
         with open_stage(()) as stage, start_generators(Generator()) as pool:
-            found = measure_server(stage, pool, seconds, engine)
-    figures: dict[str, Any] = {**asdict(engine), **found}
-    costs = Costs(**figures).to_json()
+            found: dict[str, Any] = measure_server(stage, pool, seconds, engine)
+            warm = Costs(**asdict(engine), **found)
+            costs = measure_pauses(stage.near, pool, seconds, warm).to_json()
     for name, value in costs.items():
         typer.echo(f"{name}: {value}")
     results = {"load_average": getloadavg(), "costs": costs}

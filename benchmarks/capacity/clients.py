@@ -45,7 +45,7 @@ class Clients:
         self._budget.earn()
         if self._generator is not None:
             yield from self._generator.run(self._costs.generator_request_seconds)
-        yield self._environment.timeout(self._costs.wake_up_seconds)
+        yield self._environment.timeout(self._costs.wake_up(call.fortune))
         while not (yield from self._try(call)):
             pass
         if self._generator is not None:

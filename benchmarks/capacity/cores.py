@@ -9,6 +9,8 @@ from typing import Any
 
 import simpy
 
+from benchmarks.capacity.costs import NOTHING, Curve, interpolate
+
 Steps = Generator[simpy.Event, Any, None]
 ROUNDING_SECONDS = 1e-12
 
@@ -74,12 +76,19 @@ class Cores:
 
 
 class Thread:
-    """Does one job after the other, in the order they come."""
+    """Does one job after the other, in the order they come.
 
-    def __init__(self, environment: simpy.Environment, cores: Cores) -> None:
+    ``cold_seconds``: what a job costs more after the thread was idle, by for how long. Meanwhile
+    others ran, or the core slept, so what the job needs has left the caches.
+    """
+
+    def __init__(
+        self, environment: simpy.Environment, cores: Cores, cold_seconds: Curve = NOTHING
+    ) -> None:
         self.busy_seconds = 0.0  # processor time
-        self._cores = cores
+        self._environment, self._cores, self._cold_seconds = environment, cores, cold_seconds
         self._turn = simpy.Resource(environment, 1)
+        self._idle_since = 0.0
 
     @property
     def num_waiting(self) -> int:
@@ -89,9 +98,9 @@ class Thread:
         """Wait for one's turn, then spend the time."""
         with self._turn.request() as turn:
             yield turn
-            yield from self.spend(seconds)
-
-    def spend(self, seconds: float) -> Steps:
-        """Spend the time; for whoever has the turn."""
-        self.busy_seconds += seconds
-        yield self._cores.run(seconds)
+            idle = self._environment.now - self._idle_since
+            if idle > 0:
+                seconds += interpolate(self._cold_seconds, idle)
+            self.busy_seconds += seconds
+            yield self._cores.run(seconds)
+            self._idle_since = self._environment.now

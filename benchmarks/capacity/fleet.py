@@ -44,10 +44,12 @@ class Fleet:
         self.environment = simpy.Environment()
         self.plan, self.traffic, self.costs = plan, traffic, costs
         self._seed, self._source = seed, random.Random(seed)
+        self._fortunes = random.Random(f"fortunes {seed}")  # of its own: what comes stays the same
         self._machine = self._share_machine(others) if plan.is_machine_shared else None
         self.redis = self._make_redis() if plan.redis_shards else None
         self.replicas = [self.make_replica(is_warm=plan.is_warm) for _ in range(plan.simulated)]
-        generator = Thread(self.environment, self._machine) if self._machine else None
+        cold = costs.generator_cold_seconds
+        generator = Thread(self.environment, self._machine, cold) if self._machine else None
         self.clients = Clients(
             self.environment, self.replicas, plan.balancer, costs, self._source, generator
         )
@@ -129,7 +131,7 @@ class Fleet:
                 break
             yield self.environment.timeout(moment - self.environment.now)
             now, patience = self.environment.now, self.traffic.timeout_seconds
-            call = Call(question, now, now + patience)
+            call = Call(question, now, now + patience, self._fortunes.random())
             self.num_begun += 1
             self.environment.process(self.clients.ask(call, self._on_end))
         self._is_over = True

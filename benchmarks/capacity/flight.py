@@ -32,6 +32,7 @@ class Call:
     question: Question
     arrived: float
     deadline: float
+    fortune: float  # which quantile of elapsed times it meets, 0 to 1
     first: float = 0.0
     end: float = 0.0
     source: Source = Source.GENERATED

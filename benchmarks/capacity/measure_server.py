@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import Executor
 from time import perf_counter
 
 import numpy as np
 
-from benchmarks.cache.caller import connect, encode
 from benchmarks.cache.stage import Stage
 from benchmarks.cache.throughput import TOKENS, FewPrompts
 from benchmarks.capacity.measure_engine import EngineCosts
 from benchmarks.capacity.watch import Linear, Watch
-from benchmarks.load.dialect import STREAMED
-from benchmarks.load.prompts import load_prompts
 from benchmarks.load.usage import scrape
 from benchmarks.load.workload import CacheMode, Workload
 from benchmarks.testbed.redis import RedisProcess
@@ -51,11 +47,6 @@ def measure_server(
         "redis_round_trip_seconds": _ping(stage.redis),
         "generator_request_seconds": sent.request,
         "generator_message_seconds": sent.message,
-        "wake_up_seconds": max(
-            0.0,
-            asyncio.run(_wait_for_kept(stage.near))
-            - (front_kept + front.message + sent.request + sent.message),
-        ),
     }
 
 
@@ -72,15 +63,6 @@ def _compare(server: RunningServer, watch: Watch, workload: Workload, costs: Eng
     prompts = costs.prefill_token_seconds * PROMPT_TOKENS + costs.reply_seconds
     alone = calls * costs.turn_seconds + tokens / mean_rows * step + spent.requests * prompts
     return float(spent.engine / alone)
-
-
-async def _wait_for_kept(server: RunningServer) -> float:
-    """Return the elapsed seconds of a kept reply to one caller, where nothing else runs."""
-    prompt = encode(load_prompts()[0], TOKENS)
-    async with connect(server) as caller:
-        await caller.call_until_hit(STREAMED, prompt)
-        waits = [(await caller.call(STREAMED, prompt)).first_seconds for _ in range(CALLS)]
-    return float(np.percentile(waits, UNDISTURBED_PERCENTILE))
 
 
 def _ping(redis: RedisProcess) -> float:

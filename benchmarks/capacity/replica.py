@@ -31,15 +31,15 @@ class Replica:
         self.kept = Lru(plan.cache_bytes)
         self.num_calls = 0  # that run
         self.is_gone = False
-        self.front, self.worker = Thread(environment, cores), Thread(environment, cores)
+        self.front = Thread(environment, cores, costs.front_cold_seconds)
+        self.worker = Thread(environment, cores, costs.engine_cold_seconds)
         self._environment, self._plan, self._costs, self._redis = environment, plan, costs, redis
         self._asked = Frequency(plan.window_seconds)
         self._breaker = Breaker()
         self._flights: dict[Key | None, Flight] = {}
         self._sender = Sender(environment, self.front, costs, plan, is_streamed=is_streamed)
-        self.engine = EngineModel(
-            environment, self.worker, costs, plan.engine, self._sender.deliver
-        )
+        deliver = self._sender.deliver
+        self.engine = EngineModel(environment, self.worker, costs, plan.engine, deliver)
 
     def stop(self) -> None:
         """End at once; what runs is lost."""
@@ -61,9 +61,8 @@ class Replica:
             yield from self._generate(call, None, flight, is_frequent=False)
             return
         key = (question.number, question.variant)
-        is_frequent = self._asked.add(question.number, self._environment.now) >= (
-            self._plan.threshold
-        )
+        asked = self._asked.add(question.number, self._environment.now)
+        is_frequent = asked >= self._plan.threshold
         if self.kept.find(key):
             yield from self._replay(call, Source.NEAR, self._costs.front_kept_seconds)
         elif key in self._flights:
@@ -115,6 +114,7 @@ class Replica:
 
     def _generate(self, call: Call, key: Key | None, flight: Flight, *, is_frequent: bool) -> Steps:
         yield from self.front.run(self._costs.front_generated_seconds)
+        yield self._environment.timeout(self._costs.wake_up_engine(call.fortune))
         if self.is_gone:
             flight.fail(GoneError())
         else:

@@ -38,7 +38,7 @@ COSTS = Costs(
     redis_round_trip_seconds=0.2e-3,
     generator_request_seconds=50e-6,
     generator_message_seconds=20e-6,
-    wake_up_seconds=0.2e-3,
+    wake_up_seconds={0.0: 0.2e-3},
 )
 SHORT = Timing(warm_up=0.5, seconds=2.0)
 SMALL = Traffic(rate=200, questions=500, variants=2, fresh_share=0.2)
