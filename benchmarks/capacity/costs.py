@@ -27,7 +27,7 @@ class Costs:
     engine_factor: float  # the running engine beside the benchmark's: messages, colder caches
     front_generated_seconds: float  # the server's own process, per request, messages apart
     front_kept_seconds: float  # the same of a reply that it keeps
-    front_far_seconds: float  # what a lookup in Redis adds
+    front_far_seconds: float  # what a lookup in Redis adds, whether it finds a reply or not
     front_message_seconds: float
     redis_operation_seconds: float  # of Redis' one thread
     redis_round_trip_seconds: float  # elapsed, an idle Redis

@@ -54,12 +54,12 @@ def seconds_per_request(
     plan: FleetPlan, traffic: Traffic, costs: Costs, near: float, far: float
 ) -> dict[str, float]:
     """Return the seconds that a request takes on average of each part of one replica."""
-    generated = 1 - near - far
+    generated, asked = 1 - near - far, 1 - traffic.fresh_share - near
     sent = 1 + ceil((traffic.mean_tokens - 1) / plan.engine.quantum_steps)
     messages = sent if traffic.is_streamed else 1
     front = (
         (near + far) * costs.front_kept_seconds
-        + far * costs.front_far_seconds
+        + (asked * costs.front_far_seconds if plan.redis_shards else 0.0)
         + generated * costs.front_generated_seconds
         + messages * costs.front_message_seconds
     )

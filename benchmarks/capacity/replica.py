@@ -86,9 +86,8 @@ class Replica:
     def _replay_far(self, call: Call, key: Key, flight: Flight) -> Steps:
         self._flights.pop(key, None)
         self._keep(key, call)
-        seconds = self._costs.front_kept_seconds + self._costs.front_far_seconds
         try:
-            yield from self._replay(call, Source.FAR, seconds)
+            yield from self._replay(call, Source.FAR, self._costs.front_kept_seconds)
         except GoneError as error:
             flight.fail(error)
             raise
@@ -97,6 +96,7 @@ class Replica:
 
     def _ask_redis(self, redis: RedisModel, key: Key) -> Process[tuple[bool, bool]]:
         """Look for the reply, and if it is not there for the state of its prompt."""
+        yield from self.front.run(self._costs.front_far_seconds)
         is_done = yield from redis.operate(key)
         self._breaker.note(self._environment.now, is_done=is_done)
         if not is_done:
