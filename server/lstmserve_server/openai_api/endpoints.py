@@ -73,7 +73,7 @@ class Endpoints:
     async def _generate(self, request: Request, *, is_chat: bool) -> Response:
         asked = read_request(await self._bodies.read(request), is_chat=is_chat)
         metadata = make_metadata(request.headers, request.state.request_id, asked.user)
-        form = Form(is_chat, request.state.request_id)
+        form = Form(is_chat, request.state.request_id, asked.is_constrained)
         serve = self._stream if asked.is_streamed else self._reply
         try:
             return await serve(request, asked, form, metadata)

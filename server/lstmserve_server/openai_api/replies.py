@@ -30,6 +30,7 @@ class Form:
 
     is_chat: bool
     request_id: str
+    is_constrained: bool = False
     created: int = field(default_factory=lambda: int(time.time()))
 
     def begin(self, started: pb.Started, *, is_streamed: bool) -> Json:
@@ -53,6 +54,12 @@ class Form:
             return None
         return to_chat_logprobs(found) if self.is_chat else to_completion_logprobs(found)
 
+    def tell_reason(self, completion: pb.Completion) -> str:
+        """Return why a reply ended. One that keeps a form is complete wherever that was, and
+        clients take no value out of a reply of whatever length that says "length".
+        """
+        return "stop" if self.is_constrained else FINISH_REASONS[completion.finish_reason]
+
     def write_whole(self, replies: list[pb.GenerateReplyResponse]) -> Json:
         """Return one response to all prompts of a request."""
         choices = [choice for reply in replies for choice in (reply, *reply.alternatives)]
@@ -70,7 +77,7 @@ class Form:
             "index": index,
             **text,
             "logprobs": self.to_logprobs(reply.logprobs),
-            "finish_reason": FINISH_REASONS[reply.completion.finish_reason],
+            "finish_reason": self.tell_reason(reply.completion),
             "lstmserve": describe(reply.started, reply.completion),
         }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.openai_api.fields import PLACES
-from lstmserve_server.rpc.open_inference.parameters import PARAMETERS
+from lstmserve_server.rpc.open_inference.parameters import CONSTRAINTS, PARAMETERS
 from lstmserve_server.rpc.validation import Request
 
 
@@ -27,6 +27,11 @@ class Asked:
     is_streamed: bool = False
     tells_usage: bool = False  # at the end of a stream
     places: dict[str, str] = field(default_factory=lambda: dict(PLACES))
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether each reply keeps a form."""
+        return any(name in self.parameters for name in CONSTRAINTS)
 
     def to_stream(self) -> pb.GenerateRequest:
         """Return the request of a stream, which has one prompt."""

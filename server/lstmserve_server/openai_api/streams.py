@@ -11,7 +11,7 @@ import structlog
 
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.openai_api.errors import ApiError, to_api_error
-from lstmserve_server.openai_api.replies import FINISH_REASONS, Form, describe, to_usage
+from lstmserve_server.openai_api.replies import Form, describe, to_usage
 
 DONE = b"data: [DONE]\n\n"
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ class StreamWriter:
     def _end(self, completion: pb.Completion) -> dict[str, Any]:
         piece = self._piece({} if self._form.is_chat else "")
         piece["choices"][0] |= {
-            "finish_reason": FINISH_REASONS[completion.finish_reason],
+            "finish_reason": self._form.tell_reason(completion),
             "lstmserve": describe(self._started, completion),
         }
         return piece
