@@ -119,6 +119,8 @@ def _to_seconds(duration: Duration) -> float:
 def _rename(violation: BadRequest.FieldViolation, places: Mapping[str, str]) -> FieldViolation:
     """Name the place where the caller wrote what our field holds."""
     name, bracket, index = violation.field.partition("[")
-    if name == "conversation.turns":
-        index = index.replace("].text", "].content")
+    if name == "conversation.turns" and bracket:  # which messages[] are not all of
+        number, _, field = index.partition("]")
+        place = places[f"{name}[{number}]"]
+        return FieldViolation(f"{place}{field.replace('.text', '.content')}", violation.description)
     return FieldViolation(f"{places.get(name, name)}{bracket}{index}", violation.description)

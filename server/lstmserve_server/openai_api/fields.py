@@ -13,6 +13,8 @@ from lstmserve_server.rpc.open_inference.values import MAX_UINT32, to_flag, to_t
 Read = Callable[[Any], Any]
 MAX_NAME = 64  # characters of a name that a caller has made up
 MAX_PROMPTS = 16
+MAX_DEPTH = 8  # of objects and lists in each other: nothing that is read here is as deep
+SCHEMA = "schema"  # whose nulls are values
 
 # our own parameters have the names that they have everywhere
 _SHARED: Mapping[str, Read] = {
@@ -37,18 +39,21 @@ NOT_SERVED: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "functions": ([],),
         "metadata": ({},),
         "modalities": (["text"],),
+        "moderation": (),
         "parallel_tool_calls": (True, False),
         "prediction": (),
         "prompt_cache_key": (),
-        "reasoning_effort": (),
+        "prompt_cache_options": ({},),
+        "prompt_cache_retention": (),
+        "reasoning_effort": ("none",),
         "safety_identifier": (),
         "service_tier": ("auto", "default"),
         "store": (False,),
         "suffix": ("",),
         "tool_choice": ("none", "auto"),
         "tools": ([],),
-        "verbosity": (),
-        "web_search_options": (),
+        "verbosity": ("medium",),  # as without it
+        "web_search_options": (),  # of which {} asks for a search
     }
 )
 # the caller's names of our fields; what a request has called otherwise is put beside them
@@ -62,3 +67,16 @@ PLACES: Mapping[str, str] = MappingProxyType(
         CALLER_ID_KEY: "user",
     }
 )
+
+
+def without_nulls(value: Any, depth: int = MAX_DEPTH) -> Any:  # noqa: ANN401 - any JSON
+    """Return a value with no member that is null: null means nothing, wherever it stands."""
+    if depth and isinstance(value, dict):
+        return {
+            name: each if name == SCHEMA else without_nulls(each, depth - 1)
+            for name, each in value.items()
+            if each is not None
+        }
+    if depth and isinstance(value, list):
+        return [without_nulls(each, depth - 1) for each in value]
+    return value

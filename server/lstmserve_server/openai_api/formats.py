@@ -9,7 +9,8 @@ from lstmserve_server.openai_api.fields import MAX_NAME
 from lstmserve_server.rpc.open_inference.values import to_flag
 from lstmserve_server.rpc.validation import FieldChecks
 
-PLACE = "response_format"
+PLACE, OPTIONS = "response_format", "stream_options"
+USAGE, OBFUSCATION = "include_usage", "include_obfuscation"
 ANY_OBJECT = '{"type": "object"}'
 KEYS = {"text": {"type"}, "json_object": {"type"}, "json_schema": {"type", "json_schema"}}
 # of json_schema; a schema is always kept, so ``strict`` changes nothing, nor do its names
@@ -48,12 +49,18 @@ def _has_only(checks: FieldChecks, place: str, value: dict[str, Any], known: set
 
 def read_stream_options(checks: FieldChecks, value: Any) -> bool:  # noqa: ANN401 - any JSON
     """Return whether a stream is to end with its counts of tokens."""
-    place = "stream_options"
-    if not isinstance(value, dict) or not value.keys() <= {"include_usage"}:
-        checks.refuse(place, "must be an object with include_usage alone")
+    if not isinstance(value, dict):
+        checks.refuse(OPTIONS, "must be an object")
         return False
+    _has_only(checks, OPTIONS, value, {USAGE, OBFUSCATION})
+    if _read_flag(checks, value, OBFUSCATION):
+        checks.refuse(f"{OPTIONS}.{OBFUSCATION}", "is not served; leave it out")
+    return _read_flag(checks, value, USAGE)
+
+
+def _read_flag(checks: FieldChecks, options: dict[str, Any], name: str) -> bool:
     try:
-        return to_flag(value.get("include_usage") or False)
+        return to_flag(options.get(name, False))
     except ValueError as error:
-        checks.refuse(f"{place}.include_usage", str(error))
+        checks.refuse(f"{OPTIONS}.{name}", str(error))
         return False

@@ -12,6 +12,7 @@ from lstmserve_server.openai_api.fields import (
     MAX_NAME,
     MAX_PROMPTS,
     NOT_SERVED,
+    without_nulls,
 )
 from lstmserve_server.openai_api.formats import PLACE as RESPONSE_FORMAT
 from lstmserve_server.openai_api.formats import read_format, read_stream_options
@@ -36,9 +37,7 @@ def read_request(document: dict[str, Any], *, is_chat: bool) -> Asked:
 
 class _Reader:
     def __init__(self, document: dict[str, Any], *, is_chat: bool) -> None:
-        # null means the same as nothing, as in OpenAI's API
-        self._given = {name: value for name, value in document.items() if value is not None}
-        self._names = document.keys()
+        self._given: dict[str, Any] = without_nulls(document)
         self._checks = FieldChecks()
         self._asked = Asked(is_chat)
         self._readers = CHAT_READERS if is_chat else COMPLETION_READERS
@@ -59,9 +58,9 @@ class _Reader:
 
     def _refuse_unknown(self) -> None:
         own = {"messages" if self._asked.is_chat else "prompt", "stream_options", RESPONSE_FORMAT}
-        for name in self._names:
+        for name, value in self._given.items():
             if name in NOT_SERVED:
-                if name in self._given and self._given[name] not in NOT_SERVED[name]:
+                if value not in NOT_SERVED[name]:
                     self._checks.refuse(name, "is not served; leave it out")
             elif name not in self._readers and name not in own:
                 self._checks.refuse(name[:MAX_NAME], "is not known here; leave it out")
@@ -75,7 +74,7 @@ class _Reader:
     def _read_input(self) -> None:
         if self._asked.is_chat:
             messages = self._given.get("messages")
-            self._asked.conversation = read_messages(self._checks, messages)
+            self._asked.conversation = read_messages(self._checks, messages, self._asked.places)
             return
         prompt = self._given.get("prompt")
         given = prompt if isinstance(prompt, list) else [prompt]
@@ -106,7 +105,7 @@ class _Reader:
     def _read_chat_logprobs(self) -> None:
         is_wanted = self._asked.parameters.pop("logprobs", False)
         num_top = self._values.get("top_logprobs")
-        if num_top is not None and not is_wanted:
+        if num_top and not is_wanted:
             self._checks.refuse("top_logprobs", "needs logprobs, which must be true")
         if is_wanted:
             self._asked.parameters["logprobs"] = num_top or 0
@@ -134,7 +133,7 @@ class _Reader:
         if options is not None:
             self._asked.tells_usage = read_stream_options(self._checks, options)
         if not self._asked.is_streamed:
-            if options is not None:
+            if self._asked.tells_usage:
                 self._checks.refuse("stream_options", "needs stream, which must be true")
             return
         for name in ("n", "best_of"):

@@ -17,6 +17,7 @@ from lstmserve_server.openai_api.request import Asked
 from support.fuzzing import bounded
 
 HELLO = [{"role": "user", "content": "hello"}]
+TEXT = {"type": "text", "text": "a"}
 
 
 def complete(**fields: object) -> Asked:
@@ -80,7 +81,7 @@ def test_log_probabilities_of_a_chat_are_asked_for_by_two_fields(
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"nothing": None}, "nothing"),
+        ({"nothing": []}, "nothing"),
         ({"tools": [{}]}, "tools"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"functions": [{}]}, "functions"),
@@ -102,7 +103,18 @@ def test_log_probabilities_of_a_chat_are_asked_for_by_two_fields(
         ({"stream": True, "n": 2}, "n"),
         ({"stream": True, "best_of": 2}, "best_of"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
-        ({"stream": True, "stream_options": {"x": 1}}, "stream_options"),
+        ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x"),
+        (
+            {"stream": True, "stream_options": {"include_obfuscation": True}},
+            "stream_options.include_obfuscation",
+        ),
+        ({"reasoning_effort": "low"}, "reasoning_effort"),
+        ({"verbosity": "high"}, "verbosity"),
+        ({"service_tier": "priority"}, "service_tier"),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"prompt_cache_retention": "24h"}, "prompt_cache_retention"),
+        ({"moderation": {"model": "m"}}, "moderation"),
+        ({"metadata": {"a": "b"}}, "metadata"),
         ({"stream": True, "stream_options": []}, "stream_options"),
         (
             {"stream": True, "stream_options": {"include_usage": "yes"}},
@@ -149,6 +161,13 @@ def test_a_prompt_is_text(prompt: object) -> None:
         ("hello", "messages"),
         (["hello"], "messages[0]"),
         ([{"role": "system", "content": "be kind"}, *HELLO], "messages[0].role"),
+        ([{"role": "developer", "content": [TEXT]}, *HELLO], "messages[0].role"),
+        ([{"role": "system", "content": 1}, *HELLO], "messages[0].content"),
+        ([{"role": "system", "content": "", "name": "a"}, *HELLO], "messages[0].name"),
+        ([{"role": "system", "content": ""}], "messages"),
+        ([*HELLO, {"role": "assistant", "content": "a"}], "messages[1].role"),
+        ([{"role": "tool", "content": ""}, *HELLO], "messages[0].role"),
+        ([*HELLO, {"role": "user", "content": None}], "messages[1].content"),
         ([{"role": ["user"], "content": "a"}], "messages[0].role"),
         ([{"content": "a"}], "messages[0].role"),
         ([{"role": "user"}], "messages[0].content"),
