@@ -16,7 +16,7 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as models_pb
 from lstmserve_server.openai_api.body import BodyReader, unless_left
 from lstmserve_server.openai_api.caller import MODELS_SECONDS, Caller, Metadata, make_metadata
-from lstmserve_server.openai_api.errors import ApiError, to_api_error
+from lstmserve_server.openai_api.errors import ApiError
 from lstmserve_server.openai_api.models import check_ready, describe_model, list_models, split_id
 from lstmserve_server.openai_api.reading import read_request
 from lstmserve_server.openai_api.replies import Form
@@ -78,7 +78,7 @@ class Endpoints:
         try:
             return await serve(request, asked, form, metadata)
         except grpc.RpcError as error:
-            raise to_api_error(error, asked.places) from None
+            raise asked.explain(error) from None
 
     async def _reply(
         self, request: Request, asked: Asked, form: Form, metadata: Metadata
@@ -112,8 +112,7 @@ class Endpoints:
         try:
             return await self._caller.generation.GenerateReply(request, metadata=own)
         except grpc.RpcError as error:
-            places = {**asked.places, "prompt": f"prompt[{number}]"}
-            raise to_api_error(error, places) from None
+            raise asked.explain(error, number) from None
 
     async def _stream(
         self, request: Request, asked: Asked, form: Form, metadata: Metadata
@@ -123,7 +122,7 @@ class Endpoints:
         events = aiter(call)
         first = await unless_left(request.receive, anext(events))
         writer = StreamWriter(form, tells_usage=asked.tells_usage)
-        return EventStream(call, write_events(events, first, writer, asked.places))
+        return EventStream(call, write_events(events, first, writer, asked.explain))
 
 
 class EventStream(StreamingResponse):

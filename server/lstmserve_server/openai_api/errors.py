@@ -13,6 +13,7 @@ from grpc import StatusCode
 from grpc_status import rpc_status
 
 from lstmserve_server.errors import FieldViolation
+from lstmserve_server.openai_api.words import rename, reword
 
 # as google/rpc/code.proto says
 STATUSES: Mapping[StatusCode, int] = {
@@ -89,8 +90,12 @@ def refuse_fields(violations: list[FieldViolation]) -> ApiError:
     return ApiError(400, message, code="invalid_request", param=violations[0].field)
 
 
-def to_api_error(error: grpc.RpcError, places: Mapping[str, str]) -> ApiError:
-    """Return what a call has failed with; ``places`` are the caller's names of our fields."""
+def to_api_error(
+    error: grpc.RpcError, places: Mapping[str, str], counts: Mapping[str, int] | None = None
+) -> ApiError:
+    """Return what a call has failed with; ``places`` are the caller's names of our fields, and
+    ``counts`` the numbers that were sent in them.
+    """
     call = cast("grpc.Call", error)  # whatever grpc raises for a call is that call as well
     status = rpc_status.from_call(call)
     found = BadRequest(), ErrorInfo(), RetryInfo()
@@ -102,10 +107,10 @@ def to_api_error(error: grpc.RpcError, places: Mapping[str, str]) -> ApiError:
     if not info.reason:  # of grpc itself, whose words are not for callers
         return ApiError(503, OUT_OF_REACH, code="unavailable", retry_seconds=RETRY_SECONDS)
     if bad.field_violations:
-        return refuse_fields([_rename(item, places) for item in bad.field_violations])
+        return refuse_fields([rename(item, places, counts or {}) for item in bad.field_violations])
     return ApiError(
         STATUSES.get(call.code(), 500),
-        str(call.details()),
+        reword(str(call.details())),
         code=info.reason.lower(),
         param="model" if info.reason == "MODEL_NOT_FOUND" else None,
         retry_seconds=_to_seconds(retry.retry_delay) if retry.HasField("retry_delay") else None,
@@ -114,13 +119,3 @@ def to_api_error(error: grpc.RpcError, places: Mapping[str, str]) -> ApiError:
 
 def _to_seconds(duration: Duration) -> float:
     return duration.ToNanoseconds() / 1e9
-
-
-def _rename(violation: BadRequest.FieldViolation, places: Mapping[str, str]) -> FieldViolation:
-    """Name the place where the caller wrote what our field holds."""
-    name, bracket, index = violation.field.partition("[")
-    if name == "conversation.turns" and bracket:  # which messages[] are not all of
-        number, _, field = index.partition("]")
-        place = places[f"{name}[{number}]"]
-        return FieldViolation(f"{place}{field.replace('.text', '.content')}", violation.description)
-    return FieldViolation(f"{places.get(name, name)}{bracket}{index}", violation.description)

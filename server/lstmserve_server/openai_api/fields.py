@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from lstmserve_server.openai_api.counts import COUNTS, to_count
 from lstmserve_server.rpc.metadata import CALLER_ID_KEY
 from lstmserve_server.rpc.open_inference.parameters import PARAMETERS
-from lstmserve_server.rpc.open_inference.values import MAX_UINT32, to_flag, to_text, to_whole
+from lstmserve_server.rpc.open_inference.values import to_flag, to_text
 
 Read = Callable[[Any], Any]
 MAX_NAME = 64  # characters of a name that a caller has made up
@@ -19,16 +20,14 @@ SCHEMA = "schema"  # whose nulls are values
 # our own parameters have the names that they have everywhere
 _SHARED: Mapping[str, Read] = {
     **{name: parameter.read for name, parameter in PARAMETERS.items()},
-    "max_completion_tokens": PARAMETERS["max_tokens"].read,
+    **dict.fromkeys((*COUNTS, "max_completion_tokens", "n", "best_of"), to_count),
     "model": to_text,
     "user": to_text,
     "stream": to_flag,
-    "n": to_whole(MAX_UINT32),
-    "best_of": to_whole(MAX_UINT32),
 }
 COMPLETION_READERS: Mapping[str, Read] = MappingProxyType(dict(_SHARED))
 CHAT_READERS: Mapping[str, Read] = MappingProxyType(
-    {**_SHARED, "logprobs": to_flag, "top_logprobs": PARAMETERS["logprobs"].read}
+    {**_SHARED, "logprobs": to_flag, "top_logprobs": to_count}
 )
 # what is not served, and what may be sent of it because it asks for nothing
 NOT_SERVED: Mapping[str, tuple[Any, ...]] = MappingProxyType(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from lstmserve.v1 import generation_service_pb2 as pb
-from lstmserve_server.openai_api.errors import ApiError, to_api_error
+from lstmserve_server.openai_api.errors import ApiError
 from lstmserve_server.openai_api.replies import Form, describe, to_usage
 
 DONE = b"data: [DONE]\n\n"
@@ -70,7 +70,7 @@ async def write_events(
     events: AsyncIterator[pb.GenerateResponse],
     first: pb.GenerateResponse,
     writer: StreamWriter,
-    places: Mapping[str, str],
+    explain: Callable[[grpc.RpcError], ApiError],
 ) -> AsyncGenerator[bytes]:
     """Yield the lines of a stream; what it fails with is its last event, without a DONE."""
     try:
@@ -81,7 +81,7 @@ async def write_events(
                 yield to_event(piece)
         yield DONE
     except grpc.RpcError as error:
-        yield to_event(to_api_error(error, places).body)
+        yield to_event(explain(error).body)
     except Exception:
         log.exception("a bug", api="openai")
         yield to_event(ApiError(500, "internal error", code="internal").body)

@@ -79,13 +79,16 @@ def test_who_has_none_is_refused(guarded: Guarded, authorization: str) -> None:
         assert answered.headers["www-authenticate"] == "Bearer"
         error = answered.json()["error"]
         assert (error["type"], error["code"]) == ("authentication_error", "unauthenticated")
+        assert "send the header 'Authorization: Bearer TOKEN'" in error["message"]
     assert httpx.get(f"{guarded.api.root}/health").status_code == 200
 
 
 def test_the_client_raises_what_it_has_for_that(guarded: Guarded) -> None:
     with pytest.raises(openai.AuthenticationError):
         guarded.api.client().models.list()
-    with pytest.raises(openai.PermissionDeniedError, match="needs the scope 'generate'"):
+    with pytest.raises(
+        openai.PermissionDeniedError, match="this request needs the scope 'generate'"
+    ):
         guarded.as_who("operations").completions.create(**MESSAGE)
 
 

@@ -79,11 +79,17 @@ def to_biases(value: Value) -> dict[int, float]:
     """Return what is added to the logits of each token id that an object names."""
     if not isinstance(value, dict) or len(value) > MAX_BIASED_TOKENS:
         raise ValueError(f"must be an object of at most {MAX_BIASED_TOKENS} token ids")
-    to_id = to_whole(MAX_UINT32)
-    biases = {to_id(token_id): to_number(bias) for token_id, bias in value.items()}
+    biases = {_to_id(token_id): to_number(bias) for token_id, bias in value.items()}
     if len(biases) != len(value):
         raise ValueError("must name each token id once")
     return biases
+
+
+def _to_id(value: Value) -> int:
+    try:
+        return to_whole(MAX_UINT32)(value)
+    except ValueError:  # whose bounds are the wire's, and no model's
+        raise ValueError(f"must name token ids, such as 17, not {_show(value)}") from None
 
 
 def to_variables(value: Value) -> dict[str, str]:
