@@ -62,7 +62,7 @@ class Caller:
 def make_metadata(headers: Headers, request_id: str, user: str = "") -> Metadata:
     """Return what is passed on of a request's headers; ``user`` goes before x-caller-id.
 
-    Raises ApiError for a user that cannot be one.
+    Raises ApiError for an x-caller-id that cannot be one.
     """
     found = [(REQUEST_ID_KEY, request_id)]
     found += (
@@ -72,18 +72,18 @@ def make_metadata(headers: Headers, request_id: str, user: str = "") -> Metadata
     for key in TRACE_KEYS:
         values = headers.getlist(key)[:MAX_SAME]
         found += ((key, value) for value in values if _may_go_on(value))
-    caller = user or headers.get(CALLER_ID_KEY, "")
+    caller = user or _read_header(headers)
     if caller:
-        found.append((CALLER_ID_KEY, _check_caller(caller, "user" if user else CALLER_ID_KEY)))
+        found.append((CALLER_ID_KEY, caller))
     return tuple(found)
 
 
-def _check_caller(caller: str, place: str) -> str:
+def _read_header(headers: Headers) -> str:
+    caller = headers.get(CALLER_ID_KEY, "")
     try:
-        return read_caller([(CALLER_ID_KEY, caller)])
+        return read_caller([(CALLER_ID_KEY, caller)]) if caller else ""
     except InvalidRequestError as error:
-        violations = [type(item)(place, item.description) for item in error.violations]
-        raise refuse_fields(violations) from None
+        raise refuse_fields(error.violations) from None
 
 
 def _may_go_on(value: str) -> bool:

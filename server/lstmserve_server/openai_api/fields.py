@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lstmserve_server.openai_api.counts import COUNTS, to_count
+from lstmserve_server.openai_api.users import SUCCESSOR, USER, to_user
 from lstmserve_server.rpc.metadata import CALLER_ID_KEY
 from lstmserve_server.rpc.open_inference.parameters import PARAMETERS
 from lstmserve_server.rpc.open_inference.values import to_flag, to_text
@@ -22,7 +23,9 @@ _SHARED: Mapping[str, Read] = {
     **{name: parameter.read for name, parameter in PARAMETERS.items()},
     **dict.fromkeys((*COUNTS, "max_completion_tokens", "n", "best_of"), to_count),
     "model": to_text,
-    "user": to_text,
+    USER: to_user,
+    SUCCESSOR: to_user,
+    "prompt_cache_key": to_text,  # a hint of no effect
     "stream": to_flag,
 }
 COMPLETION_READERS: Mapping[str, Read] = MappingProxyType(dict(_SHARED))
@@ -41,11 +44,9 @@ NOT_SERVED: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "moderation": (),
         "parallel_tool_calls": (True, False),
         "prediction": (),
-        "prompt_cache_key": (),
         "prompt_cache_options": ({},),
         "prompt_cache_retention": (),
         "reasoning_effort": ("none",),
-        "safety_identifier": (),
         "service_tier": ("auto", "default"),
         "store": (False,),
         "suffix": ("",),

@@ -19,6 +19,7 @@ from lstmserve_server.openai_api.formats import read_format, read_stream_options
 from lstmserve_server.openai_api.messages import read_messages
 from lstmserve_server.openai_api.models import split_id
 from lstmserve_server.openai_api.request import Asked
+from lstmserve_server.openai_api.users import read_user
 from lstmserve_server.rpc.open_inference.parameters import CONSTRAINTS, PARAMETERS
 from lstmserve_server.rpc.validation import FieldChecks
 
@@ -87,7 +88,7 @@ class _Reader:
 
     def _read_model(self) -> None:
         self._asked.model, self._asked.version = split_id(self._values.get("model", ""))
-        self._asked.user = self._values.get("user", "")
+        self._asked.user = read_user(self._checks, self._values)
         self._asked.num_choices = self._values.get("n")
         self._asked.best_of = self._values.get("best_of")
 

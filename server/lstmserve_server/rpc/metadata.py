@@ -33,11 +33,16 @@ def choose_request_id(metadata: Metadata) -> str:
     return secrets.token_hex(16)
 
 
+def is_caller_id(text: str) -> bool:
+    """Return whether a text can be what callers are told apart by."""
+    return _ACCEPTABLE_ID.fullmatch(text) is not None
+
+
 def read_caller(metadata: Metadata) -> str:
     """Return who the caller says it is. Raises InvalidRequestError for an unacceptable id."""
     for key, value in metadata:
         if key == CALLER_ID_KEY:
-            if isinstance(value, str) and _ACCEPTABLE_ID.fullmatch(value):
+            if isinstance(value, str) and is_caller_id(value):
                 return value
             wanted = "must have 1 to 64 letters, digits, '.', '_' or '-'"
             raise InvalidRequestError([FieldViolation(CALLER_ID_KEY, wanted)])

@@ -67,7 +67,8 @@ def test_a_body_that_is_no_json_is_refused(api: Api, body: bytes, reason: str) -
         b'{"prompt": "a", "regex": "("}',
         b'{"prompt": "a", "seed": "\xd9\xa3"}',
         b'{"prompt": ["a", " "]}',
-        b'{"prompt": "a", "user": "\xc3\xa9"}',
+        b'{"prompt": "a", "user": "' + b"\xc3\xa9" * 513 + b'"}',
+        b'{"prompt": "a", "safety_identifier": "' + b"a" * 513 + b'"}',
         b'{"prompt": "' + b"no " * 50_000 + b'"}',
     ],
 )
