@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from lstmserve.v1 import generation_service_pb2 as lstmserve_dot_v1_dot_generation__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n lstmserve/v1/model_service.proto\x12\x0clstmserve.v1\x1a%lstmserve/v1/generation_service.proto\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.lstmserve.v1.Model\"0\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.lstmserve.v1.Model\"1\n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"7\n\x11LoadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.lstmserve.v1.Model\"3\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"9\n\x13UnloadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.lstmserve.v1.Model\"7\n\x16SetDefaultModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"=\n\x17SetDefaultModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.lstmserve.v1.Model\"T\n\x16SetTrafficSplitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x07weights\x18\x02 \x03(\x0b\x32\x1b.lstmserve.v1.VersionWeight\"0\n\rVersionWeight\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\r\">\n\x17SetTrafficSplitResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.lstmserve.v1.Model\"3\n\x12VerifyModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"9\n\x13VerifyModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.lstmserve.v1.Model\"\xb6\x04\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.lstmserve.v1.ModelState\x12\x14\n\x0cstate_reason\x18\x05 \x01(\t\x12\x12\n\nis_default\x18\x06 \x01(\x08\x12\x0e\n\x06\x66\x61mily\x18\x07 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\x12\x0f\n\x07license\x18\t \x01(\t\x12\'\n\x05sizes\x18\n \x01(\x0b\x32\x18.lstmserve.v1.ModelSizes\x12)\n\x06limits\x18\x0b \x01(\x0b\x32\x19.lstmserve.v1.ModelLimits\x12\x36\n\x10\x64\x65\x66\x61ult_sampling\x18\x0c \x01(\x0b\x32\x1c.lstmserve.v1.SamplingParams\x12\x1a\n\x12\x64\x65\x66\x61ult_max_tokens\x18\r \x01(\r\x12\x0e\n\x06labels\x18\x0e \x03(\t\x12\x37\n\nevaluation\x18\x0f \x03(\x0b\x32#.lstmserve.v1.Model.EvaluationEntry\x12\x15\n\rtraffic_share\x18\x10 \x01(\x01\x12\x12\n\nis_inexact\x18\x11 \x01(\x08\x12\r\n\x05\x66orms\x18\x12 \x03(\t\x12\x17\n\x0f\x65xample_prompts\x18\x13 \x03(\t\x1a\x31\n\x0f\x45valuationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"h\n\nModelSizes\x12\x12\n\nvocabulary\x18\x01 \x01(\r\x12\x0e\n\x06hidden\x18\x02 \x01(\r\x12\x0e\n\x06layers\x18\x03 \x01(\r\x12\x12\n\nparameters\x18\x04 \x01(\x04\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\"<\n\x0bModelLimits\x12\x19\n\x11max_prompt_tokens\x18\x01 \x01(\r\x12\x12\n\nmax_tokens\x18\x02 \x01(\r*\xa6\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x03\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x32\xe0\x04\n\x0cModelService\x12O\n\nListModels\x12\x1f.lstmserve.v1.ListModelsRequest\x1a .lstmserve.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.lstmserve.v1.GetModelRequest\x1a\x1e.lstmserve.v1.GetModelResponse\x12L\n\tLoadModel\x12\x1e.lstmserve.v1.LoadModelRequest\x1a\x1f.lstmserve.v1.LoadModelResponse\x12R\n\x0bUnloadModel\x12 .lstmserve.v1.UnloadModelRequest\x1a!.lstmserve.v1.UnloadModelResponse\x12^\n\x0fSetDefaultModel\x12$.lstmserve.v1.SetDefaultModelRequest\x1a%.lstmserve.v1.SetDefaultModelResponse\x12^\n\x0fSetTrafficSplit\x12$.lstmserve.v1.SetTrafficSplitRequest\x1a%.lstmserve.v1.SetTrafficSplitResponse\x12R\n\x0bVerifyModel\x12 .lstmserve.v1.VerifyModelRequest\x1a!.lstmserve.v1.VerifyModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n lstmserve/v1/model_service.proto\x12\x0clstmserve.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%lstmserve/v1/generation_service.proto\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.lstmserve.v1.Model\"0\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.lstmserve.v1.Model\"1\n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"7\n\x11LoadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.lstmserve.v1.Model\"3\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"9\n\x13UnloadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.lstmserve.v1.Model\"7\n\x16SetDefaultModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"=\n\x17SetDefaultModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.lstmserve.v1.Model\"T\n\x16SetTrafficSplitRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x07weights\x18\x02 \x03(\x0b\x32\x1b.lstmserve.v1.VersionWeight\"0\n\rVersionWeight\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\r\">\n\x17SetTrafficSplitResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.lstmserve.v1.Model\"3\n\x12VerifyModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"9\n\x13VerifyModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.lstmserve.v1.Model\"\xe7\x04\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.lstmserve.v1.ModelState\x12\x14\n\x0cstate_reason\x18\x05 \x01(\t\x12\x12\n\nis_default\x18\x06 \x01(\x08\x12\x0e\n\x06\x66\x61mily\x18\x07 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\x12\x0f\n\x07license\x18\t \x01(\t\x12\'\n\x05sizes\x18\n \x01(\x0b\x32\x18.lstmserve.v1.ModelSizes\x12)\n\x06limits\x18\x0b \x01(\x0b\x32\x19.lstmserve.v1.ModelLimits\x12\x36\n\x10\x64\x65\x66\x61ult_sampling\x18\x0c \x01(\x0b\x32\x1c.lstmserve.v1.SamplingParams\x12\x1a\n\x12\x64\x65\x66\x61ult_max_tokens\x18\r \x01(\r\x12\x0e\n\x06labels\x18\x0e \x03(\t\x12\x37\n\nevaluation\x18\x0f \x03(\x0b\x32#.lstmserve.v1.Model.EvaluationEntry\x12\x15\n\rtraffic_share\x18\x10 \x01(\x01\x12\x12\n\nis_inexact\x18\x11 \x01(\x08\x12\r\n\x05\x66orms\x18\x12 \x03(\t\x12\x17\n\x0f\x65xample_prompts\x18\x13 \x03(\t\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x31\n\x0f\x45valuationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"h\n\nModelSizes\x12\x12\n\nvocabulary\x18\x01 \x01(\r\x12\x0e\n\x06hidden\x18\x02 \x01(\r\x12\x0e\n\x06layers\x18\x03 \x01(\r\x12\x12\n\nparameters\x18\x04 \x01(\x04\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\"<\n\x0bModelLimits\x12\x19\n\x11max_prompt_tokens\x18\x01 \x01(\r\x12\x12\n\nmax_tokens\x18\x02 \x01(\r*\xa6\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x03\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x32\xe0\x04\n\x0cModelService\x12O\n\nListModels\x12\x1f.lstmserve.v1.ListModelsRequest\x1a .lstmserve.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.lstmserve.v1.GetModelRequest\x1a\x1e.lstmserve.v1.GetModelResponse\x12L\n\tLoadModel\x12\x1e.lstmserve.v1.LoadModelRequest\x1a\x1f.lstmserve.v1.LoadModelResponse\x12R\n\x0bUnloadModel\x12 .lstmserve.v1.UnloadModelRequest\x1a!.lstmserve.v1.UnloadModelResponse\x12^\n\x0fSetDefaultModel\x12$.lstmserve.v1.SetDefaultModelRequest\x1a%.lstmserve.v1.SetDefaultModelResponse\x12^\n\x0fSetTrafficSplit\x12$.lstmserve.v1.SetTrafficSplitRequest\x1a%.lstmserve.v1.SetTrafficSplitResponse\x12R\n\x0bVerifyModel\x12 .lstmserve.v1.VerifyModelRequest\x1a!.lstmserve.v1.VerifyModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,46 +35,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL_EVALUATIONENTRY']._loaded_options = None
   _globals['_MODEL_EVALUATIONENTRY']._serialized_options = b'8\001'
-  _globals['_MODELSTATE']._serialized_start=1665
-  _globals['_MODELSTATE']._serialized_end=1831
-  _globals['_LISTMODELSREQUEST']._serialized_start=89
-  _globals['_LISTMODELSREQUEST']._serialized_end=108
-  _globals['_LISTMODELSRESPONSE']._serialized_start=110
-  _globals['_LISTMODELSRESPONSE']._serialized_end=167
-  _globals['_GETMODELREQUEST']._serialized_start=169
-  _globals['_GETMODELREQUEST']._serialized_end=217
-  _globals['_GETMODELRESPONSE']._serialized_start=219
-  _globals['_GETMODELRESPONSE']._serialized_end=273
-  _globals['_LOADMODELREQUEST']._serialized_start=275
-  _globals['_LOADMODELREQUEST']._serialized_end=324
-  _globals['_LOADMODELRESPONSE']._serialized_start=326
-  _globals['_LOADMODELRESPONSE']._serialized_end=381
-  _globals['_UNLOADMODELREQUEST']._serialized_start=383
-  _globals['_UNLOADMODELREQUEST']._serialized_end=434
-  _globals['_UNLOADMODELRESPONSE']._serialized_start=436
-  _globals['_UNLOADMODELRESPONSE']._serialized_end=493
-  _globals['_SETDEFAULTMODELREQUEST']._serialized_start=495
-  _globals['_SETDEFAULTMODELREQUEST']._serialized_end=550
-  _globals['_SETDEFAULTMODELRESPONSE']._serialized_start=552
-  _globals['_SETDEFAULTMODELRESPONSE']._serialized_end=613
-  _globals['_SETTRAFFICSPLITREQUEST']._serialized_start=615
-  _globals['_SETTRAFFICSPLITREQUEST']._serialized_end=699
-  _globals['_VERSIONWEIGHT']._serialized_start=701
-  _globals['_VERSIONWEIGHT']._serialized_end=749
-  _globals['_SETTRAFFICSPLITRESPONSE']._serialized_start=751
-  _globals['_SETTRAFFICSPLITRESPONSE']._serialized_end=813
-  _globals['_VERIFYMODELREQUEST']._serialized_start=815
-  _globals['_VERIFYMODELREQUEST']._serialized_end=866
-  _globals['_VERIFYMODELRESPONSE']._serialized_start=868
-  _globals['_VERIFYMODELRESPONSE']._serialized_end=925
-  _globals['_MODEL']._serialized_start=928
-  _globals['_MODEL']._serialized_end=1494
-  _globals['_MODEL_EVALUATIONENTRY']._serialized_start=1445
-  _globals['_MODEL_EVALUATIONENTRY']._serialized_end=1494
-  _globals['_MODELSIZES']._serialized_start=1496
-  _globals['_MODELSIZES']._serialized_end=1600
-  _globals['_MODELLIMITS']._serialized_start=1602
-  _globals['_MODELLIMITS']._serialized_end=1662
-  _globals['_MODELSERVICE']._serialized_start=1834
-  _globals['_MODELSERVICE']._serialized_end=2442
+  _globals['_MODELSTATE']._serialized_start=1747
+  _globals['_MODELSTATE']._serialized_end=1913
+  _globals['_LISTMODELSREQUEST']._serialized_start=122
+  _globals['_LISTMODELSREQUEST']._serialized_end=141
+  _globals['_LISTMODELSRESPONSE']._serialized_start=143
+  _globals['_LISTMODELSRESPONSE']._serialized_end=200
+  _globals['_GETMODELREQUEST']._serialized_start=202
+  _globals['_GETMODELREQUEST']._serialized_end=250
+  _globals['_GETMODELRESPONSE']._serialized_start=252
+  _globals['_GETMODELRESPONSE']._serialized_end=306
+  _globals['_LOADMODELREQUEST']._serialized_start=308
+  _globals['_LOADMODELREQUEST']._serialized_end=357
+  _globals['_LOADMODELRESPONSE']._serialized_start=359
+  _globals['_LOADMODELRESPONSE']._serialized_end=414
+  _globals['_UNLOADMODELREQUEST']._serialized_start=416
+  _globals['_UNLOADMODELREQUEST']._serialized_end=467
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=469
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=526
+  _globals['_SETDEFAULTMODELREQUEST']._serialized_start=528
+  _globals['_SETDEFAULTMODELREQUEST']._serialized_end=583
+  _globals['_SETDEFAULTMODELRESPONSE']._serialized_start=585
+  _globals['_SETDEFAULTMODELRESPONSE']._serialized_end=646
+  _globals['_SETTRAFFICSPLITREQUEST']._serialized_start=648
+  _globals['_SETTRAFFICSPLITREQUEST']._serialized_end=732
+  _globals['_VERSIONWEIGHT']._serialized_start=734
+  _globals['_VERSIONWEIGHT']._serialized_end=782
+  _globals['_SETTRAFFICSPLITRESPONSE']._serialized_start=784
+  _globals['_SETTRAFFICSPLITRESPONSE']._serialized_end=846
+  _globals['_VERIFYMODELREQUEST']._serialized_start=848
+  _globals['_VERIFYMODELREQUEST']._serialized_end=899
+  _globals['_VERIFYMODELRESPONSE']._serialized_start=901
+  _globals['_VERIFYMODELRESPONSE']._serialized_end=958
+  _globals['_MODEL']._serialized_start=961
+  _globals['_MODEL']._serialized_end=1576
+  _globals['_MODEL_EVALUATIONENTRY']._serialized_start=1527
+  _globals['_MODEL_EVALUATIONENTRY']._serialized_end=1576
+  _globals['_MODELSIZES']._serialized_start=1578
+  _globals['_MODELSIZES']._serialized_end=1682
+  _globals['_MODELLIMITS']._serialized_start=1684
+  _globals['_MODELLIMITS']._serialized_end=1744
+  _globals['_MODELSERVICE']._serialized_start=1916
+  _globals['_MODELSERVICE']._serialized_end=2524
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from lstmserve.v1 import generation_service_pb2 as _generation_service_pb2
@@ -472,6 +473,7 @@ class Model(_message.Message):
     IS_INEXACT_FIELD_NUMBER: _builtins.int
     FORMS_FIELD_NUMBER: _builtins.int
     EXAMPLE_PROMPTS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model's name."""
     version: _builtins.str
@@ -526,6 +528,10 @@ class Model(_message.Message):
     def example_prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Prompts that show what it is good for, as its publisher chose them."""
 
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When its publisher made it; unset where the version does not say."""
+
     def __init__(
         self,
         *,
@@ -548,10 +554,11 @@ class Model(_message.Message):
         is_inexact: _builtins.bool = ...,
         forms: _abc.Iterable[_builtins.str] | None = ...,
         example_prompts: _abc.Iterable[_builtins.str] | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "limits", b"limits", "sizes", b"sizes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "default_sampling", b"default_sampling", "limits", b"limits", "sizes", b"sizes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_max_tokens", b"default_max_tokens", "default_sampling", b"default_sampling", "description", b"description", "digest", b"digest", "evaluation", b"evaluation", "example_prompts", b"example_prompts", "family", b"family", "forms", b"forms", "is_default", b"is_default", "is_inexact", b"is_inexact", "labels", b"labels", "license", b"license", "limits", b"limits", "name", b"name", "sizes", b"sizes", "state", b"state", "state_reason", b"state_reason", "traffic_share", b"traffic_share", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "default_max_tokens", b"default_max_tokens", "default_sampling", b"default_sampling", "description", b"description", "digest", b"digest", "evaluation", b"evaluation", "example_prompts", b"example_prompts", "family", b"family", "forms", b"forms", "is_default", b"is_default", "is_inexact", b"is_inexact", "labels", b"labels", "license", b"license", "limits", b"limits", "name", b"name", "sizes", b"sizes", "state", b"state", "state_reason", b"state_reason", "traffic_share", b"traffic_share", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ import grpc
 import msgspec
 import structlog
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,7 +21,7 @@ from lstmserve_server.openai_api.body import ClientLeftError, refuse_browsers
 from lstmserve_server.openai_api.endpoints import Endpoints
 from lstmserve_server.openai_api.errors import ApiError, to_api_error
 from lstmserve_server.openai_api.fields import PLACES
-from lstmserve_server.rpc.metadata import choose_request_id
+from lstmserve_server.rpc.metadata import REQUEST_ID_KEY, choose_request_id
 
 Serve = Callable[[Request], Awaitable[Response]]
 CLIENT_LEFT = 499  # as nginx counts them; nobody reads it
@@ -62,7 +63,9 @@ class OneEnd:
         application: ASGIApp = self._application
         names = {name for name, _ in scope["headers"]}
         if TRANSFER in names and (LENGTH in names or scope["http_version"] == "1.0"):
-            application = _finish(answer_error(TWO_ENDS))
+            application = _finish(
+                answer_error(TWO_ENDS), choose_request_id(Headers(scope=scope).items())
+            )
         await application(scope, receive, send)
 
 
@@ -81,8 +84,7 @@ def _guarded(serve: Serve) -> Serve:
         except Exception:  # whatever it is, the caller gets a status
             log.exception("a bug", api="openai", request_id=request.state.request_id)
             response = answer_error(_bug(request.state.request_id))
-        response.headers["x-request-id"] = request.state.request_id
-        return _finish(response)
+        return _finish(response, request.state.request_id)
 
     return endpoint
 
@@ -94,7 +96,8 @@ async def _answer_stray(request: Request, error: Exception) -> Response:
     reason = f"{request.method} {request.scope['path'][:200]}: {phrase.lower()}; {SERVED}"
     code = phrase.lower().replace(" ", "_")
     headers = error.headers or {}
-    return _finish(answer_error(ApiError(error.status_code, reason, code=code, headers=headers)))
+    answer = answer_error(ApiError(error.status_code, reason, code=code, headers=headers))
+    return _finish(answer, choose_request_id(request.headers.items()))
 
 
 def answer_json(value: object, status: int = 200) -> Response:
@@ -107,7 +110,8 @@ def answer_error(error: ApiError) -> Response:
     return response
 
 
-def _finish(response: Response) -> Response:
+def _finish(response: Response, request_id: str) -> Response:
+    response.headers[REQUEST_ID_KEY] = request_id
     response.headers["date"] = formatdate(usegmt=True)
     response.headers["cache-control"] = "no-store"
     response.headers["x-content-type-options"] = "nosniff"

@@ -62,7 +62,7 @@ class Endpoints:
             metadata=make_metadata(request.headers, request.state.request_id),
         )
         check_ready(found.model, identifier)
-        return _answer(describe_model(identifier))
+        return _answer(describe_model(identifier, found.model))
 
     async def tell_health(self, _request: Request) -> Response:
         """Whether the server takes requests; anybody may ask, as of the health service."""

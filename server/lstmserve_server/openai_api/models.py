@@ -27,17 +27,20 @@ def join_id(name: str, version: str) -> str:
 
 def list_models(cards: Iterable[pb.Model]) -> dict[str, Any]:
     """Return the names that answer, each before its versions that do."""
-    identifiers: dict[str, None] = {}
-    for card in cards:
-        if card.state == pb.MODEL_STATE_READY:
-            identifiers[card.name] = None
-            identifiers[join_id(card.name, card.version)] = None
-    return {"object": "list", "data": [describe_model(each) for each in identifiers]}
+    ready = [card for card in cards if card.state == pb.MODEL_STATE_READY]
+    found: dict[str, pb.Model] = {}
+    for card in ready:
+        if card.name not in found:
+            own = [each for each in ready if each.name == card.name]
+            found[card.name] = max(own, key=lambda each: each.traffic_share)
+        found[join_id(card.name, card.version)] = card
+    return {"object": "list", "data": [describe_model(*item) for item in found.items()]}
 
 
-def describe_model(identifier: str) -> dict[str, Any]:
-    """Return one of them; nobody knows when it was made."""
-    return {"id": identifier, "object": "model", "created": 0, "owned_by": "lstmserve"}
+def describe_model(identifier: str, card: pb.Model) -> dict[str, Any]:
+    """Return one of them: made when its version was, or at 0 where that is not known."""
+    created = card.create_time.seconds
+    return {"id": identifier, "object": "model", "created": created, "owned_by": "lstmserve"}
 
 
 def check_ready(card: pb.Model, identifier: str) -> None:

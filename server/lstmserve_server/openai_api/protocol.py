@@ -18,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from lstmserve_server.openai_api.errors import ApiError
+from lstmserve_server.rpc.metadata import REQUEST_ID_KEY, choose_request_id
 
 REQUEST_SECONDS = 10.0  # from the first byte of a request to its last
 BLOCK_SECONDS = 30.0  # for a client to take what is waiting for it
@@ -125,6 +126,7 @@ def _write_answer(error: ApiError) -> bytes:
     body = msgspec.json.encode(error.body)
     head = (
         f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nconnection: close\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        f"{REQUEST_ID_KEY}: {choose_request_id(())}\r\n\r\n"  # its own one cannot be read
     )
     return head.encode() + body

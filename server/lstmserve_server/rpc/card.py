@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Protocol
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from lstmserve.v1 import generation_service_pb2
 from lstmserve.v1 import model_service_pb2 as pb
@@ -44,6 +47,7 @@ def to_card(record: VersionRecord, catalog: ModelCatalog) -> pb.Model:
 def _describe(manifest: Manifest) -> pb.Model:
     sizes = manifest.sizes
     return pb.Model(
+        create_time=_to_time(manifest.created.at),
         digest=manifest.digest,
         family=manifest.family,
         description=manifest.description,
@@ -67,6 +71,16 @@ def _describe(manifest: Manifest) -> pb.Model:
         example_prompts=manifest.example_prompts,
         evaluation={name: str(value) for name, value in manifest.evaluation.items()},
     )
+
+
+def _to_time(text: str) -> Timestamp | None:
+    """Return a moment of ISO 8601; None for other texts, which manifests may have there."""
+    found = Timestamp()
+    try:
+        found.FromDatetime(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        return None
+    return found
 
 
 class NamesVersion(Protocol):

@@ -19,6 +19,7 @@ GOOD = {"prompt": "hi", "max_tokens": 2}
 def check_error(answered: Answered, status: int, code: str) -> str:
     """An error of OpenAI's shape; its message."""
     assert (answered.status, answered.headers["content-type"]) == (status, "application/json")
+    assert answered.headers["x-request-id"]
     error = answered.json()["error"]
     assert error.keys() == {"message", "type", "param", "code"}
     assert error["code"] == code
@@ -138,7 +139,10 @@ def test_a_body_that_is_too_long_is_not_read(api: Api) -> None:
 def test_what_is_not_there_is_refused(
     api: Api, method: str, path: str, status: int, code: str
 ) -> None:
-    check_error(ask(f"{api.root}{path}", method), status, code)
+    answered = ask(f"{api.root}{path}", method)
+    check_error(answered, status, code)
+    named = ask(f"{api.root}{path}", method, headers={"x-request-id": "mine-1"})
+    assert named.headers["x-request-id"] == "mine-1"
 
 
 @pytest.mark.parametrize(

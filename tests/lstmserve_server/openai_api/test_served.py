@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -16,7 +18,8 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve_server.openai_api.replies import FINISH_REASONS
 from support.http_calls import JSON_TYPE
 from support.metrics_page import MetricsPage
-from support.openai_api import Api, read_events
+from support.openai_api import Api, read_events, serve_api
+from support.stores import copy_version, edit_manifest
 from support.whole_reply import WholeReply
 from support.wire_requests import PROMPTS, make_request
 
@@ -227,6 +230,18 @@ def test_models_are_listed_by_name_and_by_version(api: Api) -> None:
         with pytest.raises(openai.NotFoundError) as refused:
             models.retrieve(unknown)
         assert refused.value.code == "model_not_found"
+
+
+def test_a_model_was_made_when_its_version_was(api: Api, tiny_store: Path, tmp_path: Path) -> None:
+    manifest = json.loads((tiny_store / "tiny" / "1" / "manifest.json").read_text())
+    made = int(datetime.fromisoformat(manifest["created"]["at"]).timestamp())
+    models = api.client().models
+    found = [*models.list(), models.retrieve("tiny"), models.retrieve("tiny/1")]
+    assert {model.created for model in found} == {made}
+    copy = copy_version(tiny_store / "tiny" / "1", tmp_path)
+    edit_manifest(copy, created={**manifest["created"], "at": "in May"})
+    with serve_api(tmp_path) as other:
+        assert {model.created for model in other.client().models.list()} == {0}
 
 
 def test_errors_are_of_the_clients_kinds_and_name_what_was_written(api: Api) -> None:
