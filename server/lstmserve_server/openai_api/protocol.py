@@ -23,6 +23,7 @@ from lstmserve_server.rpc.metadata import REQUEST_ID_KEY, choose_request_id
 REQUEST_SECONDS = 10.0  # from the first byte of a request to its last
 BLOCK_SECONDS = 30.0  # for a client to take what is waiting for it
 COMING = (h11.IDLE, h11.SEND_BODY)  # states of a client whose request is not whole
+CHEAP = ("GET", "HEAD")  # methods of requests for which nothing is generated
 UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE)  # states of a server that may still answer
 
 
@@ -63,6 +64,19 @@ class BoundedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._watch_request()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Return whether to go on: a client that sends no more gets what costs nothing to make.
+
+        It looks like one that has left, for whom no reply is generated.
+        """
+        cycle: Any = self.cycle
+        is_waiting = cycle is not None and not cycle.response_complete
+        # over TLS a connection is closed whatever this says
+        if not is_waiting or self.scheme != "http" or self.scope["method"] not in CHEAP:
+            return False
+        cycle.keep_alive = False
+        return True
 
     def on_response_complete(self) -> None:
         super().on_response_complete()  # and begins with a request that has come meanwhile
