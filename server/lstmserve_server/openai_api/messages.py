@@ -32,6 +32,8 @@ def read_messages(
         checks.refuse("messages", "must be a list of at least one message")
         return conversation
     for number, message in enumerate(value):
+        if checks.is_full:  # a body may have a hundred thousand that are wrong
+            break
         place = f"messages[{number}]"
         turn = _read_message(checks, place, message)
         if turn is not None:
@@ -44,7 +46,7 @@ def read_messages(
 def _read_message(checks: FieldChecks, place: str, message: object) -> pb.Turn | None:
     if not isinstance(message, dict):
         checks.refuse(place, "must be an object with role and content")
-        return pb.Turn(role=pb.ROLE_USER)
+        return None
     _check_keys(checks, place, message)
     role = message.get("role")
     may_be_silent = isinstance(role, str) and role in MAY_BE_SILENT

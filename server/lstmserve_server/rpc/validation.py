@@ -94,8 +94,13 @@ class FieldChecks:
     def __init__(self) -> None:
         self._violations: list[FieldViolation] = []
 
+    @property
+    def is_full(self) -> bool:
+        """Return whether nothing further would be told."""
+        return len(self._violations) >= MAX_VIOLATIONS
+
     def refuse(self, field: str, description: str) -> None:
-        if len(self._violations) < MAX_VIOLATIONS:
+        if not self.is_full:
             self._violations.append(FieldViolation(field, description))
 
     def within(self, field: str, value: float, bounds: Bounds) -> None:

@@ -14,6 +14,7 @@ from lstmserve_server.openai_api.errors import ApiError
 from lstmserve_server.openai_api.fields import NOT_SERVED
 from lstmserve_server.openai_api.reading import read_request
 from lstmserve_server.openai_api.request import Asked
+from lstmserve_server.rpc.validation import MAX_VIOLATIONS
 from support.fuzzing import bounded
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -187,6 +188,14 @@ def test_a_message_is_of_a_known_role_and_text(messages: object, param: str) -> 
     with pytest.raises(ApiError) as refused:
         chat(messages=messages)
     assert refused.value.param == param
+
+
+@pytest.mark.parametrize("message", [1, {}, {"role": "user"}, {"role": "system", "content": "a"}])
+def test_the_first_fifty_wrong_messages_are_told(message: object) -> None:
+    """What comes behind them is not looked at, since it is not known yet who sends it."""
+    with pytest.raises(ApiError) as refused:
+        chat(messages=[message] * 100_000)
+    assert str(refused.value).count("messages[") == MAX_VIOLATIONS
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
