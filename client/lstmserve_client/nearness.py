@@ -5,14 +5,16 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import unquote
 
 _SOCKETS = ("unix:", "unix-abstract:", "vsock:")
 # of gRPC's: dns:///HOST:PORT, dns://SERVER/HOST:PORT, ipv4:HOST:PORT,HOST:PORT and so on
 _SCHEME = re.compile(r"(dns|ipv4|ipv6):(//[^/]*/)?", re.IGNORECASE)
 _ANY_PORT = 9  # nothing is sent there
-# what /etc/hosts mostly has besides
-_USUAL_NAMES = {"localhost.localdomain", "ip6-localhost", "ip6-loopback"}
+_HOSTS_FILE = Path("/etc/hosts")
+# what it mostly has besides, and resolvers know where it does not
+_USUAL_NAMES = {"localhost.localdomain", "localhost6", "ip6-localhost", "ip6-loopback"}
 
 
 def is_local(target: str) -> bool:
@@ -21,10 +23,13 @@ def is_local(target: str) -> bool:
 
 
 def is_nearby(target: str) -> bool:
-    """Whether all of a target is on this machine, or goes by one of its names."""
+    """Whether all of a target is on this machine, or goes by one of its names.
+
+    Reads the file of hosts for other names.
+    """
     names = _own_names()
     return target.startswith(_SOCKETS) or all(
-        _is_here(host) or host in names for host in _hosts(target)
+        _is_here(host) or host in names or _is_listed_here(host) for host in _hosts(target)
     )
 
 
@@ -72,3 +77,20 @@ def _is_own(family: int, place: tuple[object, ...]) -> bool:
 def _own_names() -> set[str]:
     name = socket.gethostname().lower().rstrip(".")
     return {name, name.partition(".")[0], *_USUAL_NAMES} - {""}
+
+
+def _is_listed_here(name: str) -> bool:
+    """Whether the file of hosts gives a name addresses of this machine, and no others."""
+    addresses = set(_listed_addresses(name))
+    return bool(addresses) and all(map(_is_here, addresses))
+
+
+def _listed_addresses(name: str) -> Iterator[str]:
+    try:
+        listed = _HOSTS_FILE.read_text("utf-8", errors="replace")
+    except OSError:  # without it names are DNS's alone
+        return
+    for line in listed.lower().splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        if name in names:
+            yield address

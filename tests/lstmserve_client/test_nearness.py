@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,26 @@ ELSEWHERE = [
     "127.0.0.1.example:1",
     "web2.shop.example:1",
 ]
+HOSTS = b"""
+127.0.0.1	localhost
+127.0.1.1 Models.test models # models.example
+::1 six.test
+127.0.0.2 both.test
+10.255.255.1 both.test
+127.0.0.1 twice.test
+::1       twice.test
+203.0.113.1 far.test
+# 127.0.0.1 out.test
+0.0.0.0 blocked.test\r
+\xff \xff.test
+"""
+
+
+@pytest.fixture(autouse=True)
+def _hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "hosts"
+    file.write_bytes(HOSTS)
+    monkeypatch.setattr(nearness, "_HOSTS_FILE", file)
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +103,31 @@ def test_a_name_of_this_machine_is_nearby_but_may_lead_elsewhere(host: str) -> N
     """So no proxy is asked for it, and no token is sent there in clear."""
     assert is_nearby(f"dns:///{host}:1")
     assert not is_local(f"{host}:1")
+
+
+@pytest.mark.parametrize(
+    "host", ["models.test", "MODELS", "six.test.", "twice.test", "blocked.test", "localhost6"]
+)
+def test_a_name_that_the_file_of_hosts_has_for_this_machine_is_nearby(host: str) -> None:
+    assert is_nearby(f"{host}:1")
+    assert is_nearby(f"dns:///{host}:1")
+    assert not is_local(f"{host}:1")  # whether that file counts is for the resolver to say
+
+
+@pytest.mark.parametrize(
+    "host", ["far.test", "both.test", "out.test", "models.example", "127.0.0.1.test", "other.test"]
+)
+def test_a_name_that_the_file_of_hosts_has_elsewhere_or_not_at_all_is_not(host: str) -> None:
+    assert not is_nearby(f"{host}:1")
+
+
+def test_without_a_file_of_hosts_names_are_those_of_dns(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for missing in (tmp_path, tmp_path / "none"):
+        monkeypatch.setattr(nearness, "_HOSTS_FILE", missing)
+        assert not is_nearby("models.test:1")
+        assert is_nearby("localhost:1")
 
 
 def test_an_address_of_an_interface_is_known_by_how_the_kernel_calls_it(

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lstmserve_client import Client, DeadlineExceededError, RetryPolicy, UnavailableError
+from lstmserve_client import (
+    Client,
+    DeadlineExceededError,
+    RetryPolicy,
+    UnavailableError,
+    nearness,
+)
 from lstmserve_client.channel import channel_options
 from lstmserve_client.config import make_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from conftest import FakeServer
 
@@ -73,6 +80,20 @@ def test_no_spelling_of_this_machine_leads_to_a_proxy(
     """Whether anybody listens there or not."""
     port = fake.target.rpartition(":")[2]
     with Client(spelling.format(port=port), retry=ONCE) as client, suppress(UnavailableError):
+        client.health(timeout_seconds=10)
+    assert not was_asked(proxy)
+
+
+def test_a_name_that_the_file_of_hosts_has_for_this_machine_leads_to_no_proxy(
+    proxy: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "hosts"
+    file.write_text("127.0.0.1 models.test\n")
+    monkeypatch.setattr(nearness, "_HOSTS_FILE", file)
+    target = "models.test:1"
+    options = dict(channel_options(make_config(target), target, checked=True))
+    assert options["grpc.enable_http_proxy"] == 0
+    with Client(target, retry=ONCE) as client, suppress(UnavailableError):
         client.health(timeout_seconds=10)
     assert not was_asked(proxy)
 
