@@ -13,6 +13,7 @@ from time import perf_counter
 import grpc
 
 from benchmarks.load.findings import Finding
+from benchmarks.load.grpc_transport import OPTIONS
 from benchmarks.testbed.server import start_server
 from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
@@ -76,7 +77,7 @@ def _start(num_principals: int, arguments: Sequence[str]) -> Iterator[Server]:
             path.write_text("".join(_write_entries(num_principals, token)), encoding="utf-8")
             name, options = f"{num_principals} principals", ["--auth-file", str(path)]
         running = stack.enter_context(start_server((*KEPT, *options, *arguments)))
-        channel = stack.enter_context(grpc.insecure_channel(running.target))
+        channel = stack.enter_context(grpc.insecure_channel(running.target, OPTIONS))
         yield Server(name, GenerationServiceStub(channel), (("authorization", f"Bearer {token}"),))
 
 

@@ -11,8 +11,13 @@ import grpc.aio
 
 from benchmarks.load.transport import Metadata, OnMessage, Status
 
-# channels to one address otherwise share one connection
-OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
+OPTIONS = (
+    # channels to one address otherwise share one connection
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_receive_message_length", -1),
+    # a server is measured, not whatever proxy the environment names
+    ("grpc.enable_http_proxy", 0),
+)
 
 
 class GrpcTransport:

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlencode
-from urllib.request import ProxyHandler, build_opener
 
+from benchmarks.testbed.direct import DIRECT
 from benchmarks.testbed.ports import HOST
 from benchmarks.testbed.process import Program, ProgramError
 from benchmarks.testbed.waiting import until
 
 ANSWER_SECONDS = 10.0
-DIRECT = build_opener(ProxyHandler({}))  # whatever proxy the environment names
 
 
 @dataclass(frozen=True)

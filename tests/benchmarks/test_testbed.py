@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def test_a_program_ignores_nothing_that_whoever_started_it_ignores() -> None:
         for one, handler in before.items():
             signal.signal(one, handler)
     assert done.stdout == "[0, 0, 0]\n"
+
+
+def test_servers_that_were_started_here_are_asked_without_a_proxy(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setattr(urllib.request, "_opener", None)  # made of an earlier environment
+    assert MetricsPage(server.metrics_url).samples
 
 
 def test_a_program_ends_with_whoever_started_it() -> None:

@@ -31,8 +31,9 @@ def make_request(prompt: str = "hello", tokens: int = 40) -> bytes:
 
 @pytest.fixture(params=KINDS)
 async def transport(
-    request: pytest.FixtureRequest, server: ServerProcess
+    request: pytest.FixtureRequest, server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Transport]:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # which is to be of no concern
     opened: Transport = request.param(server.target, 2, 30.0)
     yield opened
     await opened.close()

@@ -9,10 +9,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from urllib.request import urlopen
 
 from benchmarks.compare.servers.child import run_until_told
 from benchmarks.compare.servers.free_port import find_free_ports
+from benchmarks.testbed.direct import DIRECT
 
 BIN = Path(sys.executable).parent
 HANDLERS = Path(__file__).parent
@@ -85,7 +85,7 @@ def write_properties(store: Path, ports: list[int]) -> None:
 
 def _is_ready(management_port: int) -> bool:
     try:
-        with urlopen(f"http://127.0.0.1:{management_port}/models/stock") as answer:
+        with DIRECT.open(f"http://127.0.0.1:{management_port}/models/stock") as answer:
             workers = json.load(answer)[0]["workers"]
     except OSError:
         return False

@@ -9,10 +9,10 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from urllib.request import urlopen
 
 from benchmarks.compare.servers.child import run_until_told
 from benchmarks.compare.servers.free_port import find_free_ports
+from benchmarks.testbed.direct import DIRECT
 
 PACKAGES = Path(sys.executable).parents[1] / "lib"
 HERE = Path(__file__).parent
@@ -67,7 +67,7 @@ def _site_packages() -> Path:
 
 def _is_ready(http_port: int) -> bool:
     try:
-        with urlopen(f"http://127.0.0.1:{http_port}/v2/health/ready") as answer:
+        with DIRECT.open(f"http://127.0.0.1:{http_port}/v2/health/ready") as answer:
             return bool(answer.status == 200)  # noqa: PLR2004 - OK
     except OSError:
         return False

@@ -11,6 +11,8 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 from opentelemetry.context import Context
@@ -25,6 +27,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from lstmserve_server.config import TracingConfig
 from lstmserve_server.rpc.call import Call, CallOutcome, Served
 from lstmserve_server.telemetry.logging import relay_warnings
+from lstmserve_server.telemetry.nearness import is_nearby
 
 EXPORT_SECONDS = 5.0  # the longest that a batch may take, with repetitions
 LAST_SPANS_SECONDS = 2.0
@@ -40,7 +43,11 @@ class CallTracer:
 
     def __init__(self, config: TracingConfig) -> None:
         relay_warnings("opentelemetry")
-        self._exporter = OTLPSpanExporter(endpoint=config.endpoint, timeout=EXPORT_SECONDS)
+        self._exporter = OTLPSpanExporter(
+            endpoint=config.endpoint,
+            timeout=EXPORT_SECONDS,
+            channel_options=_channel_options(config.endpoint),
+        )
         self._provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(config.ratio)),
             resource=Resource.create(
@@ -91,6 +98,12 @@ class CallTracer:
                 name, context, start_time=to_wall_ns + round(began_at * 1e9)
             )
             child.end(to_wall_ns + round(ended_at * 1e9))
+
+
+def _channel_options(endpoint: str) -> Any:  # noqa: ANN401 - the library wants numbers as text
+    """Whether a collector may be asked by the environment's proxy, which has a localhost too."""
+    host = urlsplit(endpoint).hostname or ""
+    return (("grpc.enable_http_proxy", 0),) if is_nearby(host) else ()
 
 
 def _list_stages(served: Served) -> Iterator[tuple[str, float, float]]:

@@ -20,6 +20,7 @@ from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1.cache_service_pb2_grpc import CacheServiceStub
 from lstmserve.v1.generation_service_pb2_grpc import GenerationServiceStub
 from lstmserve.v1.model_service_pb2_grpc import ModelServiceStub
+from lstmserve_server.telemetry import spans
 from support.calls import LONG, connect, read_all
 from support.metrics_page import scrape_until
 from support.trace_collector import TraceCollector, collect_traces, read
@@ -269,6 +270,29 @@ def test_without_a_collector_one_warning_is_all_that_is_noticed(
     (warning,) = (line for line in log if line["level"] in {"warning", "error"})
     assert warning["event"] == "opentelemetry"
     assert endpoint.removeprefix("http://") in warning["problem"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_collector_on_this_machine_is_asked_without_a_proxy(
+    tiny_store: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Which has a localhost of its own, or none."""
+    with collect_traces() as collector:
+        endpoint = collector.endpoint.replace("127.0.0.1", host)
+        for variable in ("grpc_proxy", "https_proxy", "http_proxy"):
+            monkeypatch.setenv(variable, "http://127.0.0.1:9")
+        with ServerProcess(tiny_store, "--trace-endpoint", endpoint) as server:
+            monkeypatch.undo()
+            with connect(server.target) as channel:
+                request = pb.GenerateReplyRequest(prompt="hello")
+                GenerationServiceStub(channel).GenerateReply(request, metadata=named("one"))
+            assert server.stop() == 0
+        assert collector.of_request("one").name.endswith("/GenerateReply")
+
+
+def test_a_collector_elsewhere_is_asked_as_the_environment_says() -> None:
+    assert spans._channel_options("http://traces.invalid:4317") == ()
+    assert spans._channel_options("http://[::1]:4317") == (("grpc.enable_http_proxy", 0),)
 
 
 def test_a_collector_that_does_not_answer_does_not_keep_the_server(tiny_store: Path) -> None:
