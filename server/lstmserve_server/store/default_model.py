@@ -27,7 +27,7 @@ class DefaultModel:
     """What the store says at one look."""
 
     model: str = ""  # empty: it does not say
-    is_named: bool = False  # by the file, and not because it is, or was, alone
+    is_named: bool = False  # by the file as it is now
     is_lasting: bool = True  # a server that starts now says the same
     trouble: str = ""  # what is wrong with the file
 
@@ -79,8 +79,8 @@ class StoreDefault:
             )
         elif found.model and not found.is_lasting:
             log.warning(
-                "requests that name no model still go to the one that was alone here, but would "
-                "not on a server that starts now",
+                "requests that name no model still go to the default until now, but would not on "
+                "a server that starts now",
                 default_model=found.model,
                 models=sorted(models),
                 how=how,

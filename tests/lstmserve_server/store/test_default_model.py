@@ -80,8 +80,12 @@ async def test_a_store_that_names_its_default_has_it_on_every_replica(
         assert warnings(log) == []
         assert {entry["default_model"] for entry in log} == {name}
     unname(bench)
-    await bench.follow(2)
+    with capture_logs() as log:
+        await bench.follow(2)
     assert bench.ask() == A  # nobody has named another
+    (warning,) = log
+    assert warning["default_model"] == "a"
+    assert "still go to the default until now" in warning["event"]  # which was never alone
 
 
 async def test_a_store_that_names_one_at_last_ends_the_refusals(bench: StoreBench) -> None:
