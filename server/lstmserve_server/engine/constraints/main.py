@@ -49,11 +49,8 @@ RECEIVED_BYTES = 1 << 18
 def main(arguments: list[str]) -> None:
     """Build what is asked for until the server closes the socket, or has ended."""
     connection = socket.socket(fileno=int(arguments[0]))
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.nice(NICENESS)
-    with suppress(OSError):  # a read-only /proc, or none: the server has told of it
-        OOM_SCORE_FILE.write_text(str(MAX_OOM_SCORE))
+    _bound_memory()
+    _step_back()
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which ends the process
     versions: dict[str, _Known] = {}
     unframer = Unframer()
@@ -67,6 +64,21 @@ def main(arguments: list[str]) -> None:
                         versions[learned.version] = _Known(learned)
                     case Build() as asked:
                         connection.sendall(frame(_build(asked, versions[asked.version])))
+
+
+def _bound_memory() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    bound = MAX_MEMORY_BYTES if most == resource.RLIM_INFINITY else min(most, MAX_MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _step_back() -> None:
+    """Let replies that run go first; what a system does not allow, engines have told of."""
+    with suppress(OSError):
+        os.nice(NICENESS)
+    with suppress(OSError):  # a read-only /proc, or none
+        OOM_SCORE_FILE.write_text(str(MAX_OOM_SCORE))
 
 
 def _build(asked: Build, known: _Known) -> Answer:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from benchmarks.testbed.waiting import until
+from lstmserve_server.engine.constraints import builder as builders
 from lstmserve_server.engine.constraints import grammar_builder, parsing
 from lstmserve_server.engine.constraints.builder import ProcessBuilder
 from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder
@@ -24,6 +25,17 @@ from lstmserve_server.errors import UnavailableError
 from support.engines import LoadedModel
 from support.forms import choices_form, regex_form, vocabulary_of
 
+# its process where neither the kernel's calls nor /proc allow anything
+BARRED = """
+import os, pathlib, resource, sys
+from lstmserve_server.engine.constraints import main
+def refuse(_):
+    raise PermissionError(1, "Operation not permitted")
+os.nice = refuse
+main.OOM_SCORE_FILE = pathlib.Path("/nowhere")
+resource.setrlimit(resource.RLIMIT_AS, (main.MAX_MEMORY_BYTES - 1,) * 2)
+main.main(sys.argv[1:])
+"""
 HOSTILE = "(([a-z]{100}){100}){100}"
 
 
@@ -73,6 +85,13 @@ def test_no_process_is_started_before_it_is_needed_and_none_stays(tiny: LoadedMo
     assert processes() == [process]
     builder.close()
     assert processes() == []
+
+
+def test_it_builds_where_a_system_allows_nothing_but_less_memory(
+    builder: ProcessBuilder, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builders, "PROGRAM", ("-P", "-c", BARRED))
+    assert builder.build(FormSpec("a"), tiny.bundle).taught.shortest == 1
 
 
 def test_one_that_takes_too_long_is_refused_and_the_next_one_is_built(tiny: LoadedModel) -> None:
