@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import msgspec
@@ -18,6 +18,8 @@ INT32, UINT16 = "i", "H"
 MAX_UNPACKED_SETS = 256  # 4 MB of 4,096 tokens; to unpack bits in each step takes twice as long
 NEVER = (1 << 31) - 1  # a distance: no token leads to completion
 UNKNOWN = "\0"  # in symbols: a character that no text of a form has
+# of each byte of UTF-8, whether a character begins with it
+_BEGINS = bytes(byte & 0xC0 != 0x80 for byte in range(256))  # noqa: PLR2004 - 0b10xxxxxx goes on
 OUTSIDE = -1  # the state of a text that is no beginning of any that fits
 
 
@@ -45,7 +47,7 @@ class Automaton(msgspec.Struct, frozen=True, array_like=True, dict=True, tag=1):
 
     def distance(self, state: int) -> int:
         """Return the fewest tokens that complete it from a state; ``NEVER`` where none do."""
-        return int(_numbers(INT32, self.distances)[state])
+        return self.unpacked_distances[state]
 
     @property
     def num_bytes(self) -> int:
@@ -86,13 +88,18 @@ class Automaton(msgspec.Struct, frozen=True, array_like=True, dict=True, tag=1):
         self, token_ids: Iterable[int], max_tokens: int, begin: int | None = None
     ) -> bool:
         """Return whether a reply of at most so many tokens, from a state, may begin with these."""
-        distances = _numbers(INT32, self.distances)
+        distances = self.unpacked_distances
         state: int | None = self.start if begin is None else begin
         for number, token_id in enumerate(token_ids, start=1):
             state = self.walk([token_id], state)
             if state is None or distances[state] > max_tokens - number:
                 return False
         return True
+
+    @cached_property
+    def unpacked_distances(self) -> array[int]:
+        """The distance of each state."""
+        return _numbers(INT32, self.distances)
 
     @cached_property
     def _tables(self) -> tuple[array[int], array[int], array[int], array[int]]:
@@ -124,6 +131,20 @@ class TextTable(msgspec.Struct, frozen=True, array_like=True, dict=True):
             state = nexts[state * width + classes[byte]]
         return state
 
+    def walk_within(self, text: str, distances: Sequence[int]) -> tuple[int, int]:
+        """Return the state after a text, and how many of its characters fit.
+
+        None fits after which the distance of the state, of whole characters, is ``NEVER``.
+        """
+        nexts, data, state = self._nexts, self._read(text), self.start
+        width = len(nexts) // len(self.accepts)
+        ends = iter(data[1:].translate(_BEGINS) + b"\1" * bool(data))
+        for kind, is_whole in zip(data.translate(self.byte_classes), ends, strict=True):
+            state = nexts[state * width + kind]
+            if state == OUTSIDE or (is_whole and distances[state] == NEVER):
+                return state, len(text) - is_whole - sum(ends)  # those that are left
+        return state, len(text)
+
     def is_complete(self, state: int) -> bool:
         """Return whether a text that leads to this state satisfies the form."""
         return state != OUTSIDE and bool(self.accepts[state])
@@ -138,11 +159,13 @@ class TextTable(msgspec.Struct, frozen=True, array_like=True, dict=True):
         """Return what the table is of: a text, or its symbols."""
         if not self.characters:
             return text.encode()
-        places = [bisect_left(self.characters, character) for character in text]
-        return "".join(
-            self.symbols[place] if self.characters[place : place + 1] == character else UNKNOWN
-            for place, character in zip(places, text, strict=True)
-        ).encode()
+        found = {ord(character): self._symbol_of(character) for character in set(text)}
+        return text.translate(found).encode()
+
+    def _symbol_of(self, character: str) -> str:
+        place = bisect_left(self.characters, character)
+        is_known = self.characters[place : place + 1] == character
+        return self.symbols[place] if is_known else UNKNOWN
 
     @cached_property
     def _nexts(self) -> array[int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from lstmserve_server.engine.constraints.automaton import NEVER, OUTSIDE, Automaton, TextTable
+from lstmserve_server.engine.constraints.automaton import OUTSIDE, Automaton, TextTable
 from lstmserve_server.engine.constraints.grammar import Grammar
 
 
@@ -67,13 +67,8 @@ class RegularForm:
 
     def after(self, text: str) -> tuple[RegularForm, int]:
         """Return the form of what goes on with a text, and how much of it fits."""
-        state = self.text.start
-        for number, character in enumerate(text):
-            following = self.text.walk(state, character)
-            if following == OUTSIDE or self.taught.distance(following) == NEVER:
-                return self, number
-            state = following
-        return replace(self, start=state), len(text)
+        state, fits = self.text.walk_within(text, self.taught.unpacked_distances)
+        return (self if fits < len(text) else replace(self, start=state)), fits
 
     @property
     def shortest(self) -> int:
