@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from lstmserve_bundle.errors import ManifestError
-from lstmserve_bundle.files import size_of
+from lstmserve_bundle.files import decode_text, size_of
 from lstmserve_bundle.manifest import StrictModel, describe
 
 if TYPE_CHECKING:
@@ -210,10 +210,10 @@ class Answers(StrictModel):
             )
 
 
-def parse_answers(data: bytes | str, where: str) -> Answers:
+def parse_answers(text: str, where: str) -> Answers:
     """Check and read answers; raises ManifestError naming ``where`` and each bad key."""
     try:
-        return Answers.model_validate_json(data)
+        return Answers.model_validate_json(text)
     except ValidationError as error:
         raise ManifestError(f"{where}: {describe(error, ANSWERS_NAME)}") from None
 
@@ -223,9 +223,12 @@ def read_answers(path: Path) -> Answers:
     try:
         if size_of(path) > MAX_BYTES:
             raise ManifestError(f"{path}: answers have at most {MAX_BYTES} bytes")
-        return parse_answers(path.read_bytes(), str(path))
+        text = decode_text(path.read_bytes())
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ManifestError(f"{path}: {error}") from None
+    return parse_answers(text, str(path))
 
 
 def write_answers(path: Path, answers: Answers) -> None:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from lstmserve_bundle.errors import ManifestError
-from lstmserve_bundle.files import size_of
+from lstmserve_bundle.files import decode_text, size_of
 from lstmserve_bundle.manifest import StrictModel, describe
 
 if TYPE_CHECKING:
@@ -104,10 +104,10 @@ class _Forms(BaseModel):
 _NAMES = TypeAdapter(Annotated[dict[Name, NamedForm], Field(max_length=MAX_FORMS)])
 
 
-def parse_forms(data: bytes | str, where: str) -> dict[str, NamedForm]:
+def parse_forms(text: str, where: str) -> dict[str, NamedForm]:
     """Check and read forms; raises ManifestError naming ``where`` and each bad key."""
     try:
-        return _Forms.model_validate_json(data).__pydantic_extra__
+        return _Forms.model_validate_json(text).__pydantic_extra__
     except ValidationError as error:
         raise ManifestError(f"{where}: {describe(error, FORMS_NAME)}") from None
 
@@ -117,6 +117,9 @@ def read_forms(path: Path) -> dict[str, NamedForm]:
     try:
         if size_of(path) > MAX_BYTES:
             raise ManifestError(f"{path}: forms have at most {MAX_BYTES} bytes")
-        return parse_forms(path.read_bytes(), str(path))
+        text = decode_text(path.read_bytes())
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ManifestError(f"{path}: {error}") from None
+    return parse_forms(text, str(path))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lstmserve_bundle.errors import ManifestError
-from lstmserve_bundle.files import size_of
+from lstmserve_bundle.files import decode_text, parse_json, size_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,17 +196,11 @@ class Manifest(StrictModel):
 def parse_manifest(text: str, where: str) -> Manifest:
     """Check and read a manifest; raises ManifestError naming ``where`` and each bad key."""
     try:
-        document: Any = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ManifestError(f"{where}: not JSON: {error}") from None
-    except (ValueError, RecursionError):  # Python's own limits, told in its own words
-        raise ManifestError(
-            f"{where}: not JSON: a number is too long, or lists are too deep"
-        ) from None
-    try:
-        return Manifest.model_validate(document)
+        return Manifest.model_validate(parse_json(text))
     except ValidationError as error:
         raise ManifestError(f"{where}: {describe(error, 'manifest')}") from None
+    except ValueError as error:
+        raise ManifestError(f"{where}: {error}") from None
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -215,11 +209,11 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         if size_of(path) > MAX_BYTES:
             raise ManifestError(f"{path}: a manifest has at most {MAX_BYTES} bytes")
-        text = path.read_text(encoding="utf-8")
+        text = decode_text(path.read_bytes())
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise ManifestError(f"{path}: is not UTF-8; save it as UTF-8") from None
+    except ValueError as error:
+        raise ManifestError(f"{path}: {error}") from None
     return parse_manifest(text, str(path))
 
 

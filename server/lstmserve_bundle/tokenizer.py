@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import tokenizers
 
 from lstmserve_bundle.errors import TokenizerError
+from lstmserve_bundle.files import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,7 +56,7 @@ class Tokenizer:
     def from_file(cls, path: Path) -> Tokenizer:
         """Read ``tokenizer.json``; raises TokenizerError when it cannot be used."""
         try:
-            return cls(tokenizers.Tokenizer.from_str(make_linear(path.read_text("utf-8"))))
+            return cls(tokenizers.Tokenizer.from_str(make_linear(decode_text(path.read_bytes()))))
         except TokenizerError:
             raise
         except Exception as error:  # the Rust side raises bare Exception

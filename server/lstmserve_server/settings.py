@@ -11,13 +11,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from lstmserve_bundle.files import decode_text
 from lstmserve_server.cache.redis.address import check_url
 from lstmserve_server.config import ServerConfig
 from lstmserve_server.errors import StartupError
 from lstmserve_server.options import ENV_PREFIX, FILE_OPTION, OPTIONS, Option
 from lstmserve_server.store.shares import parse_traffic
 from lstmserve_server.store.version_policy import parse_policy
-from lstmserve_server.text_files import decode_text, parse_toml
+from lstmserve_server.text_files import parse_toml
 
 # the client reads these from the same environment
 CLIENT_OPTIONS = frozenset(

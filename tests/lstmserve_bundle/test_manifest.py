@@ -64,7 +64,7 @@ def test_every_problem_is_told_at_once(folder: Path, edit: Edit) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"\xff\xfe", "is not UTF-8; save it as UTF-8"),
+        (b"\n\xff", "is not UTF-8 (line 2); save it as UTF-8"),
         (b"[" * 100_000, "not JSON: a number is too long, or lists are too deep"),
         (b"1" * 5000, "not JSON: a number is too long, or lists are too deep"),
     ],

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lstmserve_bundle.files import decode_text
 from lstmserve_server.auth.callers_file import parse_callers
 from lstmserve_server.errors import StartupError
-from lstmserve_server.text_files import decode_text, without_mark
+from lstmserve_server.text_files import without_mark
 from lstmserve_server.tls.material import examine, read_files
 from support.certificates import Authority, config_of
 from support.options import read_config

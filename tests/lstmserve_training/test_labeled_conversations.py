@@ -90,7 +90,7 @@ def test_slots_have_one_value_in_a_conversation_and_may_hold_others(tmp_path: Pa
         ('{"item": []}', "none of them empty"),
         ('{"other": ["x"]}', r"line 7: no slot is called 'item'"),
         ('{"item": ["{item}"]}', "'item' holds itself"),
-        ("{", "cannot be read"),
+        ("{", "not JSON: Expecting"),
     ],
 )
 def test_slots_that_cannot_be_filled_are_named(tmp_path: Path, slots: str, said: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstmserve_bundle.bundle import MODEL_NAME, TOKENIZER_NAME, describe_file, open_bundle
 from lstmserve_bundle.errors import BundleError
+from lstmserve_bundle.files import decode_text, parse_json
 from lstmserve_bundle.manifest import MANIFEST_NAME, parse_manifest, write_manifest
 from lstmserve_bundle.store import is_version
 from lstmserve_bundle.tokenizer import Tokenizer
@@ -54,9 +55,9 @@ def pack(folder: Path) -> Manifest:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = parse_json(decode_text(path.read_bytes()))
     except ValueError as error:
-        raise PublishError(f"{path}: not JSON: {error}") from None
+        raise PublishError(f"{path}: {error}") from None
     if not isinstance(document, dict):
         raise PublishError(f"{path}: must be an object")
     return document

@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.functional_validators import AfterValidator
 from pydantic_core import ErrorDetails
 
+from lstmserve_bundle.files import decode_text
 from lstmserve_server.auth.principal import ANONYMOUS_NAME, Principal, Scope
 from lstmserve_server.auth.tokens import parse_hash
 from lstmserve_server.errors import StartupError
-from lstmserve_server.text_files import decode_text, parse_toml
+from lstmserve_server.text_files import parse_toml
 
 MAX_FILE_BYTES = 1 << 20
 MAX_RATE = 1e6  # requests per second, and in a burst

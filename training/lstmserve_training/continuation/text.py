@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tokenizers
 from tokenizers import AddedToken
 
-from lstmserve_bundle.manifest import MANIFEST_NAME, parse_manifest
+from lstmserve_bundle.manifest import read_manifest
 from lstmserve_training.describe import describe_sources
 from lstmserve_training.documents import Corpus, Part, load_corpus
 from lstmserve_training.encoding import special_tokens
@@ -34,12 +34,12 @@ from lstmserve_training.work import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lstmserve_bundle.manifest import Manifest, TemplateManifest
+    from lstmserve_bundle.manifest import TemplateManifest
 
 
 def join_templates(template: TemplateManifest, earlier: Path) -> TemplateManifest:
     """A template with the labels of both; raises DataError where the rest differs."""
-    before = _manifest(earlier).template if is_published(earlier) else read_template(earlier)
+    before = read_manifest(earlier).template if is_published(earlier) else read_template(earlier)
     rest = {"labels"}
     if before.model_dump(exclude=rest) != template.model_dump(exclude=rest):
         raise DataError(
@@ -100,12 +100,7 @@ def earlier_prompts(earlier: Path) -> list[dict[str, Any]]:
 def earlier_sources(earlier: Path) -> list[dict[str, Any]]:
     """The sources of the earlier run, for the manifest: the model is made of them as well."""
     if is_published(earlier):
-        return [source.model_dump() for source in _manifest(earlier).training.data]
+        return [source.model_dump() for source in read_manifest(earlier).training.data]
     recipe = read_recipe(require(earlier, RECIPE_NAME))
     report = json.loads(require(earlier, PREPARATION_NAME).read_text(encoding="utf-8"))
     return [source.model_dump() for source in describe_sources(recipe, report)]
-
-
-def _manifest(version: Path) -> Manifest:
-    path = version / MANIFEST_NAME
-    return parse_manifest(path.read_text(encoding="utf-8"), str(path))

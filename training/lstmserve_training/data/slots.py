@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lstmserve_bundle.files import decode_text, parse_json
 from lstmserve_training.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ SLOT = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")  # two braces are a placeholder of 
 def read_slots(path: Path) -> Slots:
     """Lists of texts by name; raises DataError."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"slots: {path} cannot be read: {error}") from None
+        found = parse_json(decode_text(path.read_bytes()))
+    except OSError as error:
+        raise DataError(f"slots: {path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise DataError(f"slots: {path}: {error}") from None
     is_good = isinstance(found, dict) and all(
         isinstance(values, list) and values and all(isinstance(value, str) for value in values)
         for values in found.values()

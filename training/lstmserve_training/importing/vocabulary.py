@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import tokenizers
 from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
+from lstmserve_bundle.files import decode_text, parse_json
 from lstmserve_training.encoding import END_TOKEN
 from lstmserve_training.errors import DataError, MissingInputError
 from lstmserve_training.tokenizer import ANY_CHARACTER, normalizer, pad
@@ -52,17 +53,19 @@ def read_vocabulary(
 
 def _read(path: Path) -> Any:  # noqa: ANN401 - of JSON
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = decode_text(path.read_bytes())
     except FileNotFoundError:
         raise MissingInputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
     if path.suffix != ".json":
         return [line for line in text.split("\n") if line]
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError as error:
-        raise DataError(f"{path}: not JSON: {error}") from None
+        raise DataError(f"{path}: {error}") from None
 
 
 def _in_order(path: Path, document: Any) -> list[str]:  # noqa: ANN401

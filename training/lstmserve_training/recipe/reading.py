@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from lstmserve_bundle.files import decode_text
 from lstmserve_training.errors import MissingInputError, RecipeError
 from lstmserve_training.recipe.schema import Recipe
 
@@ -43,13 +44,17 @@ def check(document: Document, where: str) -> Recipe:
 def read_document(path: Path) -> Document:
     """A TOML file as plain values."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = decode_text(path.read_bytes())
     except FileNotFoundError:
         raise MissingInputError(
             f"{path} is missing: write a recipe with 'lstmserve-train init KIND FILE'"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise MissingInputError(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise MissingInputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise RecipeError(f"{path}: {error}") from None
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: not TOML: {error}") from None
     except (ValueError, RecursionError):  # of the parser's own limits
