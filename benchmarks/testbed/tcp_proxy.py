@@ -48,14 +48,20 @@ class TcpProxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._server.close()
-        for _ in range(ACCEPT_TURNS):
-            await asyncio.sleep(0)
+        await self._stop_accepting()
         async with asyncio.timeout(END_SECONDS):
             while self._tasks:
                 await self.hang_up()
             for writer in self._writers:
                 await _close(writer)
+
+    async def _stop_accepting(self) -> None:
+        # a server that is closed drops what it has accepted and not served yet, without a word
+        for listening in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
+        self._server.close()
 
     async def hang_up(self) -> None:
         """End all connections that were made."""
