@@ -150,11 +150,19 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
 
     @spelled_out
     def conversation(
-        self, turns: Sequence[Turn | Message] = (), **options: Unpack[RequestOptions]
+        self,
+        turns: Sequence[Turn | Message] = (),
+        *,
+        max_turns: int | None = None,
+        **options: Unpack[RequestOptions],
     ) -> AsyncConversation:
-        """A chat that remembers its turns; ``options`` are those of all its replies."""
+        """A chat that remembers its turns; ``options`` are those of all its replies.
+
+        With ``max_turns``, an even number, the latest of them alone are kept and go with each
+        question, fewer where those do not fit into the model. Without it all are kept.
+        """
         calls.request_options(options, RequestOptions, "conversation()")
-        return AsyncConversation(self, turns, options)
+        return AsyncConversation(self, turns, options, max_turns)
 
     @spelled_out
     async def models(self, **options: Unpack[CallOptions]) -> list[Model]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol, Unpack
 
+from lstmserve_client.errors import InvalidRequestError
 from lstmserve_client.keywords import (
     GenerateOptions,
     RequestOptions,
@@ -35,29 +36,46 @@ class AsyncConversation(Turns):
     """
 
     def __init__(
-        self, client: Generates, turns: Sequence[Turn | Message], options: RequestOptions
+        self,
+        client: Generates,
+        turns: Sequence[Turn | Message],
+        options: RequestOptions,
+        max_turns: int | None = None,
     ) -> None:
-        super().__init__(turns, options)
+        super().__init__(turns, options, max_turns)
         self._client = client
 
     @spelled_out
     async def reply(self, text: str, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Say something and wait for the whole reply."""
         asked, all_options = self._ask(text, options)
-        reply = await self._client.reply(asked, **all_options)
-        self._remember(asked, reply.text)
-        return reply
+        while True:
+            try:
+                reply = await self._client.reply(asked, **all_options)
+            except InvalidRequestError as error:
+                asked = self._shorten(asked, error)
+            else:
+                self._remember(asked, reply.text)
+                return reply
 
     @spelled_out
     def generate(self, text: str, **options: Unpack[GenerateOptions]) -> AsyncReplyStream:
         """Say something and stream the reply, which is remembered once it is complete."""
         asked, all_options = self._ask(text, options)
-        return AsyncReplyStream(self._events(asked, self._client.generate(asked, **all_options)))
+        stream = self._client.generate(asked, **all_options)
+        return AsyncReplyStream(self._events(asked, stream, all_options))
 
     async def _events(
-        self, asked: Sequence[Turn], stream: AsyncReplyStream
+        self, asked: Sequence[Turn], stream: AsyncReplyStream, options: GenerateOptions
     ) -> AsyncGenerator[Event, None]:
-        async with stream:
-            async for event in stream:
-                yield event
-            self._remember(asked, (await stream.reply()).text)
+        while True:
+            try:
+                async with stream:
+                    async for event in stream:
+                        yield event
+            except InvalidRequestError as error:
+                asked = self._shorten(asked, error)
+                stream = self._client.generate(asked, **options)
+            else:
+                self._remember(asked, (await stream.reply()).text)
+                return

@@ -24,7 +24,11 @@ _OTHER_NAMES = {
     "session_id": "request_id",
     "stop_sequences": "stop",
 }
-_WORDS: Mapping[type, str] = {str: "text", Mapping: "a mapping, such as a dict"}
+_WORDS: Mapping[type, str] = {
+    int: "a whole number",
+    str: "text",
+    Mapping: "a mapping, such as a dict",
+}
 
 
 def check_names(options: Iterable[str], known: Iterable[str], place: str) -> None:

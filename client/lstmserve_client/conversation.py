@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from typing import Protocol, Unpack
 
+from lstmserve_client.errors import InvalidRequestError
 from lstmserve_client.keywords import (
     GenerateOptions,
     RequestOptions,
@@ -41,26 +42,45 @@ class Conversation(Turns):
     """
 
     def __init__(
-        self, client: Generates, turns: Sequence[Turn | Message], options: RequestOptions
+        self,
+        client: Generates,
+        turns: Sequence[Turn | Message],
+        options: RequestOptions,
+        max_turns: int | None = None,
     ) -> None:
-        super().__init__(turns, options)
+        super().__init__(turns, options, max_turns)
         self._client = client
 
     @spelled_out
     def reply(self, text: str, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Say something and wait for the whole reply."""
         asked, all_options = self._ask(text, options)
-        reply = self._client.reply(asked, **all_options)
-        self._remember(asked, reply.text)
-        return reply
+        while True:
+            try:
+                reply = self._client.reply(asked, **all_options)
+            except InvalidRequestError as error:
+                asked = self._shorten(asked, error)
+            else:
+                self._remember(asked, reply.text)
+                return reply
 
     @spelled_out
     def generate(self, text: str, **options: Unpack[GenerateOptions]) -> ReplyStream:
         """Say something and stream the reply, which is remembered once it is complete."""
         asked, all_options = self._ask(text, options)
-        return ReplyStream(self._events(asked, self._client.generate(asked, **all_options)))
+        stream = self._client.generate(asked, **all_options)
+        return ReplyStream(self._events(asked, stream, all_options))
 
-    def _events(self, asked: Sequence[Turn], stream: ReplyStream) -> Generator[Event, None, None]:
-        with stream:
-            yield from stream
-            self._remember(asked, stream.reply().text)
+    def _events(
+        self, asked: Sequence[Turn], stream: ReplyStream, options: GenerateOptions
+    ) -> Generator[Event, None, None]:
+        while True:
+            try:
+                with stream:
+                    yield from stream
+            except InvalidRequestError as error:
+                asked = self._shorten(asked, error)
+                stream = self._client.generate(asked, **options)
+            else:
+                self._remember(asked, stream.reply().text)
+                return

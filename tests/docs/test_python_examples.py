@@ -26,12 +26,14 @@ from benchmarks.testbed.ports import find_free_address
 from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import ServerProcess
 from lstmserve_client import Client
+from lstmserve_client.testing import FakeService
 from support.fake_server import FakeServer, serve_fake
-from support.understanding import LABELS, PRAISE, UNSURE, make_understanding_store
+from support.understanding import LABELS, PRAISE, QUESTION, UNSURE, make_understanding_store
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples/python"
 WAIT_SECONDS = 30
 TRACK, HELLO, _ = LABELS
+MANY = 40  # questions with their answers, of which the model reads some six together
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,16 @@ def test_the_back_end_talks_over_a_websocket(target: str, monkeypatch: pytest.Mo
                 assert "".join(each["text"] for each in said[:-1]) == "A person will call you."
             else:
                 assert said[-1]["error"].startswith("conversation.turns[2].text: ")
+
+
+def test_the_back_end_talks_on_for_ever(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve_app(target, monkeypatch) as address, connect(f"ws://{address}/chat") as socket_:
+        for _ in range(MANY):
+            socket_.send(QUESTION)
+            said = [json.loads(socket_.recv())]
+            while not said[-1].keys() & {"end", "error"}:
+                said.append(json.loads(socket_.recv()))
+            assert said[-1].get("end") == "answered", said
 
 
 def test_feedback_is_logged_by_the_request_id(
@@ -200,6 +212,23 @@ def test_the_bot_hands_over_what_it_does_not_understand_twice(target: str) -> No
     assert paged[0].startswith(f"cancel ({TRACK})\n  user: cancel\n  agent: ")
 
 
+def test_the_bot_talks_on_for_ever(target: str) -> None:
+    told = run("bot.py", target, lines=f"a {QUESTION}\n" * MANY)
+    assert [line.partition(" ")[0] for line in told.stdout.splitlines()] == ["#a"] * MANY
+
+
+def test_the_bot_forgets_the_channels_that_were_silent_for_the_longest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bot = load("bot")
+    monkeypatch.setattr(bot, "MAX_CHANNELS", 2)
+    talking = bot.Bot(FakeService().client(), lambda *_: None, lambda *_: None)
+    for name in ("a", "b", "a", "c"):
+        talking.on_message(name, "hi")
+    assert list(talking.channels) == ["a", "c"]
+    assert len(talking.channels["a"].conversation.turns) == 4
+
+
 def test_the_bot_hands_over_when_there_is_no_reply() -> None:
     told = run("bot.py", "127.0.0.1:1", lines="a hi\na hello?\n")
     first, second = told.stdout.splitlines()
@@ -274,3 +303,9 @@ def test_the_chat_goes_on_after_an_error(target: str) -> None:
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("A person will call you.\n\n[conversation.turns[2].text: ")
     assert told.stdout.partition("]\n")[2].endswith("\n")  # of the last one's reply
+
+
+def test_the_chat_goes_on_for_ever(target: str) -> None:
+    told = run("chat.py", target, lines=f"{QUESTION}\n" * MANY)
+    assert "[conversation" not in told.stdout
+    assert len(told.stdout.splitlines()) == MANY

@@ -111,7 +111,7 @@ async def chat(websocket: WebSocket) -> None:
     A further text ends the reply to the one before, which is then forgotten.
     """
     await websocket.accept()
-    conversation = websocket.app.state.client.conversation(max_tokens=200)
+    conversation = websocket.app.state.client.conversation(max_turns=12, max_tokens=200)
     answering: asyncio.Task[None] | None = None
     async for question in websocket.iter_text():  # until the browser goes
         await end(answering)

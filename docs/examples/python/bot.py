@@ -9,12 +9,15 @@ by the chat, and ``say`` and ``page`` call it.
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lstmserve_client import Client, Conversation, LstmserveError, ReplyOutcome
 
 MAX_UNSURE = 2  # questions in a row that the bot did not understand
+MAX_TURNS = 12  # of a conversation, that the bot remembers
+MAX_CHANNELS = 10_000  # those that were silent for the longest are forgotten
 BUSY = "I cannot answer just now; a colleague will."
 
 
@@ -34,16 +37,23 @@ class Bot:
     client: Client
     say: Callable[[str, str], None]  # to a channel
     page: Callable[[str, str], None]  # people, with what was said
-    channels: dict[str, Channel] = field(default_factory=dict)
+    channels: OrderedDict[str, Channel] = field(default_factory=OrderedDict)  # the latest last
 
     def on_message(self, name: str, text: str) -> None:
-        if name not in self.channels:
-            self.channels[name] = Channel(self.client.conversation(max_tokens=120))
-        channel = self.channels[name]
+        channel = self._channel(name)
         if text == "/bot":
             channel.is_with_people, channel.unsure = False, 0
         elif not channel.is_with_people:
             self._answer(name, channel, text)
+
+    def _channel(self, name: str) -> Channel:
+        if name not in self.channels:
+            conversation = self.client.conversation(max_turns=MAX_TURNS, max_tokens=120)
+            self.channels[name] = Channel(conversation)
+        self.channels.move_to_end(name)
+        if len(self.channels) > MAX_CHANNELS:
+            self.channels.popitem(last=False)
+        return self.channels[name]
 
     def _answer(self, name: str, channel: Channel, text: str) -> None:
         try:

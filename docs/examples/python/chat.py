@@ -9,7 +9,7 @@ from lstmserve_client import Client, LstmserveError
 
 def main(target: str) -> None:
     with Client(target) as client:
-        chat = client.conversation(temperature=0.7, max_tokens=120)
+        chat = client.conversation(max_turns=12, temperature=0.7, max_tokens=120)
         for line in sys.stdin:
             try:
                 for piece in chat.generate(line.strip()).text:

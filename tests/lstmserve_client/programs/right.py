@@ -60,7 +60,7 @@ def ask() -> None:
                     assert_type(event.token_ids, tuple[int, ...])
                 case Completion():
                     assert_type(event.labels, tuple[str, ...])
-        chat = client.conversation(**HOW)
+        chat = client.conversation(max_turns=8, **HOW)
         assert_type(list(chat.generate("hi").text), list[str])
 
 
