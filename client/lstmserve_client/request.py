@@ -15,10 +15,9 @@ from lstmserve.v1 import generation_service_pb2 as pb
 from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve_client import constraints, types
 from lstmserve_client.checks import check_type
-from lstmserve_client.errors import FieldViolation, InvalidRequestError
 from lstmserve_client.keywords import CacheModeName, PriorityName
 from lstmserve_client.merging import FoldedOptions
-from lstmserve_client.messages import read_prompt
+from lstmserve_client.messages import NOT_UNICODE, read_prompt, refusal
 from lstmserve_client.transport import MAX_MESSAGE_BYTES
 
 Request = TypeVar("Request", pb.GenerateRequest, pb.GenerateReplyRequest)
@@ -33,10 +32,6 @@ _KINDS = {
     FieldDescriptor.CPPTYPE_UINT32: "a whole number",
     FieldDescriptor.CPPTYPE_UINT64: "a whole number",
 }
-_NOT_TEXT = (
-    "must be Unicode text, without half a surrogate pair; drop those by "
-    'text.encode("utf-8", "replace").decode()'
-)
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 ROLES = {"user": pb.ROLE_USER, "agent": pb.ROLE_AGENT}
 CACHE_MODES = {
@@ -211,13 +206,13 @@ def _chosen(name: str, kind: type[Choice], value: str) -> Choice:
         return kind(value)
     except ValueError:
         values = ", ".join(f'"{each}"' for each in kind)
-        raise _refusal(name, f"must be one of {values}, not {value!r}") from None
+        raise refusal(name, f"must be one of {values}, not {value!r}") from None
 
 
 def _check_size(num_bytes: int) -> None:
     """Servers refuse what is larger; gRPC would not send it, and name no field."""
     if num_bytes > MAX_MESSAGE_BYTES:
-        raise _refusal(
+        raise refusal(
             "prompt",
             f"the request has {num_bytes:,} bytes, of which {MAX_MESSAGE_BYTES:,} can be sent; "
             "a model reads far less: limits.max_prompt_tokens of client.model()",
@@ -298,9 +293,5 @@ def _refusing(field: str) -> Iterator[None]:
     except TypeError as error:
         raise TypeError(f"{field}: {error}") from error
     except ValueError as error:
-        why = _NOT_TEXT if isinstance(error, UnicodeError) else _wire_range(field, error)
-        raise _refusal(field, why) from error
-
-
-def _refusal(field: str, why: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{field}: {why}", violations=[FieldViolation(field, why)])
+        why = NOT_UNICODE if isinstance(error, UnicodeError) else _wire_range(field, error)
+        raise refusal(field, why) from error

@@ -8,8 +8,10 @@ from typing import Any, Literal, TypeAlias
 Role: TypeAlias = Literal["user", "agent", "assistant"]
 """Who says something; the assistant is the agent by the name that other services use."""
 
-Message: TypeAlias = Mapping[str, str]
-"""A turn as other services take it: ``{"role": "user", "content": "Where is my order?"}``."""
+Message: TypeAlias = Mapping[str, object]
+"""A turn as other services take it: ``{"role": "user", "content": "Where is my order?"}``, or with
+a list of parts as its content: ``[{"type": "text", "text": "Where is my order?"}]``.
+"""
 
 
 class CacheMode(StrEnum):

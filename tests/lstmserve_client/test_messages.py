@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from lstmserve_client import InvalidRequestError, Turn
 from lstmserve_client.messages import read_prompt, read_turns
 from lstmserve_client.testing import FakeService
+from lstmserve_client.types import Message
 
 TURNS = [Turn("user", "hi"), Turn("agent", "hello"), Turn("user", "why?")]
 MESSAGES = [
@@ -16,12 +19,45 @@ MESSAGES = [
 ]
 
 
+HI = {"type": "text", "text": "hi"}
+
+
+def said(content: object) -> list[Message]:
+    """One message of the user's."""
+    return [{"role": "user", "content": content}]
+
+
 def test_messages_are_turns() -> None:
     assert read_prompt(MESSAGES) == TURNS
     assert read_prompt([TURNS[0], Turn("assistant", "hello"), MESSAGES[2]]) == TURNS
     assert read_prompt([{**MESSAGES[0], "refusal": None, "tool_calls": []}]) == TURNS[:1]
     assert read_prompt("hi") == "hi"
     assert read_turns(iter(TURNS)) == TURNS
+
+
+def test_parts_of_text_are_joined() -> None:
+    assert read_prompt(said([HI])) == TURNS[:1]
+    parts = [HI, {"type": "text", "text": " there", "annotations": []}]
+    assert read_prompt(said(parts)) == [Turn("user", "hi there")]
+    assert read_turns(said(tuple(parts))) == [Turn("user", "hi there")]
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+@pytest.mark.parametrize("is_message", [True, False])
+def test_instructions_are_refused_with_the_reason(role: Any, *, is_message: bool) -> None:  # noqa: ANN401 - no Role
+    first = {"role": role, "content": "be kind"} if is_message else Turn(role, "be kind")
+    with pytest.raises(InvalidRequestError) as raised:
+        FakeService().client().reply([first, *TURNS[:1]])
+    assert str(raised.value) == (
+        f"conversation.turns[0].role: {role!r} is not served: models here were trained without "
+        "instructions and follow none; put what the reply depends on into the user's message, or "
+        "leave it out"
+    )
+
+
+def test_a_part_that_is_no_text_is_named() -> None:
+    with pytest.raises(InvalidRequestError, match="must be \"text\", not 'image_url'"):
+        FakeService().client().reply(said([{"type": "image_url", "image_url": {"url": "a"}}]))
 
 
 def test_messages_are_sent_and_gone_on_from() -> None:
@@ -42,7 +78,25 @@ def test_messages_are_sent_and_gone_on_from() -> None:
         ("conversation.turns[0]: must be a Turn, such as ", [("user", "hi")]),
         ("conversation.turns[1]: must be a Turn, such as ", [TURNS[0], "hi"]),
         ('conversation.turns[0]: must have the keys "role" and "content"', [{"role": "user"}]),
-        ("conversation.turns[0].text: must be text, not list", [{"role": "user", "content": []}]),
+        ("conversation.turns[0].text: must be text, not list", [Turn("user", [])]),  # type: ignore[arg-type]
+        (
+            "conversation.turns[1].content: must be text, or a list of parts such as ",
+            [MESSAGES[0], {"role": "user", "content": 5}],
+        ),
+        ("conversation.turns[0].content: must be text, or a list of parts such as ", said(None)),
+        ("conversation.turns[0].content[0]: must be a part such as ", said(["hi"])),
+        (
+            "conversation.turns[0].content[1].text: must be text, not int",
+            said([HI, {**HI, "text": 5}]),
+        ),
+        (
+            "conversation.turns[0].content[0].text: must be text, not NoneType",
+            said([{"type": "text"}]),
+        ),
+        (
+            "conversation.turns[0].content[0]: 'cache_control' is not served",
+            said([{**HI, "cache_control": {"type": "ephemeral"}}]),
+        ),
         ("conversation.turns[0]: 'name' is not served", [{**MESSAGES[0], "name": "Jo"}]),
     ],
 )
@@ -61,6 +115,16 @@ def test_what_is_neither_text_nor_turns_is_told(told: str, prompt: object) -> No
         ("conversation.turns[1].role", [TURNS[0], Turn("wizard", "hi")]),  # type: ignore[arg-type]
         ("conversation.turns[0].role", [{"role": ["user"], "content": "hi"}]),
         ("conversation.turns[0].text", [Turn("user", "\ud800")]),
+        ("conversation.turns[1].content", [TURNS[0], *said("\ud800")]),
+        ("conversation.turns[0].content", said([{**HI, "text": "\udfff"}])),
+        ("conversation.turns[0].content", said(" ")),
+        ("conversation.turns[0].content", said([])),
+        (
+            "conversation.turns[0].content[1].type",
+            said([HI, {"type": "image_url", "image_url": {}}]),
+        ),
+        ("conversation.turns[0].content[0].type", said([{"type": "input_audio"}])),
+        ("conversation.turns[0].content[0].type", said([{"text": "hi"}])),
         ("prompt", "hi \ud800"),
         ("prompt", "x" * 10_000_000),
     ],

@@ -46,6 +46,8 @@ def ask() -> None:
         assert_type(client.reply("hi", timeout_seconds=1.0, **HOW), Reply)
         assert_type(client.reply("hi", temperature=0.2, seed=7, stop="END", model_version=2), Reply)
         assert_type(client.reply([{"role": "user", "content": "hi"}], cache_mode="bypass"), Reply)
+        parts = [{"type": "text", "text": "hi"}]
+        assert_type(client.reply([{"role": "user", "content": parts}]), Reply)
         assert_type(next(client.reply_many(["hi"], concurrency=2)), Reply | LstmserveError)
         assert_type(list(client.reply_many(["hi"], raise_errors=True, seed=7)), list[Reply])
         assert_type(client.models(), list[Model])
