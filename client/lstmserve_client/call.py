@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lstmserve_client.affinity import METADATA_KEY as AFFINITY_KEY
-from lstmserve_client.checks import check_names, check_type
+from lstmserve_client.checks import check_type
 from lstmserve_client.config import ClientConfig, check_metadata, check_token
 from lstmserve_client.keywords import CallOptions
 from lstmserve_client.merging import timeout_of
@@ -50,8 +50,7 @@ def make_call(
     is_checked: bool = True,
     affinity: str = "",
 ) -> Call:
-    """Raises ValueError naming the option that is wrong, and TypeError for one that is none."""
-    check_names(options, CallOptions.__optional_keys__, "this call")
+    """Raises ValueError naming the option that is wrong, and TypeError for another type."""
     timeout = timeout_of(options)
     request_id = options.get("request_id") or secrets.token_hex(16)
     metadata = options.get("metadata") or {}

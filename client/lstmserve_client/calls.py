@@ -13,7 +13,7 @@ from lstmserve.v1 import model_service_pb2 as model_pb
 from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_client import convert, convert_administration, methods, types
 from lstmserve_client.affinity import check_affinity
-from lstmserve_client.checks import check_names, check_type
+from lstmserve_client.checks import check_type
 from lstmserve_client.constraints import JsonSchema
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
 from lstmserve_client.keywords import (
@@ -49,13 +49,12 @@ class UnaryCall(Generic[Result_co]):
 
 def generate_request(prompt: types.Prompt, options: GenerateOptions) -> pb.GenerateRequest:
     """What ``generate`` asks for."""
-    wanted = request_options(options, GenerateOptions, "generate()")
+    wanted = request_options(options)
     return fill_request(pb.GenerateRequest(), prompt, **wanted)
 
 
-def request_options(options: RequestOptions, kind: Any, place: str) -> FoldedOptions:  # noqa: ANN401 - a TypedDict
-    """Those that go on the wire with any request; raises TypeError for one that is unknown."""
-    check_names(options, kind.__optional_keys__, place)
+def request_options(options: RequestOptions) -> FoldedOptions:
+    """Those that go on the wire with any request; raises TypeError for a value of another type."""
     asked = _of(RequestOptions, options)
     if (affinity := asked.pop("affinity", None)) is not None:  # of the call, not of its message
         check_affinity(affinity)
@@ -72,7 +71,7 @@ def _of(kind: Any, options: Mapping[str, object]) -> dict[str, object]:  # noqa:
 
 
 def reply(prompt: types.Prompt, options: WholeReplyOptions) -> UnaryCall[types.Reply]:
-    shared = request_options(options, WholeReplyOptions, "reply()")
+    shared = request_options(options)
     request = fill_reply_request(prompt, shared, options.get("best_of"), options.get("num_replies"))
     constraint = options.get("constraint")
     if isinstance(constraint, JsonSchema):
@@ -100,7 +99,6 @@ def _parsed_reply(
 def classify_many(
     prompts: Sequence[types.Prompt], options: ClassifyOptions
 ) -> UnaryCall[list[types.Classification | FieldViolation]]:
-    check_names(options, ClassifyOptions.__optional_keys__, "classify()")
     check_several(prompts)
     request = classify_request(
         prompts, model=options.get("model") or "", model_version=options.get("model_version") or ""
@@ -181,7 +179,7 @@ def purge_cache(
 
 def warm_cache(prompt: types.Prompt, options: GenerateOptions) -> UnaryCall[types.CacheWarmed]:
     request = cache_pb.WarmCacheRequest()
-    wanted = request_options(options, GenerateOptions, "warm_cache()")
+    wanted = request_options(options)
     fill_request(request.request, prompt, **wanted)
     return UnaryCall(methods.WARM_CACHE, request, convert_administration.cache_warmed)
 

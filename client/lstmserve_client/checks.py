@@ -1,28 +1,19 @@
 """What types say already, for callers that nobody checks: every check raises TypeError."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from lstmserve_client import keywords
+from lstmserve_client.other_names import ADDRESSES, ADVICE, OPTIONS, TEXTS
 
+CLIENT = "Client(...)"
 # where else an option may belong, the likeliest place first
 _PLACES = {
     "reply()": keywords.WholeReplyOptions.__optional_keys__,
     "generate()": keywords.GenerateOptions.__optional_keys__,
-    "Client(...)": keywords.ClientOptions.__optional_keys__,
-}
-_POSITIONAL = {"prompt", "target"}
-# what other libraries call them, where the names are not alike
-_OTHER_NAMES = {
-    "address": "target",
-    "deadline": "timeout",
-    "history": "prompt",
-    "host": "target",
-    "messages": "prompt",
-    "n": "num_replies",
-    "port": "target",
-    "session_id": "request_id",
-    "stop_sequences": "stop",
+    CLIENT: keywords.ClientOptions.__optional_keys__,
+    "reply_many()": {"concurrency", "raise_errors"},
+    "conversation()": {"max_turns"},
 }
 _WORDS: Mapping[type, str] = {
     int: "a whole number",
@@ -31,11 +22,29 @@ _WORDS: Mapping[type, str] = {
 }
 
 
-def check_names(options: Iterable[str], known: Iterable[str], place: str) -> None:
-    """Refuse an unknown option of ``place``, such as ``"reply()"``."""
+def check_names(
+    options: Iterable[str], known: Iterable[str], place: str, first: str = "prompt"
+) -> None:
+    """Refuse an unknown option of ``place``, such as ``"reply()"``, whose first argument has the
+    name ``first``.
+    """
     for name in options:
         if name not in known:
-            raise TypeError(f"{name}: {place} has no such option; {_advise(name, known)}")
+            advice = _advise(name, known, "target" if place == CLIENT else first)
+            raise TypeError(f"{name}: {place} has no such option; {advice}")
+
+
+def check_count(count: int, names: Sequence[str], place: str) -> None:
+    """Refuse more arguments without a name than ``names`` has."""
+    if count <= len(names):
+        return
+    if place == CLIENT:
+        raise TypeError(
+            f"{place} takes target alone without a name: host and port are one text, such as "
+            'Client("127.0.0.1:50051"), and several servers one list'
+        )
+    taken = f"{' and '.join(names)} alone" if names else "nothing"
+    raise TypeError(f"{place} takes {taken} without a name; name the others, such as timeout=3")
 
 
 def check_type(name: str, value: object, kind: type) -> None:
@@ -51,13 +60,19 @@ def check_seconds(name: str, value: object) -> None:
         raise TypeError(f"{name}: must be a number of seconds, not {type(value).__name__}")
 
 
-def _advise(name: str, known: Iterable[str]) -> str:
-    """The nearest right name here, or the place that has one; else all names."""
-    wanted = _OTHER_NAMES.get(name, name)
-    if wanted in {*known, *_POSITIONAL}:
+def _advise(name: str, known: Iterable[str], first: str) -> str:
+    """The right name here, or the place that has one; else the nearest name, or all."""
+    wanted = OPTIONS.get(name, name)
+    if wanted in known:
         return f"use {wanted}"
-    places = [place for place, names in _PLACES.items() if wanted in names]
-    if places:
-        return f"it is one of {', '.join(places)}"
+    if name in ADDRESSES:
+        return 'use target, such as Client("127.0.0.1:50051")'
+    if name in TEXTS:
+        return "it is for reply() and generate()" if first == "target" else f"use {first}"
+    if name in ADVICE:
+        return ADVICE[name]
+    if places := [place for place, names in _PLACES.items() if wanted in names]:
+        taken = ", ".join(places)
+        return f"it is an option of {taken}" if wanted == name else f"use {wanted} of {taken}"
     near = get_close_matches(name, sorted(known), n=1)
     return f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"

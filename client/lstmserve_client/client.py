@@ -185,7 +185,7 @@ class Client(Batches, Administration):
         With ``max_turns``, an even number, the latest of them alone are kept and go with each
         question, fewer where those do not fit into the model. Without it all are kept.
         """
-        calls.request_options(options, RequestOptions, "conversation()")
+        calls.request_options(options)  # what is wrong with them is told now
         return Conversation(self, turns, options, max_turns)
 
     @spelled_out

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Unpack
 
+from lstmserve_client.addresses import check_targets
 from lstmserve_client.affinity import METADATA_KEY as AFFINITY_KEY
 from lstmserve_client.affinity import Affinity, Request, affinity_key, check_affinity
-from lstmserve_client.checks import check_names, check_seconds, check_type
+from lstmserve_client.checks import check_seconds, check_type
 from lstmserve_client.keywords import ClientOptions, Token
 from lstmserve_client.merging import timeout_of
 from lstmserve_client.nearness import is_local
@@ -22,8 +23,6 @@ _CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"[a-z0-9._-]+")
 _VALUE = re.compile(r"[ -~]*")
 _TOKEN = re.compile(r"[!-~]+")
-# gRPC would ask port 443 of a name without one, and look an URL or a list up as a name
-_TARGET = re.compile(r"(unix|ipv4|ipv6):.+|(?!(https?|grpcs?)://)[^\s,]+:[^\s,]+")
 # servers of ours hang up on who asks more often than every four seconds
 _SHORTEST_KEEPALIVE_SECONDS = {"keepalive_seconds": 4, "keepalive_timeout_seconds": 1}
 _LONGEST_KEEPALIVE_SECONDS = 86_400
@@ -50,11 +49,7 @@ class ClientConfig:
 
     def __post_init__(self) -> None:
         self._check_types()
-        if not self.targets or not all(map(_TARGET.fullmatch, self.targets)):
-            raise ValueError(
-                "target: must be HOST:PORT, another target of gRPC's such as dns:///HOST:PORT, or "
-                f"a list of at least one of them, not {_shown(self.targets)}"
-            )
+        check_targets(self.targets)
         if self.caller and not _CALLER.fullmatch(self.caller):
             raise ValueError("caller: must have 1 to 64 letters, digits, '.', '_' or '-'")
         check_metadata(self.metadata)
@@ -105,16 +100,11 @@ class ClientConfig:
             )
 
 
-def _shown(targets: Sequence[str]) -> str:
-    return repr(targets[0]) if len(targets) == 1 else repr(list(targets))
-
-
 def make_config(target: str | Sequence[str], **options: Unpack[ClientOptions]) -> ClientConfig:
     """Return the configuration for one target or several.
 
-    Raises ValueError, and TypeError for an unknown option.
+    Raises ValueError, and TypeError for a value of another type.
     """
-    check_names(options, ClientOptions.__optional_keys__, "Client(...)")
     if not isinstance(target, str | Sequence | None):
         raise TypeError(f"target: must be text, or a list of them, not {type(target).__name__}")
     targets = (target,) if isinstance(target, str) else tuple(target or ())

@@ -91,8 +91,3 @@ def test_a_call_without_a_time_has_its_clients(timeout: float | None, seconds: f
 def test_an_option_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{name}: "):
         make_call(make_config("127.0.0.1:1"), {name: value})  # type: ignore[misc]  # by name
-
-
-def test_an_option_that_there_is_not_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"^timout: this call has no such option; did you mean t"):
-        make_call(make_config("127.0.0.1:1"), {"timout": 1.0})  # type: ignore[typeddict-unknown-key]

@@ -74,6 +74,41 @@ def test_every_kind_of_target_of_grpc_is_taken(target: str) -> None:
     assert make_config(target).targets == (target,)
 
 
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("http://127.0.0.1:50051", 'write "127.0.0.1:50051"'),
+        ("http://127.0.0.1:50051/v1", 'write "127.0.0.1:50051"'),
+        ("HTTP://models", 'write "models:PORT"'),
+        ("grpc://models:1", 'write "models:1"'),
+        ("https://models:443", 'write "models:443", and give tls=Tls() (--tls)'),
+        (["models:1", "grpcs://models:443/"], 'write "models:443", and give tls=Tls() (--tls)'),
+    ],
+)
+def test_a_target_that_is_an_url_is_told_without_its_scheme(
+    target: str | list[str], told: str
+) -> None:
+    with pytest.raises(ValueError, match=r"^target: must be HOST:PORT, not the URL ") as raised:
+        Client(target)
+    assert str(raised.value).endswith(f"; {told}")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "127.0.0.1:99999",
+        "localhost:0",
+        "[::1]:65536",
+        "dns:///models:70000",
+        "ipv4:10.0.0.1:1,10.0.0.2:99999",
+        ["models:1", "models:99999"],
+    ],
+)
+def test_a_port_that_is_none_is_told(target: str | list[str]) -> None:
+    with pytest.raises(ValueError, match=r"^target: ports are 1 to 65535, not \d+ of "):
+        Client(target)
+
+
 @pytest.mark.parametrize("client", [Client, AsyncClient])
 @pytest.mark.parametrize(
     ("name", "value"),

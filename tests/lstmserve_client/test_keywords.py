@@ -103,7 +103,7 @@ def test_a_call_of_a_conversation_changes_one_parameter_or_all(service: FakeServ
         ("temprature: reply() has no such option; did you mean temperature?", {"temprature": 1}),
         ("version: reply() has no such option; did you mean model_version?", {"version": 1}),
         ("stop_sequences: reply() has no such option; use stop", {"stop_sequences": ["a"]}),
-        ("token: reply() has no such option; it is one of Client(...)", {"token": "a"}),
+        ("token: reply() has no such option; it is an option of Client(...)", {"token": "a"}),
         ("foo: reply() has no such option; there are: affinity, best_of", {"foo": 1}),
         ("timeout: is the same as timeout_seconds", {"timeout": 1, "timeout_seconds": 1}),
         ("timeout: must be a number of seconds, not str", {"timeout": "1"}),
