@@ -28,6 +28,7 @@ from lstmserve_client.transport import Attempt
 # it: such a request must not go on from server to server
 _LOST = (None, "ENGINE_DEAD")
 _MAX_LOSSES = 5
+_ADVICE = "start one with `make serve` or lstmserve-server, or check target and tls"
 _LOG = logging.getLogger("lstmserve_client")
 _FOREVER_SECONDS = 1e9  # gRPC takes what lies far beyond it for the past
 
@@ -176,7 +177,14 @@ class Attempts:
 
     @property
     def _late(self) -> str:
-        return f"no reply within {self.call.timeout_seconds:g} s (timeout)"
+        late = f"within {self.call.timeout_seconds:g} s (timeout)"
+        if self.patience.targets.were_reached:
+            return f"no reply {late}"
+        return f"no server has answered {late} at {self._where}; {_ADVICE}"
+
+    @property
+    def _where(self) -> str:
+        return ", ".join(self.call.config.targets)
 
     def _attempt(self, target: int, now: float) -> Attempt:
         remaining = self._deadline - now
@@ -233,10 +241,7 @@ class Attempts:
         if self._gone:
             return next(reversed(self._gone.values()))
         if _is_silence(error) and isinstance(error, UnavailableError) and not error.received_tokens:
-            error.message = (
-                f"no server answers at {', '.join(self.call.config.targets)} ({error.message}); "
-                "start one with `make serve` or lstmserve-server, or check target and tls"
-            )
+            error.message = f"no server answers at {self._where} ({error.message}); {_ADVICE}"
         return error
 
 

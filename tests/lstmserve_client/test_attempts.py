@@ -136,6 +136,25 @@ def test_a_call_that_gives_up_says_where_and_what_to_do() -> None:
         attempts.after(UnavailableError("draining", reason="DRAINING"))
 
 
+def test_a_call_that_nobody_ever_answered_says_where_and_what_to_do_at_its_deadline() -> None:
+    scene = Scene(num_targets=2, were_reached=False)
+    told = (
+        r"^no server has answered within 2 s \(timeout\) at 127.0.0.1:1, 127.0.0.1:2; "
+        "start one with `make serve` or lstmserve-server, or check target and tls$"
+    )
+    attempts = scene.call(timeout_seconds=2.0)
+    attempts.next()
+    with pytest.raises(DeadlineExceededError, match=told):
+        attempts.after(DeadlineExceededError("Deadline Exceeded"))
+    scene.clock.advance(2.0)
+    with pytest.raises(DeadlineExceededError, match=told):
+        attempts.next()
+    slow = DeadlineExceededError("Deadline Exceeded")
+    slow.was_accepted = True
+    with pytest.raises(DeadlineExceededError, match=r"^no reply within 2 s \(timeout\)$"):
+        attempts.after(slow)
+
+
 def test_every_further_attempt_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene(num_targets=2)
     attempts = scene.call()

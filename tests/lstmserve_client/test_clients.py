@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -313,3 +315,44 @@ def test_clients_and_replies_are_shown_briefly() -> None:
     error = UnavailableError("lost")
     error.message = "no server answers"
     assert repr(error) == "UnavailableError('no server answers')"
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [("reply", ["hi"]), ("generate", ["hi"]), ("models", []), ("health", []), ("cache_stats", [])],
+)
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+async def test_a_host_that_never_says_a_word_is_named(
+    client: type[Client | AsyncClient], method: str, arguments: list[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
+        asking = client(target, timeout=0.3)
+        told = rf"^no server has answered within 0.3 s \(timeout\) at {target}; start one with "
+        with pytest.raises(DeadlineExceededError, match=told):
+            await ask(asking, method, *arguments)
+        await closed(asking)
+
+
+async def test_a_server_that_took_a_call_and_is_slow_is_not_looked_for(fake: FakeServer) -> None:
+    fake.hangs = True
+    for client in (Client, AsyncClient):
+        asking = client(fake.target, timeout=0.5)
+        with pytest.raises(DeadlineExceededError, match=r"^no reply within 0.5 s \(timeout\)$"):
+            await ask(asking, "reply", "hi")
+        await closed(asking)
+
+
+async def ask(client: Client | AsyncClient, method: str, *arguments: str) -> None:
+    """Call a method of either client to its end."""
+    result = getattr(client, method)(*arguments)
+    if method == "generate":
+        result = result.reply()
+    if isawaitable(result):
+        await result
+
+
+async def closed(client: Client | AsyncClient) -> None:
+    """Close either client."""
+    if isawaitable(closing := client.close()):
+        await closing

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import grpc
@@ -243,6 +243,8 @@ class FakeServer(
 
     async def _end(self, context: Context) -> None:
         if self.hangs:
+            with suppress(grpc.aio.UsageError):  # it went with the first event
+                await context.send_initial_metadata((("x-request-id", "taken"),))
             await asyncio.Event().wait()  # until the caller leaves
         await self._fail(context)
 

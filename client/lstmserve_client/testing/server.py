@@ -118,7 +118,9 @@ class FakeServer:
         patience = math.inf if attempt.timeout_seconds is None else attempt.timeout_seconds
         self._clock.advance(min(fault.delay_seconds, patience))
         if fault.delay_seconds > patience:
-            raise DeadlineExceededError("Deadline Exceeded", request_id=attempt.request_id)
+            late = DeadlineExceededError("Deadline Exceeded", request_id=attempt.request_id)
+            late.was_accepted = True
+            raise late
         return fault
 
     def _find(self, name: str, version: str) -> Model:
