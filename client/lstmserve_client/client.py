@@ -137,7 +137,7 @@ class Client(Batches, Administration):
     def reply(self, prompt: Prompt, **options: Unpack[WholeReplyOptions]) -> Reply:
         """Wait for the whole reply.
 
-        >>> reply = client.reply("Where is my order?", sampling=SamplingParams(seed=7))
+        >>> reply = client.reply("Where is my order?", seed=7)
         >>> reply.text, reply.started.seed, reply.completion.finish_reason.value
         ('On its way.', 7, 'end_of_text')
 

@@ -15,6 +15,11 @@ class _Seen:
     def __init__(self) -> None:
         self._seen: list[Event] = []
 
+    def __repr__(self) -> str:
+        """What to do with it, for who prints it and looks for a text."""
+        seen = f"{len(self._seen)} events so far"
+        return f"<{type(self).__name__}: {seen}; iterate over it or its .text, or use .reply()>"
+
     @property
     def started(self) -> Started | None:
         """What decides this reply, once it has begun."""

@@ -10,6 +10,7 @@ import pytest
 
 import lstmserve_client
 from lstmserve_client import Classification, ClientOptions, GenerateOptions, Label, errors
+from lstmserve_client.config import DEFAULT_TARGET
 from lstmserve_client.testing import FakeReply, FakeService, make_model
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
@@ -36,6 +37,20 @@ def test_every_example_runs(
         exec(compile(block, "docs/client.md", "exec"), names)
     assert capsys.readouterr().out.startswith("On its way.\n")
     assert len(service.requests) > 10
+
+
+def test_the_examples_of_the_readme_run_and_begin_with_the_server_that_it_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = FakeService()
+    monkeypatch.setattr(lstmserve_client, "Client", service.client)
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    names: dict[str, Any] = {}
+    first, *others = BLOCK.findall(readme)
+    assert f'Client("{DEFAULT_TARGET}")' in first
+    for block in (first, *others):
+        exec(compile(block, "README.md", "exec"), names)
+    assert capsys.readouterr().out.startswith("You said: where is my refund?\nYou said: ")
 
 
 def test_every_error_is_told() -> None:

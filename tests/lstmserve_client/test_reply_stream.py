@@ -93,3 +93,15 @@ def test_what_was_left_has_no_whole() -> None:
     stream.close()
     with pytest.raises(RequestCancelledError, match="closed before the reply ended"):
         stream.reply()
+
+
+async def test_who_prints_a_stream_is_told_what_to_do_with_it() -> None:
+    service = FakeService()
+    stream, on_a_loop = service.client().generate("hi"), service.async_client().generate("hi")
+    to_do = "iterate over it or its .text, or use .reply()>"
+    assert str(stream) == f"<ReplyStream: 0 events so far; {to_do}"
+    assert service.requests == []
+    next(stream)
+    await anext(on_a_loop)
+    assert repr(stream) == f"<ReplyStream: 1 events so far; {to_do}"
+    assert repr(on_a_loop) == f"<AsyncReplyStream: 1 events so far; {to_do}"
