@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import shutil
@@ -13,19 +14,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import httpx
 import pyarrow as pa
 import pytest
 import uvicorn
 from pyarrow import parquet
+from websockets.exceptions import ConnectionClosedError
+from websockets.frames import Close
 from websockets.sync.client import connect
 
 from benchmarks.testbed.ports import find_free_address
 from benchmarks.testbed.process import run_program
 from benchmarks.testbed.server import ServerProcess
-from lstmserve_client import Client
+from lstmserve_client import AsyncClient, Client
 from lstmserve_client.testing import FakeService
 from support.fake_server import FakeServer, serve_fake
 from support.understanding import LABELS, PRAISE, QUESTION, UNSURE, make_understanding_store
@@ -164,6 +167,52 @@ def test_when_the_browser_goes_the_generation_is_canceled(
             socket_.send("hi")
             assert json.loads(socket_.recv()).keys() == {"text"}
         assert endless.cancelled.wait(WAIT_SECONDS)
+
+
+def test_bytes_end_the_conversation_and_its_reply(
+    endless: FakeServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        serve_app(endless.target, monkeypatch) as address,
+        connect(f"ws://{address}/chat") as socket_,
+    ):
+        socket_.send("hi")
+        socket_.recv()
+        socket_.send(b"hi")
+        with pytest.raises(ConnectionClosedError) as raised:
+            list(socket_)
+        assert endless.cancelled.wait(WAIT_SECONDS)
+    assert raised.value.rcvd == Close(1003, "send text")
+    assert [each.exc_info for each in caplog.records if each.exc_info] == []
+
+
+async def test_a_reply_is_canceled_whatever_ends_its_conversation(endless: FakeServer) -> None:
+    app = load("app")
+    async with AsyncClient(endless.target) as client:
+        with pytest.raises(RuntimeError, match=r"^a bug$"):
+            await app.chat(BrokenSocket(client))
+        assert await asyncio.to_thread(endless.cancelled.wait, WAIT_SECONDS)
+
+
+class BrokenSocket:
+    """A websocket that brings one text, and fails once its reply runs."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self.app = SimpleNamespace(state=SimpleNamespace(client=client))
+        self._runs = asyncio.Event()
+        self._has_asked = False
+
+    async def accept(self) -> None: ...
+
+    async def receive(self) -> dict[str, str]:
+        if not self._has_asked:
+            self._has_asked = True
+            return {"type": "websocket.receive", "text": "hi"}
+        await self._runs.wait()
+        raise RuntimeError("a bug")
+
+    async def send_json(self, data: object) -> None:
+        self._runs.set()
 
 
 def test_a_further_text_ends_the_reply_before(

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import FastAPI, Header, Request, WebSocket
+from fastapi import FastAPI, Header, Request, WebSocket, status
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -108,15 +108,21 @@ async def take_feedback(feedback: Feedback) -> None:
 async def chat(websocket: WebSocket) -> None:
     """Each text that comes is the next turn; its reply goes back piece by piece.
 
-    A further text ends the reply to the one before, which is then forgotten.
+    A further text ends the reply to the one before, which is then forgotten. What is no text ends
+    the conversation.
     """
     await websocket.accept()
     conversation = websocket.app.state.client.conversation(max_turns=12, max_tokens=200)
     answering: asyncio.Task[None] | None = None
-    async for question in websocket.iter_text():  # until the browser goes
+    try:
+        while (message := await websocket.receive())["type"] == "websocket.receive":
+            await end(answering)
+            if (question := message.get("text")) is None:
+                await websocket.close(status.WS_1003_UNSUPPORTED_DATA, "send text")
+                break
+            answering = asyncio.create_task(answer(websocket, conversation, question))
+    finally:  # the browser has gone, or this server goes
         await end(answering)
-        answering = asyncio.create_task(answer(websocket, conversation, question))
-    await end(answering)
 
 
 async def answer(websocket: WebSocket, conversation: AsyncConversation, question: str) -> None:
