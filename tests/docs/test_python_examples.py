@@ -304,6 +304,32 @@ def test_the_batch_answers_every_row(target: str, tmp_path: Path) -> None:
     assert [bool(row["reply"]) for row in rows] == [True, False, True, True]
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong"), [("id,text\n1,hi\n", "it has: id, text\n"), ("", "it is empty\n")]
+)
+def test_the_batch_says_which_column_is_missing(tmp_path: Path, text: str, wrong: str) -> None:
+    source, made = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(text)
+    made.write_text("of an earlier batch")
+    told = run("batch.py", "127.0.0.1:1", source, made)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == f"{source}: has no column 'question'; {wrong}"
+    assert made.read_text() == "of an earlier batch"
+
+
+@pytest.mark.parametrize("has_tqdm", [True, False])
+def test_the_batch_shows_a_terminal_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, has_tqdm: bool
+) -> None:
+    batch = load("batch")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    bar = SimpleNamespace(tqdm=lambda items, unit: [unit, *items])
+    monkeypatch.setitem(sys.modules, "tqdm", bar if has_tqdm else None)
+    shown = list(batch.shown(["a", "b"]))
+    assert shown == ([" rows", "a", "b"] if has_tqdm else ["a", "b"])
+    assert capsys.readouterr().err == ("" if has_tqdm else "\r1 rows\r2 rows\n")
+
+
 QUESTIONS = [f"refund {number}" for number in range(10)]
 
 
@@ -338,6 +364,70 @@ def test_the_job_answers_every_row_and_goes_on_where_it_was_stopped(
     assert len(told.stdout.splitlines()) == 2
     for part in parts:
         assert (stopped / part.name).read_bytes() == part.read_bytes()
+
+
+def test_the_job_goes_on_wherever_its_files_lie(
+    target: str, questions: Path, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers"
+    assert run("job.py", target, questions, answers).returncode == 0
+    (answers / "part-00001.parquet").unlink()
+    told = run("job.py", target, questions.rename(tmp_path / "elsewhere"), answers)
+    assert (told.returncode, len(told.stdout.splitlines())) == (0, 1)
+
+
+def test_the_job_does_not_go_on_with_anything_else(
+    target: str, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = tmp_path / "answers"
+    assert run("job.py", target, questions, answers).returncode == 0
+    parts = {path.name: path.read_bytes() for path in answers.iterdir()}
+    parquet.write_table(pa.table({"question": ["hi"], "text": ["hi"]}), questions / "a.parquet")
+    (questions / "b.parquet").rename(questions / "c.parquet")
+    monkeypatch.setenv("JOB_PART_ROWS", "3")
+    told = run("job.py", target, questions, answers)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == (
+        f"{answers / 'job.json'}: the job was begun with something else: part_rows was 5000, and "
+        "is 3; the file a.parquet has changed; the file b.parquet is gone; the file c.parquet is "
+        "new. Give another folder for the answers, or begin as before\n"
+    )
+    told = run("job.py", target, questions / "a.parquet", answers, "text")
+    assert told.returncode == 2
+    assert "column was 'question', and is 'text'; " in told.stderr
+    assert {path.name: path.read_bytes() for path in answers.iterdir()} == parts
+
+
+def test_the_job_does_not_go_on_where_it_is_not_known_what_was_begun(
+    target: str, questions: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "job.json").write_text('{"model": "tiny", "model_version": "1", "seed": 7}')
+    told = run("job.py", target, questions, tmp_path)
+    assert told.returncode == 2
+    assert "column was None, and is 'question'" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "wrong"),
+    [
+        ("", "text", "questions/a.parquet: has no column 'text'; it has: question\n"),
+        ("empty", "question", "empty: has no file *.parquet\n"),
+        ("numbers.parquet", "id", "numbers.parquet: the column 'id' holds int64, not text\n"),
+        ("text.parquet", "question", "text.parquet: is no Parquet file that can be read: "),
+        ("none.parquet", "question", "none.parquet: is no Parquet file that can be read: "),
+    ],
+)
+def test_the_job_says_what_is_wrong_with_its_source(
+    questions: Path, tmp_path: Path, name: str, column: str, wrong: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    parquet.write_table(pa.table({"id": [1]}), tmp_path / "numbers.parquet")
+    (tmp_path / "text.parquet").write_text("question\n")
+    source = tmp_path / name if name else questions
+    told = run("job.py", "127.0.0.1:1", source, tmp_path / "answers", column)
+    assert told.returncode == 2
+    assert told.stderr.startswith(f"{tmp_path}/{wrong}")
+    assert not (tmp_path / "answers").exists()
 
 
 def test_the_job_leaves_no_part_that_it_could_not_finish(questions: Path, tmp_path: Path) -> None:
