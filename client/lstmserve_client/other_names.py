@@ -47,7 +47,7 @@ OPTIONS: Mapping[str, str] = {
     "user": "caller",
 }
 _SCHEMA = "use constraint=JsonSchema(...)"
-_TLS = "use tls=Tls(...) of Client(...); without it calls go in clear"
+_TLS = "tls=Tls(...) of Client(...) encrypts, and without it calls go in clear"
 _NO_INSTRUCTIONS = (
     "models here were trained without instructions and follow none; put what the reply depends "
     "on into the prompt, or leave it out"

@@ -113,9 +113,9 @@ def test_an_address_by_any_other_name_is_told(client: type, name: str) -> None:
         ("use token", "api_key"),
         ("use metadata", "headers"),
         ("use retry=RetryPolicy(max_attempts=...)", "max_retries"),
-        ("use tls=Tls(...)", "insecure"),
-        ("use tls=Tls(...)", "secure"),
-        ("use tls=Tls(...)", "verify"),
+        ("tls=Tls(...) of Client(...) encrypts", "insecure"),
+        ("tls=Tls(...) of Client(...) encrypts", "secure"),
+        ("tls=Tls(...) of Client(...) encrypts", "verify"),
         ("it is an option of reply(), generate()", "model"),
     ],
 )
