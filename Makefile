@@ -20,7 +20,7 @@ WITH_PLUGINS := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 # the example for Node, which the tests run; it is the one thing here that comes from npm
 NODE := docs/examples/node
-# Helm and Checkov, which the tests of manifests run
+# Helm, Checkov and kubectl, which the tests of manifests run
 MANIFESTS := .venv-manifests
 # Ray Serve and the client, for the example that tests run; the server it starts is that of $(VENV)
 RAY := .venv-ray

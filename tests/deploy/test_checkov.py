@@ -11,11 +11,10 @@ import yaml
 
 from benchmarks.testbed.process import run_program
 from support.chart import MANIFESTS_BIN, SETTINGS, render
-from support.manifests import BASE, FOLDER, kustomization, manifests
+from support.kustomize import FOLDERS, build_text
 
 pytestmark = pytest.mark.system
 
-KUSTOMIZATIONS = ("base", "kserve", "model-volume", "redis")
 ARGUMENTS = [
     "--framework",
     "kubernetes",
@@ -33,22 +32,11 @@ ON_PURPOSE = {
 }
 
 
-def built(name: str) -> str:
-    """A folder's manifests, with the namespace and the image that kustomize writes into them."""
-    own = kustomization(BASE)
-    found = manifests(FOLDER / name)
-    for manifest in found:
-        manifest["metadata"]["namespace"] = own["namespace"]
-    (image,) = own["images"]
-    pushed = f"image: {image['newName']}:{image['newTag']}\n"
-    return yaml.safe_dump_all(found).replace(f"image: {image['name']}\n", pushed)
-
-
 def test_checkov_finds_what_is_on_purpose_and_nothing_else(tmp_path: Path) -> None:
     for name, values in SETTINGS.items():
         (tmp_path / f"chart-{name}.yaml").write_text(yaml.safe_dump_all(render(values)))
-    for name in KUSTOMIZATIONS:
-        (tmp_path / f"{name}.yaml").write_text(built(name))
+    for name in FOLDERS:
+        (tmp_path / f"{name}.yaml").write_text(build_text(name))
     done = run_program(
         [str(MANIFESTS_BIN / "checkov"), *ARGUMENTS, "--directory", str(tmp_path)],
         # it would ask its maker's service for guidelines otherwise
