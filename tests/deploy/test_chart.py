@@ -138,11 +138,47 @@ def test_another_release_shares_nothing_but_what_it_is() -> None:
         ({"ingress": {"enabled": True}}, "/ingress/tlsSecret"),
         ({"grpcRoute": {"enabled": True}}, "/grpcRoute/parentRefs"),
         ({"tls": {"verifyClients": True}}, "/tls/existingSecret"),
-        ({"options": {"auth_file": "/tmp/callers.toml"}}, "auth_file"),
         ({"options": {"drain_seconds": None}}, "drain_seconds"),
+        ({"options": {"max_runing": 8}}, "'max_runing' not allowed"),
+        ({"options": {"max_running": "many"}}, "/options/max_running"),
+        ({"options": {"max_running": 0.5}}, "/options/max_running"),
+        ({"options": {"workers": 1000}}, "/options/workers"),
+        ({"options": {"cache_scope": "nobody"}}, "/options/cache_scope"),
+        ({"options": {"insecure": "yes"}}, "/options/insecure"),
+        ({"options": {"redis_prefix": "a b"}}, "/options/redis_prefix"),
         ({"autoscaling": {"kind": "vpa"}}, "/autoscaling/kind"),
         ({"networkPolicy": {"redisPort": 70000}}, "/networkPolicy/redisPort"),
     ],
 )
 def test_wrong_values_are_named(values: Values, named: str) -> None:
     assert named in ask_helm(values)["error"]
+
+
+@pytest.mark.parametrize(
+    ("option", "instead"),
+    [
+        ("config", "options"),
+        ("listen", "0.0.0.0:50051"),
+        ("metrics_listen", "0.0.0.0:9464"),
+        ("http_listen", "http.enabled"),
+        ("model_store", "models.from"),
+        ("log_format", "JSON"),
+        ("auth_file", "callers.existingSecret"),
+        ("tls_certificate", "tls.existingSecret"),
+        ("tls_key", "tls.existingSecret"),
+        ("tls_client_authority", "tls.verifyClients"),
+        ("redis_url", "redis.existingSecret"),
+    ],
+)
+def test_an_option_that_is_set_otherwise_is_refused_with_what_sets_it(
+    option: str, instead: str
+) -> None:
+    error = ask_helm({"options": {option: "x"}})["error"]
+    assert f"options.{option}" in error
+    assert instead in error
+    assert "failed" not in error  # as "'not' failed" of a schema
+
+
+def test_a_drain_may_take_a_part_of_a_second() -> None:
+    deployment = find_in(render({"options": {"drain_seconds": 2.5}}), "Deployment")
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 18

@@ -12,6 +12,7 @@ import jsonschema
 import yaml
 
 from benchmarks.testbed.process import run_program
+from lstmserve_server.options import OPTIONS
 from support.chart import CHART
 from support.compose import ROOT
 from support.manifests import BASE
@@ -40,6 +41,19 @@ def test_every_value_is_explained_and_has_a_default() -> None:
     assert SCHEMA["additionalProperties"] is False
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     jsonschema.validate(DEFAULTS, SCHEMA)
+
+
+def test_the_schema_knows_the_options_of_the_server_and_no_others() -> None:
+    options = SCHEMA["properties"]["options"]
+    assert options["properties"].keys() == OPTIONS.keys()
+    assert options["additionalProperties"] is False
+    assert OPTIONS["max_running"].metadata["le"] == 1024
+    assert options["properties"]["max_running"] == {
+        "description": OPTIONS["max_running"].help,
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1024,
+    }
 
 
 def test_the_readme_is_fresh() -> None:
