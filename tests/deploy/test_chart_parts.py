@@ -89,6 +89,18 @@ def test_routes_lead_to_the_pods_and_not_to_administration() -> None:
     assert names == ["lstmserve.v1.GenerationService", "grpc.health.v1.Health"]
 
 
+def test_a_service_for_others_has_the_type_and_annotations_that_it_is_given() -> None:
+    rendered = render(SETTINGS["everything"])
+    service, own = find_in(rendered, "Service", "-proxied"), find_in(rendered, "Service")
+    assert service["spec"]["type"] == "LoadBalancer"
+    assert service["metadata"]["annotations"] == {"example.com/balancer": "internal"}
+    assert "metrics" not in {each["name"] for each in service["spec"]["ports"]}
+    assert own["spec"]["clusterIP"] == "None"
+    assert "annotations" not in own["metadata"]
+    alone = find_in(render({"service": {"type": "ClusterIP"}}), "Service", "-proxied")
+    assert [each["name"] for each in alone["spec"]["ports"]] == ["grpc"]
+
+
 def test_pods_are_the_job_that_the_rules_know() -> None:
     rendered = render(SETTINGS["everything"])
     monitor = find_in(rendered, "PodMonitor")["spec"]

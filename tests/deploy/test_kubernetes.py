@@ -49,14 +49,14 @@ def options() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", ["base", "model-volume", "redis"])
+@pytest.mark.parametrize("name", ["base", "http", "model-volume", "redis"])
 def test_everything_is_valid_by_the_schemas(name: str, version: str) -> None:
     for manifest in manifests(FOLDER / name):
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
 def test_no_file_is_forgotten() -> None:
-    for folder in (BASE, *(FOLDER / name for name in ("kserve", "model-volume", "redis"))):
+    for folder in (BASE, *(FOLDER / name for name in ("http", "kserve", "model-volume", "redis"))):
         own = kustomization(folder)
         named = {*own["resources"], *(each["path"] for each in own.get("patches", ()))}
         named |= {f for each in own.get("configMapGenerator", ()) for f in each["files"]}

@@ -30,7 +30,7 @@ def key_of(manifest: Manifest) -> Key:
 def built(folder: str) -> dict[Key, Manifest]:
     """By kind and name, with the names and the image that the files have."""
     text = HASHED.sub(r"\1", build_text(folder))
-    if "images" in kustomization(BASE if folder == "model-volume" else FOLDER / folder):
+    if folder == "base" or "../base" in kustomization(FOLDER / folder)["resources"]:
         pushed = f"{IMAGE['newName']}:{IMAGE['newTag']}"
         text = text.replace(f"image: {pushed}\n", f"image: {IMAGE['name']}\n")
     return {key_of(each): each for each in yaml.safe_load_all(text)}

@@ -37,6 +37,13 @@ SETTINGS: dict[str, Values] = {
     "default": {},
     "everything": {
         **ROUTES,
+        "http": {"enabled": True},
+        "httpRoute": {
+            "enabled": True,
+            "parentRefs": [{"name": "gateway"}],
+            "hostnames": ["api.example"],
+        },
+        "service": {"type": "LoadBalancer", "annotations": {"example.com/balancer": "internal"}},
         "monitoring": MONITORING,
         "autoscaling": {"kind": "keda"},
         "models": {"from": "objectStorage", "objectStorage": STORAGE},
@@ -51,7 +58,8 @@ SETTINGS: dict[str, Values] = {
         "serviceAccountAnnotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/models"},
         "networkPolicy": {"egress": [{"ports": [{"port": 4317}]}], "dnsAddresses": ["fd00::a"]},
     },
-    "tls": {"tls": TLS, **ROUTES},
+    "http": {"http": {"enabled": True}},
+    "tls": {"tls": TLS, "http": {"enabled": True}, **ROUTES},
     "mutual-tls": {"tls": {**TLS, "verifyClients": True}, "options": {"cache_bytes": 67108864}},
     "volume": {
         "models": {

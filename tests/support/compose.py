@@ -14,6 +14,7 @@ from benchmarks.testbed.process import run_program
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
+HTTP_FILE = ROOT / "docker-compose.http.yml"
 DOCKERFILE = ROOT / "docker/server/Dockerfile"
 
 Service = dict[str, Any]
@@ -24,10 +25,14 @@ def program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def read_compose(**environment: str) -> dict[str, Any]:
-    """The project as Compose itself understands it, interpolated and with absolute paths."""
+def read_compose(*more: Path, **environment: str) -> dict[str, Any]:
+    """The project as Compose itself understands it, interpolated and with absolute paths.
+
+    More files are laid over it.
+    """
+    files = [word for each in (COMPOSE_FILE, *more) for word in ("--file", str(each))]
     done = run_program(
-        [program("docker-compose"), "--file", str(COMPOSE_FILE), "config", "--format", "json"],
+        [program("docker-compose"), *files, "config", "--format", "json"],
         env={"PATH": os.defpath, "HOME": "/nonexistent", **environment},
         check=True,
         capture_output=True,

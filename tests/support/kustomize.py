@@ -10,7 +10,7 @@ from benchmarks.testbed.process import run_program
 from support.chart import MANIFESTS_BIN
 from support.manifests import FOLDER, Manifest
 
-FOLDERS = ("base", "kserve", "model-volume", "redis")
+FOLDERS = ("base", "http", "kserve", "model-volume", "redis")
 
 
 @cache

@@ -22,6 +22,9 @@ redis_url: put it into the secret that redis.existingSecret names
 {{- end -}}
 {{- end -}}
 {{- $_ := set $options "auth_file" "/etc/lstmserve/callers.toml" -}}
+{{- if .Values.http.enabled -}}
+{{- $_ := set $options "http_listen" "0.0.0.0:8000" -}}
+{{- end -}}
 {{- if .Values.callers.existingSecret -}}
 {{- $_ := set $options "auth_file" "/etc/lstmserve-callers/callers.toml" -}}
 {{- end -}}
