@@ -59,6 +59,15 @@ SETTINGS: dict[str, Values] = {
         "networkPolicy": {"egress": [{"ports": [{"port": 4317}]}], "dnsAddresses": ["fd00::a"]},
     },
     "http": {"http": {"enabled": True}},
+    "redis-tls": {
+        "redis": {
+            "existingSecret": "redis-secret",
+            "key": "password",
+            "url": "rediss://:$(REDIS_PASSWORD)@redis.data:6379/0"
+            "?ssl_ca_certs=/etc/lstmserve-redis-tls/ca.crt",
+            "tls": {"existingSecret": "redis-tls-cert"},
+        }
+    },
     "tls": {"tls": TLS, "http": {"enabled": True}, **ROUTES},
     "mutual-tls": {"tls": {**TLS, "verifyClients": True}, "options": {"cache_bytes": 67108864}},
     "volume": {

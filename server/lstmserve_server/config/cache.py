@@ -19,8 +19,8 @@ class RedisConfig:
         "",
         "Redis 6.2 or later, or Valkey, behind the cache: redis://, rediss://, unix:///path, "
         "redis+sentinel://host:port,host:port/service/db, redis+cluster://host:port,host:port, "
-        "or rediss+ forms. Give a URL with a password in the environment, where ps does not "
-        "show it.",
+        "or rediss+ forms, with ?ssl_ca_certs=FILE for a private authority (docs/cache.md). Give "
+        "a URL with a password in the environment, where ps does not show it.",
         name="redis_url",
         is_secret=True,
     )

@@ -10,7 +10,7 @@ auth_file: set callers.existingSecret
 tls_certificate: set tls.existingSecret
 tls_key: set tls.existingSecret
 tls_client_authority: set tls.verifyClients
-redis_url: put it into the secret that redis.existingSecret names
+redis_url: put it into the secret that redis.existingSecret names, or set redis.url
 {{- end -}}
 
 {{/* server.toml. JSON's texts, numbers and truth values are TOML's; whole numbers come as floating ones. */}}

@@ -12,6 +12,7 @@ FORMS = (
     "redis+sentinel://host:port,host:port/service/db or redis+cluster://host:port,host:port"
 )
 TLS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs"})
+CERT_REQS = ("none", "optional", "required")
 # who we are to the sentinels, which know other users than the server that they name
 SENTINEL_LOGIN = ("sentinel_username", "sentinel_password")
 REDIS_PORT = 6379
@@ -182,6 +183,8 @@ def _check_options(options: dict[str, str], known: frozenset[str]) -> None:
                 "sentinels for redis+sentinel://"
             )
         raise ValueError(f"must have only these options after '?': {', '.join(sorted(known))}")
+    if options.get("ssl_cert_reqs", "required") not in CERT_REQS:
+        raise ValueError(f"must have one of {', '.join(CERT_REQS)} as ssl_cert_reqs")
 
 
 def _join(host: str, port: int) -> str:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmserve_server.cache.redis.address import Topology, check_url, describe, parse_url
+from lstmserve_server.cache.redis.address import (
+    TLS_OPTIONS,
+    Topology,
+    check_url,
+    describe,
+    parse_url,
+)
 
 SECRET = "s3cr3t"
 
@@ -58,6 +66,7 @@ def test_reads_a_cluster() -> None:
         ("redis://a/one", "a number"),
         ("redis://a?ssl_ca_certs=/ca.pem", "rediss://"),
         ("rediss://a?retries=1", "ssl_ca_certs"),
+        ("rediss://a?ssl_cert_reqs=yes", "none, optional, required"),
         ("redis+sentinel://a", "service"),
         ("redis+sentinel://user:12/34@host", "percent-encoded"),
         ("redis+cluster://a/1", "a cluster"),
@@ -106,3 +115,8 @@ def test_no_message_has_any_of_the_password(
         assert SECRET not in str(error)
         assert error.__cause__ is None  # which a log would show
         assert error.__suppress_context__ or error.__context__ is None
+
+
+def test_the_options_of_tls_are_documented() -> None:
+    page = (Path(__file__).parents[4] / "docs/cache.md").read_text()
+    assert all(f"`{name}`" in page for name in TLS_OPTIONS)
