@@ -131,6 +131,24 @@ def test_another_release_shares_nothing_but_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "release", "name"),
+    [
+        ({}, "lstmserve", "lstmserve"),
+        ({}, "prod", "prod-lstmserve"),
+        ({"nameOverride": "replies"}, "prod", "prod-replies"),
+        ({"nameOverride": "replies"}, "replies-2", "replies-2"),
+        ({"nameOverride": "replies", "fullnameOverride": "bot"}, "prod", "bot"),
+        ({"fullnameOverride": "b" * 70}, "prod", "b" * 52),
+    ],
+)
+def test_names_may_be_others_and_labels_stay(values: Values, release: str, name: str) -> None:
+    for manifest in render(values, release):
+        metadata = manifest["metadata"]
+        assert metadata["name"] == name
+        assert metadata["labels"]["app.kubernetes.io/name"] == "lstmserve"
+
+
+@pytest.mark.parametrize(
     ("values", "named"),
     [
         ({"image": {"tagg": "1"}}, "tagg"),
@@ -149,6 +167,7 @@ def test_another_release_shares_nothing_but_what_it_is() -> None:
         ({"options": {"cache_scope": "nobody"}}, "/options/cache_scope"),
         ({"options": {"insecure": "yes"}}, "/options/insecure"),
         ({"options": {"redis_prefix": "a b"}}, "/options/redis_prefix"),
+        ({"fullnameOverride": "Bot"}, "/fullnameOverride"),
         ({"autoscaling": {"kind": "vpa"}}, "/autoscaling/kind"),
         ({"networkPolicy": {"redisPort": 70000}}, "/networkPolicy/redisPort"),
     ],

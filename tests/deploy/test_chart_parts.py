@@ -9,7 +9,16 @@ import pytest
 import yaml
 
 from benchmarks.testbed.server import ServerProcess
-from support.chart import SETTINGS, STORAGE, find_in, options_of, pod_of, render, server_of
+from support.chart import (
+    SETTINGS,
+    SIDECAR,
+    STORAGE,
+    find_in,
+    options_of,
+    pod_of,
+    render,
+    server_of,
+)
 from support.compose import ROOT, read_dockerfile
 from support.manifests import BASE, find
 from support.metrics_page import MetricsPage
@@ -124,3 +133,12 @@ def test_keda_scales_by_what_the_server_tells(server: ServerProcess) -> None:
     names = [re.findall(r"lstmserve_(\w+)\{", query) for query in queries]
     assert names == [["running_sequences"], ["waiting_tokens"]]
     assert {name for found in names for name in found} <= served
+
+
+def test_pods_have_what_is_added_to_them() -> None:
+    pod, own = pod_of("extras"), pod_of("default")
+    added = SETTINGS["extras"]
+    assert pod["volumes"] == [*own["volumes"], *added["extraVolumes"]]
+    assert pod["containers"][1:] == [SIDECAR]
+    mounts = server_of(pod)["volumeMounts"]
+    assert mounts == [*server_of(own)["volumeMounts"], *added["extraVolumeMounts"]]

@@ -32,6 +32,19 @@ ROUTES: Values = {
     "grpcRoute": {"enabled": True, "parentRefs": [{"name": "gateway", "namespace": "gateways"}]},
     "ingress": {"enabled": True, "host": "lstmserve.example", "tlsSecret": "example-tls"},
 }
+SIDECAR: Values = {
+    "name": "shipper",
+    "image": "registry.example.com/shipper:1.0.0",
+    "imagePullPolicy": "IfNotPresent",
+    "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}},
+    "livenessProbe": {"exec": {"command": ["true"]}},
+    "readinessProbe": {"exec": {"command": ["true"]}},
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    },
+}
 MONITORING: Values = {kind: {"enabled": True} for kind in ("podMonitor", "rules", "dashboards")}
 SETTINGS: dict[str, Values] = {
     "default": {},
@@ -77,6 +90,11 @@ SETTINGS: dict[str, Values] = {
             "objectStorage": STORAGE,
         },
         "autoscaling": {"kind": "none"},
+    },
+    "extras": {
+        "extraVolumes": [{"name": "scripts", "configMap": {"name": "scripts"}}],
+        "extraVolumeMounts": [{"name": "scripts", "mountPath": "/scripts", "readOnly": True}],
+        "extraContainers": [SIDECAR],
     },
     "own-volume": {"models": {"from": "volume", "volume": {"existingClaim": "ours"}}},
 }
@@ -131,7 +149,7 @@ def pod_of(setting: str) -> Manifest:
 
 
 def server_of(pod: Manifest) -> Manifest:
-    (found,) = pod["containers"]
+    (found,) = (each for each in pod["containers"] if each["name"] == "server")
     return dict(found)
 
 

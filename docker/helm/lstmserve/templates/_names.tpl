@@ -1,12 +1,10 @@
 {{- define "lstmserve.fullname" -}}
-{{- if contains "lstmserve" .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-lstmserve" .Release.Name | trunc 52 | trimSuffix "-" -}}
-{{- end -}}
+{{- $name := .Values.nameOverride | default "lstmserve" -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- .Values.fullnameOverride | default $full | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name is no value: rules and dashboards know servers by job="lstmserve". */}}
+{{/* Here the name is no value: rules and dashboards know servers by job="lstmserve". */}}
 {{- define "lstmserve.selector" -}}
 app.kubernetes.io/name: lstmserve
 app.kubernetes.io/instance: {{ .Release.Name }}
