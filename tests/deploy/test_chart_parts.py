@@ -132,6 +132,9 @@ def test_keda_scales_by_what_the_server_tells(server: ServerProcess) -> None:
     ]
     names = [re.findall(r"lstmserve_(\w+)\{", query) for query in queries]
     assert names == [["running_sequences"], ["waiting_tokens"]]
+    thresholds = [each["metadata"].get("threshold") for each in scaled["triggers"]]
+    pods = [each["pods"]["target"]["averageValue"] for each in hpa["metrics"] if "pods" in each]
+    assert thresholds == [*pods, None]  # processor time has a value instead
     assert {name for found in names for name in found} <= served
 
 

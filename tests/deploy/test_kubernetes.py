@@ -139,14 +139,16 @@ async def test_probes_ask_for_services_that_the_server_knows(
 
 
 def test_it_scales_by_what_the_server_tells(server: ServerProcess) -> None:
-    pods, resource = find("HorizontalPodAutoscaler")["spec"]["metrics"]
-    name = pods["pods"]["metric"]["name"]
+    running, waiting, resource = find("HorizontalPodAutoscaler")["spec"]["metrics"]
+    names = [each["pods"]["metric"]["name"] for each in (running, waiting)]
+    assert names == ["lstmserve_running_sequences", "lstmserve_waiting_tokens"]
     served = {sample.name for sample in MetricsPage(server.metrics_url).samples}
-    assert name.removeprefix("lstmserve_") in served
-    (rule,) = load(FOLDER / "prometheus-adapter.yaml")[0]["rules"]["custom"]
-    assert rule["seriesQuery"].startswith(f"{name}{{")
-    assert rule["name"]["as"] == name
-    assert int(pods["pods"]["target"]["averageValue"]) < options()["max_running"]
+    assert {name.removeprefix("lstmserve_") for name in names} <= served
+    rules = load(FOLDER / "prometheus-adapter.yaml")[0]["rules"]["custom"]
+    assert [rule["name"]["as"] for rule in rules] == names
+    for rule, name in zip(rules, names, strict=True):
+        assert rule["seriesQuery"].startswith(f"{name}{{")
+    assert int(running["pods"]["target"]["averageValue"]) < options()["max_running"]
     assert resource["resource"]["name"] == "cpu"
 
 
