@@ -46,8 +46,10 @@ SIDECAR: Values = {
     },
 }
 MONITORING: Values = {kind: {"enabled": True} for kind in ("podMonitor", "rules", "dashboards")}
+PRODUCTION = ROOT / "docker/helm/examples/production.yaml"
 SETTINGS: dict[str, Values] = {
     "default": {},
+    "production": yaml.safe_load(PRODUCTION.read_text()),
     "everything": {
         **ROUTES,
         "http": {"enabled": True},
