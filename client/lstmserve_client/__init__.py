@@ -42,6 +42,7 @@ from lstmserve_client.errors import (
     ServerError,
     UnauthenticatedError,
     UnavailableError,
+    UnreadableReplyError,
     VersionGoneError,
 )
 from lstmserve_client.keywords import (
@@ -162,6 +163,7 @@ __all__ = [
     "Turn",
     "UnauthenticatedError",
     "UnavailableError",
+    "UnreadableReplyError",
     "Usage",
     "VersionGoneError",
     "WholeReplyOptions",

@@ -29,6 +29,7 @@ from lstmserve_client.keywords import (
     WholeReplyOptions,
 )
 from lstmserve_client.latency import Exactness, Latencies
+from lstmserve_client.parsing import parsed
 from lstmserve_client.recording import Recording
 from lstmserve_client.reply_stream import AsyncReplyStream
 from lstmserve_client.resume import ResumableReply
@@ -127,7 +128,7 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
         call = self._make_call(options, asked.request)
         reply = await self._run(asked, call, self._exactness.allow(self._latencies, options))
         self._exactness.note(reply, options)
-        return reply
+        return parsed(reply, prompt, options)
 
     @spelled_out
     async def classify(self, prompt: Prompt, **options: Unpack[ClassifyOptions]) -> Classification:

@@ -1,8 +1,7 @@
 """Unary calls as values: the request, and how its answer is read. Pure functions, no I/O."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from grpc_health.v1 import health_pb2
@@ -14,7 +13,6 @@ from lstmserve.v1 import operations_service_pb2 as operations_pb
 from lstmserve_client import convert, convert_administration, methods, types
 from lstmserve_client.affinity import check_affinity
 from lstmserve_client.checks import check_type
-from lstmserve_client.constraints import JsonSchema
 from lstmserve_client.errors import FieldViolation, InvalidRequestError
 from lstmserve_client.keywords import (
     CallOptions,
@@ -73,27 +71,7 @@ def _of(kind: Any, options: Mapping[str, object]) -> dict[str, object]:  # noqa:
 def reply(prompt: types.Prompt, options: WholeReplyOptions) -> UnaryCall[types.Reply]:
     shared = request_options(options)
     request = fill_reply_request(prompt, shared, options.get("best_of"), options.get("num_replies"))
-    constraint = options.get("constraint")
-    if isinstance(constraint, JsonSchema):
-        before = _text_before(prompt, constraint.prompt_characters)
-        return UnaryCall(
-            methods.GENERATE_REPLY, request, partial(_parsed_reply, constraint, before)
-        )
     return UnaryCall(methods.GENERATE_REPLY, request, whole_reply)
-
-
-def _text_before(prompt: types.Prompt, prompt_characters: int) -> str:
-    """The end of a prompt that belongs to the value; of conversations servers take none."""
-    return prompt[-prompt_characters:] if prompt_characters and isinstance(prompt, str) else ""
-
-
-def _parsed_reply(
-    schema: JsonSchema, before: str, message: pb.GenerateReplyResponse
-) -> types.Reply:
-    """A whole reply with its value; raises ValueError where it is none, which no server sends."""
-    found = whole_reply(message)
-    others = (replace(each, parsed=schema.parse(before + each.text)) for each in found.alternatives)
-    return replace(found, parsed=schema.parse(before + found.text), alternatives=tuple(others))
 
 
 def classify_many(

@@ -34,6 +34,7 @@ from lstmserve_client.keywords import (
     WholeReplyOptions,
 )
 from lstmserve_client.latency import Exactness, Latencies
+from lstmserve_client.parsing import parsed
 from lstmserve_client.race import race
 from lstmserve_client.recording import Recording
 from lstmserve_client.reply_stream import ReplyStream
@@ -148,7 +149,7 @@ class Client(Batches, Administration):
         call = self._make_call(options, asked.request)
         reply = self._run(asked, call, self._exactness.allow(self._latencies, options))
         self._exactness.note(reply, options)
-        return reply
+        return parsed(reply, prompt, options)
 
     @spelled_out
     def classify(self, prompt: Prompt, **options: Unpack[ClassifyOptions]) -> Classification:

@@ -14,6 +14,7 @@
     ├── ResumeError               the reply cannot go on from where it was
     ├── RequestCancelledError     the call was cancelled before it ended
     ├── BrokenReplyError          the server broke the order of events it promises
+    ├── UnreadableReplyError      the reply keeps its schema, and the schema's class refuses it
     └── ServerError               the server failed, or does not know the method
         └── PoisonedRequestError  working on this request ends engines: do not repeat it
 
@@ -22,6 +23,10 @@ The texts are the server's where it gave one.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lstmserve_client.types import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,21 @@ class RequestCancelledError(LstmserveError):
 
 class BrokenReplyError(LstmserveError):
     """The server reported success without a whole reply; what came cannot be relied on."""
+
+
+class UnreadableReplyError(LstmserveError, ValueError):
+    """A reply keeps its JSON schema, and the class that the schema was made of does not take it.
+
+    ``reply`` is the whole of it, with its text. Its ``parsed``, and those of its alternatives, are
+    None where they could not be read; ``__cause__`` is what the class raised. A schema says less
+    than a class may ask for, such as a validator.
+    """
+
+    def __init__(self, message: str, reply: "Reply", request_id: str | None = None) -> None:
+        super().__init__(message, request_id=request_id)
+        self.args = (message, reply)  # of which a copy is made in another process
+        self.reply = reply
+        self.was_accepted = True
 
 
 class ServerError(LstmserveError):

@@ -20,7 +20,7 @@ ModelSizes ModelState ModelStateError NotCachedError OverloadedError PermissionD
 PoisonedRequestError Priority Prompt RedisStats Regex Reply ReplyOutcome ReplySource ReplyStream
 RequestCancelledError RequestOptions ResumeError RetryPolicy SamplingParams ServerError
 ServingStatus Started StoppingCriteria Timings Tls TokenLogprob TokenLogprobs Turn
-UnauthenticatedError UnavailableError Usage VersionGoneError WholeReplyOptions
+UnauthenticatedError UnavailableError UnreadableReplyError Usage VersionGoneError WholeReplyOptions
 """
 TESTING_NAMES = ["FakeClock", "FakeReply", "FakeRequest", "FakeService", "make_model"]
 HEAVY = {"pytest", "torch", "numpy", "pydantic", "typer", "rich", "tokenizers", "lstmserve_bundle"}
