@@ -22,7 +22,8 @@ from lstmserve_bundle import Bundle
 from lstmserve_server.engine.constraints.builder import MAX_SECONDS
 from lstmserve_server.engine.constraints.completion import SCHEMA_EFFORT
 from lstmserve_server.engine.constraints.grammar import Grammar, GrammarError
-from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder, of_json_schema
+from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder
+from lstmserve_server.engine.constraints.grammar_texts import of_json_schema
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 from lstmserve_server.engine.constraints.parsing import GrammarVocabulary, mask_of
 

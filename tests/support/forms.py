@@ -13,7 +13,8 @@ from lstmserve_server.engine.constraints.byte_automaton import (
     of_regex,
 )
 from lstmserve_server.engine.constraints.form import ContextFreeForm, RegularForm
-from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder, of_json_schema
+from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder
+from lstmserve_server.engine.constraints.grammar_texts import of_json_schema
 from lstmserve_server.engine.constraints.token_automaton import Vocabulary, of_tokens
 from support.reference_form import ReferenceForm
 

@@ -19,11 +19,8 @@ from pathlib import Path
 from lstmserve_server.engine.constraints.alphabet import read_token, to_symbols
 from lstmserve_server.engine.constraints.byte_automaton import of_choices, of_regex
 from lstmserve_server.engine.constraints.completion import SCHEMA_EFFORT
-from lstmserve_server.engine.constraints.grammar_builder import (
-    GrammarBuilder,
-    of_json_schema,
-    of_lark,
-)
+from lstmserve_server.engine.constraints.grammar_builder import GrammarBuilder
+from lstmserve_server.engine.constraints.grammar_texts import of_json_schema, of_lark
 from lstmserve_server.engine.constraints.messages import (
     COMMANDS,
     MAX_LEARNED,

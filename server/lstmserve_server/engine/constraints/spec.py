@@ -14,7 +14,7 @@ from lstmserve_bundle import NamedForm
 
 # raise it whenever the same form comes to allow other tokens; another release of a library may
 # read a pattern or a grammar otherwise
-SCHEMA = "lstmserve form 5"
+SCHEMA = "lstmserve form 6"
 LIBRARIES = tuple(f"{name} {version(name)}" for name in ("outlines-core", "llguidance"))
 DIGEST_BYTES = 32
 MAX_SPECS = 256

@@ -1,0 +1,54 @@
+"""The keywords of JSON schemas: what is served, what only describes, and what is neither."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from lstmserve_server.engine.constraints.messages import RefusedFormError
+
+NEAR = 0.75  # of how much of two names is alike
+MAX_NAME = 64  # characters of it that an error tells
+SERVED = frozenset(
+    """
+    $ref additionalItems additionalProperties allOf anyOf const enum exclusiveMaximum
+    exclusiveMinimum format items maxItems maxLength maxProperties maximum minItems minLength
+    minProperties minimum multipleOf oneOf pattern patternProperties prefixItems properties
+    required type
+    """.split()  # noqa: SIM905 - a list of them would be a page long
+)
+# which the library refuses by itself, unless the schema names a draft that did not have them yet
+NOT_SERVED = frozenset(
+    """
+    $dynamicAnchor $dynamicRef $recursiveAnchor $recursiveRef contains dependencies
+    dependentRequired dependentSchemas else if maxContains minContains not propertyNames then
+    unevaluatedItems unevaluatedProperties uniqueItems
+    """.split()  # noqa: SIM905 - a list of them would be a page long
+)
+DEFINITIONS = frozenset({"$defs", "definitions"})
+# of JSON Schema, OpenAPI, Hyper-Schema, editors and code generators: no value is judged by them
+DESCRIBING = DEFINITIONS | frozenset(
+    """
+    $anchor $comment $id $schema $vocabulary comment contentEncoding contentMediaType
+    contentSchema default defaultSnippets deprecated deprecationMessage description discriminator
+    enumDescriptions enumNames enumTitles errorMessage example examples externalDocs id javaType
+    links markdownDescription markdownEnumDescriptions name options propertyOrder readOnly
+    readonly title tsType version writeOnly xml
+    """.split()  # noqa: SIM905 - a list of them would be a page long
+)
+NOTES = ("x-", "_")  # begin names that people and tools give to their own notes
+KNOWN = sorted(SERVED | NOT_SERVED | DESCRIBING)
+# under which stand a schema, several, or several by name
+OF_SCHEMAS = frozenset(
+    {"additionalItems", "additionalProperties", "allOf", "anyOf", "items", "oneOf", "prefixItems"}
+)
+OF_NAMED_SCHEMAS = frozenset({"patternProperties", "properties"})
+
+
+def check_keyword(name: str) -> None:
+    """Raise RefusedFormError for one that is unknown, or known and not served."""
+    if name in NOT_SERVED:
+        raise RefusedFormError(f'has the keyword "{name}", which is not served')
+    if name not in SERVED | DESCRIBING and not name.startswith(NOTES):
+        near = get_close_matches(name[:MAX_NAME], KNOWN, n=1, cutoff=NEAR)
+        hint = f'; is it "{near[0]}"?' if near else "; begin notes of your own with x-"
+        raise RefusedFormError(f'has the keyword "{name[:MAX_NAME]}", which is unknown{hint}')
