@@ -198,8 +198,8 @@ def test_it_is_resumed_after_every_token(generation: GenerationStub) -> None:
         (pb.Constraint(), "constraint", "is empty"),
         (pb.Constraint(regex=""), "constraint.regex", "from 1 to 8192 bytes"),
         (pb.Constraint(regex="a" * 8193), "constraint.regex", "from 1 to 8192 bytes"),
-        (pb.Constraint(regex="("), "constraint.regex", "cannot be read"),
-        (pb.Constraint(regex=r"(a)\1"), "constraint.regex", "back-references"),
+        (pb.Constraint(regex="("), "constraint.regex", "opens at character 1"),
+        (pb.Constraint(regex=r"(a)\1"), "constraint.regex", "a back-reference at character 4"),
         (pb.Constraint(form="verse"), "constraint.form", "'verse' is no form"),
         (pb.Constraint(choices=pb.Choices()), "constraint.choices.choices", "from 1 to 1024"),
         (

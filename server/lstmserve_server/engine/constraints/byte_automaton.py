@@ -128,6 +128,7 @@ def _explain(reason: str) -> str:
     if "error building NFA" in reason or "parse" in reason:
         return (
             "cannot be read as a regular expression (https://docs.rs/regex/latest/regex/#syntax), "
-            "or is too large: it has no look-around and no back-references"
+            "or is too large; a repeat without what it repeats, an unknown escape or class, a name "
+            "that comes twice and limits in the wrong order cannot be read"
         )
     return f"cannot be built: {' '.join(reason.split())[:200]}"

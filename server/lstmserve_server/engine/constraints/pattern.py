@@ -22,12 +22,24 @@ FLAGS = re.compile(r"\(\?([a-zA-Z-]+)([:)])")
 SERVED_FLAGS = "imsU"
 PROPERTY = re.compile(r"\\[pP](?:\{[^}]*\}|.)", re.DOTALL)
 ANCHORS = ("^", "$", r"\A", r"\z", r"\Z")
+# each with what it begins with, behind which no library over automata reads on
+UNREADABLE = {
+    "look-around": re.compile(r"\(\?<?[=!]"),
+    "a back-reference": re.compile(r"\\[1-9k]|\(\?P="),
+    "an atomic group": re.compile(r"\(\?>"),
+    "a comment": re.compile(r"\(\?#"),
+}
+MAX_NESTED = 248  # groups; the library reads no more
 LARGE_CLASSES = (r"\D", r"\S", r"\W")  # which have the sentinel
 
 
 def prepare(pattern: str) -> str:
     """Return a pattern of the same texts between two sentinels; raises RefusedFormError."""
-    within = "".join(_Reading(_without_anchors(pattern)).parts())
+    if any("\ud800" <= letter <= "\udfff" for letter in pattern):
+        raise RefusedFormError("has half of a character (a lone surrogate)")
+    body = _without_anchors(pattern)
+    is_begun = len(body) < len(pattern.removesuffix("$"))  # by an anchor, which counts as one
+    within = "".join(_Reading(body, 1 + is_begun).parts())
     return rf"\x{SENTINEL:02}(?:{within})\x{SENTINEL:02}"
 
 
@@ -41,22 +53,35 @@ def _without_anchors(pattern: str) -> str:
 class _Reading:
     """One way through a pattern: what could stand for the sentinel no longer does."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, first_number: int) -> None:
         self._pattern = pattern
         self._place = 0
+        self._first_number = first_number  # of its first character, for people
+        self._opened: list[int] = []  # where the groups that are open begin
         self._has_newline = [False]  # whether a dot stands for a new line, in each open group
 
     def parts(self) -> Iterator[str]:
         """Yield the pattern piece by piece."""
         while self._place < len(self._pattern):
+            self._check()
             yield self._next()
+        if self._opened:
+            raise RefusedFormError(f"closes no bracket that it opens {self._at(self._opened[-1])}")
+
+    def _check(self) -> None:
+        for name, beginning in UNREADABLE.items():
+            if beginning.match(self._pattern, self._place):
+                raise RefusedFormError(f"has {name} {self._at(self._place)}, which is not served")
+
+    def _at(self, place: int) -> str:
+        return f"at character {self._first_number + place}"
 
     def _next(self) -> str:
         letter = self._pattern[self._place]
         if letter == "\\":
             return self._escape()
         if letter == "[":
-            return _without_sentinel(self._take(_end_of_class(self._pattern, self._place + 1)))
+            return self._class()
         if letter == "(":
             return self._open()
         if letter == ")":
@@ -71,7 +96,15 @@ class _Reading:
         part, self._place = self._pattern[self._place : end], end
         return part
 
+    def _class(self) -> str:
+        end = _end_of_class(self._pattern, self._place + 1)
+        if end > len(self._pattern):
+            raise RefusedFormError(f"closes no class that it opens {self._at(self._place)}")
+        return _without_sentinel(self._take(end))
+
     def _escape(self) -> str:
+        if self._place + 1 == len(self._pattern):
+            raise RefusedFormError("ends with a backslash, behind which a character is missing")
         found = PROPERTY.match(self._pattern, self._place)
         if found is not None:
             return _without_sentinel(self._take(found.end()))
@@ -82,6 +115,10 @@ class _Reading:
     def _open(self) -> str:
         found = FLAGS.match(self._pattern, self._place)
         has_newline = self._has_newline[-1]
+        if found is None or found[2] == ":":
+            self._opened.append(self._place)
+        if len(self._opened) > MAX_NESTED:
+            raise RefusedFormError(f"nests more than {MAX_NESTED} brackets; nest fewer of them")
         if found is None:
             self._has_newline.append(has_newline)
             return self._take(self._place + 1)
@@ -94,9 +131,11 @@ class _Reading:
         return self._take(found.end())
 
     def _close(self) -> None:
+        if not self._opened:
+            where = self._at(self._place)
+            raise RefusedFormError(f"closes a bracket {where} that it has not opened")
+        self._opened.pop()
         self._has_newline.pop()
-        if not self._has_newline:
-            raise RefusedFormError("closes a bracket that it has not opened")
 
 
 def _read_flags(flags: str, *, has_newline: bool) -> bool:
