@@ -1,4 +1,4 @@
-"""The keywords of JSON schemas: what is served, what only describes, and what is neither."""
+"""The keywords of JSON schemas: what is served, what only describes, and what is misspelled."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ SERVED = frozenset(
     required type
     """.split()  # noqa: SIM905 - a list of them would be a page long
 )
-# which the library refuses by itself, unless the schema names a draft that did not have them yet
+# which the library refuses by itself, unless the schema names a draft that did not have them yet;
+# and those of old drafts, which it would take for notes
 NOT_SERVED = frozenset(
     """
+    disallow divisibleBy extends
     $dynamicAnchor $dynamicRef $recursiveAnchor $recursiveRef contains dependencies
     dependentRequired dependentSchemas else if maxContains minContains not propertyNames then
     unevaluatedItems unevaluatedProperties uniqueItems
@@ -36,7 +38,7 @@ DESCRIBING = DEFINITIONS | frozenset(
     """.split()  # noqa: SIM905 - a list of them would be a page long
 )
 NOTES = ("x-", "_")  # begin names that people and tools give to their own notes
-KNOWN = sorted(SERVED | NOT_SERVED | DESCRIBING)
+KNOWN = sorted(SERVED | NOT_SERVED)
 # under which stand a schema, several, or several by name
 OF_SCHEMAS = frozenset(
     {"additionalItems", "additionalProperties", "allOf", "anyOf", "items", "oneOf", "prefixItems"}
@@ -45,10 +47,16 @@ OF_NAMED_SCHEMAS = frozenset({"patternProperties", "properties"})
 
 
 def check_keyword(name: str) -> None:
-    """Raise RefusedFormError for one that is unknown, or known and not served."""
+    """Raise RefusedFormError for one that is not served, or a known one that is misspelled.
+
+    Other unknown ones are somebody's notes: JSON Schema takes them for annotations.
+    """
     if name in NOT_SERVED:
         raise RefusedFormError(f'has the keyword "{name}", which is not served')
-    if name not in SERVED | DESCRIBING and not name.startswith(NOTES):
-        near = get_close_matches(name[:MAX_NAME], KNOWN, n=1, cutoff=NEAR)
-        hint = f'; is it "{near[0]}"?' if near else "; begin notes of your own with x-"
-        raise RefusedFormError(f'has the keyword "{name[:MAX_NAME]}", which is unknown{hint}')
+    if name in SERVED | DESCRIBING or name.startswith(NOTES):
+        return
+    if near := get_close_matches(name[:MAX_NAME], KNOWN, n=1, cutoff=NEAR):
+        raise RefusedFormError(
+            f'has the keyword "{name[:MAX_NAME]}", which is unknown; is it "{near[0]}"? '
+            "Begin notes of your own with x-"
+        )

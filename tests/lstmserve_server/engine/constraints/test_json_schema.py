@@ -81,16 +81,16 @@ def test_beside_patterns_no_other_names_are_written_but_required_ones() -> None:
     ("schema", "reason"),
     [
         ({"requierd": ["a"]}, 'keyword "requierd", which is unknown; is it "required"'),
-        ({"foo": 1}, 'keyword "foo", which is unknown; begin notes of your own with x-'),
+        ({"minlength": 1}, 'is it "minLength"? Begin notes of your own with x-'),
         ({"extends": {}}, 'keyword "extends"'),
         ({"properties": {"a": {"divisibleBy": 2}}}, 'keyword "divisibleBy"'),
         ({"items": [{"anyof": []}]}, 'is it "anyOf"'),
-        ({"anyOf": [{"type": "null"}, {"min": 3}]}, 'keyword "min"'),
-        ({"$ref": "#/$defs/a", "$defs": {"a": {"foo": 1}}}, 'keyword "foo"'),
-        ({"$ref": "#a", "$defs": {"a": {"$anchor": "a", "foo": 1}}}, 'keyword "foo"'),
-        ({"$ref": "#/$defs/a~1%20b", "$defs": {"a/ b": {"foo": 1}}}, 'keyword "foo"'),
-        (REFERRING | {"components": {"schemas": {"a": {"foo": 1}}}}, 'keyword "foo"'),
-        ({"x-types": {"a": {"foo": 1}}, "$ref": "#/x-types/a"}, 'keyword "foo"'),
+        ({"anyOf": [{"type": "null"}, {"minimun": 3}]}, 'keyword "minimun"'),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"patern": 1}}}, 'keyword "patern"'),
+        ({"$ref": "#a", "$defs": {"a": {"$anchor": "a", "patern": 1}}}, 'keyword "patern"'),
+        ({"$ref": "#/$defs/a~1%20b", "$defs": {"a/ b": {"patern": 1}}}, 'keyword "patern"'),
+        (REFERRING | {"components": {"schemas": {"a": {"patern": 1}}}}, 'keyword "patern"'),
+        ({"x-types": {"a": {"patern": 1}}, "$ref": "#/x-types/a"}, 'keyword "patern"'),
         (
             {"$schema": "http://json-schema.org/draft-07/schema#", "dependentRequired": {}},
             'keyword "dependentRequired", which is not served',
@@ -103,9 +103,9 @@ def test_no_keyword_is_ignored(schema: dict[str, Any], reason: str) -> None:
 
 
 def test_a_schema_within_a_grammar_is_no_other() -> None:
-    with pytest.raises(RefusedFormError, match='keyword "foo"'):
-        of_lark('start: "a" %json {"foo": 1}')
-    quoted = 'start: "%json {\\"foo\\": 1}" // %json {"foo": 1}'
+    with pytest.raises(RefusedFormError, match='keyword "patern"'):
+        of_lark('start: "a" %json {"patern": 1}')
+    quoted = 'start: "%json {\\"patern\\": 1}" // %json {"patern": 1}'
     assert of_lark(quoted) == quoted
     assert of_lark('start: %json {"type": "null"}') == 'start: %json {"type": "null"}'
     dated = of_lark('start: %json {\n"format":\n"date"} a\na: "b"')
@@ -120,6 +120,7 @@ def test_what_is_no_keyword_may_have_any_name() -> None:
         "$defs": {"unused": {"foo": 1}},
     }
     assert may_be(schema, '{"foo": {"foo": 1}}')
+    assert may_be({"type": "null", "foo": 1, "min": 2, "errorMesage": ""}, "null")
     held = REFERRING | {"components": {"schemas": {"a": {"type": "null"}, "b": {"foo": 1}}}}
     assert may_be(held, "null")
 
