@@ -149,6 +149,20 @@ def write(name: str, readings: dict[str, Reading], chance: random.Random) -> str
     return f"{first}，{second}。{third}，{fourth}。"
 
 
+def test_a_tone_that_one_book_gives_and_no_poem_wants_is_dropped(maker: ModuleType) -> None:
+    level, oblique = "桥龙亭芳林", "上晚雨暮忽"
+    first = {"上平": {1: {*level, "花", "先"}}, "去声": {1: {*oblique, "花", "先", "看"}}}
+    second = {"上平": {1: {*level, "花", "看"}}, "去声": {1: {*oblique}}}
+    line = "桥上晚龙"  # *OOLL but for its last, which is level
+    poems = [[line + "花"] * 20, ["桥上晚龙先"] * 9]
+    found, denying = maker.without_unused([first, second], poems)
+    assert found["去声"][1] == {*oblique, "先", "看"}  # the others stand in too few places
+    assert found["上平"] == first["上平"]
+    assert denying == second
+    used, _ = maker.without_unused([first, second], [["上龙亭雨花", line + "花"] * 10])
+    assert used == first
+
+
 def test_lines_are_counted() -> None:
     other = KEPT.replace("桥上", "上上")
     copied = {each.what: each.value for each in count_copied([KEPT, other], {"桥上龙亭晚"})}
