@@ -32,7 +32,7 @@ from lstmserve_server.engine.constraints import main
 def refuse(_):
     raise PermissionError(1, "Operation not permitted")
 os.nice = refuse
-main.OOM_SCORE_FILE = pathlib.Path("/nowhere")
+main.OOM_SCORE_FILE = pathlib.Path("/nowhere/at/all")
 resource.setrlimit(resource.RLIMIT_AS, (main.MAX_MEMORY_BYTES - 1,) * 2)
 main.main(sys.argv[1:])
 """

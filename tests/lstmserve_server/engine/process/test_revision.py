@@ -16,6 +16,8 @@ STORE = Path(__file__).parents[4] / "model_store"
 PINNED = {
     1: "e2731fee5e659c6296b9e1bbad2a6200d653707b9a5d673c3ea0edfd27e66b47",
     2: "6aac34ecc23f05536714c7dee1bd48692c4e1dc94e0e47f617a27a959fdfe23c",
+    # the same of these; replies under grammars have others
+    3: "6aac34ecc23f05536714c7dee1bd48692c4e1dc94e0e47f617a27a959fdfe23c",
 }
 
 KINDS = (
