@@ -27,14 +27,15 @@ def _check_scheme(target: str) -> None:
         return
     is_secure = url[1].lower() in {"https", "grpcs"}
     encrypted = ", and give tls=Tls() (--tls)" if is_secure else ""
-    address = url["address"] + ("" if _PORT.search(url["address"]) else ":PORT")
+    address = url["address"].rpartition("@")[2]  # without a password
+    address += "" if _PORT.search(address) else ":PORT"
     raise ValueError(
-        f'target: must be HOST:PORT, not the URL {target!r}; write "{address}"{encrypted}'
+        f'target: must be HOST:PORT, not a URL of {url[1]}://; write "{address}"{encrypted}'
     )
 
 
 def _check_ports(target: str) -> None:
-    if target.startswith(("unix:", "unix-abstract:")):
+    if target.startswith(("unix:", "unix-abstract:", "vsock:")):
         return
     for address in target.split(","):  # as ipv4: and ipv6: have them
         if address.startswith("ipv6:") and "]" not in address:

@@ -29,7 +29,6 @@ from lstmserve_client.keywords import (
     WholeReplyOptions,
 )
 from lstmserve_client.latency import Exactness, Latencies
-from lstmserve_client.parsing import parsed
 from lstmserve_client.recording import Recording
 from lstmserve_client.reply_stream import AsyncReplyStream
 from lstmserve_client.resume import ResumableReply
@@ -128,7 +127,7 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
         call = self._make_call(options, asked.request)
         reply = await self._run(asked, call, self._exactness.allow(self._latencies, options))
         self._exactness.note(reply, options)
-        return parsed(reply, prompt, options)
+        return reply
 
     @spelled_out
     async def classify(self, prompt: Prompt, **options: Unpack[ClassifyOptions]) -> Classification:
@@ -216,7 +215,8 @@ class AsyncClient(AsyncBatches, AsyncAdministration):
                 else:
                     attempts.succeeded()
                     recording.saw(result)
-                    return result
+                    finished: Result = asked.finish(result)
+                    return finished
 
     async def _ask(
         self, asked: UnaryCall[Result], attempts: Attempts, latencies: Latencies | None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from grpc_health.v1 import health_pb2
@@ -23,6 +24,7 @@ from lstmserve_client.keywords import (
 )
 from lstmserve_client.merging import FoldedOptions, fold
 from lstmserve_client.methods import Method
+from lstmserve_client.parsing import parsed
 from lstmserve_client.request import (
     classify_request,
     fill_reply_request,
@@ -43,6 +45,8 @@ class UnaryCall(Generic[Result_co]):
     method: Method[Any, Any]
     request: Any  # of the method's type
     read: Callable[[Any], Result_co]  # of its response
+    # of what was read, once: what it raises is the caller's own, and no server's
+    finish: Callable[[Any], Any] = lambda result: result
 
 
 def generate_request(prompt: types.Prompt, options: GenerateOptions) -> pb.GenerateRequest:
@@ -71,7 +75,8 @@ def _of(kind: Any, options: Mapping[str, object]) -> dict[str, object]:  # noqa:
 def reply(prompt: types.Prompt, options: WholeReplyOptions) -> UnaryCall[types.Reply]:
     shared = request_options(options)
     request = fill_reply_request(prompt, shared, options.get("best_of"), options.get("num_replies"))
-    return UnaryCall(methods.GENERATE_REPLY, request, whole_reply)
+    finish = partial(parsed, prompt=prompt, constraint=options.get("constraint"))
+    return UnaryCall(methods.GENERATE_REPLY, request, whole_reply, finish)
 
 
 def classify_many(

@@ -68,7 +68,8 @@ def _advise(name: str, known: Iterable[str], first: str) -> str:
     if name in ADDRESSES:
         return 'use target, such as Client("127.0.0.1:50051")'
     if name in TEXTS:
-        return "it is for reply() and generate()" if first == "target" else f"use {first}"
+        is_prompt = first and first != "target"
+        return f"use {first}" if is_prompt else "it is for reply() and generate()"
     if name in ADVICE:
         return ADVICE[name]
     if places := [place for place, names in _PLACES.items() if wanted in names]:

@@ -34,7 +34,6 @@ from lstmserve_client.keywords import (
     WholeReplyOptions,
 )
 from lstmserve_client.latency import Exactness, Latencies
-from lstmserve_client.parsing import parsed
 from lstmserve_client.race import race
 from lstmserve_client.recording import Recording
 from lstmserve_client.reply_stream import ReplyStream
@@ -149,7 +148,7 @@ class Client(Batches, Administration):
         call = self._make_call(options, asked.request)
         reply = self._run(asked, call, self._exactness.allow(self._latencies, options))
         self._exactness.note(reply, options)
-        return parsed(reply, prompt, options)
+        return reply
 
     @spelled_out
     def classify(self, prompt: Prompt, **options: Unpack[ClassifyOptions]) -> Classification:
@@ -247,7 +246,8 @@ class Client(Batches, Administration):
                 else:
                     attempts.succeeded()
                     recording.saw(result)
-                    return result
+                    finished: Result = asked.finish(result)
+                    return finished
 
     def _ask(
         self, asked: UnaryCall[Result], attempts: Attempts, latencies: Latencies | None

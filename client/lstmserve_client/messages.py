@@ -59,8 +59,9 @@ def _turn(field: str, turn: Turn | Message) -> Turn:
 
 
 def _read_role(field: str, role: object) -> Role:
-    if role in [*ROLES]:  # a list: what cannot be hashed is no role, either
-        return ROLES[str(role)]
+    # by likeness: an enumeration's member may be the same text, and a list cannot be looked up
+    if (own := next((own for name, own in ROLES.items() if name == role), None)) is not None:
+        return own
     if role in _INSTRUCTIONS:
         raise refusal(
             field,

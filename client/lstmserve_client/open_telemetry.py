@@ -80,10 +80,10 @@ class OpenTelemetryMetrics:
         if record.first_chunk_seconds is not None:
             self._first_chunk.record(record.first_chunk_seconds, attributes)
         if record.completion is not None:
-            usage = record.completion.usage
+            prompt_tokens = record.completion.usage.prompt_tokens
             input_, output = {"gen_ai.token.type": "input"}, {"gen_ai.token.type": "output"}
-            self._tokens.record(usage.prompt_tokens, {**attributes, **input_})
-            self._tokens.record(usage.generated_tokens, {**attributes, **output})
+            self._tokens.record(prompt_tokens, {**attributes, **input_})
+            self._tokens.record(record.generated_tokens, {**attributes, **output})
         if record.num_attempts > 1:
             self._retries.add(record.num_attempts - 1, attributes)
 

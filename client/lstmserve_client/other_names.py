@@ -38,7 +38,7 @@ OPTIONS: Mapping[str, str] = {
     "random_seed": "seed",
     "repeat_penalty": "repetition_penalty",
     "request_timeout": "timeout",
-    "session_id": "request_id",
+    "session_id": "affinity",
     "stop_sequences": "stop",
     "stop_strings": "stop",
     "stop_words": "stop",

@@ -2,19 +2,17 @@
 
 from dataclasses import replace
 
-from lstmserve_client.constraints import JsonSchema
+from lstmserve_client.constraints import Constraint, JsonSchema
 from lstmserve_client.errors import UnreadableReplyError
-from lstmserve_client.keywords import WholeReplyOptions
 from lstmserve_client.types import Prompt, Reply
 
 
-def parsed(found: Reply, prompt: Prompt, options: WholeReplyOptions) -> Reply:
+def parsed(found: Reply, prompt: Prompt, constraint: Constraint | None) -> Reply:
     """A whole reply with its value and its alternatives', where a JSON schema was asked for.
 
     Raises UnreadableReplyError where the schema's class does not take one of them: that has the
     reply, with the values that could be read.
     """
-    constraint = options.get("constraint")
     if not isinstance(constraint, JsonSchema):
         return found
     before = _text_before(prompt, constraint.prompt_characters)

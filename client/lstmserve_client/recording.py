@@ -21,6 +21,7 @@ class Recording:
         self._first_chunk_seconds: float | None = None
         self._started: Started | None = None
         self._completion: Completion | None = None
+        self._generated_tokens = 0
 
     def saw(self, result: object) -> None:
         """An event of a stream, or the whole result of a unary call, came."""
@@ -31,9 +32,15 @@ class Recording:
             case Started():
                 self._started = result
             case Completion():
-                self._completion = result
+                self._complete(result)
             case Reply():
-                self._started, self._completion = result.started, result.completion
+                self._started = result.started
+                for each in (*result.alternatives, result):
+                    self._complete(each.completion)
+
+    def _complete(self, completion: Completion) -> None:
+        self._completion = completion
+        self._generated_tokens += completion.usage.generated_tokens
 
     def __enter__(self) -> Self:
         return self
@@ -65,6 +72,7 @@ class Recording:
             first_chunk_seconds=self._first_chunk_seconds,
             started=self._started,
             completion=self._completion,
+            generated_tokens=self._generated_tokens,
             error=failure,
             was_canceled=error is not failure and self._completion is None,
         )

@@ -19,12 +19,13 @@ class CallRecord:
 
     method: str  # its name on the wire, such as "Generate" or "Classify"
     request_id: str
-    target: str  # that was asked last; empty where none was
+    target: str  # that was asked last, of two copies the first; empty where none was
     num_attempts: int  # 1 where nothing went wrong; second copies count
     duration_seconds: float  # for a stream until its last event was taken, or it was left
     first_chunk_seconds: float | None  # of streams, where some text or token came
     started: Started | None  # of replies: model, version, seed, cache
     completion: Completion | None  # of whole replies: finish reason, outcome, labels, usage
+    generated_tokens: int  # of all replies that came whole: with num_replies more than one
     error: Exception | None  # that the caller got
     was_canceled: bool  # the caller left before the end
 

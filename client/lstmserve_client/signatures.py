@@ -56,7 +56,7 @@ class _Arguments:
     def check(self, count: int, options: Collection[str]) -> None:
         """Raise TypeError unless ``count`` arguments and these ``options`` can be bound."""
         check_count(count, self.positional, self.place)
-        check_names(options, self.names, self.place, *self.positional[:1])
+        check_names(options, self.names, self.place, next(iter(self.positional), ""))
         for name in self.required[count:]:
             if name not in options:
                 raise TypeError(f"{name}: is missing; {self.place} cannot do without it")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lstmserve_client import AsyncClient, Client, Tls
+from lstmserve_client.addresses import check_targets
 from lstmserve_client.config import make_config
 
 REMOTE = "models.example.org:50051"
@@ -81,6 +82,7 @@ def test_every_kind_of_target_of_grpc_is_taken(target: str) -> None:
         ("http://127.0.0.1:50051/v1", 'write "127.0.0.1:50051"'),
         ("HTTP://models", 'write "models:PORT"'),
         ("grpc://models:1", 'write "models:1"'),
+        ("http://me:secret@models:1", 'write "models:1"'),
         ("https://models:443", 'write "models:443", and give tls=Tls() (--tls)'),
         (["models:1", "grpcs://models:443/"], 'write "models:443", and give tls=Tls() (--tls)'),
     ],
@@ -88,9 +90,14 @@ def test_every_kind_of_target_of_grpc_is_taken(target: str) -> None:
 def test_a_target_that_is_an_url_is_told_without_its_scheme(
     target: str | list[str], told: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"^target: must be HOST:PORT, not the URL ") as raised:
+    with pytest.raises(ValueError, match=r"^target: must be HOST:PORT, not a URL of ") as raised:
         Client(target)
     assert str(raised.value).endswith(f"; {told}")
+    assert "secret" not in str(raised.value)
+
+
+def test_sockets_of_virtual_machines_have_larger_ports() -> None:
+    check_targets(["vsock:2:4294967290"])
 
 
 @pytest.mark.parametrize(

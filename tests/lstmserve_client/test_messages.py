@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -33,6 +34,14 @@ def test_messages_are_turns() -> None:
     assert read_prompt([{**MESSAGES[0], "refusal": None, "tool_calls": []}]) == TURNS[:1]
     assert read_prompt("hi") == "hi"
     assert read_turns(iter(TURNS)) == TURNS
+
+
+def test_a_role_may_be_the_member_of_an_enumeration() -> None:
+    class Speaker(str, Enum):  # noqa: UP042 - as older programs have it
+        USER = "user"
+
+    assert read_turns([Turn(Speaker.USER, "hi")]) == TURNS[:1]  # type: ignore[arg-type]
+    assert read_turns([{"role": Speaker.USER, "content": "hi"}]) == TURNS[:1]
 
 
 def test_parts_of_text_are_joined() -> None:

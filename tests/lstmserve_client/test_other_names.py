@@ -90,6 +90,12 @@ async def test_a_text_by_another_name_is_told_on_a_loop() -> None:
     assert told(client.generate, question="hi").endswith("; use prompt")
 
 
+def test_a_text_for_a_method_that_takes_none_is_told_where_it_goes() -> None:
+    client = FakeService().client()
+    with pytest.raises(TypeError, match=r"no such option; it is for reply\(\) and generate\(\)"):
+        client.models(prompt="hi")  # type: ignore[call-arg]
+
+
 def test_what_is_missing_or_has_no_name_is_told() -> None:
     client = FakeService().client()
     assert told(client.reply) == "prompt: is missing; reply() cannot do without it"

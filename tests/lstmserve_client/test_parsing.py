@@ -45,7 +45,7 @@ def test_a_reply_that_a_class_does_not_take_is_not_lost() -> None:
     assert isinstance(raised.value.__cause__, ValidationError)
     copied = pickle.loads(pickle.dumps(raised.value))
     assert (str(copied), copied.reply.text) == (str(raised.value), TOO_LONG)
-    assert [(record.num_attempts, record.error) for record in records] == [(1, None)]
+    assert [(record.num_attempts, record.error) for record in records] == [(1, raised.value)]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_an_alternative_that_cannot_be_read_loses_nothing() -> None:
     first = FakeService({"hi": good}).client().reply("hi")
     whole = replace(first, alternatives=(first, replace(first, text=bad)))
     with pytest.raises(UnreadableReplyError, match=r"^alternatives\[1\]: days") as raised:
-        parsed(whole, "hi", {"constraint": JsonSchema(Span)})
+        parsed(whole, "hi", JsonSchema(Span))
     found = raised.value.reply
     assert [each.parsed for each in found.alternatives] == [Span(days=timedelta(1)), None]
     assert (found.parsed, found.alternatives[1].text) == (Span(days=timedelta(1)), bad)

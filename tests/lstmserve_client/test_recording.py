@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -18,8 +19,13 @@ from lstmserve_client import (
     JsonSchema,
     RetryPolicy,
     UnavailableError,
+    methods,
 )
-from lstmserve_client.testing import FakeService
+from lstmserve_client.attempts import Attempts, Patience
+from lstmserve_client.call import make_call
+from lstmserve_client.config import make_config
+from lstmserve_client.recording import Recording
+from lstmserve_client.testing import FakeClock, FakeService
 
 Result = TypeVar("Result")
 QUESTION, REPLY = "Where is my order?", "It is on its way."
@@ -82,6 +88,7 @@ def test_a_whole_reply_is_told_once(records: Records) -> None:
     assert (record.num_attempts, record.error, record.was_canceled) == (1, None, False)
     assert (record.first_chunk_seconds, record.duration_seconds) == (None, 0)
     assert record.target == "127.0.0.1:50051"
+    assert record.generated_tokens == reply.completion.usage.generated_tokens > 0
 
 
 def test_a_stream_is_told_at_its_end(records: Records, service: FakeService) -> None:
@@ -201,3 +208,18 @@ async def test_a_task_that_is_cancelled_is_told(service: FakeService) -> None:
 
 async def _as_coroutine(awaited: Awaitable[Result]) -> Result:
     return await awaited
+
+
+def test_the_tokens_of_all_replies_are_counted(service: FakeService) -> None:
+    told: list[CallRecord] = []
+    recording = Recording(_attempts(told.append), methods.GENERATE_REPLY)
+    reply = service.client().reply(QUESTION)
+    with recording:
+        recording.saw(replace(reply, alternatives=(reply, reply)))
+    assert told[0].generated_tokens == 3 * reply.completion.usage.generated_tokens
+    assert told[0].completion == reply.completion
+
+
+def _attempts(observer: Callable[[CallRecord], object]) -> Attempts:
+    config = make_config("127.0.0.1:50051", on_call_end=observer)
+    return Attempts(Patience.begin(config.retry, 1, FakeClock().now), make_call(config, {}))

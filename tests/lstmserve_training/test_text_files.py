@@ -39,6 +39,13 @@ def test_a_mark_at_the_beginning_is_no_text(file: Path) -> None:
     assert read(file) == plain
 
 
+def test_lines_may_end_as_on_windows(file: Path) -> None:
+    read, text = READERS[file.name], file.read_bytes()
+    plain = read(file)
+    file.write_bytes(text.replace(b"\n", b"\r\n"))
+    assert read(file) == plain
+
+
 @pytest.mark.parametrize(
     ("encoding", "said"),
     [

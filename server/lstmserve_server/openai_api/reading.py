@@ -71,6 +71,8 @@ class _Reader:
             self._values[name] = self._readers[name](value)
         except ValueError as error:
             self._checks.refuse(name, str(error))
+        except RecursionError:  # to show what was sent takes more frames than reading it did
+            self._checks.refuse(name, "nests too deep")
 
     def _read_input(self) -> None:
         if self._asked.is_chat:

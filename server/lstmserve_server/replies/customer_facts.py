@@ -21,7 +21,7 @@ from lstmserve_server.replies.order_numbers import (
 
 USER = "user"
 MAX_TURNS = 16  # the last ones, the agent's among them
-ALIKE = 0.8  # of two numbers: one digit in five may differ
+ALIKE = 0.8  # of two numbers
 ASKED_LOOK_BACK = 300  # last characters of what the agent said, where its question is
 
 
@@ -65,8 +65,11 @@ def _best(numbers: Sequence[Number]) -> Number | None:
 
 
 def _is_corrected(known: Number | None, later: Number) -> bool:
-    """Return whether a number is nearly the known one: there was a slip in it."""
-    if known is None:
+    """Return whether a number is nearly the known one: digits are more, or fewer.
+
+    One with as many digits may be the next order's.
+    """
+    if known is None or len(known.text) == len(later.text):
         return False
     return SequenceMatcher(None, known.text, later.text, autojunk=False).ratio() >= ALIKE
 

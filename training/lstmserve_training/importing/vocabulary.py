@@ -61,7 +61,7 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - of JSON
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None
     if path.suffix != ".json":
-        return [line for line in text.split("\n") if line]
+        return [line for line in text.replace("\r\n", "\n").split("\n") if line]
     try:
         return parse_json(text)
     except ValueError as error:

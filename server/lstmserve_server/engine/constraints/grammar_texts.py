@@ -46,8 +46,10 @@ def of_json_schema(text: str) -> str:
         raise RefusedFormError("has half of a character (a lone surrogate)") from None
     except ValueError as error:
         raise RefusedFormError(f"is no JSON: {error}") from None
-    if isinstance(schema, bool):
-        schema = {} if schema else {"not": {}}
+    if schema is False:
+        raise RefusedFormError("allows no value")
+    if schema is True:
+        schema = {}
     if not isinstance(schema, dict):
         raise RefusedFormError("must be a JSON object, true or false")
     if LAYOUT_KEY in schema:

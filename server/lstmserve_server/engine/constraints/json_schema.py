@@ -21,7 +21,10 @@ from lstmserve_server.engine.constraints.keywords import (
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 
 POINTER = "#/"  # a reference to a place within the document
+MAX_KEYS = 64  # of a reference
 REFERRING = ("$ref", "$id", "id")
+BRANCHING = frozenset({"anyOf", "oneOf", "$ref"})
+OF_OBJECTS = frozenset({"properties", "patternProperties", "additionalProperties", "required"})
 Path = tuple[str, ...]  # of keys, from the whole document
 Object = Mapping[str, object]
 # of open names; what a pattern allows has one spelling, but for control characters
@@ -31,7 +34,14 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 def prepare_schema(document: Object) -> dict[str, object]:
     """Return a schema of the same values, or of fewer; raises RefusedFormError."""
-    return _Preparing(document).schema(document, ())
+    preparing = _Preparing(document)
+    prepared = preparing.schema(document, ())
+    if preparing.has_patterns and preparing.is_composed:
+        raise RefusedFormError(
+            "has patternProperties, and objects that are put together of several schemas (allOf, "
+            "or anyOf, oneOf or $ref beside properties), which is not served together"
+        )
+    return prepared
 
 
 class _Preparing:
@@ -41,6 +51,7 @@ class _Preparing:
         references = list(_references({**document, "$id": None, "id": None}))
         self._targets = {_to_path(each) for each in references if POINTER in each}
         self._on_the_way = {path[:n] for path in self._targets for n in range(1, len(path) + 1)}
+        self.has_patterns = self.is_composed = False  # of what was seen
         # by names of its own it may refer to any definition
         self._has_names = any(not each.startswith(POINTER) and each != "#" for each in references)
 
@@ -48,6 +59,8 @@ class _Preparing:
         found = {key: self._under(key, value, (*path, key)) for key, value in schema.items()}
         if _may_be(schema, "object"):
             _check_num_properties(schema)
+            self.has_patterns |= bool(schema.get("patternProperties"))
+            self.is_composed |= _is_composed(schema)
             found = _with_plain_names(found)
         return _with_formats(found) if _may_be(schema, "string") else found
 
@@ -95,12 +108,20 @@ def _references(value: object) -> Iterator[str]:
 
 def _to_path(reference: str) -> Path:
     keys = unquote(reference.partition(POINTER)[2]).split("/")
+    if len(keys) > MAX_KEYS:
+        raise RefusedFormError("nests too deep")
     return tuple(key.replace("~1", "/").replace("~0", "~") for key in keys)
 
 
 def _may_be(schema: Object, kind: str) -> bool:
     kinds = schema.get("type", kind)
     return kind in kinds if isinstance(kinds, list) else kinds == kind
+
+
+def _is_composed(schema: Object) -> bool:
+    """Return whether an object must keep several schemas at once."""
+    keys = schema.keys()
+    return "allOf" in keys or bool(keys & BRANCHING and keys & OF_OBJECTS)
 
 
 def _required(schema: Object) -> set[str]:
@@ -110,6 +131,8 @@ def _required(schema: Object) -> set[str]:
 
 def _check_num_properties(schema: Object) -> None:
     """Raise RefusedFormError where a name that comes twice could count as two."""
+    if schema.get("additionalProperties") is False and not schema.get("patternProperties"):
+        return  # no name is open, and declared ones come once
     least, num_required = schema.get("minProperties"), len(_required(schema))
     # a required name comes once, and a single further one is another one
     if isinstance(least, int) and least > num_required + 1:

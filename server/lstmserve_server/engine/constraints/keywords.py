@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from lstmserve_server.engine.constraints.messages import RefusedFormError
 
-NEAR = 0.75  # of how much of two names is alike
+NEAR = 0.85  # of how much of two names is alike
 MAX_NAME = 64  # characters of it that an error tells
 SERVED = frozenset(
     """
@@ -38,7 +38,7 @@ DESCRIBING = DEFINITIONS | frozenset(
     """.split()  # noqa: SIM905 - a list of them would be a page long
 )
 NOTES = ("x-", "_")  # begin names that people and tools give to their own notes
-KNOWN = sorted(SERVED | NOT_SERVED)
+KNOWN = {name.lower(): name for name in sorted(SERVED)}
 # under which stand a schema, several, or several by name
 OF_SCHEMAS = frozenset(
     {"additionalItems", "additionalProperties", "allOf", "anyOf", "items", "oneOf", "prefixItems"}
@@ -55,8 +55,8 @@ def check_keyword(name: str) -> None:
         raise RefusedFormError(f'has the keyword "{name}", which is not served')
     if name in SERVED | DESCRIBING or name.startswith(NOTES):
         return
-    if near := get_close_matches(name[:MAX_NAME], KNOWN, n=1, cutoff=NEAR):
+    if near := get_close_matches(name[:MAX_NAME].lower(), KNOWN, n=1, cutoff=NEAR):
         raise RefusedFormError(
-            f'has the keyword "{name[:MAX_NAME]}", which is unknown; is it "{near[0]}"? '
+            f'has the keyword "{name[:MAX_NAME]}", which is unknown; is it "{KNOWN[near[0]]}"? '
             "Begin notes of your own with x-"
         )

@@ -24,6 +24,7 @@ from support.redis_stores import COUNTED, HASTY, PATIENT, make_key, open_store, 
 REFUSES, GRANTS = "Redis refuses", "Redis refuses no more"
 AT_ONCE = ("--repl-diskless-sync-delay", "0")
 FEW = 5
+WAIT_SECONDS = 60  # for another server to be found, which takes less than one
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +87,9 @@ async def ask(store: RedisStore, events: CacheEvents, name: str) -> bool:
 
 async def ask_until_stored(store: RedisStore, events: CacheEvents) -> None:
     """How many questions that takes depends on how fast they are asked."""
-    while not await ask(store, events, "lost"):
-        pass
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not await ask(store, events, "lost"):
+            pass
 
 
 def url_of(address: TcpProxy) -> str:

@@ -77,6 +77,9 @@ def test_beside_patterns_no_other_names_are_written_but_required_ones() -> None:
     assert not may_be(schema, '{"a": true, "b": 1}')
 
 
+PATTERNS: dict[str, Any] = {"patternProperties": {"^x-": {"type": "string"}}}
+
+
 @pytest.mark.parametrize(
     ("schema", "reason"),
     [
@@ -96,6 +99,13 @@ def test_beside_patterns_no_other_names_are_written_but_required_ones() -> None:
             'keyword "dependentRequired", which is not served',
         ),
         ({"not": {}}, 'keyword "not", which is not served'),
+        (PATTERNS | {"allOf": [{"properties": {"a": {}}}]}, "not served together"),
+        ({"allOf": [PATTERNS, {"required": ["a"]}]}, "not served together"),
+        (
+            {"$ref": "#/$defs/a", "properties": {"a": {}}, "$defs": {"a": PATTERNS}},
+            "not served together",
+        ),
+        ({"$ref": "#" + "/" * 60_000}, "nests too deep"),
     ],
 )
 def test_no_keyword_is_ignored(schema: dict[str, Any], reason: str) -> None:
@@ -120,6 +130,7 @@ def test_what_is_no_keyword_may_have_any_name() -> None:
         "$defs": {"unused": {"foo": 1}},
     }
     assert may_be(schema, '{"foo": {"foo": 1}}')
+    assert may_be({"type": "null", "note": "", "notes": [], "constant": 1}, "null")
     assert may_be({"type": "null", "foo": 1, "min": 2, "errorMesage": ""}, "null")
     held = REFERRING | {"components": {"schemas": {"a": {"type": "null"}, "b": {"foo": 1}}}}
     assert may_be(held, "null")
