@@ -1,4 +1,4 @@
-"""The keywords of JSON schemas: what is served, what only describes, and what is misspelled."""
+"""The keywords of JSON schemas: what is served, what is not, and what is misspelled."""
 
 from __future__ import annotations
 
@@ -27,16 +27,6 @@ NOT_SERVED = frozenset(
     """.split()  # noqa: SIM905 - a list of them would be a page long
 )
 DEFINITIONS = frozenset({"$defs", "definitions"})
-# of JSON Schema, OpenAPI, Hyper-Schema, editors and code generators: no value is judged by them
-DESCRIBING = DEFINITIONS | frozenset(
-    """
-    $anchor $comment $id $schema $vocabulary comment contentEncoding contentMediaType
-    contentSchema default defaultSnippets deprecated deprecationMessage description discriminator
-    enumDescriptions enumNames enumTitles errorMessage example examples externalDocs id javaType
-    links markdownDescription markdownEnumDescriptions name options propertyOrder readOnly
-    readonly title tsType version writeOnly xml
-    """.split()  # noqa: SIM905 - a list of them would be a page long
-)
 NOTES = ("x-", "_")  # begin names that people and tools give to their own notes
 KNOWN = {name.lower(): name for name in sorted(SERVED)}
 # under which stand a schema, several, or several by name
@@ -53,7 +43,7 @@ def check_keyword(name: str) -> None:
     """
     if name in NOT_SERVED:
         raise RefusedFormError(f'has the keyword "{name}", which is not served')
-    if name in SERVED | DESCRIBING or name.startswith(NOTES):
+    if name in SERVED or name.startswith(NOTES):
         return
     if near := get_close_matches(name[:MAX_NAME].lower(), KNOWN, n=1, cutoff=NEAR):
         raise RefusedFormError(
