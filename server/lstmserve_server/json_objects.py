@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -24,7 +25,12 @@ def read_object(body: bytes) -> dict[str, Any]:
     """
     try:
         text = body.decode("utf-8-sig")
-        document = json.loads(text, object_pairs_hook=_to_object, parse_constant=_refuse_constant)
+        document = json.loads(
+            text,
+            object_pairs_hook=_to_object,
+            parse_constant=_refuse_constant,
+            parse_float=_to_finite,
+        )
     except _UnfitError:
         raise
     except json.JSONDecodeError as error:
@@ -54,6 +60,13 @@ def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise _UnfitError(f"{shown}: a name must be valid Unicode text")
         found[name] = value
     return found
+
+
+def _to_finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise _UnfitError(f"the body has a number that is too large: {text[:MAX_SHOWN_NAME]}")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -1,6 +1,7 @@
 """Which hosts are this machine, however they are spelled. Asks no DNS.
 
-The client has the same rule, and they know nothing of each other.
+The client has the same rule, and takes zones of addresses besides. A contract of imports keeps the
+two independent, so neither can have it of the other.
 """
 
 from __future__ import annotations

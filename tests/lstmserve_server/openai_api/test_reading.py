@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -49,6 +50,15 @@ def test_nothing_follows_the_models_defaults() -> None:
     assert request == pb.GenerateReplyRequest(prompt="hello")
     nothing = dict.fromkeys(["temperature", "stop", "n", "stream", "tools", "response_format"])
     assert complete(**nothing).to_whole() == [request]
+
+
+def test_what_nests_too_deep_to_be_shown_is_refused_by_name() -> None:
+    deep: list[object] = []
+    for _ in range(sys.getrecursionlimit()):
+        deep = [deep]
+    with pytest.raises(ApiError) as raised:
+        complete(max_tokens=deep)
+    assert (raised.value.status, raised.value.body["error"]["param"]) == (400, "max_tokens")
 
 
 def test_seeds_have_sixty_four_bits_also_as_text() -> None:

@@ -77,6 +77,11 @@ def test_beside_patterns_no_other_names_are_written_but_required_ones() -> None:
     assert not may_be(schema, '{"a": true, "b": 1}')
 
 
+def test_a_schema_that_allows_nothing_says_so() -> None:
+    with pytest.raises(RefusedFormError, match=r"^allows no value$"):
+        of_json_schema("false")
+
+
 PATTERNS: dict[str, Any] = {"patternProperties": {"^x-": {"type": "string"}}}
 
 
