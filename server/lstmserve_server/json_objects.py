@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -19,18 +18,14 @@ class _UnfitError(ValueError):
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Return a JSON object that names nothing twice, and holds Unicode text and finite numbers.
+    """Return a JSON object that names nothing twice, and holds Unicode text and JSON's numbers.
 
-    Raises ValueError, which says what is wrong.
+    One beyond all bounds, such as 1e999, is infinite: who reads its field can name that. Raises
+    ValueError, which says what is wrong.
     """
     try:
         text = body.decode("utf-8-sig")
-        document = json.loads(
-            text,
-            object_pairs_hook=_to_object,
-            parse_constant=_refuse_constant,
-            parse_float=_to_finite,
-        )
+        document = json.loads(text, object_pairs_hook=_to_object, parse_constant=_refuse_constant)
     except _UnfitError:
         raise
     except json.JSONDecodeError as error:
@@ -60,13 +55,6 @@ def _to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise _UnfitError(f"{shown}: a name must be valid Unicode text")
         found[name] = value
     return found
-
-
-def _to_finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise _UnfitError(f"the body has a number that is too large: {text[:MAX_SHOWN_NAME]}")
-    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

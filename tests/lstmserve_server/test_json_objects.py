@@ -74,7 +74,6 @@ def find_halves(place: str, value: object) -> list[str]:
         (b'{"a": "\xed\xa0\x80"}', "the body must be JSON in valid utf-8"),
         ('{"a": 1}'.encode("utf-16"), "the body must be JSON in valid utf-8"),
         (b'{"a": NaN}', "the body is not valid JSON: NaN is no number of JSON"),
-        (b'{"a": [-1e999]}', "the body has a number that is too large: -1e999"),
         (b"[1]", "the body must be a JSON object"),
         (b'{"a": ' + b"9" * 5000 + b"}", "numbers too long, or lists too deep"),
         (b"[" * 100_000, "numbers too long, or lists too deep"),
